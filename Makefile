@@ -1,0 +1,31 @@
+# Everything needs only Python 3.11 or newer and make; the first call creates .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STACK ?= local
+
+.PHONY: up test lint bench lock
+
+up: .venv/ready  ## Envoy, hosts and the live table: http://127.0.0.1:8080/v1
+	@exec $(BIN)/corral up --stack $(STACK)
+
+test: .venv/ready  ## all tests
+	@$(BIN)/pytest
+
+lint: .venv/ready  ## lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/basedpyright
+
+bench: .venv/ready  ## requests per second through the gateway and through a bare Envoy
+	@$(BIN)/python -m bench.throughput
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Corral needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
+	@echo "setting up .venv (once, some minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+lock:  ## brings requirements.lock up to date with pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev --python-version 3.11 pyproject.toml --output-file requirements.lock

@@ -1,0 +1,1 @@
+"""Corral: Llama on many hosts behind one load balancer, declared in one stack file per environment."""

@@ -1,0 +1,1 @@
+"""The routing plan: a pure function of a stack and the catalog."""

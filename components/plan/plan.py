@@ -1,0 +1,155 @@
+"""The routing plan: for each model its targets, in the order in which a request can reach them.
+
+Policy.  The hosts with a share stand at priority 0, each with its share as its weight.  The fallbacks follow, one priority
+each, in the order of the stack.  A host with share 0 keeps its place in the plan and gets no traffic, not even when others
+fail; named as a fallback as well, it is a fallback.  Priorities are contiguous.  A host that does not serve the model is
+not a target; it is listed as `unserved`, and the checks refuse the plan.
+
+Everything here is plain and whole: integers for weights and money, no I/O, no Pulumi, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from components.catalog.catalog import Protocol
+
+
+@dataclass(frozen=True)
+class Price:
+    """Micro-dollars per million tokens, and who says so (`genai-prices`, `catalog` or `stack`)."""
+
+    input: int
+    output: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Which credential a host wants; never the credential itself."""
+
+    header: Literal["authorization", "api-key"] | None
+    """The request header it goes into; None: no key is sent (`ambient` tells whether credentials of the cloud are)."""
+    ambient: bool
+    variable: str | None
+    """The environment variable the embedded engine reads it from."""
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """`available`; `restricted` with why; `retired` with the day, which may lie in the future."""
+
+    state: Literal["available", "restricted", "retired"]
+    why: str | None = None
+    on: date | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One host as one model's clients reach it."""
+
+    host: str
+    kind: str
+    """The host's catalog entry, or `openai`."""
+    model_id: str
+    """The host's own id of the model."""
+    share: int
+    """Percent; 0 for a fallback and for a drained host."""
+    weight: int
+    """Among the targets of the same priority; 0: no traffic."""
+    priority: int
+    protocol: Protocol
+    url: str | None
+    """None: known only once the host is provisioned."""
+    ca: str | None
+    """A PEM file to trust instead of the system's certificates."""
+    credential: Credential
+    reaches: tuple[str, ...] | None
+    """Every region in which a request may be processed; None: unknown."""
+    callable_from: tuple[str, ...] | None
+    """The regions from which the host lets this model be called; None: any."""
+    region: str | None
+    """The region that is called, for a host that has one."""
+    context: int | None
+    output: int | None
+    streaming: bool | None
+    tools: bool | None
+    tools_while_streaming: bool | None
+    vision: bool | None
+    lifecycle: Lifecycle
+    price: Price | None
+    verified: bool
+    as_of: date | None
+    source: str
+    """Who says all this: the catalog's source, or `stack`."""
+    tokens_per_minute: int | None
+    """The capacity the stack declares (Azure), where it does."""
+
+    @property
+    def live(self) -> bool:
+        """Whether any request can reach it."""
+        return self.weight > 0
+
+
+@dataclass(frozen=True)
+class Unserved:
+    """A host that the stack names for a model which the host does not serve."""
+
+    host: str
+    role: Literal["share", "fallback"]
+    why: str
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One model: its targets in order of priority, within a priority in order of name."""
+
+    name: str
+    targets: tuple[Target, ...]
+    unserved: tuple[Unserved, ...]
+    residency: tuple[str, ...] | None
+    """Where requests may be processed, as places or regions; None: anywhere."""
+    allowed_regions: frozenset[str] | None
+    """`residency` spelled out: every known region it allows, places included."""
+    volume: int | None
+    """Tokens a month."""
+
+    @property
+    def sharing(self) -> tuple[Target, ...]:
+        """The live targets at priority 0."""
+        return tuple(target for target in self.targets if target.live and target.priority == 0)
+
+    @property
+    def fallbacks(self) -> tuple[Target, ...]:
+        """The targets after the sharing ones, in order."""
+        return tuple(target for target in self.targets if target.priority > 0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Times in milliseconds, sizes in bytes: the engine settings a request meets."""
+
+    connect_timeout: int
+    idle_timeout: int
+    drain_timeout: int
+    ejection: int
+    body_limit: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole stack's routing."""
+
+    stack: str
+    engine: Literal["embedded", "kubernetes"]
+    models: tuple[ModelPlan, ...]
+    """In order of name."""
+    limits: Limits
+    accept: tuple[str, ...]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that any model names as a target, in order of name."""
+        return tuple(sorted({target.host for model in self.models for target in model.targets}))
