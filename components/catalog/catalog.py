@@ -6,10 +6,12 @@ checked against the hosts (`corral verify`), never trusted for ever.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from components.config.hosts import Auth, Lifecycle
-from components.config.types import Day, Price, Strict
+from components.config.types import Day, MicroDollars, Price, Strict
 
 Protocol = Literal["openai", "bedrock-converse", "replicate"]
 """The wire protocol a host speaks."""
@@ -51,12 +53,33 @@ class HostEntry(Strict):
     key_variable: str | None = None
     regions: list[str] | None = None
     """Where the host processes requests; None: unknown."""
+    model_list: str = "/models"
+    """What stands after the base URL to list the models that can be called."""
     prices: str | None = None
     """The provider's id in genai-prices."""
     placeholder: str | None = None
     """Why nothing can be called here unless the stack fills it in."""
     note: str | None = None
-    models: dict[str, ModelEntry] = {}
+    models: dict[str, ModelEntry] = Field(default={})
+    as_of: Day
+    source: str
+
+
+_Positive = Annotated[int, Field(gt=0)]
+
+
+class Shape(Strict):
+    """What of a model's architecture decides on which GPUs it fits."""
+
+    parameters: _Positive
+    """Millions, all experts included."""
+    layers: _Positive
+    heads: _Positive
+    """Attention heads; each GPU holds as many as any other."""
+    kv_heads: _Positive
+    """Heads of keys and values, which the cache holds."""
+    head_size: _Positive
+    """Numbers per head."""
     as_of: Day
     source: str
 
@@ -69,14 +92,37 @@ class ModelFamily(Strict):
     """Why no host can serve it yet."""
     context: int | None = None
     vision: bool | None = None
+    shape: Shape | None = None
+    """None: unknown."""
     as_of: Day | None = None
     source: str | None = None
 
 
+class InstanceEntry(Strict):
+    """An instance type."""
+
+    count: _Positive
+    """GPUs."""
+    hourly: MicroDollars | None = None
+    """Dollars an hour in YAML; None: not sold on demand."""
+
+
+class GpuEntry(Strict):
+    """A GPU, and the instance types that have it."""
+
+    memory: _Positive
+    """MiB of one GPU."""
+    instances: Annotated[dict[str, InstanceEntry], Field(min_length=1)]
+    as_of: Day
+    source: str
+
+
 class Catalog(Strict):
-    """All that is known of hosts, models and regions."""
+    """All that is known of hosts, models, regions and GPUs."""
 
     hosts: dict[str, HostEntry]
     models: dict[str, ModelFamily]
     places: dict[str, str]
     """Per region the place it lies in: `us-east-1` → `us`.  A region that is not here is unknown."""
+    gpus: dict[str, GpuEntry] = Field(default={})
+    """Per GPU the instance types that have it; no instance type has two kinds."""

@@ -1,4 +1,4 @@
-"""The stack: one environment, as an operator declares it."""
+"""The stack: one environment, as an operator declares it.  Defaults stand here and nowhere else."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.config.cluster import Cluster, EksCluster
+from components.config.gateway import Gateway, Tenant
 from components.config.hosts import Host
-from components.config.types import Bytes, HostName, Milliseconds, ModelName, Strict, Tokens
+from components.config.types import Address, Bytes, HostName, Milliseconds, ModelName, Strict, TenantName, Text, Tokens
 
-Residency = Annotated[list[str], Field(min_length=1)]
+Residency = list[Text]
 """Places (`us`, `eu`) or single regions (`us-east-1`) in which a request may be processed; nowhere else."""
 
 
 class Model(Strict):
     """A model clients ask for, and who serves it."""
 
-    shares: Annotated[dict[HostName, Annotated[int, Field(ge=0, le=100)]], Field(min_length=1)]
-    """Per host its percentage of the traffic; the shares sum to 100.  A host at 0 is drained: it keeps its place only."""
-    fallback: list[HostName] = []
+    shares: Annotated[
+        dict[HostName, Annotated[int, Field(ge=0, le=100)]],
+        Field(min_length=1, examples=[{"bedrock": 60, "vllm": 40}]),
+    ]
+    """Per host its percentage of the traffic; together 100.  A host at 0 is drained: it keeps its place only."""
+    fallback: list[HostName] = Field(default=[], examples=[["deepinfra", "lab"]])
     """Hosts tried, in this order, when the sharing hosts cannot answer."""
-    residency: Residency | None = None
+    residency: Residency | None = Field(default=None, min_length=1, examples=[["us"]])
     """For this model, instead of the stack's."""
     volume: Tokens | None = None
     """Expected tokens a month; gives plans a sum of money."""
 
 
 class Engine(Strict):
-    """What carries the plan out, and its settings.  The one place of their defaults."""
+    """What carries the plan out, and its settings."""
 
     kind: Literal["embedded", "kubernetes"] = "embedded"
-    address: str = "127.0.0.1"
+    """`embedded`: one machine; `kubernetes`: a cluster."""
+    address: Address = "127.0.0.1"
     """The address the embedded engine listens on.  Loopback unless told otherwise."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0 takes a free one."""
@@ -51,7 +57,8 @@ class Engine(Strict):
 class Secret(Strict):
     """A value that Pulumi encrypted.  Never printed, and never decrypted outside of Pulumi."""
 
-    secure: Annotated[str, Field(min_length=1, repr=False)]
+    secure: Annotated[Text, Field(repr=False)]
+    """What `pulumi config set --secret` wrote."""
 
 
 class Stack(Strict):
@@ -60,11 +67,30 @@ class Stack(Strict):
     name: Annotated[str, Field(exclude=True)]
     region: Annotated[str | None, Field(exclude=True)] = None
     """`aws:region` of the file."""
-    hosts: Annotated[dict[HostName, Host], Field(min_length=1)]
-    models: Annotated[dict[ModelName, Model], Field(min_length=1)]
-    residency: Residency | None = None
+    hosts: Annotated[dict[HostName, Host], Field(min_length=1, examples=[{"bedrock": {"region": "us-east-1"}}])]
+    """Where Llama runs; a host the catalog knows needs only its name (`groq: {}`)."""
+    models: Annotated[
+        dict[ModelName, Model], Field(min_length=1, examples=[{"llama-3.3-70b": {"shares": {"bedrock": 100}}}])
+    ]
+    """The models clients ask for, and who serves them."""
+    residency: Residency | None = Field(default=None, min_length=1, examples=[["us"]])
+    """Places or single regions in which requests may be processed; nowhere else.  A model may say otherwise."""
     engine: Engine = Engine()
-    accept: list[str] = []
+    """Where the plan is carried out, on one machine or on a cluster, and with which settings."""
+    cluster: Annotated[Cluster, Field(examples=[{"kubeconfig": "~/.kube/config", "context": "kind-corral"}])] = (
+        EksCluster()
+    )
+    """The cluster of the kubernetes engine: a new one on EKS, or one that a kubeconfig names."""
+    gateway: Gateway = Gateway()
+    """How the kubernetes engine is reached, and how large it gets."""
+    tenants: dict[TenantName, Tenant] = Field(
+        default={"default": Tenant()}, min_length=1, examples=[{"search": {}, "support": {}}]
+    )
+    """Who may call the kubernetes engine, each with an API key of its own; one named `default` where none is named."""
+    accept: list[Text] = Field(default=[], examples=[["parity/llama-3.3-70b/lab"]])
     """Names of warnings that were read and accepted."""
-    keys: dict[HostName, Secret] = {}
-    """Per host its key, encrypted (`pulumi config set --secret`)."""
+    keys: dict[HostName, Secret] = Field(default={}, examples=[{"deepinfra": {"secure": "v1:…"}}])
+    """Per host its key, encrypted: `pulumi config set --secret --path 'corral:keys.<host>'`.
+
+    `huggingface` is the token with which vLLM loads gated weights.
+    """

@@ -1,0 +1,72 @@
+"""`corral:keys`: per host its key, and the Hugging Face token, encrypted by Pulumi; nothing of it is ever said.
+
+Only what `pulumi config set --secret` wrote is taken: `{secure: v1:…}`.  A message names the host at most, and only a
+host that the stack or the catalog knows: what stands in a host's place may be a key that was pasted one place too
+early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.catalog.catalog import Catalog
+from components.config.errors import SECRETS, Report
+from components.config.names import named, nearest
+from components.config.usable import mapping
+
+HUGGING_FACE = "huggingface"
+"""What stands beside the hosts: the token with which vLLM loads gated weights."""
+
+
+def check_keys(value: Any, stack: str, hosts: Mapping[str, Any], catalog: Catalog, report: Report) -> dict[str, Any]:
+    """The encrypted keys of declared hosts; all else is reported.  `hosts` is empty where they cannot be told."""
+    report.hosts = {*catalog.hosts, *hosts, HUGGING_FACE}
+    if not isinstance(value, Mapping) or "secure" in value:
+        report.add((SECRETS,), f"must map each host to its own encrypted key: {_command('<host>', stack)}")
+        return {}
+    good: dict[str, Any] = {}
+    for name, key in mapping(value).items():
+        host = name if name in report.hosts and named(name) == name else "<host>"
+        if hosts and name not in (*hosts, HUGGING_FACE):
+            report.add((SECRETS, name), _undeclared(name, hosts))
+        elif isinstance(key, str) and key:
+            report.add((SECRETS, name), _plain_text(host, stack, _variable(name, hosts, catalog)))
+        elif not _is_encrypted(key):
+            report.add((SECRETS, name), f"is no encrypted value: {_command(host, stack)}")
+        else:
+            good[name] = key
+    return good
+
+
+def _is_encrypted(key: Any) -> bool:
+    match key:
+        case {"secure": str(text), **more}:
+            return bool(text) and not more
+        case _:
+            return False
+
+
+def _undeclared(host: str, hosts: Mapping[str, Any]) -> str:
+    near = nearest(host, hosts)
+    meant = f"did you mean {named(near)}?" if near else "declare the host there or remove its key"
+    return f"a key for a host that is not under corral:hosts: {meant}"
+
+
+def _plain_text(host: str, stack: str, variable: str | None) -> str:
+    embedded = f" (the embedded engine takes it from {variable})" if variable else ""
+    return (
+        "stands here in plain text, so take it for leaked: get a new one from the host and encrypt it: "
+        f"{_command(host, stack)}{embedded}"
+    )
+
+
+def _command(host: str, stack: str) -> str:
+    return f"`pulumi config set --secret --path '{SECRETS}.{host}' -s {stack}`"
+
+
+def _variable(name: str, hosts: Mapping[str, Any], catalog: Catalog) -> str | None:
+    """The environment variable the catalog names for the host's key, unless the stack names another one."""
+    said = mapping(hosts.get(name))
+    entry = catalog.hosts.get(str(said.get("kind", name)))
+    return entry.key_variable if entry and "keyVariable" not in said else None

@@ -1,0 +1,113 @@
+"""The JSON Schema for editors, held against the corpus: it takes what is valid, and refuses what one key can show."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.catalog.catalog import Catalog
+from components.catalog.load import load_catalog
+from components.config.errors import ConfigError, Report
+from components.config.plain import value_of
+from components.config.read import stack_from_config
+from components.config.schema import json_schema
+from components.config.yaml_tree import NotYamlError, parse
+
+ROOT = Path(__file__).parents[2]
+STACKS = ROOT / "tests" / "stacks"
+
+
+def plain(path: Path) -> Any:
+    """The file as plain values; a mapping that YAML or its keys make impossible is left out."""
+    try:
+        root = parse(path.read_text(encoding="utf-8"))
+    except NotYamlError:
+        return None
+    return value_of(root, (), Report("")) if root else None
+
+
+@pytest.fixture(scope="module")
+def validator(catalog: Catalog) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json_schema(catalog))
+
+
+def test_it_is_a_valid_schema(catalog: Catalog):
+    jsonschema.Draft202012Validator.check_schema(json_schema(catalog))
+
+
+@pytest.mark.parametrize("path", sorted((STACKS / "valid").glob("*.yaml")), ids=lambda path: path.stem)
+def test_it_takes_every_valid_stack(path: Path, validator: jsonschema.Draft202012Validator):
+    assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(plain(path))] == []
+
+
+LEAVES = st.sampled_from([0, 1, 60, 0.5, True, "us", "30s", "900M", "10.0.0.1", "vllm", "groq", "openai", "available"])
+
+
+@given(path=st.sampled_from(sorted((STACKS / "valid").glob("*.yaml"))), leaf=LEAVES, at=st.integers(0, 1_000))
+def test_it_takes_whatever_reading_takes(
+    path: Path, leaf: Any, at: int, catalog: Catalog, validator: jsonschema.Draft202012Validator
+):
+    config = plain(path)["config"]
+    leaves = [place for place in places_of(config) if place[0].startswith("corral:") and place[0] != "corral:keys"]
+    *around, last = leaves[at % len(leaves)]
+    functools.reduce(lambda value, key: value[key], around, config)[last] = leaf
+    try:
+        stack_from_config(path.stem, config, catalog)
+    except ConfigError:
+        return
+    assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors({"config": config})] == []
+
+
+def places_of(value: Any, around: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The places of all scalars."""
+    match value:
+        case dict():
+            return [place for key, below in value.items() for place in places_of(below, (*around, key))]
+        case list():
+            return [place for key, below in enumerate(value) for place in places_of(below, (*around, key))]
+        case _:
+            return [around]
+
+
+NOT_TOLD_BY_ONE_KEY = {
+    "azure-to-provision", "fallback-twice", "gateway-in-the-open", "gateway-issuer", "host-not-declared",
+    "region-unknown", "shares-far-over-100", "shares-of-many-hosts", "shares-over-100", "shares-under-100",
+    "yaml-duplicate-keys", "yaml-key-is-no-text", "yaml-merge-key",
+}  # fmt: skip
+"""What only reading the whole stack shows."""
+
+
+def test_it_refuses_every_invalid_stack_but_those_that_one_key_does_not_show(
+    validator: jsonschema.Draft202012Validator,
+):
+    taken = {path.stem for path in (STACKS / "invalid").glob("*.yaml") if validator.is_valid(plain(path))}
+    assert taken == NOT_TOLD_BY_ONE_KEY
+
+
+def test_its_examples_are_valid(validator: jsonschema.Draft202012Validator):
+    assert [validator.is_valid(example) for example in validator.schema["examples"]] == [True]  # pyright: ignore[reportIndexIssue, reportCallIssue, reportArgumentType]
+
+
+def test_it_describes_every_key(catalog: Catalog):
+    schema = json_schema(catalog)
+    definitions: dict[str, Any] = schema["$defs"]
+    undescribed = [
+        f"{name}.{key}"
+        for name, definition in definitions.items()
+        for key, value in definition.get("properties", {}).items()
+        if not value.get("description")
+    ]
+    parts = schema["properties"]["config"]["properties"]
+    assert undescribed + [key for key, value in parts.items() if not value.get("description")] == []
+
+
+def test_the_one_beside_the_stacks_is_up_to_date():
+    written = json.loads((ROOT / "stacks" / "schema.json").read_text(encoding="utf-8"))
+    assert written == json_schema(load_catalog()), "write it anew: corral schema"
