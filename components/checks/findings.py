@@ -10,7 +10,8 @@ from typing import Literal
 class Finding:
     """One thing a check found.
 
-    `name` is what a stack writes under `corral:accept`: `<check>/<model>/<host>`, for instance `parity/llama-3.3-70b/lab`.
+    `name` is what a stack writes under `corral:accept`: `<check>/<model>/<host>`, for instance
+    `parity/llama-3.3-70b/lab`.
     """
 
     level: Literal["error", "warning", "note"]
@@ -18,3 +19,6 @@ class Finding:
     message: str
     way_out: str
     accepted: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.level} {self.name}: {self.message}; {self.way_out}"

@@ -1,9 +1,11 @@
 """The routing plan: for each model its targets, in the order in which a request can reach them.
 
-Policy.  The hosts with a share stand at priority 0, each with its share as its weight.  The fallbacks follow, one priority
-each, in the order of the stack.  A host with share 0 keeps its place in the plan and gets no traffic, not even when others
-fail; named as a fallback as well, it is a fallback.  Priorities are contiguous.  A host that does not serve the model is
-not a target; it is listed as `unserved`, and the checks refuse the plan.
+Policy.  The hosts with a share stand at priority 0, each with its share as its weight.  The fallbacks follow, one
+priority each, in the order of the stack, and take all of the traffic that reaches their priority (weight 100).  A host
+with share 0 keeps its place in the plan and gets no traffic, not even when others fail; named as a fallback as well, it
+is a fallback.  Priorities are contiguous.  A host that does not serve the model is not a target; it is listed as
+`unserved`, and the checks refuse the plan.  A host is a target once: a fallback that has a share is a sharing host,
+listed as `repeated`, and the checks refuse that too.
 
 Everything here is plain and whole: integers for weights and money, no I/O, no Pulumi, no clock.
 """
@@ -47,6 +49,32 @@ class Lifecycle:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """How a model lies on the GPUs of a node, and how many servers of it there are."""
+
+    instance: str
+    """The instance type of the nodes."""
+    node: int
+    """GPUs of a node."""
+    gpus: int
+    """GPUs of one server, all on one node."""
+    context: int | None
+    """Tokens of prompt and answer together that its cache holds; None: the model's own limit, unchecked."""
+    least: int
+    """Servers at least; 0 where they may all go when nobody asks."""
+    most: int
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why a model does not run on the GPUs that the stack gives it."""
+
+    why: str
+    """A sentence with the arithmetic in it."""
+    way_out: str
+
+
+@dataclass(frozen=True)
 class Target:
     """One host as one model's clients reach it."""
 
@@ -86,6 +114,8 @@ class Target:
     """Who says all this: the catalog's source, or `stack`."""
     tokens_per_minute: int | None
     """The capacity the stack declares (Azure), where it does."""
+    fit: Fit | Misfit | None = None
+    """On GPUs that the stack provisions; None: no such host."""
 
     @property
     def live(self) -> bool:
@@ -99,7 +129,14 @@ class Unserved:
 
     host: str
     role: Literal["share", "fallback"]
+    share: int
+    """Percent; 0 for a fallback."""
     why: str
+    """A clause: `the catalog has no such model there`, or the catalog's reason for a placeholder."""
+    placeholder: bool
+    """Whether the catalog keeps a place for it that the stack has not filled in."""
+    keys: tuple[str, ...]
+    """What the stack would have to say for the host to serve it, as keys: `corral:hosts.lab.models.llama-3.3-70b`."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +152,10 @@ class ModelPlan:
     """`residency` spelled out: every known region it allows, places included."""
     volume: int | None
     """Tokens a month."""
+    repeated: tuple[str, ...] = ()
+    """Fallbacks that have a share, in order of name."""
+    served_by: tuple[str, ...] = ()
+    """The catalog's hosts at which the model is available, in order of name: where to turn when a host is refused."""
 
     @property
     def sharing(self) -> tuple[Target, ...]:

@@ -1,0 +1,170 @@
+"""What one host is for one model: the stack's word where it has one, the catalog's where it has none.
+
+Policy.  The host's own id of a model is the stack's, else the catalog's.  What the catalog knows is looked up by that
+id first (so that a stack may call a known model by a name of its own) and by our name second.  What the stack says
+replaces what the catalog says, field by field; but an id that the catalog does not know at this host takes with it what
+belongs to an id rather than to a model: its price, the regions from which it can be called and those it reaches, and
+whether it was verified.  Those are then the stack's to say, or unknown.
+
+vLLM serves what the stack gives it: a model with `weights`, or one under `models` (which is how a vLLM behind a URL is
+told what it serves).  It knows the model by our name unless the stack gives an id.  A host that the catalog keeps as a
+placeholder serves nothing until the stack gives the model's id there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from components.catalog.catalog import Catalog, HostEntry, ModelEntry
+from components.config import hosts
+from components.config.hosts import AzureHost, Host, ModelAtHost, Restricted, Retired, VllmHost
+from components.config.stack import Stack
+from components.plan import calling
+from components.plan.fit import fit
+from components.plan.plan import Fit, Lifecycle, Misfit, Price, Target, Unserved
+from components.plan.reach import reaches
+
+_T = TypeVar("_T")
+
+PriceOf = Callable[[HostEntry, ModelEntry], Price | None]
+"""What is known of a price outside the stack; None: nothing."""
+
+
+def serve(
+    model: str, name: str, stack: Stack, catalog: Catalog, price_of: PriceOf, *, share: int, weight: int, priority: int
+) -> Target | Unserved:
+    """The host `name` as a target of the model, at this place in its order, or why it is none."""
+    host = stack.hosts[name]
+    entry = catalog.hosts[host.kind]
+    said = _said(host, model)
+    found = _found(entry, model, said.id)
+    model_id = _id(host, entry, model, said, found)
+    if model_id is None:
+        return _unserved(model, name, host, catalog, share=share, priority=priority)
+    known = found if found and found.id == model_id else None
+    called = calling.region(host, stack)
+    return Target(
+        host=name,
+        kind=host.kind,
+        model_id=model_id,
+        share=share,
+        weight=weight,
+        priority=priority,
+        protocol=entry.protocol,
+        url=calling.url(host, entry, called),
+        ca=host.ca,
+        credential=calling.credential(name, host, entry),
+        reaches=reaches(host, entry, said, known, model_id, called),
+        callable_from=tuple(sorted(known.callable_from)) if known and known.callable_from else None,
+        region=called,
+        context=_first(said.context, found and found.context),
+        output=_first(said.output, found and found.output),
+        streaming=_first(said.streaming, found and found.streaming),
+        tools=_first(said.tools, found and found.tools),
+        tools_while_streaming=_first(said.tools_while_streaming, found and found.tools_while_streaming),
+        vision=_first(said.vision, found and found.vision),
+        lifecycle=_lifecycle(_first(said.lifecycle, found and found.lifecycle)),
+        price=_price(said, entry, known, model_id, price_of),
+        verified=known.verified if known else True,
+        as_of=known.as_of if known else None,
+        source=known.source if known else "stack",
+        tokens_per_minute=_tokens_per_minute(host, model),
+        fit=_fit(model, name, host, said, stack, catalog),
+    )
+
+
+def _said(host: Host, model: str) -> ModelAtHost:
+    """What the stack says of the model at the host; a plain string is its id."""
+    said = host.models.get(model)
+    return said if isinstance(said, ModelAtHost) else ModelAtHost.model_validate({"id": said})
+
+
+def _found(entry: HostEntry, model: str, given: str | None) -> ModelEntry | None:
+    """The catalog's entry of the id that the stack gives, else that of our name."""
+    ours = entry.models.get(model)
+    if given is None or (ours and ours.id == given):
+        return ours
+    return next((entry.models[name] for name in sorted(entry.models) if entry.models[name].id == given), ours)
+
+
+def _id(host: Host, entry: HostEntry, model: str, said: ModelAtHost, found: ModelEntry | None) -> str | None:
+    if said.id:
+        return said.id
+    if isinstance(host, VllmHost):
+        return model if model in host.weights or model in host.models else None
+    return found.id if found and not entry.placeholder else None
+
+
+def _unserved(model: str, name: str, host: Host, catalog: Catalog, *, share: int, priority: int) -> Unserved:
+    entry, family = catalog.hosts[host.kind], catalog.models.get(model)
+    reason = entry.placeholder or (family and family.placeholder)
+    of_model = f"corral:hosts.{name}.models.{model}"
+    keys = (of_model,)
+    if isinstance(host, VllmHost):
+        why, keys = "the stack gives it no weights of the model", (f"corral:hosts.{name}.weights.{model}",)
+    elif model in host.models:
+        why, keys = f"{of_model} gives no id", (f"{of_model}.id",)
+    elif entry.models:
+        why = "the catalog has no such model there"
+    else:
+        why = f"{of_model} does not say what it is called there"
+    if entry.placeholder and not (host.url or entry.url):
+        keys = (f"corral:hosts.{name}.url", *keys)
+    return Unserved(
+        host=name,
+        role="share" if priority == 0 else "fallback",
+        share=share,
+        why=reason or why,
+        placeholder=reason is not None,
+        keys=keys,
+    )
+
+
+def _first(said: _T | None, found: _T | None) -> _T | None:
+    return found if said is None else said
+
+
+def _tokens_per_minute(host: Host, model: str) -> int | None:
+    """The capacity that the stack declares in thousands; only Azure has one, and counts units if provisioned."""
+    if not isinstance(host, AzureHost) or host.sku != "GlobalStandard":
+        return None
+    thousands = host.capacity.get(model)
+    return None if thousands is None else thousands * 1_000
+
+
+def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, catalog: Catalog) -> Fit | Misfit | None:
+    """On the GPUs that the stack provisions, which weights are loaded onto."""
+    if not isinstance(host, VllmHost) or host.url or not host.gpus or model not in host.weights:
+        return None
+    hosts = {other: {*said.shares, *said.fallback} for other, said in stack.models.items()}
+    live = {*(each for each, share in stack.models[model].shares.items() if share), *stack.models[model].fallback}
+    return fit(
+        model,
+        host.weights[model],
+        said.context,
+        name,
+        host.gpus,
+        catalog,
+        models=sum(name in named and other in host.weights for other, named in hosts.items()),
+        alone=not live - {name},
+    )
+
+
+def _lifecycle(said: hosts.Lifecycle | None) -> Lifecycle:
+    match said:
+        case Restricted(restricted=why):
+            return Lifecycle("restricted", why=why)
+        case Retired(retired=day):
+            return Lifecycle("retired", on=day)
+        case _:
+            return Lifecycle("available")
+
+
+def _price(
+    said: ModelAtHost, entry: HostEntry, known: ModelEntry | None, model_id: str, price_of: PriceOf
+) -> Price | None:
+    """The stack's, else what `price_of` knows of the id."""
+    if said.price:
+        return Price(said.price.input, said.price.output, "stack")
+    return price_of(entry, known or ModelEntry(id=model_id, as_of=entry.as_of, source="stack"))

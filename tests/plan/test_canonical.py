@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+from components.plan.canonical import content_hash, to_json
+from components.plan.plan import Plan
+from tests.plan.world import LLAMA, build
+
+ROOT = Path(__file__).parents[2]
+
+
+def plan() -> Plan:
+    return build({LLAMA: {"shares": {"bedrock": 60, "meta": 40}, "volume": 7}}, residency=["us", "eu"])
+
+
+WANT = {
+    "stack": "prod",
+    "engine": "embedded",
+    "models": [
+        {
+            "name": "llama-3.3-70b",
+            "targets": [
+                {
+                    "host": "bedrock",
+                    "kind": "bedrock",
+                    "modelId": "us.meta.llama3-3",
+                    "share": 60,
+                    "weight": 60,
+                    "priority": 0,
+                    "protocol": "bedrock-converse",
+                    "url": "https://bedrock-runtime.us-east-1.amazonaws.com",
+                    "ca": None,
+                    "credential": {"header": None, "ambient": True, "variable": "BEDROCK_TOKEN"},
+                    "reaches": ["us-east-1", "us-east-2", "us-west-2"],
+                    "callableFrom": ["us-east-1", "us-east-2", "us-west-2"],
+                    "region": "us-east-1",
+                    "context": 128_000,
+                    "output": None,
+                    "streaming": True,
+                    "tools": True,
+                    "toolsWhileStreaming": False,
+                    "vision": False,
+                    "lifecycle": {"state": "available", "why": None, "on": None},
+                    "price": {"input": 720_000, "output": 720_000, "source": "catalog"},
+                    "verified": True,
+                    "asOf": "2026-08-20",
+                    "source": "the host's page",
+                    "tokensPerMinute": None,
+                    "fit": None,
+                }
+            ],
+            "unserved": [
+                {
+                    "host": "meta",
+                    "role": "share",
+                    "share": 40,
+                    "why": "Meta serves no Llama itself",
+                    "placeholder": True,
+                    "keys": ["corral:hosts.meta.url", "corral:hosts.meta.models.llama-3.3-70b"],
+                }
+            ],
+            "residency": ["eu", "us"],
+            "allowedRegions": ["eu", "eu-west-1", "us", "us-east-1", "us-east-2", "us-west-1", "us-west-2"],
+            "volume": 7,
+            "repeated": [],
+            "servedBy": ["azure", "bedrock", "deepinfra", "vllm"],
+        }
+    ],
+    "limits": {
+        "connectTimeout": 5_000,
+        "idleTimeout": 120_000,
+        "drainTimeout": 600_000,
+        "ejection": 10_000,
+        "bodyLimit": 52_428_800,
+    },
+    "accept": [],
+}
+
+
+def test_a_plan_as_json_says_everything_in_camel_case() -> None:
+    assert to_json(plan()) == WANT
+
+
+def test_the_hash_is_that_of_the_json_with_its_keys_sorted() -> None:
+    canonical = json.dumps(WANT, sort_keys=True, separators=(",", ":"))
+    assert content_hash(plan()) == sha256(canonical.encode()).hexdigest()
+
+
+def test_the_hash_is_the_same_in_every_run() -> None:
+    program = "from tests.plan.test_canonical import *; print(content_hash(plan()))"
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert hashes == {content_hash(plan())}

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.checks.run import check
+from components.plan.explain import explain
+from tests.plan.world import LLAMA, TODAY, build
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@dataclass(frozen=True)
+class Case:
+    golden: str
+    model: Mapping[str, Any]
+    more: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def text(self) -> str:
+        plan = build({LLAMA: self.model, "llama-5": {"shares": {"meta": 100}}}, **self.more)
+        return explain(plan.models[0], plan, check(plan, TODAY))
+
+
+CASES = [
+    Case(
+        "a_model_on_several_hosts.txt",
+        {
+            "shares": {"bedrock": 50, "azure": 30, "vllm": 20, "groq": 0},
+            "fallback": ["deepinfra", "lab"],
+            "volume": "900M",
+        },
+        {"accept": [f"parity/{LLAMA}/lab"]},
+    ),
+    Case(
+        "a_residency_that_holds.txt",
+        {"shares": {"bedrock": 100}, "fallback": ["vllm"], "residency": ["us"], "volume": "900M"},
+        {"engine": {"kind": "kubernetes", "connectTimeout": "500ms", "bodyLimit": "512Ki"}},
+    ),
+    Case(
+        "a_residency_that_does_not_hold.txt",
+        {"shares": {"deepinfra": 70, "lab": 30}, "residency": ["us"], "volume": "900M"},
+    ),
+    Case("one_host_and_no_other.txt", {"shares": {"bedrock": 100}}),
+    Case(
+        "nobody.txt",
+        {"shares": {"meta": 100}, "fallback": ["meta-too"], "residency": ["us"], "volume": "900M"},
+        {"hosts": {"meta-too": {"kind": "meta"}}},
+    ),
+    Case(
+        "hosts_that_cannot_be_called.txt",
+        {"shares": {"bedrock": 50, "lab": 50}, "volume": "900M"},
+        {"region": None, "hosts": {"lab": {"kind": "openai", "auth": "none", "models": {LLAMA: "Llama-Lab"}}}},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.golden)
+def test_a_plan_is_explained_in_words(case: Case) -> None:
+    assert f"{case.text()}\n" == (GOLDEN / case.golden).read_text(encoding="utf-8")
