@@ -1,0 +1,101 @@
+"""Simulated hosts to ask: in this process, through an ASGI client without sockets, and as a real child process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from openai import OpenAI
+from starlette.testclient import TestClient
+
+from components.simulated.app import simulated_app
+from components.simulated.child import Child
+from components.simulated.hosts import SimulatedHost, SimulatedModel
+from components.simulated.simulation import Simulation
+
+GROQ = SimulatedHost(
+    name="groq",
+    path="/openai/v1",
+    header="authorization",
+    key="groq-key",
+    models={"llama-3.3-70b-versatile": SimulatedModel(), "llama-3.1-8b-instant": SimulatedModel()},
+)
+AZURE = SimulatedHost(
+    name="azure",
+    path="/openai/v1",
+    header="api-key",
+    key="azure-key",
+    models={"Llama-3.3-70B-Instruct": SimulatedModel(tools=False, vision=False)},
+)
+BEDROCK = SimulatedHost(
+    name="bedrock",
+    path="/v1",
+    header="authorization",
+    key="bedrock-key",
+    models={"us.meta.llama3-3-70b-instruct-v1:0": SimulatedModel(tools=True, tools_while_streaming=False)},
+)
+LAB = SimulatedHost(name="lab", path="", header=None, key=None, models={"Llama 3.3": SimulatedModel(streaming=False)})
+HOSTS = (GROQ, AZURE, BEDROCK, LAB)
+
+
+@pytest.fixture
+def simulation() -> Simulation:
+    return Simulation(HOSTS)
+
+
+@pytest.fixture
+def client(simulation: Simulation) -> TestClient:
+    return TestClient(simulated_app(simulation, "the-token"), base_url="http://127.0.0.1")
+
+
+def official(client: TestClient, *, strict: bool) -> OpenAI:
+    """The official client of `groq`, without sockets."""
+    return OpenAI(
+        base_url="http://127.0.0.1/groq/openai/v1",
+        api_key="groq-key",
+        http_client=client,
+        max_retries=0,
+        _strict_response_validation=strict,
+    )
+
+
+@pytest.fixture
+def groq(client: TestClient) -> OpenAI:
+    """The official client of `groq`; what is not shaped as its types say is an error."""
+    return official(client, strict=True)
+
+
+@pytest.fixture
+def lenient_groq(client: TestClient) -> OpenAI:
+    """The same, for what OpenAI itself sends otherwise: base64 embeddings, null as a `finish_reason` of completions."""
+    return official(client, strict=False)
+
+
+@pytest.fixture(scope="session")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """One real process for all tests; see `child`."""
+    started = Child.start(HOSTS, tmp_path_factory.mktemp("simulated"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def child(process: Child) -> Child:
+    """The real process, with the hosts above, at full speed and without a fault."""
+    process.control.replace_hosts(())
+    process.control.replace_hosts(HOSTS)
+    return process
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Waits for a condition."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < end, "the condition never came"
+            time.sleep(0.005)
+
+    return wait

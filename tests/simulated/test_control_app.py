@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from components.simulated.hosts import SimulatedHost, to_json
+from components.simulated.simulation import Simulation
+
+TOKEN = {"authorization": "Bearer the-token"}
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "the-token"}])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("PUT", "/hosts"),
+        ("PUT", "/faults/groq"),
+        ("DELETE", "/faults/groq"),
+        ("PUT", "/speed/groq"),
+        ("GET", "/nothing"),
+    ],
+)
+def test_nothing_is_told_or_done_without_the_token(
+    client: TestClient, simulation: Simulation, headers: dict[str, str], method: str, path: str
+):
+    before = simulation.state()
+    answer = client.request(method, f"/_control{path}", headers=headers, content=b"[]")
+    assert answer.status_code == 401
+    assert answer.json() == {"error": {"message": "the control token is missing or wrong"}}
+    assert simulation.state() == before
+
+
+def test_the_state_holds_no_key(client: TestClient, simulation: Simulation):
+    answer = client.get("/_control", headers=TOKEN)
+    assert answer.json() == simulation.state().model_dump(mode="json")
+    assert "-key" not in answer.text.replace("api-key", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "status", "message"),
+    [
+        ("faults/grok", {"kind": "503"}, 404, "no simulated host is named 'grok': there are azure, bedrock, groq, lab"),
+        ("speed/grok", {}, 404, "no simulated host is named 'grok': there are azure, bedrock, groq, lab"),
+        ("faults/lab", {"kind": "503", "model": "no"}, 404, "lab serves no model 'no': it serves Llama 3.3"),
+        ("faults/lab", {"kind": "502"}, 400, "kind: Input should be '401', '404'"),
+        ("faults/lab", {"kind": "503", "for": -1}, 400, "for: Input should be greater than 0"),
+        ("speed/lab", {"latency": -1}, 400, "latency: Input should be greater than or equal to 0"),
+        ("speed/lab", {"tokens_per_second": 0}, 400, "tokens_per_second: Input should be greater than 0"),
+        ("hosts", [{"name": "lab"}], 400, "0.path: Field required; 0.header: Field required"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(
+    client: TestClient, simulation: Simulation, path: str, said: Any, status: int, message: str
+):
+    before = simulation.state()
+    answer = client.put(f"/_control/{path}", json=said, headers=TOKEN)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"].startswith(message)
+    assert simulation.state() == before
+
+
+def test_replaced_hosts_are_there_at_once(client: TestClient):
+    new = SimulatedHost(name="new", path="/v1", header=None, key=None, models={})
+    assert client.put("/_control/hosts", content=to_json([new]), headers=TOKEN).status_code == 204
+    assert client.get("/new/v1/models").json() == {"object": "list", "data": []}
+    assert client.get("/lab/models").status_code == 404
