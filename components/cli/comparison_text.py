@@ -1,0 +1,133 @@
+"""A comparison of two versions of a stack, in plain text that can be pasted into a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from components.config.names import listed
+from components.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
+from components.plan.moves import LimitMove, ModelMove, Side
+from components.plan.prose import number, size, span
+from components.preview.changes import Change, Changes
+
+if TYPE_CHECKING:
+    from components.preview.comparison import Comparison
+
+_PATHS = 3
+"""How many of a resource's properties are named."""
+
+_NOTHING = "none"
+
+
+def comparison_text(found: Comparison, before: str, after: str) -> str:
+    """`before` and `after` name the two versions."""
+    paragraphs = [
+        f"{before} → {after}",
+        *("\n".join(_model(model)) for model in found.move.models),
+        "\n".join(_limit(limit) for limit in found.move.limits),
+        "" if found.move else "No traffic moves.",
+        "\n".join(_resources(found)),
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _model(model: ModelMove) -> Iterator[str]:
+    yield model.model if model.change == "changed" else f"{model.model} ({model.change})"
+    width = max(len("fallback"), *(len(share.host) for share in model.shares), 0)
+    for share in model.shares:
+        moved = f"{share.before}%" if share.before == share.after else f"{share.before}% → {share.after}%"
+        yield f"  {share.host:<{width}}  {moved}"
+    for what, said in _facts(model):
+        yield f"  {what:<{width}}  {said}"
+    for each in model.ids:
+        yield f"  {each.host} is called by another id: {each.before} → {each.after}"
+
+
+def _facts(model: ModelMove) -> Iterator[tuple[str, str]]:
+    yield "fallback", _moved(_fallback(model.before), _fallback(model.after))
+    yield "price", f"{_moved(_price(model.before), _price(model.after))} per million tokens"
+    volume = model.after.volume if model.after else None
+    if months := _moved(_month(model.before), _month(model.after)):
+        yield "month", f"{months}{f' for {number(volume)} tokens' if volume else ''}"
+    if places := [*_places("+", model.gained, model.gained_unknown), *_places("-", model.lost, model.lost_unknown)]:
+        yield "places", ", ".join(places)
+
+
+def _moved(before: str | None, after: str | None) -> str:
+    """`one → other`, or the one that there is."""
+    return " → ".join(dict.fromkeys(each for each in (before, after) if each))
+
+
+def _fallback(side: Side | None) -> str | None:
+    return side and (", then ".join(side.fallback) or _NOTHING)
+
+
+def _price(side: Side | None) -> str | None:
+    match side and side.price:
+        case Blended(input=prompt, output=answer):
+            return dollars(prompt) if prompt == answer else f"{dollars(prompt)} in and {dollars(answer)} out"
+        case Unpriced(hosts=hosts):
+            return f"unknown (at {listed(hosts, 'and')})" if hosts else "unknown"
+        case _:
+            return None
+
+
+def _month(side: Side | None) -> str | None:
+    match side and side.month:
+        case Monthly(least=least, most=most):
+            return " to ".join(dict.fromkeys((dollars_and_cents(least), dollars_and_cents(most))))
+        case Unpriced():
+            return "unknown"
+        case _:
+            return None
+
+
+def _places(sign: str, regions: Iterable[str], hosts: Iterable[str]) -> Iterator[str]:
+    for region in regions:
+        yield f"{sign} {region}"
+    for host in hosts:
+        yield f"{sign} unknown ({host})"
+
+
+def _limit(limit: LimitMove) -> str:
+    say = size if limit.name.endswith("limit") else span
+    return f"{limit.name.replace('_', ' ')}: {say(limit.before)} → {say(limit.after)}"
+
+
+def _resources(found: Comparison) -> Iterator[str]:
+    if found.resources is None:
+        yield "Which resources change is not known, because a version is refused:"
+        yield from (f"  {reason}" for reason in found.refused)
+    elif not found.resources:
+        yield "No resource changes."
+    else:
+        yield f"Resources: {_counted(found.resources)}"
+        for sign, each in _signed(found.resources):
+            properties = f": {_named(each.properties)}" if each.properties else ""
+            yield f"  {sign:<2} {each.type} {each.name}{properties}"
+
+
+def _counted(resources: Changes) -> str:
+    counts = {
+        "to create": len(resources.create),
+        "to update": len(resources.update),
+        "to replace": len(resources.replace),
+        "to delete": len(resources.delete),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _signed(resources: Changes) -> Iterator[tuple[str, Change]]:
+    for sign, each in (
+        ("+", resources.create),
+        ("~", resources.update),
+        ("+-", resources.replace),
+        ("-", resources.delete),
+    ):
+        yield from ((sign, change) for change in each)
+
+
+def _named(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - _PATHS} more" if len(paths) > _PATHS else ""
+    return f"{', '.join(paths[:_PATHS])}{more}"

@@ -1,0 +1,48 @@
+"""The `corral` command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from components.cli import diff, explain, fault, plan, schema, status, up, verify
+from components.cli.terminal import complain
+from components.config.errors import ConfigError
+from components.embedded.errors import EngineError
+from components.embedded.session import RefusedError
+
+REFUSED, UNREADABLE = 1, 2
+
+app = typer.Typer(
+    name="corral",
+    help="Llama on many hosts behind one load balancer: shares in a stack file, traffic that follows them.",
+    epilog="Exit status: 0 done, 1 refused or not running, 2 a stack file or command line that cannot be read; "
+    "of diff: 0 nothing differs, 1 something does.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("up")(up.up)
+app.command("plan")(plan.plan)
+app.command("diff")(diff.diff)
+app.command("explain")(explain.explain)
+app.command("verify")(verify.verify)
+app.command("status")(status.status)
+app.command("fault")(fault.fault)
+app.command("schema")(schema.schema)
+
+
+def main() -> None:
+    """Runs the command; whatever is wrong with the input is said in words, never as a traceback."""
+    try:
+        app()
+    except ConfigError as unreadable:
+        complain(str(unreadable))
+        sys.exit(UNREADABLE)
+    except (RefusedError, EngineError) as refused:
+        complain(str(refused))
+        sys.exit(REFUSED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(REFUSED)

@@ -1,0 +1,59 @@
+"""`corral status`: declared beside observed, of the engine that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.cli.project import StackOption, load
+from components.cli.running import running
+from components.cli.tables import status_table
+from components.cli.terminal import console
+from components.embedded.admin import Admin
+from components.embedded.placement import place
+from components.embedded.registry import Running
+from components.embedded.status import Counts, ModelStatus, count
+from components.embedded.status import status as of_plan
+
+
+def status(
+    stack: StackOption = "local",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show each model's declared and observed shares, requests, failures, latency and health, since the last change.
+
+    Exit status 1 if the stack is not being served.
+    """
+    engine = running(stack)
+    models = asyncio.run(_status(stack, engine))
+    out = console()
+    if as_json:
+        document = {"url": engine.url, "pid": engine.pid, "since": engine.since}
+        out.out(json.dumps({**document, "models": [asdict(model) for model in models]}, indent=2), highlight=False)
+    else:
+        out.print(f"[bold]{stack}[/] at {engine.url}, since {engine.since}\n")
+        out.print(status_table(models))
+
+
+async def _status(stack: str, engine: Running) -> tuple[ModelStatus, ...]:
+    plan = load(stack).plan
+    placements, _ = place(plan, engine.simulate, os.environ)
+    admin = Admin(Path(engine.admin_socket))
+    try:
+        before = Counts(
+            Counter({(model, host, code): number for model, host, code, number in engine.requests}),
+            Counter({(model, host, code): number for model, host, code, number in engine.attempts}),
+            {},
+        )
+        counts = (await count(admin)).since(before)
+        unhealthy = await admin.unhealthy()
+    finally:
+        await admin.close()
+    return of_plan(plan, counts, unhealthy, {host: placed.simulated for host, placed in placements.items()})

@@ -1,0 +1,109 @@
+"""What a stack asks of this machine: its plan, where its hosts are, and their keys."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import certifi
+
+from components.checks.findings import Finding
+from components.config.stack import Engine as EngineSettings
+from components.embedded.errors import EngineError
+from components.embedded.placement import Placement, Simulate, place
+from components.plan.plan import Plan, Target
+from components.render.envoy.link import Link
+from components.simulated.hosts import SimulatedHost, simulated_hosts
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A stack file that was read, planned and checked."""
+
+    file: Path
+    settings: EngineSettings
+    plan: Plan
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """A plan, placed on this machine."""
+
+    loaded: Loaded
+    placements: Mapping[str, Placement]
+    simulated: tuple[SimulatedHost, ...] = field(repr=False)
+
+    @property
+    def plan(self) -> Plan:
+        return self.loaded.plan
+
+    def links(self, simulated_port: int | None) -> dict[str, Link]:
+        """How each live host is reached; the simulated ones at a loopback port."""
+        stand_ins = {host.name: host for host in self.simulated}
+        links: dict[str, Link] = {}
+        for target in _live_targets(self.plan).values():
+            stand_in = stand_ins.get(target.host)
+            if stand_in is not None:
+                links[target.host] = Link(target.host, stand_in.base_url(simulated_port or 0), stand_in.header, None)
+            else:
+                links[target.host] = Link(
+                    target.host, target.url or "", target.credential.header, self._trusted(target)
+                )
+        return links
+
+    def secrets(self) -> dict[str, str]:
+        """Per host the whole value of the header that carries its key."""
+        keyed = {host.name: (host.header, host.key) for host in self.simulated}
+        for target in _live_targets(self.plan).values():
+            if target.host not in keyed:
+                keyed[target.host] = (target.credential.header, self.placements[target.host].key)
+        return {
+            host: f"Bearer {key}" if header == "authorization" else key
+            for host, (header, key) in keyed.items()
+            if header and key
+        }
+
+    def why_simulated(self) -> dict[str, str | None]:
+        """Per host why it is simulated; None: it is the real one."""
+        return {host: placement.simulated for host, placement in self.placements.items()}
+
+    def _trusted(self, target: Target) -> str | None:
+        if target.url is None or not target.url.startswith("https:"):
+            return None
+        if target.ca is None:
+            return system_certificates()
+        path = (self.loaded.file.parent / target.ca).resolve()
+        if not path.is_file():
+            raise EngineError(f"corral:hosts.{target.host}.ca names {path}, which is not a file.")
+        return str(path)
+
+
+def system_certificates() -> str:
+    """The PEM file of the certificates this machine trusts; certifi's where it has none."""
+    named = os.environ.get("SSL_CERT_FILE")
+    paths = ssl.get_default_verify_paths()
+    for candidate in (named, paths.cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
+        if candidate and Path(candidate).is_file():
+            return candidate
+    return certifi.where()
+
+
+def _live_targets(plan: Plan) -> dict[str, Target]:
+    return {target.host: target for model in plan.models for target in model.targets if target.live}
+
+
+def desire(loaded: Loaded, mode: Simulate, environment: Mapping[str, str], stand_in_keys: Mapping[str, str]) -> Desired:
+    """Places a stack's hosts.  `stand_in_keys` gives the key of any simulated host.  Raises EngineError."""
+    placements, unreachable = place(loaded.plan, mode, environment)
+    if unreachable:
+        raise EngineError(
+            "These hosts cannot be reached from this machine:\n"
+            + "\n".join(f"  {host.message}" for host in unreachable)
+        )
+    names = [host for host, placement in placements.items() if placement.simulated]
+    keys = {name: stand_in_keys[name] for name in names}
+    return Desired(loaded, placements, simulated_hosts(loaded.plan, names, keys))

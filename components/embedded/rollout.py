@@ -1,0 +1,140 @@
+"""Brings a new configuration into force while requests are under way, and loses none of them.
+
+Order.  First everything is added that the new plan needs, and Envoy has warmed it up.  Then the weights and the routes
+change: from then on new requests follow the new plan.  What the new plan does not need any more stays until the
+requests it has begun are finished, at most for the drain timeout; only then is it removed.  Each file is replaced by a
+rename, and each step waits until Envoy says that the version is in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from components.embedded import directory
+from components.embedded.admin import Admin
+from components.embedded.errors import EngineError
+from components.render.envoy import names
+from components.render.envoy.configuration import Configuration, discovery, secret
+from components.render.envoy.names import GATEWAY, RELAY, Files, Resource, model_name
+from components.render.envoy.routes import Attempts, relay_routes, with_former
+
+_POLL = 0.1
+
+
+class Rollout:
+    """The files of one Envoy, and what is in force."""
+
+    def __init__(self, files: Files, admin: Admin) -> None:
+        self._files = files
+        self._admin = admin
+        self._clusters: dict[str, Resource] = {}
+        """What the file of clusters holds, former ones included; likewise the routes of attempts."""
+        self._attempts: Attempts = {}
+        self._versions: dict[Path, str] = {}
+        self._draining: asyncio.Task[None] | None = None
+
+    def write_all(self, new: Configuration, secrets: Mapping[str, str]) -> dict[str, str]:
+        """Writes a first configuration, for an Envoy that is not running yet; the versions to wait for."""
+        return {
+            **self._write_secrets(secrets),
+            **self._write_attempts(new.attempts),
+            **self._write_gateway(new.gateway),
+            **self._write_clusters(new.clusters),
+            **self._write_listeners(new.listeners),
+        }
+
+    async def apply(self, new: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
+        """Brings `new` into force; returns when new requests follow it.  Draining goes on behind (`drained`).
+
+        `drain_timeout` is in seconds.  Raises EngineError if a file cannot be written or Envoy does not take it.
+        """
+        await self.stop_draining()
+        hosts = {name: cluster for name, cluster in new.clusters.items() if name not in _models(new.clusters)}
+        await self._admin.in_force(
+            {
+                **self._write_secrets(secrets),
+                **self._write_attempts(with_former(new.attempts, self._attempts)),
+                **self._write_clusters({**new.clusters, **self._clusters, **hosts}),
+                **self._write_listeners(new.listeners),
+            }
+        )
+        await self._admin.in_force(
+            {**self._write_clusters({**self._clusters, **new.clusters}), **self._write_gateway(new.gateway)}
+        )
+        self._draining = asyncio.create_task(self._drain(new, drain_timeout))
+
+    async def drained(self) -> None:
+        """Waits until nothing of a former plan is left."""
+        if self._draining:
+            await self._draining
+
+    async def stop_draining(self) -> None:
+        """Leaves what is still draining to the next configuration."""
+        if self._draining:
+            self._draining.cancel()
+            await asyncio.gather(self._draining, return_exceptions=True)
+            self._draining = None
+
+    async def _drain(self, new: Configuration, patience: float) -> None:
+        former = [name for name in self._clusters if name not in new.clusters]
+        deadline = asyncio.get_running_loop().time() + patience
+        while asyncio.get_running_loop().time() < deadline:
+            if not await self._busy(former):
+                break
+            await asyncio.sleep(_POLL)
+        self._write_clusters(new.clusters)
+        self._write_attempts(new.attempts)
+        self._remove_secrets(new)
+
+    async def _busy(self, clusters: Sequence[str]) -> bool:
+        """Whether any of the clusters has requests that are not finished, or nobody can tell."""
+        if not clusters:
+            return False
+        try:
+            active = await self._admin.gauges(r"\.upstream_rq_active$")
+        except EngineError:
+            return True
+        return any(active.get(names.active_requests(name)) for name in clusters)
+
+    def _write_secrets(self, secrets: Mapping[str, str]) -> dict[str, str]:
+        return {
+            names.secret_version(host): self._write(self._files.secret(host), [secret(host, value)])
+            for host, value in secrets.items()
+        }
+
+    def _write_attempts(self, attempts: Attempts) -> dict[str, str]:
+        version = self._write(self._files.routes(RELAY), [relay_routes(attempts)])
+        self._attempts = attempts
+        return {names.routes_version(RELAY): version}
+
+    def _write_gateway(self, table: Resource) -> dict[str, str]:
+        return {names.routes_version(GATEWAY): self._write(self._files.routes(GATEWAY), [table])}
+
+    def _write_clusters(self, clusters: dict[str, Resource]) -> dict[str, str]:
+        version = self._write(self._files.clusters, list(clusters.values()))
+        self._clusters = clusters
+        return {names.CLUSTERS_VERSION: version}
+
+    def _write_listeners(self, listeners: dict[str, Resource]) -> dict[str, str]:
+        return {names.LISTENERS_VERSION: self._write(self._files.listeners, list(listeners.values()))}
+
+    def _write(self, path: Path, resources: list[Resource]) -> str:
+        version, text = discovery(resources)
+        if self._versions.get(path) != version:
+            directory.replace(path, text)
+            self._versions[path] = version
+        return version
+
+    def _remove_secrets(self, new: Configuration) -> None:
+        """Removes the keys of hosts that are gone."""
+        kept = {self._files.secret(host) for host in new.attempts}
+        for path in [path for path in self._versions if path.parent == self._files.secret("").parent]:
+            if path not in kept:
+                path.unlink(missing_ok=True)
+                del self._versions[path]
+
+
+def _models(clusters: Mapping[str, Resource]) -> set[str]:
+    return {name for name in clusters if name.startswith(model_name(""))}

@@ -1,0 +1,1 @@
+"""The hosts, one folder per kind: `probe.py` asks them what they serve."""

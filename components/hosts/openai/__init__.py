@@ -1,0 +1,1 @@
+"""Any host that speaks OpenAI's protocol."""

@@ -1,0 +1,1 @@
+"""From a plan to what an engine reads: plain dicts, no I/O."""

@@ -1,0 +1,52 @@
+"""How one host is reached from the machine Envoy runs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Link:
+    """One host's address, and in which header it takes its key.  The key itself is in a secret file."""
+
+    host: str
+    url: str
+    """The base URL: what stands in front of `/chat/completions`."""
+    header: Literal["authorization", "api-key"] | None
+    ca: str | None
+    """The PEM file to verify the host's certificate with; None for plain HTTP."""
+
+    @cached_property
+    def tls(self) -> bool:
+        return urlsplit(self.url).scheme == "https"
+
+    @cached_property
+    def hostname(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @cached_property
+    def port(self) -> int:
+        return urlsplit(self.url).port or (443 if self.tls else 80)
+
+    @cached_property
+    def path(self) -> str:
+        """The path prefix, without a slash at its end."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    @cached_property
+    def authority(self) -> str:
+        """What the `Host` header says."""
+        return urlsplit(self.url).netloc
+
+    @cached_property
+    def is_address(self) -> bool:
+        """Whether the host is named by an IP address, which needs no DNS."""
+        try:
+            ip_address(self.hostname)
+        except ValueError:
+            return False
+        return True

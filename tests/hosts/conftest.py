@@ -1,0 +1,61 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from components.hosts import fetch
+from components.hosts.verdict import Question
+from components.plan.plan import Credential, Lifecycle, Target
+
+TARGET: dict[str, Any] = {
+    "host": "lab",
+    "kind": "openai",
+    "model_id": "Llama-3.3-70B",
+    "share": 100,
+    "weight": 100,
+    "priority": 0,
+    "protocol": "openai",
+    "url": "https://lab.example/v1",
+    "ca": None,
+    "credential": Credential("authorization", ambient=False, variable="LAB_API_KEY"),
+    "reaches": None,
+    "callable_from": None,
+    "region": None,
+    "context": None,
+    "output": None,
+    "streaming": None,
+    "tools": None,
+    "tools_while_streaming": None,
+    "vision": None,
+    "lifecycle": Lifecycle("available"),
+    "price": None,
+    "verified": True,
+    "as_of": None,
+    "source": "stack",
+    "tokens_per_minute": None,
+}
+
+
+@pytest.fixture
+def target() -> Callable[..., Target]:
+    """A target of the host `lab`, with these changes."""
+
+    def build(**changes: Any) -> Target:
+        return Target(**TARGET | changes)
+
+    return build
+
+
+@pytest.fixture
+def ask(target: Callable[..., Target]) -> Callable[..., Question]:
+    """A question for a model id, of a target with these changes."""
+
+    def build(model_id: str, **changes: Any) -> Question:
+        return Question("llama", target(model_id=model_id, **changes))
+
+    return build
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PAUSE", 0)

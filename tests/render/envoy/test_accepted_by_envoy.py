@@ -1,0 +1,54 @@
+"""Envoy itself takes every configuration that a valid stack renders to, without a warning."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from components.catalog.load import load_catalog
+from components.checks.run import check
+from components.config.read import read_stack
+from components.embedded import directory
+from components.embedded.binary import find_envoy
+from components.embedded.desired import Loaded, desire
+from components.embedded.engine import Engine, claim_port
+from components.embedded.stand_ins import Keys
+from components.plan.build import build
+from components.plan.plan import Plan
+from components.render.envoy.configuration import render
+
+ROOT = Path(__file__).parents[3]
+STACKS = sorted((ROOT / "tests/stacks/valid").glob("*.yaml")) + sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
+
+
+def planned(file: Path) -> tuple[Plan, Loaded]:
+    stack = read_stack(file, load_catalog())
+    plan = build(stack, load_catalog())
+    return plan, Loaded(file, stack.engine, plan, check(plan, date(2026, 11, 21)))
+
+
+async def served(file: Path) -> tuple[dict[str, int], str]:
+    """Serves a stack; the counters of rejected updates, and what Envoy said meanwhile."""
+    plan, loaded = planned(file)
+    desired = desire(loaded, "always", {}, Keys())
+    files = directory.create("test")
+    engine = Engine(find_envoy(), files, lambda _: None)
+    try:
+        links = desired.links(simulated_port=9)
+        configuration = render(plan, links, "127.0.0.1", claim_port("127.0.0.1", 0), files)
+        await engine.start(configuration, desired.secrets(), 1)
+        return await engine.admin.gauges("update_rejected$"), engine.last_words
+    finally:
+        await engine.stop(0)
+        directory.remove(files)
+
+
+@pytest.mark.parametrize("file", STACKS, ids=lambda file: file.stem)
+def test_envoy_takes_the_configuration_of_a_valid_stack(file: Path) -> None:
+    rejected, said = asyncio.run(served(file))
+    assert rejected
+    assert not any(rejected.values()), said
+    assert said == ""

@@ -1,0 +1,93 @@
+"""What a request to a model can reach: the chain of its hosts, and what a move replaces."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.plan.plan import Limits, ModelPlan
+from components.render.envoy.clusters import model_clusters
+from components.render.envoy.names import Resource
+from components.render.envoy.routes import retries
+from tests.plan.world import model
+
+LIMITS = Limits(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
+
+
+def planned(shares: dict[str, int], fallback: list[str]) -> ModelPlan:
+    """A model on hosts that all serve it."""
+    return model(shares=shares, fallback=fallback)
+
+
+def clusters(plan: ModelPlan) -> dict[str, Resource]:
+    return {cluster["name"]: cluster for cluster in model_clusters(plan, LIMITS)}
+
+
+def members(cluster: Resource) -> list[tuple[str, int]]:
+    """The hosts of a link, each with its weight."""
+    return [
+        (member["locality"]["zone"], member["load_balancing_weight"])
+        for member in cluster["load_assignment"]["endpoints"]
+    ]
+
+
+def chain(found: dict[str, Resource]) -> list[str]:
+    return [link["name"] for link in found["model/llama-3.3-70b"]["cluster_type"]["typed_config"]["clusters"]]
+
+
+def test_the_chain_has_a_link_for_each_attempt() -> None:
+    found = clusters(planned({"bedrock": 70, "lab": 30}, ["deepinfra", "azure"]))
+    shares, first, second = (f"model/llama-3.3-70b {link}" for link in ("shares", "fallback 1", "fallback 2"))
+    assert chain(found) == [shares, shares, first, second]
+    assert members(found[shares]) == [("bedrock", 70), ("lab", 30)]
+    assert members(found[first]) == [("deepinfra", 100)]
+    assert members(found[second]) == [("azure", 100)]
+
+
+def test_only_the_last_link_tries_hosts_that_were_left_out() -> None:
+    found = clusters(planned({"bedrock": 70, "lab": 30}, ["deepinfra"]))
+    panic = {name: each.get("common_lb_config", {}).get("healthy_panic_threshold") for name, each in found.items()}
+    assert panic == {
+        "model/llama-3.3-70b": None,
+        "model/llama-3.3-70b shares": {"value": 0},
+        "model/llama-3.3-70b fallback 1": {"value": 1},
+    }
+
+
+def test_a_member_names_its_host_to_the_relay() -> None:
+    (found,) = clusters(planned({"bedrock": 100}, []))["model/llama-3.3-70b shares"]["load_assignment"]["endpoints"]
+    assert found["lb_endpoints"] == [
+        {
+            "endpoint": {
+                "address": {"envoy_internal_address": {"server_listener_name": "relay", "endpoint_id": "bedrock"}},
+                "hostname": "bedrock",
+            },
+            "metadata": {"filter_metadata": {"corral": {"host": "bedrock"}}},
+        }
+    ]
+
+
+def test_a_drained_host_is_no_member() -> None:
+    found = clusters(planned({"bedrock": 100, "lab": 0}, []))
+    assert members(found["model/llama-3.3-70b shares"]) == [("bedrock", 100)]
+
+
+@given(st.permutations(["bedrock", "lab", "deepinfra"]), st.integers(1, 99))
+def test_a_move_replaces_the_first_link_alone(hosts: list[str], share: int) -> None:
+    first, second, third = hosts
+    before = clusters(planned({first: 50, second: 50}, [third]))
+    after = clusters(planned({first: share, second: 100 - share}, [third]))
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == (set() if share == 50 else {"model/llama-3.3-70b shares"})
+    assert sum(weight for _, weight in members(after["model/llama-3.3-70b shares"])) == 100
+
+
+def test_every_link_gets_its_attempt_and_a_lone_host_a_second_one() -> None:
+    cases: list[tuple[dict[str, int], list[str], int]] = [
+        ({"bedrock": 100}, [], 1),
+        ({"bedrock": 60, "lab": 40}, [], 1),
+        ({"bedrock": 100}, ["lab"], 1),
+        ({"bedrock": 60, "lab": 40}, ["deepinfra"], 2),
+        ({"bedrock": 100}, ["lab", "deepinfra"], 2),
+    ]
+    assert [retries(planned(shares, fallback)) for shares, fallback, _ in cases] == [want for *_, want in cases]
