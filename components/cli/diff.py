@@ -31,8 +31,8 @@ def diff(
 ) -> None:
     """Say what the edits of a stack file would move, and which resources they would touch.
 
-    Needs no engine, no cloud account and no network.  Exit status 0 if nothing differs, 1 if something does, 2 if one of
-    the two versions cannot be read.
+    Needs no engine, no cloud account and no network.  Exit status 0 if nothing differs, 1 if something does or may,
+    2 if one of the two versions cannot be read.
     """
     from components.preview.comparison import compare, read_version  # imports Pulumi, which no other verb needs
 

@@ -17,8 +17,7 @@ REFUSED, UNREADABLE = 1, 2
 app = typer.Typer(
     name="corral",
     help="Llama on many hosts behind one load balancer: shares in a stack file, traffic that follows them.",
-    epilog="Exit status: 0 done, 1 refused or not running, 2 a stack file or command line that cannot be read; "
-    "of diff: 0 nothing differs, 1 something does.",
+    epilog="Exit status: 0 done, 1 refused or not running, 2 a stack file or command line that cannot be read.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -27,7 +27,7 @@ def at_revision(root: Path, file: str, revision: str) -> str | None:
 def _git(root: Path, *arguments: str) -> str | None:
     """What git writes; None where it refuses."""
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             ["git", "-C", str(root), *arguments],  # noqa: S607
             check=False,
             capture_output=True,

@@ -70,8 +70,9 @@ def findings_text(findings: Iterable[Finding]) -> Text:
 def status_table(models: Sequence[ModelStatus]) -> Table:
     """Declared beside observed."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("MODEL", "HOST", "DECLARED", "OBSERVED", "REQUESTS", "FAILED TRIES", "P50", "P99", "HEALTH", ""):
-        table.add_column(name, justify="left" if name in ("MODEL", "HOST", "HEALTH", "") else "right", no_wrap=True)
+    for name in ("MODEL", "HOST", "DECLARED", "OBSERVED", "REQUESTS", "FAILED TRIES", "P50", "P99", "HEALTH"):
+        table.add_column(name, justify="left" if name in ("MODEL", "HOST", "HEALTH") else "right", no_wrap=True)
+    table.add_column()  # the only one that is cut where the terminal is narrow
     for model in models:
         for index, host in enumerate(model.hosts):
             table.add_row(
@@ -84,11 +85,17 @@ def status_table(models: Sequence[ModelStatus]) -> Table:
                 _milliseconds(host.p50),
                 _milliseconds(host.p99),
                 _health(host),
-                Text(f"simulated: {host.simulated}" if host.simulated else "", style="dim"),
+                _simulated(host),
                 style="dim" if host.role == "drained" else None,
-                end_section=index == len(model.hosts) - 1,
             )
+        if len(model.hosts) == 1:
+            table.add_row(_lost(model))
     return table
+
+
+def _simulated(host: HostStatus) -> Text:
+    why = f"simulated: {host.simulated}" if host.simulated else ""
+    return Text(why, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _lost(model: ModelStatus) -> Text:

@@ -106,6 +106,12 @@ def _introduce(session: Session, out: Console) -> None:
         soft_wrap=True,
         style="dim",
     )
+    if session.open_to_others:
+        out.print(
+            f"Other machines can reach {session.url}, and callers are not authenticated: "
+            "whoever reaches it spends your keys.\n",
+            style="bold red",
+        )
     warnings = [finding for finding in loaded.findings if finding.level == "warning" and not finding.accepted]
     if warnings:
         out.print(findings_text(warnings), soft_wrap=True)

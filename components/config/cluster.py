@@ -64,7 +64,7 @@ class GivenVpc(Strict):
 
 
 _RETENTION = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-"""The numbers of days for which CloudWatch keeps logs (PutRetentionPolicy of its API)."""
+"""The numbers of days for which CloudWatch keeps logs; not verified against PutRetentionPolicy."""
 
 
 def _retained(days: int) -> int:
@@ -93,7 +93,7 @@ class EksCluster(Strict):
     prometheus: Prometheus | None = Field(
         default=None, examples=[{"url": "http://prometheus-operated.monitoring.svc.cluster.local:9090"}]
     )
-    """Without one vLLM keeps its least number of servers."""
+    """Without one vLLM keeps its least number of servers, one at least."""
 
 
 class KubeconfigCluster(Strict):
@@ -106,7 +106,7 @@ class KubeconfigCluster(Strict):
     prometheus: Prometheus | None = Field(
         default=None, examples=[{"url": "http://prometheus-operated.monitoring.svc.cluster.local:9090"}]
     )
-    """Without one vLLM keeps its least number of servers."""
+    """Without one vLLM keeps its least number of servers, one at least."""
 
 
 Cluster = Annotated[

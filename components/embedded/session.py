@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
@@ -121,6 +122,11 @@ class Session:
     def url(self) -> str:
         """What a client's base URL is."""
         return self._place.url
+
+    @property
+    def open_to_others(self) -> bool:
+        """Whether other machines can connect."""
+        return not ip_address(self._place.address).is_loopback
 
     async def start(self) -> None:
         """Starts everything and waits until it serves.  Raises EngineError."""

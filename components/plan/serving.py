@@ -135,7 +135,15 @@ def _tokens_per_minute(host: Host, model: str) -> int | None:
 
 def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, catalog: Catalog) -> Fit | Misfit | None:
     """On the GPUs that the stack provisions, which weights are loaded onto."""
-    if not isinstance(host, VllmHost) or host.url or not host.gpus or model not in host.weights:
+    if not isinstance(host, VllmHost) or host.url:
+        return None
+    if model not in host.weights:
+        return Misfit(
+            f"there are no weights of {model} for {name} to load",
+            f"give them, corral:hosts.{name}.weights.{model}, "
+            f"or say where {name} runs already, corral:hosts.{name}.url",
+        )
+    if not host.gpus:
         return None
     hosts = {other: {*said.shares, *said.fallback} for other, said in stack.models.items()}
     live = {*(each for each, share in stack.models[model].shares.items() if share), *stack.models[model].fallback}

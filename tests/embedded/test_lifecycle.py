@@ -384,7 +384,7 @@ def test_a_full_disk_is_said_changes_nothing_and_once_there_is_room_the_stack_is
     gateway.save(with_many_models())
     root = Path(before.admin_socket).parent
     complaint = re.compile(
-        rf"{root}/(.+/)?[a-z]+\.json cannot be written: File too large\. Make room for it in {root}\S*\n"
+        rf"{root}/(.+/)?[a-z-]+\.json cannot be written: File too large\. Make room for it in {root}\S*\n"
         r"The last good plan serves on; the new one is tried again until it is in force\.\n"
     )
     until(lambda: complaint.search(gateway.said()), "the refusal is said")

@@ -218,7 +218,9 @@ def test_a_fit_stays_within_its_nodes(model: str, weights: str, instance: str, l
 
 
 def target(hosts: dict[str, Any], **more: Any) -> Fit | Misfit | None:
-    plan = build({LLAMA: {"shares": {"vllm": 60, "lab": 40}} | more}, {"vllm": {"weights": {LLAMA: "acme/own"}, **hosts}})
+    plan = build(
+        {LLAMA: {"shares": {"vllm": 60, "lab": 40}} | more}, {"vllm": {"weights": {LLAMA: "acme/own"}, **hosts}}
+    )
     return next(each.fit for each in plan.models[0].targets if each.host == "vllm")
 
 
@@ -240,3 +242,10 @@ def test_a_model_whose_other_hosts_are_drained_does_not_sleep():
 @pytest.mark.parametrize("host", [{"url": "https://vllm.example.com/v1", "gpus": NODES}, {}], ids=["a URL", "no GPUs"])
 def test_what_the_stack_does_not_provision_is_not_fitted(host: dict[str, Any]):
     assert target(host) is None
+
+
+def test_a_host_that_is_to_be_provisioned_needs_weights():
+    assert target({"weights": {}, "models": {LLAMA: "house"}, "gpus": NODES}) == Misfit(
+        f"there are no weights of {LLAMA} for vllm to load",
+        f"give them, corral:hosts.vllm.weights.{LLAMA}, or say where vllm runs already, corral:hosts.vllm.url",
+    )

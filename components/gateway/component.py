@@ -1,0 +1,230 @@
+"""The load balancer on a cluster.
+
+Order.  Everything is there before what needs it: the software before what it is told, an endpoint's host before the
+route that names it.  Pulumi deletes in the opposite order and after it updates, so a route lets go of a host before the
+host goes.
+
+Waiting.  A route is done when the gateway has accepted this version of it, not an earlier one.  Envoy AI Gateway 1.1
+says when it last accepted a route but not which version, so the time of its word is held against the time at which the
+version was applied, which the API server keeps with the fields of whoever applied them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.cluster.names import labels
+from components.config import gateway as config
+from components.gateway.software import Software, SoftwareArgs
+from components.gateway.tenants import Tenants, TenantsArgs
+from components.hosts.base import AmbientCredential, Endpoint, KeyCredential
+from components.plan.plan import Plan
+from components.render.gateway_api.front import TENANTS, Network, scheme
+from components.render.gateway_api.hosts import UntranslatedProtocolError, host_authority, host_secret
+from components.render.gateway_api.link import Link
+from components.render.gateway_api.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE, object_name
+from components.render.gateway_api.resource import Resource
+from components.render.gateway_api.resources import render
+from components.render.gateway_api.routes import route
+
+_APPLIED = "$.metadata.managedFields[0].time"
+"""When it was last changed by server-side apply: the API server puts such entries first, and Pulumi alone applies."""
+
+_WAIT_FOR = {
+    "Certificate": "condition=Ready",
+    "Gateway": "condition=Programmed",
+    "AIServiceBackend": "condition=Accepted",
+    "BackendSecurityPolicy": "condition=Accepted",
+    "AIGatewayRoute": f"jsonpath={{.status.conditions[?@.type=='Accepted' && !(@.lastTransitionTime < {_APPLIED})]}}",
+}
+"""Per kind what Pulumi waits for.  A route that is not accepted has a condition of another type.
+
+In a path Pulumi reads no `>=`, whose `=` it takes for the value's, and no second `&&`, which its parser does not take
+(theory/jsonpath 0.9.0)."""
+
+_PATIENCE = {"Certificate": 600, "Gateway": 900}
+"""Per kind the seconds it waits; a load balancer or a certificate may take its time."""
+
+_IMPATIENCE = 180
+"""Seconds it waits for anything else, which takes a second when all is well."""
+
+
+@dataclass(frozen=True)
+class GatewayArgs:
+    """What the load balancer is told."""
+
+    plan: Plan
+    """Without errors."""
+    gateway: config.Gateway
+    tenants: Sequence[str]
+    endpoints: Sequence[Endpoint]
+    """Of every host and model of the plan.  A host's endpoints have one credential and one `ca`."""
+    provider: kubernetes.Provider
+    network: Network
+    ready: Sequence[pulumi.Resource]
+    """What is there before anything is applied to the cluster, and deleted after it."""
+    identity: Sequence[pulumi.Resource]
+    """What lets the Envoys' service account (`SERVICE_ACCOUNT` in `ENVOY_NAMESPACE`) call the hosts that want no key;
+    there before the first Envoy starts."""
+    tags: Mapping[str, str]
+
+
+class Gateway(pulumi.ComponentResource):
+    """The gateway's software, the tenants' keys, the hosts' credentials, and all that the plan is rendered to.
+
+    Leaves to others: hosts, cluster, and what the service account may do.
+    """
+
+    url: pulumi.Output[str]
+    """The base URL of any OpenAI client."""
+    address: pulumi.Output[str]
+    """Where a DNS name has to point."""
+    certificate: str | None
+    """What the gateway proves its name with: a secret, an issuer or an ARN."""
+    keys: Mapping[str, pulumi.Output[str]]
+    """By tenant its API key, a secret."""
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("corral:gateway:Gateway", name, None, opts)
+        self._name, self._args, self._labels = name, args, labels(args.tags)
+        child = pulumi.ResourceOptions(parent=self)
+        software = Software(
+            f"{name}-software", SoftwareArgs(args.provider, args.gateway.cert_manager, args.ready), child
+        )
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={"name": NAMESPACE, "labels": self._labels},
+            opts=self._child([*args.ready, software.ready]),
+        )
+        tenants = Tenants(
+            f"{name}-tenants",
+            TenantsArgs(args.tenants, args.provider, namespace, self._labels),
+            child,
+        )
+        made: dict[str, pulumi.CustomResource] = {TENANTS: tenants.secret, **self._credentials(namespace)}
+        ready = {route(model.name): self._ready(model.name) for model in args.plan.models}
+        first = [software.ready, namespace]
+        for key, resource in self._rendered().items():
+            before = [*first, *(made[need] for need in resource.needs), *ready.get(key, ())]
+            made[key] = self._applied(key, resource, [*before, *args.identity] if key == "gateway" else before)
+        self.keys = tenants.keys
+        self.certificate = _named(args.gateway.certificate)
+        self.address = self._address(made["gateway"])
+        host = pulumi.Output.from_input(args.gateway.hostname or self.address)
+        self.url = host.apply(lambda host: f"{scheme(args.gateway)}://{host}/v1")
+        self.register_outputs(
+            {"url": self.url, "address": self.address, "certificate": self.certificate, "keys": self.keys}
+        )
+
+    def _child(self, first: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=list(first))
+
+    def _rendered(self) -> dict[str, Resource]:
+        args = self._args
+        links = {(endpoint.host, endpoint.model): _link(endpoint) for endpoint in args.endpoints}
+        try:
+            return render(args.plan, links, args.gateway, args.network, self._labels)
+        except UntranslatedProtocolError as error:
+            raise pulumi.RunError(str(error)) from None
+
+    def _ready(self, model: str) -> list[pulumi.Resource]:
+        return [first for endpoint in self._args.endpoints if endpoint.model == model for first in endpoint.ready]
+
+    def _credentials(self, namespace: pulumi.Resource) -> dict[str, pulumi.CustomResource]:
+        """By key the secret of each host that wants a key, and the certificates of each that has an authority."""
+        made: dict[str, pulumi.CustomResource] = {}
+        for host, endpoint in sorted({endpoint.host: endpoint for endpoint in self._args.endpoints}.items()):
+            metadata: Any = {
+                "name": object_name(host),
+                "namespace": NAMESPACE,
+                "labels": self._labels,
+                "annotations": {"corral/host": host},
+            }
+            if isinstance(endpoint.credential, KeyCredential):
+                made[host_secret(host)] = kubernetes.core.v1.Secret(
+                    f"{self._name}-{host_secret(host)}",
+                    metadata=metadata,
+                    string_data={"apiKey": pulumi.Output.secret(endpoint.credential.value)},
+                    opts=pulumi.ResourceOptions.merge(
+                        self._child([namespace]),
+                        pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"]),
+                    ),
+                )
+            if endpoint.ca is not None:
+                made[host_authority(host)] = kubernetes.core.v1.ConfigMap(
+                    f"{self._name}-{host_authority(host)}",
+                    metadata=metadata,
+                    data={"ca.crt": endpoint.ca},
+                    opts=self._child([namespace]),
+                )
+        return made
+
+    def _applied(self, key: str, resource: Resource, first: Sequence[pulumi.Resource]) -> pulumi.CustomResource:
+        manifest = resource.manifest
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        return kubernetes.apiextensions.CustomResource(
+            f"{self._name}-{key}",
+            api_version=manifest["apiVersion"],
+            kind=kind,
+            metadata={**metadata, "annotations": {**metadata.get("annotations", {}), **_waiting(kind)}},
+            spec=manifest["spec"],
+            opts=self._child(first),
+        )
+
+    def _address(self, gateway: pulumi.CustomResource) -> pulumi.Output[str]:
+        """The load balancer's, which is there once the Gateway is; within a cluster the Service's own name."""
+        if self._args.network == "other" and not self._args.gateway.public:
+            return pulumi.Output.from_input(f"{SERVICE}.{ENVOY_NAMESPACE}.svc.cluster.local")
+        service = kubernetes.core.v1.Service.get(
+            f"{self._name}-service",
+            gateway.id.apply(lambda _: f"{ENVOY_NAMESPACE}/{SERVICE}"),
+            opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider),
+        )
+        return service.status.apply(_balanced)
+
+
+def _link(endpoint: Endpoint) -> Link:
+    credential = endpoint.credential
+    return Link(
+        hostname=endpoint.hostname,
+        port=endpoint.port,
+        tls=endpoint.tls,
+        protocol=endpoint.protocol,
+        path=endpoint.path,
+        model_id=endpoint.model_id,
+        header=credential.header if isinstance(credential, KeyCredential) else None,
+        signing_region=credential.region if isinstance(credential, AmbientCredential) else None,
+        own_authority=endpoint.ca is not None,
+        body=endpoint.body,
+    )
+
+
+def _waiting(kind: str) -> dict[str, str]:
+    """The annotations that tell Pulumi what to wait for, and how long."""
+    if kind not in _WAIT_FOR:
+        return {}
+    return {
+        "pulumi.com/waitFor": _WAIT_FOR[kind],
+        "pulumi.com/timeoutSeconds": str(_PATIENCE.get(kind, _IMPATIENCE)),
+    }
+
+
+def _named(certificate: config.Certificate | None) -> str | None:
+    match certificate:
+        case config.GivenCertificate(secret=name) | config.IssuedCertificate(issuer=name):
+            return name
+        case config.LoadBalancerCertificate(acm=arn):
+            return arn
+        case None:
+            return None
+
+
+def _balanced(status: Any) -> str:
+    """The first name or address of a load balancer."""
+    ingress = status.load_balancer.ingress[0] if status and status.load_balancer.ingress else None
+    return (ingress.hostname or ingress.ip) if ingress else "unknown"

@@ -1,0 +1,82 @@
+"""vLLM's command line and environment.
+
+The image's entry point is `vllm serve`, and a simulator's takes the same `--model`, `--served-model-name` and `--port`;
+what is about GPUs is left out without them.  No secret stands on the command line: vLLM reads its key from
+`VLLM_API_KEY` and the Hugging Face token from `HF_TOKEN`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from components.hosts.vllm.server import Server
+
+PORT = 8000
+SEQUENCES = 128
+"""Requests a server works on at a time; what comes beyond them waits in its queue."""
+SECRET = "vllm"  # noqa: S105
+"""The Secret in the host's namespace, with `token` and `key` where there are such."""
+CACHE = "/cache"
+
+_TOOLS = {
+    "3": ("llama3_json", "examples/tool_chat_template_llama3.1_json.jinja"),
+    "4": ("llama4_pythonic", "examples/tool_chat_template_llama4_pythonic.jinja"),
+}
+"""Per generation of Llama vLLM's parser of tool calls and the chat template in its image (docs.vllm.ai, v0.29)."""
+_GENERATION = re.compile(r"llama[-_]?([0-9])", re.IGNORECASE)
+
+
+def arguments(server: Server) -> list[str]:
+    """What stands after the image's entry point."""
+    common = ["--model", server.weights, "--served-model-name", server.served_as, "--port", str(PORT)]
+    if server.fit is None:
+        return common
+    length = ["--max-model-len", str(server.fit.context)] if server.fit.context else []
+    return [
+        *common,
+        *("--tensor-parallel-size", str(server.fit.gpus)),
+        *length,
+        *("--gpu-memory-utilization", "0.90"),
+        *("--max-num-seqs", str(SEQUENCES)),
+        *("--shutdown-timeout", str(server.drain)),
+        *_tools(server),
+        *(_streamed(server.fit.gpus) if server.from_s3 else ()),
+    ]
+
+
+def _tools(server: Server) -> list[str]:
+    """By the generation in the weights' name, else in the model's; none for a model that has no generation there."""
+    found = _GENERATION.search(server.weights) or _GENERATION.search(server.model)
+    if found is None or found[1] not in _TOOLS:
+        return []
+    parser, template = _TOOLS[found[1]]
+    return ["--enable-auto-tool-choice", "--tool-call-parser", parser, "--chat-template", template]
+
+
+def _streamed(gpus: int) -> list[str]:
+    """From S3 into the GPUs, without a copy on disk."""
+    extra = '{"concurrency":16,"distributed":true}' if gpus > 1 else '{"concurrency":16}'
+    return ["--load-format", "runai_streamer", "--model-loader-extra-config", extra]
+
+
+def environment(server: Server, region: str | None, *, token: bool, key: bool) -> list[dict[str, Any]]:
+    """`region` is AWS's, for weights in S3; `token` and `key`: whether the Secret has such."""
+    plain = {
+        "HF_HOME": f"{CACHE}/huggingface",
+        "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    if server.from_s3:
+        plain["RUNAI_STREAMER_CHUNK_BYTESIZE"] = str(4 * 2**30)
+        if region:
+            plain["AWS_REGION"] = region
+    secret = {"HF_TOKEN": "token"} if token else {}
+    secret |= {"VLLM_API_KEY": "key"} if key else {}
+    return [
+        *({"name": name, "value": value} for name, value in plain.items()),
+        *(
+            {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": entry}}}
+            for name, entry in secret.items()
+        ),
+    ]

@@ -1,0 +1,42 @@
+"""The project's own program, run on the mocks for one version of a stack file."""
+
+from __future__ import annotations
+
+import runpy
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from components.config.errors import SECRETS, Report
+from components.config.stack import Stack
+from components.config.stack_file import read_config
+from components.hosts.keys import missing_keys
+from components.plan.plan import Plan
+from components.preview.recording import NO_RESOURCES, Recording
+from components.preview.run import record
+
+
+def run_program(program: Path, file: Path, stack: Stack, plan: Plan) -> Recording:
+    """What `program` registers for the stack that was read from `file`.
+
+    Keys stay encrypted: what stands in for one is made of its cipher text, and another cipher text is another key.  On
+    an engine that is no cluster nothing is provisioned.  Raises `pulumi.RunError` where the program refuses the stack.
+    """
+    if plan.engine == "embedded":
+        return NO_RESOURCES
+    said = read_config(file, Report(str(file)))
+    config = {key: value for key, value in said.items() if value is not None and key != SECRETS}
+    deploy = runpy.run_path(str(program))["deploy"]
+    return record(
+        lambda: deploy(file),
+        stack=stack.name,
+        config=config | {SECRETS: _stand_ins(stack, plan)},
+        secret_keys=(SECRETS,),
+        preview=True,
+    )
+
+
+def _stand_ins(stack: Stack, plan: Plan) -> dict[str, Any]:
+    """Per host a key; also where the stack has none yet, so that it can be looked at before it is set."""
+    encrypted = {host: sha256(key.secure.encode()).hexdigest() for host, key in stack.keys.items()}
+    return dict.fromkeys(missing_keys(plan, stack.keys), "missing") | encrypted

@@ -1,0 +1,158 @@
+"""`corral diff` in a git work tree of its own, with the program of this one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from components.cli.main import app
+from components.cli.revision import NoRevisionError, at_revision
+from components.config.errors import ConfigError
+
+STACKS = Path(__file__).parents[2] / "stacks"
+FILE = "stacks/Pulumi.kind.yaml"
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "stacks").mkdir()
+    for name in ("__main__.py", "Pulumi.kind.yaml", "Pulumi.local.yaml"):
+        shutil.copy(STACKS / name, tmp_path / "stacks" / name)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "first")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def edit(project: Path) -> Callable[[str, str], None]:
+    def edited(old: str, new: str, file: str = FILE) -> None:
+        text = (project / file).read_text()
+        assert old in text
+        (project / file).write_text(text.replace(old, new))
+
+    return edited
+
+
+def diff(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["diff", *arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+ROUTE = "kubernetes:aigateway.envoyproxy.io/v1beta1:AIGatewayRoute"
+
+
+@pytest.mark.usefixtures("project")
+def test_nothing_differs():
+    assert diff("--stack", "kind") == (
+        0,
+        f"HEAD:{FILE} → {FILE}\n\nNo traffic moves.\n\nNo resource changes.\n",
+    )
+
+
+def test_an_edited_share_is_told_as_a_move_and_updates_one_route(edit: Callable[[str, str], None]):
+    edit("{vllm: 90, deepinfra: 10}", "{vllm: 60, deepinfra: 40}")
+    status, text = diff("--stack", "kind")
+    assert status == 1
+    assert text == (
+        f"HEAD:{FILE} → {FILE}\n\n"
+        "llama-3.3-70b\n"
+        "  deepinfra  10% → 40%\n"
+        "  vllm       90% → 60%\n"
+        "  fallback   none\n"
+        "  price      unknown (at vllm) per million tokens\n\n"
+        "Resources: 1 to update\n"
+        f"  ~  {ROUTE} gateway-route/llama-3.3-70b: "
+        "spec.rules[0].backendRefs[0].weight, spec.rules[0].backendRefs[1].weight\n"
+    )
+
+
+def test_as_json_it_has_the_move_and_the_resources(edit: Callable[[str, str], None]):
+    edit("{vllm: 90, deepinfra: 10}", "{vllm: 100}")
+    status, text = diff("--stack", "kind", "--json")
+    found: dict[str, Any] = json.loads(text)
+    assert status == 1
+    assert found["move"]["models"][0]["shares"] == [
+        {"host": "deepinfra", "before": 10, "after": 0},
+        {"host": "vllm", "before": 90, "after": 100},
+    ]
+    assert found["move"]["models"][0]["lostUnknown"] == ["deepinfra"]
+    assert {verb: bool(touched) for verb, touched in found["resources"].items()} == {
+        "create": False,
+        "update": True,
+        "replace": False,
+        "delete": True,
+    }
+
+
+def test_a_stack_that_is_new_creates_everything(project: Path):
+    shutil.copy(project / FILE, project / "stacks/Pulumi.new.yaml")
+    status, text = diff("--stack", "new")
+    assert status == 1
+    assert text.startswith("no stack → stacks/Pulumi.new.yaml\n\nllama-3.3-70b (added)\n")
+    assert "to create" in text
+    assert "to update" not in text
+
+
+def test_a_stack_for_one_machine_moves_traffic_and_touches_no_resource(edit: Callable[..., None]):
+    edit("bedrock: 60, azure: 25", "bedrock: 25, azure: 60", "stacks/Pulumi.local.yaml")
+    status, text = diff("--stack", "local")
+    assert status == 1
+    assert "  bedrock   60% → 25%\n" in text
+    assert text.endswith("No resource changes.\n")
+
+
+def test_a_version_that_is_refused_still_has_its_move(edit: Callable[..., None]):
+    edit("corral:accept: []", "corral:residency: [eu]")
+    status, text = diff("--stack", "kind")
+    assert status == 1
+    assert "No traffic moves." in text
+    assert "Which resources change is not known, because a version is refused:\n" in text
+    assert f"  {FILE}: error residency/llama-3.3-70b/deepinfra: " in text
+
+
+@pytest.mark.parametrize("broken", ["before", "after"])
+def test_a_version_that_cannot_be_read_is_named(project: Path, edit: Callable[..., None], broken: str):
+    edit("vllm: 90", "vllm: 80")
+    if broken == "before":
+        git(project, "commit", "--quiet", "--all", "--message", "second")
+        edit("vllm: 80", "vllm: 90")
+    with pytest.raises(ConfigError) as refused:
+        diff("--stack", "kind")
+    assert str(refused.value).startswith(f"{'HEAD:' if broken == 'before' else ''}{FILE}:")
+    assert len(refused.value.problems) == 1
+
+
+def test_another_revision_can_be_compared_with(project: Path, edit: Callable[..., None]):
+    edit("{vllm: 90, deepinfra: 10}", "{vllm: 60, deepinfra: 40}")
+    git(project, "commit", "--quiet", "--all", "--message", "second")
+    assert diff("--stack", "kind")[0] == 0
+    assert "10% → 40%" in diff("--stack", "kind", "--against", "HEAD~1")[1]
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--output=x", "HEAD:stacks"])
+def test_a_revision_that_is_none_is_unreadable(project: Path, revision: str):
+    with pytest.raises(NoRevisionError, match="git knows no revision"):
+        at_revision(project, FILE, revision)
+    assert diff("--stack", "kind", f"--against={revision}")[0] == 2
+    assert not (project / "x").exists()
+
+
+def test_outside_of_a_work_tree_there_is_no_revision(tmp_path: Path):
+    with pytest.raises(NoRevisionError, match="is no git work tree"):
+        at_revision(tmp_path, FILE, "HEAD")

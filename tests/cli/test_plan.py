@@ -1,0 +1,127 @@
+"""`corral plan`, `corral explain` and `corral schema`: what is read of a stack without serving it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.cli.conftest import STACK, Corral, Said
+
+REFUSED = """\
+config:
+  corral:hosts: {groq: {}, deepinfra: {}}
+  corral:models:
+    llama-4-scout: {shares: {groq: 100}, fallback: [deepinfra]}
+"""
+
+
+@pytest.mark.usefixtures("project")
+def test_the_plan_is_a_table_with_every_finding(corral: Corral):
+    said = corral("plan")
+    lines = said.out.splitlines()
+    assert (said.status, said.err) == (0, "")
+    assert lines[0].startswith("local on the embedded engine, plan ")
+    assert lines[2].split("  ")[0] == "MODEL"
+    rows = {line.split()[1]: line.split() for line in lines[3:] if "100%" in line}
+    assert rows["groq"][:4] == ["m", "groq", "100%", "groq-m"]
+    assert rows["deepinfra"][:3] == ["llama-3.3-70b", "deepinfra", "100%"]
+    assert [line for line in lines if line.startswith("warning price/m/groq: the price of m at groq is unknown; ")]
+
+
+@pytest.mark.usefixtures("project")
+def test_the_plan_as_json_is_the_plan_its_hash_its_findings_and_where_its_hosts_are(corral: Corral):
+    said = corral("plan", "--json")
+    document: dict[str, Any] = json.loads(said.out)
+    assert (said.status, said.err) == (0, "")
+    assert document.keys() == {"hash", "plan", "findings", "onThisMachine"}
+    assert set(document["plan"]) >= {"stack", "engine", "models", "limits"}
+    models = {model["name"]: model for model in document["plan"]["models"]}
+    (target,) = models["m"]["targets"]
+    assert {key: target[key] for key in ("host", "modelId", "weight", "priority", "url", "credential")} == {
+        "host": "groq",
+        "modelId": "groq-m",
+        "weight": 100,
+        "priority": 0,
+        "url": "https://api.groq.com/openai/v1",
+        "credential": {"header": "authorization", "ambient": False, "variable": "GROQ_API_KEY"},
+    }
+    finding = next(each for each in document["findings"] if each["name"] == "price/m/groq")
+    assert finding.keys() == {"level", "name", "message", "wayOut", "accepted"}
+    assert document["onThisMachine"] == {"deepinfra": "only with --simulate", "groq": "only with --simulate"}
+
+
+@pytest.mark.usefixtures("project")
+def test_the_same_stack_has_the_same_hash(corral: Corral):
+    assert corral("plan", "--json") == corral("plan", "--json")
+
+
+@pytest.mark.parametrize("arguments", [("plan",), ("plan", "--json")], ids=" ".join)
+def test_a_plan_with_errors_is_shown_and_ends_with_status_1(corral: Corral, project: Path, arguments: tuple[str, ...]):
+    (project / "stacks" / "Pulumi.local.yaml").write_text(REFUSED)
+    said = corral(*arguments)
+    assert (said.status, said.err) == (1, "")
+    assert "lifecycle/llama-4-scout/groq" in said.out
+
+
+def test_a_plan_with_errors_is_not_served(corral: Corral, project: Path):
+    (project / "stacks" / "Pulumi.local.yaml").write_text(REFUSED)
+    said = corral("up", "--simulate")
+    assert (said.status, said.out) == (1, "")
+    assert [line.split(":")[:2] for line in said.err.splitlines()] == [
+        ["stacks/Pulumi.local.yaml", " error lifecycle/llama-4-scout/groq"]
+    ]
+
+
+def test_an_accepted_warning_is_marked(corral: Corral, project: Path):
+    accepted = STACK + "  corral:accept: [price/m/groq]\n"
+    (project / "stacks" / "Pulumi.local.yaml").write_text(accepted)
+    assert "warning (accepted) price/m/groq: " in corral("plan").out
+
+
+def test_a_key_in_the_environment_makes_a_host_real(corral: Corral, project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GROQ_API_KEY", "sk-never-shown")
+    (project / "stacks" / "Pulumi.local.yaml").write_text(STACK + "  corral:engine: {simulate: withoutKey}\n")
+    said = corral("plan", "--json")
+    assert json.loads(said.out)["onThisMachine"] == {
+        "deepinfra": "simulated: no key in DEEPINFRA_API_KEY",
+        "groq": "real",
+    }
+    assert "sk-never-shown" not in said.out
+
+
+@pytest.mark.usefixtures("project")
+def test_a_model_is_explained_in_words(corral: Corral):
+    said = corral("explain", "m")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith("m in stack local, on the embedded engine\n")
+    assert "groq-m" in said.out
+
+
+@pytest.mark.usefixtures("project")
+def test_an_unknown_model_is_told_with_the_nearest_name(corral: Corral):
+    assert corral("explain", "llama-3.3-70", "--stack", "prod") == Said(
+        1,
+        "",
+        "stacks/Pulumi.prod.yaml has no model 'llama-3.3-70': did you mean llama-3.3-70b? Valid are llama-3.3-70b, m\n",
+    )
+
+
+def test_the_schema_goes_where_it_is_told_and_takes_the_stack(corral: Corral, project: Path):
+    printed = corral("schema", "-o", "-")
+    assert (printed.status, printed.err) == (0, "")
+    assert corral("schema") == Said(0, f"wrote {project}/stacks/schema.json\n", "")
+    assert corral("schema", "--output", "mine.json") == Said(0, "wrote mine.json\n", "")
+    assert (project / "mine.json").read_text() == (project / "stacks" / "schema.json").read_text() == printed.out
+    jsonschema.validate(yaml.safe_load(STACK), json.loads(printed.out))
+
+
+@pytest.mark.usefixtures("project")
+def test_a_schema_that_cannot_be_written_is_told(corral: Corral):
+    assert corral("schema", "-o", "absent/schema.json") == Said(
+        1, "", "absent/schema.json cannot be written: No such file or directory.\n"
+    )

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.cluster.eks import Eks, EksArgs
+from components.config.cluster import EksCluster
+from components.config.hosts import Gpus
+from components.preview.recording import Secret
+from tests.world import World, run
+
+TAGS = {"corral-stack": "prod"}
+AUTO_MODE = (
+    "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSClusterPolicy",
+    "AmazonEKSComputePolicy",
+    "AmazonEKSLoadBalancingPolicy",
+    "AmazonEKSNetworkingPolicy",
+)
+GIVEN = {"vpc": "vpc-0123456789abcdef0", "subnets": ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"]}
+ADMIN = "arn:aws:iam::123456789012:role/Platform"
+
+
+def world(*, gpus: Gpus | None = None, **said: Any) -> World:
+    def program() -> None:
+        cluster = Eks("cluster", EksArgs("prod", EksCluster.model_validate(said), "us-east-1", TAGS))
+        if gpus:
+            cluster.gpu_nodes("vllm", gpus, 4, cluster)
+
+    return run(program)
+
+
+@pytest.fixture(scope="module")
+def new() -> World:
+    return world(gpus=Gpus(instance="g6e.12xlarge", min=1, max=4), admins=[ADMIN])
+
+
+def names(seen: World, urns: frozenset[str]) -> set[str]:
+    return {each.name for each in seen.resources if each.urn in urns}
+
+
+def test_a_cluster_runs_auto_mode_with_its_api_within_the_vpc(new: World):
+    cluster = new["cluster-cluster"].inputs
+    assert {key: cluster[key] for key in cluster if key not in ("roleArn", "vpcConfig", "encryptionConfig")} == {
+        "name": "corral-prod",
+        "version": "1.35",
+        "bootstrapSelfManagedAddons": False,
+        "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True},
+        "computeConfig": {
+            "enabled": True,
+            "nodePools": ["general-purpose", "system"],
+            "nodeRoleArn": cluster["computeConfig"]["nodeRoleArn"],
+        },
+        "kubernetesNetworkConfig": {"elasticLoadBalancing": {"enabled": True}},
+        "storageConfig": {"blockStorage": {"enabled": True}},
+        "enabledClusterLogTypes": ["api", "audit", "authenticator", "controllerManager", "scheduler"],
+        "upgradePolicy": {"supportType": "STANDARD"},
+        "tags": TAGS,
+    }
+    assert cluster["encryptionConfig"]["resources"] == ["secrets"]
+    assert cluster["vpcConfig"]["endpointPrivateAccess"] is True
+    assert cluster["vpcConfig"]["endpointPublicAccess"] is False
+    assert len(cluster["vpcConfig"]["subnetIds"]) == 3
+
+
+def test_the_api_answers_the_internet_only_from_where_the_stack_says():
+    config = world(publicFrom=["203.0.113.0/24"])["cluster-cluster"].inputs["vpcConfig"]
+    assert (config["endpointPublicAccess"], config["publicAccessCidrs"]) == (True, ["203.0.113.0/24"])
+
+
+def test_what_the_cluster_needs_to_clean_up_after_itself_outlives_it(new: World):
+    needed = {f"cluster-control-{policy}" for policy in AUTO_MODE}
+    needed |= {"cluster-node-AmazonEKSWorkerNodeMinimalPolicy", "cluster-node-AmazonEC2ContainerRegistryPullOnly"}
+    needed |= {"cluster-logs", "cluster-encrypting", "cluster-network-1-private", "cluster-network-s3"}
+    assert needed <= names(new, new["cluster-cluster"].dependencies)
+
+
+def test_roles_have_the_policies_of_aws_and_pass_session_tags(new: World):
+    attached = {each.inputs["policyArn"] for each in new.of_type("RolePolicyAttachment") if "-control-" in each.name}
+    assert attached == {f"arn:aws:iam::aws:policy/{policy}" for policy in AUTO_MODE}
+    trusted = json.loads(new["cluster-control-role"].inputs["assumeRolePolicy"])["Statement"]
+    assert [(each["Principal"], each["Action"]) for each in trusted] == [
+        ({"Service": "eks.amazonaws.com"}, ["sts:AssumeRole", "sts:TagSession"])
+    ]
+
+
+def test_no_policy_that_is_written_here_has_a_wildcard(new: World):
+    written = [json.loads(each.inputs["policy"]) for each in new.of_type("RolePolicy")]
+    assert len(written) == 1
+    assert "*" not in json.dumps(written)
+
+
+def test_logs_are_where_the_control_plane_writes_them():
+    logs = world(logDays=365)["cluster-logs"].inputs
+    assert (logs["name"], logs["retentionInDays"]) == ("/aws/eks/corral-prod/cluster", 365)
+
+
+def test_administrators_are_let_in(new: World):
+    assert new["cluster-admin-1-entry"].inputs["principalArn"] == ADMIN
+    assert new["cluster-admin-1-policy"].inputs["accessScope"] == {"type": "cluster"}
+    assert new["cluster-admin-1-policy"].inputs["policyArn"].endswith("AmazonEKSClusterAdminPolicy")
+
+
+def test_the_kubeconfig_is_a_secret_and_holds_a_command_instead_of_a_token(new: World):
+    held = new["cluster-provider"].inputs["kubeconfig"]
+    assert isinstance(held, Secret)
+    (user,) = json.loads(held.value)["users"]
+    assert user["user"] == {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1beta1",
+            "command": "aws",
+            "args": [
+                *("eks", "get-token", "--cluster-name", "corral-prod"),
+                *("--region", "us-east-1", "--output", "json"),
+            ],
+            "interactiveMode": "Never",
+        }
+    }
+
+
+def test_network_policies_are_enforced(new: World):
+    assert new["cluster-network-policies"].inputs["data"] == {"enable-network-policy-controller": "true"}
+
+
+def test_nodes_with_gpus_may_join_and_go_before_the_cluster(new: World):
+    assert new["vllm-nodes-entry"].inputs["type"] == "EC2"
+    assert new["vllm-nodes-joining"].inputs["policyArn"].endswith("AmazonEKSAutoNodePolicy")
+    before = names(new, new["vllm-nodes-class"].dependencies)
+    assert {"cluster-cluster", "vllm-nodes-joining", "vllm-nodes-node-AmazonEC2ContainerRegistryPullOnly"} <= before
+    assert "vllm-nodes-class" in names(new, new["vllm-nodes-pool"].dependencies)
+
+
+def test_a_network_has_a_private_and_a_public_subnet_per_zone(new: World):
+    subnets = {each.name.removeprefix("cluster-network-"): each.inputs for each in new.of_type("Subnet")}
+    assert {name: (each["availabilityZone"], each["cidrBlock"]) for name, each in subnets.items()} == {
+        "1-private": ("us-east-1a", "10.64.0.0/20"),
+        "2-private": ("us-east-1b", "10.64.16.0/20"),
+        "3-private": ("us-east-1c", "10.64.32.0/20"),
+        "1-public": ("us-east-1a", "10.64.240.0/24"),
+        "2-public": ("us-east-1b", "10.64.241.0/24"),
+        "3-public": ("us-east-1c", "10.64.242.0/24"),
+    }
+    assert not any(each["mapPublicIpOnLaunch"] for each in subnets.values())
+    assert subnets["1-private"]["tags"]["kubernetes.io/role/internal-elb"] == "1"
+    assert subnets["1-public"]["tags"]["kubernetes.io/role/elb"] == "1"
+
+
+def test_images_and_weights_come_without_leaving_aws(new: World):
+    endpoints = {each.inputs["serviceName"]: each.inputs["vpcEndpointType"] for each in new.of_type("VpcEndpoint")}
+    assert endpoints == {
+        "com.amazonaws.us-east-1.s3": "Gateway",
+        "com.amazonaws.us-east-1.ecr.api": "Interface",
+        "com.amazonaws.us-east-1.ecr.dkr": "Interface",
+    }
+
+
+def test_nothing_is_let_in_from_the_internet(new: World):
+    rules = [rule for each in new.of_type("SecurityGroup") for rule in each.inputs["ingress"]]
+    assert [rule["cidrBlocks"] for rule in rules] == [["10.64.0.0/16"]]
+
+
+def test_a_region_with_too_few_zones_is_said_to_have_them():
+    with pytest.raises(pulumi.RunError, match="us-east-1 has 3 zones for a cluster, not 4: lower corral:cluster"):
+        world(network={"zones": 4})
+
+
+def test_in_a_vpc_that_is_there_no_network_is_made():
+    seen = world(network=GIVEN)
+    assert seen.of_type("Vpc") == ()
+    assert seen["cluster-cluster"].inputs["vpcConfig"]["subnetIds"] == GIVEN["subnets"]
+
+
+def test_everything_that_can_have_tags_has_them(new: World):
+    untagged = ("RolePolicy", "RolePolicyAttachment", "RouteTableAssociation", "AccessPolicyAssociation")
+    missing = [
+        each.name
+        for each in new.resources
+        if each.type.startswith("aws:")
+        and not each.type.endswith(tuple(f":{kind}" for kind in untagged))
+        and not TAGS.items() <= each.inputs.get("tags", {}).items()
+    ]
+    assert missing == []

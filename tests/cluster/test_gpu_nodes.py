@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.cluster.gpu_nodes import node_class, node_pool
+from components.config.hosts import Gpus
+
+MARKS = {"corral-stack": "prod"}
+
+
+def gpus(**more: Any) -> Gpus:
+    return Gpus.model_validate({"instance": "g6e.12xlarge", "min": 1, "max": 4} | more)
+
+
+def requirement(label: str, value: str) -> dict[str, Any]:
+    return {"key": label, "operator": "In", "values": [value]}
+
+
+def test_a_pool_has_nodes_of_one_type_for_servers_only_and_never_takes_a_busy_one():
+    assert node_pool("corral-vllm", gpus(), 4, MARKS) == {
+        "apiVersion": "karpenter.sh/v1",
+        "kind": "NodePool",
+        "metadata": {"name": "corral-vllm", "labels": MARKS},
+        "spec": {
+            "template": {
+                "metadata": {"labels": MARKS},
+                "spec": {
+                    "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "corral-vllm"},
+                    "requirements": [
+                        requirement("node.kubernetes.io/instance-type", "g6e.12xlarge"),
+                        requirement("karpenter.sh/capacity-type", "on-demand"),
+                        requirement("kubernetes.io/arch", "amd64"),
+                    ],
+                    "taints": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}],
+                    "expireAfter": "480h",
+                    "terminationGracePeriod": "24h",
+                },
+            },
+            "limits": {"nvidia.com/gpu": "16"},
+            "disruption": {
+                "consolidationPolicy": "WhenEmpty",
+                "consolidateAfter": "1h",
+                "budgets": [{"nodes": "1"}],
+            },
+        },
+    }
+
+
+RESERVATION = "cr-0123456789abcdef0"
+
+
+@pytest.mark.parametrize(
+    ("buy", "capacity", "selected"),
+    [
+        ("onDemand", "on-demand", None),
+        ("spot", "spot", None),
+        ({"reservation": RESERVATION}, "reserved", [{"id": RESERVATION}]),
+    ],
+    ids=str,
+)
+def test_nodes_are_bought_as_the_stack_says(buy: Any, capacity: str, selected: Any):
+    requirements = node_pool("n", gpus(buy=buy), 4, MARKS)["spec"]["template"]["spec"]["requirements"]
+    spec = node_class("n", gpus(buy=buy), "role", ["subnet-a"], "sg-a", MARKS)["spec"]
+    assert requirement("karpenter.sh/capacity-type", capacity) in requirements
+    assert spec.get("capacityReservationSelectorTerms") == selected
+
+
+def test_a_class_says_where_nodes_stand_and_what_disk_they_have():
+    assert node_class("corral-vllm", gpus(disk="300Gi"), "role", ["subnet-a", "subnet-b"], "sg-a", MARKS) == {
+        "apiVersion": "eks.amazonaws.com/v1",
+        "kind": "NodeClass",
+        "metadata": {"name": "corral-vllm", "labels": MARKS},
+        "spec": {
+            "role": "role",
+            "subnetSelectorTerms": [{"id": "subnet-a"}, {"id": "subnet-b"}],
+            "securityGroupSelectorTerms": [{"id": "sg-a"}],
+            "ephemeralStorage": {"size": "300Gi"},
+            "networkPolicy": "DefaultAllow",
+        },
+    }

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from components.cluster.identity import PodIdentity, PodIdentityArgs, Statement, policy, trust
+from tests.world import run
+
+BEDROCK = Statement(
+    ["bedrock:InvokeModel"], ["arn:aws:bedrock:us-east-1::foundation-model/meta.llama3-3-70b-instruct-v1:0"], {}
+)
+
+
+def test_a_service_account_gets_a_role_with_a_policy_of_its_own():
+    def program() -> None:
+        PodIdentity(
+            "gateway-identity",
+            PodIdentityArgs(
+                cluster_name="corral-prod",
+                cluster="corral-prod",
+                namespace="envoy-gateway-system",
+                service_account="gateway",
+                statements=[BEDROCK],
+                tags={"corral-stack": "prod"},
+            ),
+        )
+
+    seen = run(program)
+    assert {each.type: dict(each.inputs) for each in seen.resources if each.custom} == {
+        "aws:iam/role:Role": {
+            "name": "corral-prod-envoy-gateway-system-gateway",
+            "assumeRolePolicy": trust("pods.eks.amazonaws.com"),
+            "tags": {"corral-stack": "prod"},
+        },
+        "aws:iam/rolePolicy:RolePolicy": {
+            "role": "corral-prod-envoy-gateway-system-gateway",
+            "policy": json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {"Effect": "Allow", "Action": BEDROCK.actions, "Resource": BEDROCK.resources},
+                    ],
+                }
+            ),
+        },
+        "aws:eks/podIdentityAssociation:PodIdentityAssociation": {
+            "clusterName": "corral-prod",
+            "namespace": "envoy-gateway-system",
+            "serviceAccount": "gateway",
+            "roleArn": seen["gateway-identity-association"].inputs["roleArn"],
+            "tags": {"corral-stack": "prod"},
+        },
+    }
+    assert seen["gateway-identity-policy-1"].urn in seen["gateway-identity-association"].dependencies
+
+
+def test_a_role_is_trusted_to_its_service_with_session_tags():
+    (statement,) = json.loads(trust("pods.eks.amazonaws.com"))["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+    }
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        Statement(["bedrock:*"], BEDROCK.resources, {}),
+        Statement(["*"], BEDROCK.resources, {}),
+        Statement(BEDROCK.actions, ["*"], {}),
+    ],
+    ids=str,
+)
+def test_a_policy_with_a_wildcard_is_not_written(statement: Statement):
+    with pytest.raises(ValueError, match="names its actions in full"):
+        policy([statement])

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.cluster.open import open_cluster
+from components.config.stack import Stack
+from tests.world import run
+
+
+def stack(**said: Any) -> Stack:
+    plain = {
+        "name": "prod",
+        "hosts": {"bedrock": {"kind": "bedrock"}},
+        "models": {"llama-3.3-70b": {"shares": {"bedrock": 100}}},
+    }
+    return Stack.model_validate(plain | said)
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        ({"region": "us-east-1"}, "corral:cluster:Eks"),
+        ({"cluster": {"kubeconfig": "kind.yaml"}}, "corral:cluster:Existing"),
+    ],
+    ids=["a new one", "one that is there"],
+)
+def test_a_stack_has_the_cluster_that_it_says(said: dict[str, Any], want: str):
+    seen = run(lambda: open_cluster(stack(**said), Path("/stacks"), {}))
+    assert seen["cluster"].type == want
+
+
+def test_a_new_cluster_needs_a_region():
+    with pytest.raises(
+        pulumi.RunError, match="the stack prod makes a cluster on EKS and says no region: set aws:region"
+    ):
+        run(lambda: open_cluster(stack(), Path("/stacks"), {}))

@@ -1,0 +1,233 @@
+"""The load balancer on Pulumi's mocks: what it makes, in which order, and what of it is secret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pytest
+from hypothesis import given, settings
+
+from components.config import gateway as config
+from components.gateway.component import Gateway, GatewayArgs
+from components.hosts.base import AmbientCredential, Endpoint, KeyCredential
+from components.plan.plan import Plan
+from components.preview.recording import Recorded, Secret
+from components.preview.run import record
+from components.render.gateway_api.front import Network
+from tests import world
+from tests.render.gateway_api.plans import model, plan, share_edits
+
+SERVED = plan(model("llama", {"bedrock": 50, "azure": 30, "vllm": 20}, ["lab"]), model("scout", {"bedrock": 100}))
+
+
+def endpoint(host: str, model: str, ready: Sequence[pulumi.Resource] = (), **differing: Any) -> Endpoint:
+    given: dict[str, Any] = {
+        "model": model,
+        "host": host,
+        "hostname": f"{host}.example.com",
+        "port": 443,
+        "tls": True,
+        "protocol": "openai",
+        "path": "/v1",
+        "model_id": f"{model} at {host}",
+        "credential": KeyCredential("authorization", pulumi.Output.secret(f"{world.NEVER}-{host}")),
+        "ready": ready,
+    }
+    return Endpoint(**given | differing)
+
+
+def program(
+    served: Plan = SERVED, gateway: config.Gateway | None = None, network: Network = "eks", **differing: Any
+) -> None:
+    provider = kubernetes.Provider("cluster")
+    nodes = kubernetes.core.v1.Namespace("nodes", opts=pulumi.ResourceOptions(provider=provider))
+    server = kubernetes.core.v1.Namespace("server", opts=pulumi.ResourceOptions(provider=provider))
+    identity = kubernetes.core.v1.Namespace("identity", opts=pulumi.ResourceOptions(provider=provider))
+    special: dict[str, Any] = {
+        "bedrock": {"protocol": "bedrock-converse", "path": "", "credential": AmbientCredential("us-east-1")},
+        "azure": {"model_id": pulumi.Output.from_input("deployed")},
+        "vllm": {"tls": False, "port": 8000, "credential": None, "ready": (server,)},
+        "lab": {"ca": "-----BEGIN CERTIFICATE-----"},
+    }
+    made = Gateway(
+        "gateway",
+        GatewayArgs(
+            plan=served,
+            gateway=gateway or config.Gateway(),
+            tenants=["search", "support"],
+            endpoints=[
+                endpoint(to.host, one.name, **special.get(to.host, {}) | differing)
+                for one in served.models
+                for to in one.targets
+            ],
+            provider=provider,
+            network=network,
+            ready=[nodes],
+            identity=[identity],
+            tags={"stack": "test"},
+        ),
+    )
+    pulumi.export("url", made.url)
+    pulumi.export("certificate", made.certificate)
+    pulumi.export("keys", made.keys)
+
+
+@pytest.fixture(scope="module")
+def made() -> world.World:
+    return world.run(program)
+
+
+def names(resources: Sequence[Recorded]) -> list[str]:
+    return sorted(resource.name for resource in resources)
+
+
+def before(found: world.World, name: str) -> set[str]:
+    """The logical names of all that is there before a resource."""
+    by_urn = {resource.urn: resource for resource in found.resources}
+    seen: set[str] = set()
+    ahead = [found[name].urn]
+    while ahead:
+        for urn in by_urn[ahead.pop()].dependencies & by_urn.keys():
+            if urn not in seen:
+                seen.add(urn)
+                ahead.append(urn)
+    return {by_urn[urn].name for urn in seen}
+
+
+def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: world.World):
+    assert before(made, "gateway-route/llama") >= {
+        "nodes", "server", "identity", "gateway-software-ai-gateway", "gateway-namespace", "gateway-tenants-secret",
+        "gateway-gateway", "gateway-access", "gateway-clients", "gateway-retries/llama", "gateway-secret/azure",
+        "gateway-secret/lab", "gateway-authority/lab",
+        *(f"gateway-{part}/azure/llama" for part in ("backend", "tls", "service", "credential")),
+        *(f"gateway-{part}/bedrock/llama" for part in ("backend", "tls", "service", "credential")),
+        *(f"gateway-{part}/lab/llama" for part in ("backend", "tls", "service", "credential")),
+        *(f"gateway-{part}/vllm/llama" for part in ("backend", "service")),
+    }  # fmt: skip
+
+
+def test_a_route_does_not_wait_for_the_hosts_of_another_model(made: world.World):
+    assert "server" not in before(made, "gateway-route/scout")
+
+
+def test_what_the_gateway_is_told_comes_after_its_software_and_goes_before_it(made: world.World):
+    told = [resource.name for resource in made.resources if "envoyproxy.io" in resource.type]
+    late = [name for name in told if "gateway-software-ai-gateway" not in before(made, name)]
+    assert (len(told) > 10, late) == (True, [])
+
+
+def test_the_software_comes_in_the_order_of_its_upgrades(made: world.World):
+    assert before(made, "gateway-software-ai-gateway") >= {
+        "nodes", "gateway-software-cert-manager", "gateway-software-gateway-definitions",
+        "gateway-software-envoy-gateway", "gateway-software-ai-definitions",
+    }  # fmt: skip
+
+
+def test_cert_manager_is_left_alone_where_the_cluster_has_it():
+    found = world.run(lambda: program(gateway=config.Gateway(cert_manager=False)))
+    assert [name for name in names(found.resources) if "cert" in name] == []
+
+
+def test_everything_of_the_load_balancer_is_below_it(made: world.World):
+    component = made["gateway"].urn
+    assert names([resource for resource in made.resources if resource.parent == made.recording.stack]) == [
+        "cluster", "gateway", "identity", "nodes", "server",
+    ]  # fmt: skip
+    assert names([resource for resource in made.resources if resource.parent == component and not resource.custom]) == [
+        "gateway-software",
+        "gateway-tenants",
+    ]
+
+
+def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_tenant(made: world.World):
+    secret = made["gateway-tenants-secret"]
+    assert (
+        names(made.of_type("RandomPassword")),
+        secret.inputs["metadata"],
+        sorted(entries(secret)),
+        sorted(key for key, value in made.outputs["keys"].items() if isinstance(value, Secret)),
+    ) == (
+        ["gateway-tenants-search", "gateway-tenants-support"],
+        {"name": "tenants", "namespace": "corral", "labels": {"stack": "test"}},
+        ["search", "support"],
+        ["search", "support"],
+    )
+
+
+def entries(secret: Recorded) -> dict[str, Any]:
+    """What a secret holds; that it is marked as one is looked at too."""
+    data = secret.inputs["stringData"]
+    if isinstance(data, Secret):
+        return data.value
+    assert all(isinstance(value, Secret) for value in data.values())
+    return {key: value.value for key, value in data.items()}
+
+
+def test_a_hosts_key_is_in_a_secret_of_the_gateways_namespace_and_nowhere_else(made: world.World):
+    secrets = [resource for resource in made.of_type("Secret") if resource.name != "gateway-tenants-secret"]
+    assert {secret.name: (secret.inputs["metadata"]["namespace"], entries(secret)) for secret in secrets} == {
+        "gateway-secret/azure": ("corral", {"apiKey": "sk-NEVER-azure"}),
+        "gateway-secret/lab": ("corral", {"apiKey": "sk-NEVER-lab"}),
+    }
+
+
+def test_a_host_with_certificates_of_its_own_is_verified_with_them(made: world.World):
+    assert made["gateway-authority/lab"].inputs["data"] == {"ca.crt": "-----BEGIN CERTIFICATE-----"}
+
+
+def test_a_route_is_done_when_the_gateway_has_accepted_this_version_of_it(made: world.World):
+    annotations = made["gateway-route/llama"].inputs["metadata"]["annotations"]
+    assert annotations == {
+        "corral/model": "llama",
+        "pulumi.com/waitFor": "jsonpath={.status.conditions"
+        "[?@.type=='Accepted' && !(@.lastTransitionTime < $.metadata.managedFields[0].time)]}",
+        "pulumi.com/timeoutSeconds": "180",
+    }
+
+
+def test_an_id_that_only_the_host_knows_gets_into_the_route(made: world.World):
+    refs = made["gateway-route/llama"].inputs["spec"]["rules"][0]["backendRefs"]
+    assert [ref["modelNameOverride"] for ref in refs] == [
+        "deployed",
+        "llama at bedrock",
+        "llama at lab",
+        "llama at vllm",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "network", "url", "certificate"),
+    [
+        (config.Gateway(), "other", "http://corral-gateway.envoy-gateway-system.svc.cluster.local/v1", None),
+        (
+            config.Gateway(hostname="llm.example.com", certificate=config.IssuedCertificate(issuer="letsencrypt")),
+            "eks",
+            "https://llm.example.com/v1",
+            "letsencrypt",
+        ),
+    ],
+)
+def test_the_url_is_what_clients_call(gateway: config.Gateway, network: Network, url: str, certificate: str | None):
+    found = world.run(lambda: program(gateway=gateway, network=network))
+    assert (found.outputs["url"], found.outputs.get("certificate")) == (url, certificate)
+
+
+def test_a_host_that_nobody_translates_stops_the_program_with_the_way_out():
+    with pytest.raises(pulumi.RunError, match="host azure speaks replicate, which the gateway does not translate"):
+        world.run(lambda: program(protocol="replicate", credential=None))
+
+
+def inputs(served: Plan) -> dict[str, tuple[str, Any]]:
+    """Per URN the logical name and the inputs."""
+    return {found.urn: (found.name, found.inputs) for found in record(lambda: program(served)).resources}
+
+
+@settings(max_examples=5, deadline=None)
+@given(edit=share_edits())
+def test_a_share_edit_updates_one_resource(edit: tuple[Plan, Plan, str]):
+    was, now = (inputs(one) for one in edit[:2])
+    changed = [now[urn][0] for urn in {**was, **now} if was.get(urn) != now.get(urn)]
+    assert changed == ([] if edit[0] == edit[1] else [f"gateway-route/{edit[2]}"])

@@ -1,0 +1,242 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.catalog.load import load_catalog
+from components.config.hosts import AzureHost, PrivateEndpoint
+from components.config.stack import Stack
+from components.hosts.azure.component import Azure, AzureArgs, azure_args
+from components.hosts.azure.deployments import Deployment
+from components.hosts.base import Endpoint, KeyCredential
+from components.plan.build import build
+from components.preview.recording import Secret
+from tests.world import World, run
+
+CATALOG = load_catalog()
+TAGS = {"corral:stack": "test"}
+LLAMA = Deployment("llama-3.3-70b", "chat", "Llama-3.3-70B-Instruct", "9", 200)
+MAVERICK = Deployment(
+    "llama-4-maverick",
+    "Llama-4-Maverick-17B-128E-Instruct-FP8",
+    "Llama-4-Maverick-17B-128E-Instruct-FP8",
+    None,
+    100,
+)
+ARGS = AzureArgs(
+    host="azure",
+    location="eastus2",
+    deployments=(LLAMA, MAVERICK),
+    sku="GlobalStandard",
+    content_filter=None,
+    key_header="api-key",
+    allow_from=["203.0.113.7", "198.51.100.0/24"],
+    private_endpoint=None,
+    tags=TAGS,
+)
+SUBNET = "/subscriptions/0/resourceGroups/hub/providers/Microsoft.Network/virtualNetworks/hub/subnets/endpoints"
+ZONE = "/subscriptions/0/resourceGroups/hub/providers/Microsoft.Network/privateDnsZones/privatelink.openai.azure.com"
+PRIVATE = replace(ARGS, private_endpoint=PrivateEndpoint(subnet=SUBNET, location="eastus", dns_zones=[ZONE]))
+
+GROUP = "azure-group-name"
+"""What the group is called in the test world, in place of Pulumi's random end."""
+
+
+def provisioned(args: AzureArgs) -> tuple[World, Mapping[str, Endpoint]]:
+    made: list[Azure] = []
+
+    def program() -> None:
+        host = Azure("azure", args)
+        for name, endpoint in host.endpoints.items():
+            pulumi.export(f"hostname-{name}", endpoint.hostname)
+            pulumi.export(f"ready-{name}", [each.urn for each in endpoint.ready])
+            if isinstance(endpoint.credential, KeyCredential):
+                pulumi.export(f"key-{name}", endpoint.credential.value)
+        made.append(host)
+
+    return run(program), made[0].endpoints
+
+
+def deployment(each: Deployment, **changes: Any) -> dict[str, Any]:
+    version = {"version": each.version} if each.version else {}
+    upgrade = "OnceCurrentVersionExpired" if each.version else "OnceNewDefaultVersionAvailable"
+    return {
+        "accountName": "azure-account-name",
+        "resourceGroupName": GROUP,
+        "deploymentName": each.deployment,
+        "sku": {"name": "GlobalStandard", "capacity": each.capacity},
+        "properties": {
+            "model": {"format": "Meta", "name": each.azure_model, **version},
+            "versionUpgradeOption": upgrade,
+            **changes,
+        },
+        "tags": TAGS,
+    }
+
+
+def account(**changes: Any) -> dict[str, Any]:
+    rules = {
+        "defaultAction": "Deny",
+        "bypass": "None",
+        "ipRules": [{"value": "203.0.113.7"}, {"value": "198.51.100.0/24"}],
+    }
+    properties = {
+        "customSubDomainName": GROUP,
+        "disableLocalAuth": False,
+        "publicNetworkAccess": "Enabled",
+        "networkAcls": rules,
+    }
+    return {
+        "accountName": GROUP,
+        "resourceGroupName": GROUP,
+        "location": "eastus2",
+        "kind": "AIServices",
+        "sku": {"name": "S0"},
+        "properties": properties | changes,
+        "tags": TAGS,
+    }
+
+
+def test_a_host_is_a_group_an_account_and_a_deployment_per_model():
+    world, _ = provisioned(ARGS)
+    assert {each.name: each.inputs for each in world.resources if each.custom} == {
+        "azure-group": {"location": "eastus2", "tags": TAGS},
+        "azure-account": account(),
+        "azure-deployment-llama-3.3-70b": deployment(LLAMA),
+        "azure-deployment-llama-4-maverick": deployment(MAVERICK),
+    }
+    assert {each.parent for each in world.resources if each.custom} == {world["azure"].urn}
+
+
+def test_a_model_is_called_by_its_deployment_with_the_key_of_the_account():
+    world, endpoints = provisioned(ARGS)
+    assert {
+        name: (each.model, each.host, each.port, each.tls, each.protocol, each.path, each.model_id, each.body)
+        for name, each in endpoints.items()
+    } == {
+        each.name: (each.name, "azure", 443, True, "openai", "/openai/v1", each.deployment, {})
+        for each in (LLAMA, MAVERICK)
+    }
+    assert {each.credential.header for each in endpoints.values() if isinstance(each.credential, KeyCredential)} == {
+        "api-key"
+    }
+    assert {name: value for name, value in world.outputs.items() if not name.startswith("ready")} == {
+        "hostname-llama-3.3-70b": f"{GROUP}.services.ai.azure.com",
+        "hostname-llama-4-maverick": f"{GROUP}.services.ai.azure.com",
+        "key-llama-3.3-70b": Secret("made-up-secret-azure-account-name-1"),
+        "key-llama-4-maverick": Secret("made-up-secret-azure-account-name-1"),
+    }
+
+
+def test_deployments_are_made_one_after_the_other():
+    world, _ = provisioned(ARGS)
+    first, second = world["azure-deployment-llama-3.3-70b"], world["azure-deployment-llama-4-maverick"]
+    assert (first.urn in second.dependencies, second.urn in first.dependencies) == (True, False)
+
+
+def test_an_endpoint_is_ready_with_its_deployment_and_the_private_endpoint():
+    world, _ = provisioned(PRIVATE)
+    assert world.outputs["ready-llama-4-maverick"] == [
+        world[name].urn for name in ("azure-deployment-llama-4-maverick", "azure-endpoint", "azure-endpoint-zones")
+    ]
+
+
+def test_behind_a_private_endpoint_nothing_is_public():
+    world, _ = provisioned(PRIVATE)
+    assert {name: world[name].inputs for name in ("azure-account", "azure-endpoint", "azure-endpoint-zones")} == {
+        "azure-account": account(
+            publicNetworkAccess="Disabled", networkAcls={"defaultAction": "Deny", "bypass": "None", "ipRules": []}
+        ),
+        "azure-endpoint": {
+            "resourceGroupName": GROUP,
+            "location": "eastus",
+            "subnet": {"id": SUBNET},
+            "privateLinkServiceConnections": [
+                {"name": "azure", "privateLinkServiceId": "azure-account-id", "groupIds": ["account"]}
+            ],
+            "tags": TAGS,
+        },
+        "azure-endpoint-zones": {
+            "resourceGroupName": GROUP,
+            "privateEndpointName": "azure-endpoint-name",
+            "privateDnsZoneConfigs": [{"name": "privatelink-openai-azure-com", "privateDnsZoneId": ZONE}],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "want"),
+    [
+        ({"allow_from": ["anywhere"]}, account(networkAcls={"defaultAction": "Allow", "bypass": "None"})),
+        ({"key_header": None}, account(disableLocalAuth=True)),
+    ],
+    ids=["open only where the stack says so", "no key where none is wanted"],
+)
+def test_the_account_is_as_the_stack_asks(changes: dict[str, Any], want: dict[str, Any]):
+    assert provisioned(replace(ARGS, **changes))[0]["azure-account"].inputs == want
+
+
+def test_without_a_key_no_endpoint_has_one():
+    _, endpoints = provisioned(replace(ARGS, key_header=None))
+    assert [each.credential for each in endpoints.values()] == [None, None]
+
+
+def test_a_content_filter_is_on_every_deployment():
+    world, _ = provisioned(replace(ARGS, content_filter="Microsoft.DefaultV2"))
+    filtered = {
+        each.inputs["properties"]["raiPolicyName"]
+        for each in world.of_type("azure-native:cognitiveservices:Deployment")
+    }
+    assert filtered == {"Microsoft.DefaultV2"}
+
+
+def arguments(*cluster: str, **said: Any) -> AzureArgs:
+    host = {"kind": "azure", "location": "eastus2", "capacity": {"llama-3.3-70b": 200}} | said
+    stack = Stack.model_validate(
+        {"name": "test", "hosts": {"azure": host}, "models": {"llama-3.3-70b": {"shares": {"azure": 100}}}}
+    )
+    read = stack.hosts["azure"]
+    assert isinstance(read, AzureHost)
+    return azure_args("azure", read, build(stack, CATALOG), CATALOG, cluster, TAGS)
+
+
+def test_the_arguments_are_what_the_stack_and_the_cluster_say():
+    said = arguments(
+        "203.0.113.7",
+        allowFrom=["198.51.100.0/24"],
+        models={"llama-3.3-70b": "chat"},
+        versions={"llama-3.3-70b": "9"},
+    )
+    assert said == replace(ARGS, deployments=(LLAMA,))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said", "why"),
+    [
+        (
+            ["203.0.113.7"],
+            {"location": None},
+            "azure has no location to be provisioned in: set corral:hosts.azure.location",
+        ),
+        (
+            [],
+            {},
+            (
+                "nobody could call azure: the addresses from which this cluster calls are not known. List them under "
+                "corral:hosts.azure.allowFrom (`anywhere` opens it to all that have its key), or give it a "
+                "`privateEndpoint`"
+            ),
+        ),
+        (
+            ["203.0.113.7"],
+            {"capacity": {}},
+            "azure gives llama-3.3-70b no capacity: set corral:hosts.azure.capacity.llama-3.3-70b",
+        ),
+    ],
+)
+def test_what_the_stack_lacks_is_said_without_a_traceback(cluster: list[str], said: dict[str, Any], why: str):
+    with pytest.raises(pulumi.RunError) as caught:
+        arguments(*cluster, **said)
+    assert str(caught.value) == why

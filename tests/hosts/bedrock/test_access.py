@@ -1,0 +1,219 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from components.hosts.bedrock.access import Access, Answers, Asked, Unanswered, access
+from tests.hosts.bedrock import aws
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+ASKED = Asked(
+    name="llama-3.3-70b",
+    host="bedrock",
+    region="us-east-1",
+    model_id=aws.PROFILE,
+    foundation=aws.MODEL,
+    destinations=aws.REGIONS,
+    accept_agreements=False,
+)
+GOOD = Answers(
+    profile=aws.profile(), model=aws.model(), availability=aws.availability(), offers=None, quotas=[aws.quota()]
+)
+PLAIN = replace(ASKED, model_id=aws.MODEL)
+SIGNING = replace(ASKED, accept_agreements=True)
+UNSIGNED = {"availability": aws.availability("NOT_AVAILABLE", entitlementAvailability="NOT_AVAILABLE")}
+DENIED = Unanswered("AccessDeniedException")
+ABSENT = Unanswered("ResourceNotFoundException")
+PER_DAY = "Model invocation max tokens per day for Meta Llama 3.3 70B Instruct"
+ON_DEMAND = "On-demand InvokeModel tokens per minute for Meta Llama 3.3 70B Instruct"
+RAISED = "have it raised in Service Quotas, or through AWS Support where it is not adjustable"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers", "why"),
+    [
+        (ASKED, {}, "active; its quotas are above 0"),
+        (
+            ASKED,
+            {
+                "model": aws.model(
+                    modelLifecycle={"status": "LEGACY", "endOfLifeTime": datetime(2027, 3, 1, tzinfo=UTC)}
+                )
+            },
+            "legacy: retires on 2027-03-01; its quotas are above 0",
+        ),
+        (PLAIN, {"profile": None, "quotas": [aws.quota(ON_DEMAND)]}, "active; its quotas are above 0"),
+        (ASKED, {"profile": aws.profile(("us-east-1",))}, "active; its quotas are above 0"),
+        (
+            ASKED,
+            {
+                "quotas": [
+                    aws.quota(),
+                    aws.quota(ON_DEMAND, 0),
+                    aws.quota(aws.PER_MINUTE.replace("tokens", "requests"), 0),
+                ]
+            },
+            "active; its quotas are above 0",
+        ),
+        (
+            ASKED,
+            {"quotas": [aws.quota(), aws.quota(aws.PER_MINUTE.replace("3.3", "3.1"), 0)]},
+            "active; its quotas are above 0",
+        ),
+        (
+            ASKED,
+            {"availability": aws.availability("NOT_AVAILABLE"), "offers": aws.offers()},
+            "active; its quotas are above 0",
+        ),
+        (
+            ASKED,
+            {"availability": aws.availability("NOT_AVAILABLE"), "offers": ABSENT},
+            "active; no agreement is needed; its quotas are above 0",
+        ),
+    ],
+)
+def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
+    assert access(asked, replace(GOOD, **answers), NOW) == Access("allowed", why, sign=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers", "why"),
+    [
+        (ASKED, {"profile": ABSENT}, f"us-east-1 has no inference profile {aws.PROFILE}"),
+        (
+            ASKED,
+            {"profile": aws.profile((*aws.REGIONS, "us-west-1"))},
+            (
+                "its profile sends requests to us-west-1 too, which the plan does not know of: list all of us-east-1, "
+                "us-east-2, us-west-1, us-west-2 under corral:hosts.bedrock.models.llama-3.3-70b.reaches"
+            ),
+        ),
+        (
+            ASKED,
+            {"profile": aws.profile(model="meta.other-v1:0")},
+            f"behind {aws.PROFILE} is meta.other-v1:0, not {aws.MODEL}: correct the id",
+        ),
+        (
+            PLAIN,
+            {"profile": None, "model": aws.model(inferenceTypesSupported=[]), "quotas": [aws.quota(ON_DEMAND)]},
+            f"us-east-1 takes no request by {aws.MODEL}: use the id of an inference profile",
+        ),
+        (
+            ASKED,
+            {"model": ABSENT},
+            f"us-east-1 has no model {aws.MODEL}: choose another region or model",
+        ),
+        (
+            ASKED,
+            {
+                "model": aws.model(
+                    modelLifecycle={"status": "LEGACY", "endOfLifeTime": datetime(2026, 7, 7, tzinfo=UTC)}
+                )
+            },
+            f"{aws.MODEL} retired on 2026-07-07: use another model",
+        ),
+        (
+            ASKED,
+            {"availability": aws.availability(regionAvailability="NOT_AVAILABLE")},
+            f"{aws.MODEL} is not available in us-east-1: call it in another region",
+        ),
+        (
+            ASKED,
+            {"availability": aws.availability(entitlementAvailability="NOT_AVAILABLE")},
+            f"this account is not entitled to {aws.MODEL}: ask AWS Support to enable it",
+        ),
+        (
+            ASKED,
+            {"availability": aws.availability(authorizationStatus="NOT_AUTHORIZED")},
+            (
+                f"this account may not call {aws.MODEL}: look for a policy of IAM or of the organisation (SCP) that "
+                "denies it"
+            ),
+        ),
+        (
+            ASKED,
+            {"availability": aws.availability(agreementAvailability={"status": "ERROR", "errorMessage": "no card"})},
+            f"the agreement on {aws.MODEL} failed: no card",
+        ),
+        (
+            ASKED,
+            {**UNSIGNED, "offers": aws.offers("token")},
+            (
+                f"{aws.MODEL} is offered under an agreement that is not signed: read its terms (`aws bedrock "
+                f"list-foundation-model-agreement-offers --model-id {aws.MODEL}`), and set "
+                "corral:hosts.bedrock.acceptAgreements: true"
+            ),
+        ),
+        (
+            ASKED,
+            {"quotas": [aws.quota(value=0)]},
+            f"the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: {RAISED}",
+        ),
+        (
+            ASKED,
+            {"quotas": [aws.quota(value=0), aws.quota(PER_DAY, 0)]},
+            f"the quota “{aws.PER_MINUTE}” and “{PER_DAY}” of this account is 0 in us-east-1: {RAISED}",
+        ),
+        (
+            PLAIN,
+            {"profile": None, "quotas": [aws.quota(ON_DEMAND, 0)]},
+            f"the quota “{ON_DEMAND}” of this account is 0 in us-east-1: {RAISED}",
+        ),
+        (
+            ASKED,
+            {"profile": Unanswered("ExpiredTokenException"), "quotas": DENIED},
+            "it refuses the AWS credentials (ExpiredTokenException): sign in again",
+        ),
+        (
+            ASKED,
+            {"availability": aws.availability(regionAvailability="NOT_AVAILABLE"), "quotas": [aws.quota(value=0)]},
+            (
+                f"{aws.MODEL} is not available in us-east-1: call it in another region; "
+                f"the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: {RAISED}"
+            ),
+        ),
+    ],
+)
+def test_it_is_refused_with_the_way_out(asked: Asked, answers: dict[str, Any], why: str):
+    assert access(asked, replace(GOOD, **answers), NOW) == Access("refused", why, sign=False)
+
+
+MAY_NOT = "these AWS credentials may not ask: allow "
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ({"profile": DENIED}, f"{MAY_NOT}bedrock:GetInferenceProfile"),
+        (
+            {"model": DENIED},
+            f"{MAY_NOT}bedrock:GetFoundationModel; which quotas it has is unknown without the model's name",
+        ),
+        ({"availability": DENIED}, f"{MAY_NOT}bedrock:GetFoundationModelAvailability"),
+        ({"availability": ABSENT}, f"us-east-1 does not tell whether {aws.MODEL} is available"),
+        (
+            {"availability": aws.availability("NOT_AVAILABLE"), "offers": DENIED},
+            f"{MAY_NOT}bedrock:ListFoundationModelAgreementOffers",
+        ),
+        (
+            {"availability": aws.availability("PENDING")},
+            f"the agreement on {aws.MODEL} is still being made: run again in some minutes",
+        ),
+        ({"quotas": DENIED}, f"{MAY_NOT}servicequotas:ListServiceQuotas"),
+        ({"quotas": Unanswered("TooManyRequestsException")}, "it answers TooManyRequestsException: try again later"),
+        ({"quotas": []}, f"Service Quotas lists no token quota of {aws.MODEL} in us-east-1"),
+    ],
+)
+def test_what_cannot_be_asked_is_unknown_and_says_what_it_takes(answers: dict[str, Any], why: str):
+    assert access(ASKED, replace(GOOD, **answers), NOW) == Access("unknown", why, sign=False)
+
+
+def test_an_agreement_is_signed_where_one_is_offered_and_the_stack_says_so():
+    offered = replace(GOOD, **UNSIGNED, offers=aws.offers("token"))
+    assert access(SIGNING, offered, NOW) == Access("allowed", "active; its quotas are above 0", sign=True)
+
+
+def test_nothing_is_signed_for_a_model_that_is_refused():
+    refused = replace(GOOD, **UNSIGNED, offers=aws.offers("token"), quotas=[aws.quota(value=0)])
+    assert access(SIGNING, refused, NOW).sign is False

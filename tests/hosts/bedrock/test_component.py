@@ -1,0 +1,299 @@
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.catalog.load import load_catalog
+from components.config.hosts import BedrockHost, Guardrail, InvocationLogs
+from components.config.stack import Stack
+from components.hosts.base import AmbientCredential, Endpoint
+from components.hosts.bedrock.component import Bedrock, BedrockArgs, Vpc, bedrock_args
+from components.hosts.bedrock.models import BedrockModel
+from components.hosts.bedrock.policy import PublishedGuardrail, invoke_policy, log_policy, log_trust
+from components.plan.build import build
+from tests.world import World, run
+
+pytestmark = pytest.mark.filterwarnings("ignore:aws.ec2/encryptioncontrol:DeprecationWarning")
+"""What the SDK says of a resource of its own when it is loaded."""
+
+CATALOG = load_catalog()
+ACCOUNT = "123456789012"
+LLAMA = BedrockModel(
+    "llama-3.3-70b",
+    "us.meta.llama3-3-70b-instruct-v1:0",
+    "meta.llama3-3-70b-instruct-v1:0",
+    ("us-east-1", "us-east-2", "us-west-2"),
+)
+MAVERICK = BedrockModel(
+    "llama-4-maverick",
+    "us.meta.llama4-maverick-17b-instruct-v1:0",
+    "meta.llama4-maverick-17b-instruct-v1:0",
+    ("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+)
+TAGS = {"corral:stack": "test"}
+ARGS = BedrockArgs(
+    host="bedrock",
+    region="us-east-1",
+    models=(LLAMA, MAVERICK),
+    accept_agreements=False,
+    cost_tags={},
+    guardrail=None,
+    invocation_logs=None,
+    vpc=None,
+    tags=TAGS,
+)
+EVERYTHING = replace(
+    ARGS,
+    cost_tags={"team": "search"},
+    guardrail=Guardrail(strength="HIGH", message="Blocked."),
+    invocation_logs=InvocationLogs(retention_days=90, prompts=False),
+    vpc=Vpc("vpc-1", ["subnet-a", "subnet-b"], "sg-gateway"),
+)
+ACCESS = "pulumi-python:dynamic/bedrock:ModelAccess"
+
+
+def provisioned(args: BedrockArgs) -> tuple[World, Mapping[str, Endpoint]]:
+    made: list[Bedrock] = []
+
+    def program() -> None:
+        host = Bedrock("bedrock", args)
+        pulumi.export("invokePolicy", host.invoke_policy)
+        for name, endpoint in host.endpoints.items():
+            pulumi.export(f"id-{name}", endpoint.model_id)
+            pulumi.export(f"body-{name}", dict(endpoint.body))
+            pulumi.export(f"ready-{name}", [each.urn for each in endpoint.ready])
+        made.append(host)
+
+    return run(program), made[0].endpoints
+
+
+def urns(world: World, *names: str) -> frozenset[str]:
+    return frozenset(world[name].urn for name in names)
+
+
+def test_a_host_of_names_only_is_access_to_its_models():
+    world, endpoints = provisioned(ARGS)
+    assert {each.name: each.type for each in world.resources} == {
+        "bedrock": "corral:hosts:Bedrock",
+        "bedrock-access-llama-3.3-70b": ACCESS,
+        "bedrock-access-llama-4-maverick": ACCESS,
+    }
+    assert world["bedrock-access-llama-3.3-70b"].inputs == {
+        "name": "llama-3.3-70b",
+        "host": "bedrock",
+        "region": "us-east-1",
+        "modelId": LLAMA.model_id,
+        "foundation": LLAMA.foundation,
+        "destinations": list(LLAMA.destinations),
+        "acceptAgreements": False,
+    }
+    assert json.loads(world.outputs["invokePolicy"]) == invoke_policy(ACCOUNT, "us-east-1", [LLAMA, MAVERICK], {}, None)
+    assert {name: replace(endpoint, ready=()) for name, endpoint in endpoints.items()} == {
+        model.name: Endpoint(
+            model=model.name,
+            host="bedrock",
+            hostname="bedrock-runtime.us-east-1.amazonaws.com",
+            port=443,
+            tls=True,
+            protocol="bedrock-converse",
+            path="",
+            model_id=model.model_id,
+            credential=AmbientCredential("us-east-1"),
+        )
+        for model in (LLAMA, MAVERICK)
+    }
+
+
+def test_an_endpoint_is_ready_when_its_own_model_may_be_called():
+    world, _ = provisioned(ARGS)
+    ready = {name: frozenset(world.outputs[f"ready-{name}"]) for name in (LLAMA.name, MAVERICK.name)}
+    assert ready == {name: urns(world, f"bedrock-access-{name}") for name in (LLAMA.name, MAVERICK.name)}
+
+
+def test_everything_the_stack_can_ask_for_is_made_of_whole_inputs():
+    world, _ = provisioned(EVERYTHING)
+    profile, guardrail = world["bedrock-profile-llama-3.3-70b"], world["bedrock-guardrail"]
+    group, role = world["bedrock-invocations"], world["bedrock-invocations-writer"]
+    guardrail_arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn"
+    group_arn = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:bedrock-invocations-arn"
+    filters = [
+        {"type": each, "inputStrength": "HIGH", "outputStrength": "NONE" if each == "PROMPT_ATTACK" else "HIGH"}
+        for each in ("HATE", "INSULTS", "MISCONDUCT", "PROMPT_ATTACK", "SEXUAL", "VIOLENCE")
+    ]
+    assert {
+        each.name: {key: value for key, value in each.inputs.items() if key not in ("assumeRolePolicy", "policy")}
+        for each in world.resources
+        if each.type not in ("corral:hosts:Bedrock", ACCESS) and "maverick" not in each.name
+    } == {
+        profile.name: {
+            "description": "llama-3.3-70b at bedrock",
+            "modelSource": {
+                "copyFrom": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.meta.llama3-3-70b-instruct-v1:0"
+            },
+            "region": "us-east-1",
+            "tags": {"team": "search", **TAGS},
+        },
+        guardrail.name: {
+            "blockedInputMessaging": "Blocked.",
+            "blockedOutputsMessaging": "Blocked.",
+            "contentPolicyConfig": {"filtersConfigs": filters},
+            "region": "us-east-1",
+            "tags": TAGS,
+        },
+        "bedrock-guardrail-version": {
+            "guardrailArn": guardrail_arn,
+            "description": world["bedrock-guardrail-version"].inputs["description"],
+            "region": "us-east-1",
+        },
+        group.name: {"retentionInDays": 90, "region": "us-east-1", "tags": TAGS},
+        role.name: {"tags": TAGS},
+        "bedrock-invocations-write": {"role": "bedrock-invocations-writer-name"},
+        "bedrock-invocation-logging": {
+            "loggingConfig": {
+                "cloudwatchConfig": {
+                    "logGroupName": "bedrock-invocations-name",
+                    "roleArn": f"arn:aws:iam:us-east-1:{ACCOUNT}:bedrock-invocations-writer-arn",
+                },
+                "textDataDeliveryEnabled": False,
+                "imageDataDeliveryEnabled": False,
+                "embeddingDataDeliveryEnabled": False,
+                "videoDataDeliveryEnabled": False,
+            },
+            "region": "us-east-1",
+        },
+        "bedrock-endpoint-clients": {
+            "description": "The gateway calls bedrock through its interface endpoint",
+            "vpcId": "vpc-1",
+            "ingress": [{"protocol": "tcp", "fromPort": 443, "toPort": 443, "securityGroups": ["sg-gateway"]}],
+            "region": "us-east-1",
+            "tags": TAGS,
+        },
+        "bedrock-endpoint": {
+            "vpcId": "vpc-1",
+            "serviceName": "com.amazonaws.us-east-1.bedrock-runtime",
+            "vpcEndpointType": "Interface",
+            "subnetIds": ["subnet-a", "subnet-b"],
+            "securityGroupIds": ["bedrock-endpoint-clients-id"],
+            "privateDnsEnabled": True,
+            "region": "us-east-1",
+            "tags": TAGS,
+        },
+    }
+    assert json.loads(role.inputs["assumeRolePolicy"]) == log_trust(ACCOUNT)
+    assert json.loads(world["bedrock-invocations-write"].inputs["policy"]) == log_policy(group_arn)
+
+
+def test_the_policy_names_the_application_profiles_and_the_guardrail():
+    world, _ = provisioned(EVERYTHING)
+    profiles = {
+        name: f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-profile-{name}-arn" for name in (LLAMA.name, MAVERICK.name)
+    }
+    guardrail = PublishedGuardrail(
+        f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn", "bedrock-guardrail-version-version"
+    )
+    want = invoke_policy(ACCOUNT, "us-east-1", [LLAMA, MAVERICK], profiles, guardrail)
+    assert json.loads(world.outputs["invokePolicy"]) == want
+
+
+def test_a_model_with_an_application_profile_is_called_through_it_and_with_the_guardrail():
+    world, _ = provisioned(EVERYTHING)
+    assert {
+        "id": world.outputs["id-llama-3.3-70b"],
+        "body": {key: json.loads(value) for key, value in world.outputs["body-llama-3.3-70b"].items()},
+        "ready": frozenset(world.outputs["ready-llama-3.3-70b"]),
+    } == {
+        "id": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-profile-llama-3.3-70b-arn",
+        "body": {
+            "guardrailConfig": {
+                "guardrailIdentifier": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn",
+                "guardrailVersion": "bedrock-guardrail-version-version",
+            }
+        },
+        "ready": urns(
+            world,
+            "bedrock-access-llama-3.3-70b",
+            "bedrock-profile-llama-3.3-70b",
+            "bedrock-guardrail-version",
+            "bedrock-endpoint",
+        ),
+    }
+
+
+def test_everything_is_a_child_of_the_host():
+    world, _ = provisioned(EVERYTHING)
+    assert {each.parent for each in world.resources if each.custom} == {world["bedrock"].urn}
+
+
+def test_the_log_is_turned_on_when_it_can_be_written_and_a_profile_is_made_when_its_model_may_be_called():
+    world, _ = provisioned(EVERYTHING)
+    assert urns(world, "bedrock-invocations-write") <= world["bedrock-invocation-logging"].dependencies
+    assert urns(world, "bedrock-access-llama-4-maverick") <= world["bedrock-profile-llama-4-maverick"].dependencies
+
+
+def test_another_guardrail_is_another_version():
+    def version(guardrail: Guardrail) -> Any:
+        return provisioned(replace(ARGS, guardrail=guardrail))[0]["bedrock-guardrail-version"].inputs["description"]
+
+    texts = {version(Guardrail(strength=one, message=text)) for one in ("LOW", "HIGH") for text in ("No.", "Never.")}
+    assert len(texts) == 4
+
+
+def test_boto3_is_not_loaded_with_the_component():
+    program = "import sys, components.hosts.bedrock.component; print({'boto3', 'botocore'} & sys.modules.keys())"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "set()\n"
+
+
+HOST: dict[str, Any] = {"kind": "bedrock", "region": "us-east-1"}
+
+
+def arguments(vpc: Vpc | None = None, **said: Any) -> BedrockArgs:
+    stack = Stack.model_validate(
+        {
+            "name": "test",
+            "hosts": {"bedrock": HOST | said},
+            "models": {name: {"shares": {"bedrock": 100}} for name in (LLAMA.name, MAVERICK.name)},
+        }
+    )
+    host = stack.hosts["bedrock"]
+    assert isinstance(host, BedrockHost)
+    return bedrock_args("bedrock", host, build(stack, CATALOG), CATALOG, vpc, TAGS)
+
+
+def test_the_arguments_are_what_the_stack_and_the_catalog_say():
+    assert arguments() == ARGS
+    assert arguments(EVERYTHING.vpc) == ARGS
+    assert (
+        arguments(
+            EVERYTHING.vpc,
+            costTags={"team": "search"},
+            guardrail={"strength": "HIGH", "message": "Blocked."},
+            invocationLogs={"retentionDays": 90},
+            vpcEndpoint=True,
+        )
+        == EVERYTHING
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"region": None}, "bedrock has no region to call: set corral:hosts.bedrock.region, or aws:region"),
+        (
+            {"vpcEndpoint": True},
+            (
+                "corral:hosts.bedrock.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none "
+                "in us-east-1: remove it, or let the stack make the cluster there"
+            ),
+        ),
+    ],
+)
+def test_what_the_stack_lacks_is_said_without_a_traceback(said: dict[str, Any], why: str):
+    with pytest.raises(pulumi.RunError) as caught:
+        arguments(**said)
+    assert str(caught.value) == why

@@ -1,0 +1,136 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.hosts.bedrock.models import BedrockModel
+from components.hosts.bedrock.policy import PublishedGuardrail, invoke_policy, log_policy, log_trust
+
+ACCOUNT = "123456789012"
+LLAMA = "meta.llama3-3-70b-instruct-v1:0"
+PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{LLAMA}"
+APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abc123"
+GUARDRAIL = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:guardrail/gr1"
+INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
+
+THROUGH = BedrockModel("llama-3.3-70b", f"us.{LLAMA}", LLAMA, ("us-east-1", "us-west-2"))
+PLAIN = BedrockModel("llama-3.3-70b", LLAMA, LLAMA, ("us-west-2",))
+GIVEN = BedrockModel("llama-3.3-70b", APPLICATION, LLAMA, ("us-east-1",))
+
+
+def foundation(region: str) -> str:
+    return f"arn:aws:bedrock:{region}::foundation-model/{LLAMA}"
+
+
+def allow(actions: list[str], resources: list[str], **equal: Any) -> dict[str, Any]:
+    condition = {"Condition": {"StringEquals": {f"bedrock:{key}": value for key, value in equal.items()}}}
+    return {"Effect": "Allow", "Action": actions, "Resource": resources} | (condition if equal else {})
+
+
+@pytest.mark.parametrize(
+    ("model", "profiles", "guardrail", "want"),
+    [
+        pytest.param(
+            PLAIN, {}, None, [allow(INVOKE, [foundation("us-west-2")])], id="a foundation model by its own id"
+        ),
+        pytest.param(
+            THROUGH,
+            {},
+            None,
+            [
+                allow(INVOKE, [PROFILE]),
+                allow(INVOKE, [foundation("us-east-1"), foundation("us-west-2")], InferenceProfileArn=[PROFILE]),
+            ],
+            id="every destination of a cross-region profile, through it only",
+        ),
+        pytest.param(
+            THROUGH,
+            {"llama-3.3-70b": APPLICATION},
+            None,
+            [
+                allow(INVOKE, [APPLICATION]),
+                allow(
+                    INVOKE,
+                    [foundation("us-east-1"), foundation("us-west-2")],
+                    InferenceProfileArn=[APPLICATION, PROFILE],
+                ),
+            ],
+            id="an application profile instead of the one it was copied from",
+        ),
+        pytest.param(
+            PLAIN,
+            {"llama-3.3-70b": APPLICATION},
+            None,
+            [allow(INVOKE, [APPLICATION]), allow(INVOKE, [foundation("us-west-2")], InferenceProfileArn=[APPLICATION])],
+            id="an application profile of a foundation model",
+        ),
+        pytest.param(
+            GIVEN,
+            {},
+            None,
+            [allow(INVOKE, [APPLICATION]), allow(INVOKE, [foundation("us-east-1")], InferenceProfileArn=[APPLICATION])],
+            id="an application profile that the stack names",
+        ),
+        pytest.param(
+            PLAIN,
+            {},
+            PublishedGuardrail(GUARDRAIL, "3"),
+            [
+                allow(INVOKE, [foundation("us-west-2")], GuardrailIdentifier=f"{GUARDRAIL}:3"),
+                allow(["bedrock:ApplyGuardrail"], [GUARDRAIL]),
+            ],
+            id="no call without the guardrail",
+        ),
+    ],
+)
+def test_the_gateway_may_call_what_the_plan_calls_and_nothing_else(
+    model: BedrockModel, profiles: dict[str, str], guardrail: PublishedGuardrail | None, want: list[dict[str, Any]]
+):
+    document = invoke_policy(ACCOUNT, "us-east-1", [model], profiles, guardrail)
+    assert document == {"Version": "2012-10-17", "Statement": want}
+
+
+def test_two_names_of_one_model_take_one_permission():
+    other = BedrockModel("ours", THROUGH.model_id, LLAMA, THROUGH.destinations)
+    assert invoke_policy(ACCOUNT, "us-east-1", [THROUGH, other], {}, None) == invoke_policy(
+        ACCOUNT, "us-east-1", [THROUGH], {}, None
+    )
+
+
+@given(
+    st.lists(st.sampled_from([THROUGH, PLAIN, GIVEN]), min_size=1, max_size=4),
+    st.booleans(),
+    st.booleans(),
+)
+def test_no_document_has_a_wildcard(models: list[BedrockModel], application: bool, guarded: bool):
+    profiles = {model.name: APPLICATION for model in models} if application else {}
+    guardrail = PublishedGuardrail(GUARDRAIL, "1") if guarded else None
+    assert "*" not in json.dumps(invoke_policy(ACCOUNT, "us-east-1", models, profiles, guardrail))
+
+
+def test_the_log_is_written_by_bedrock_for_this_account_into_its_one_stream():
+    group = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:bedrock-invocations-1a2b3c4"
+    assert (log_trust(ACCOUNT), log_policy(group)) == (
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "bedrock.amazonaws.com"},
+                    "Action": "sts:AssumeRole",
+                    "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+                }
+            ],
+        },
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                allow(
+                    ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    [f"{group}:log-stream:aws/bedrock/modelinvocations"],
+                )
+            ],
+        },
+    )

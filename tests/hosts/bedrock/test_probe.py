@@ -1,0 +1,233 @@
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+
+from components.hosts.bedrock.probe import Bedrock, connect, probe
+from components.hosts.verdict import HostError, Question, Verdict
+
+MODEL = "meta.llama3-3-70b-instruct-v1:0"
+PROFILE = f"us.{MODEL}"
+PAST = datetime(2026, 7, 7, tzinfo=UTC)
+FUTURE = datetime.now(UTC) + timedelta(days=40)
+
+
+@pytest.fixture
+def aws() -> Iterator[Stubber]:
+    session = botocore.session.Session()
+    client = session.create_client(
+        "bedrock", region_name="us-east-1", aws_access_key_id="AKIA", aws_secret_access_key="secret"
+    )
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def _model(model_id: str = MODEL, **changes: Any) -> dict[str, Any]:
+    details = {
+        "modelArn": f"arn:aws:bedrock:us-east-1::foundation-model/{model_id}",
+        "modelId": model_id,
+        "modelName": "Llama 3.3 70B Instruct",
+        "providerName": "Meta",
+        "inputModalities": ["TEXT"],
+        "outputModalities": ["TEXT"],
+        "responseStreamingSupported": True,
+        "customizationsSupported": [],
+        "inferenceTypesSupported": ["ON_DEMAND"],
+        "modelLifecycle": {"status": "ACTIVE", "startOfLifeTime": datetime(2024, 12, 19, tzinfo=UTC)},
+    }
+    return {"modelDetails": details | changes}
+
+
+def _profile(model_id: str = MODEL, profile: str = PROFILE) -> dict[str, Any]:
+    return {
+        "inferenceProfileName": "US Meta Llama 3.3 70B Instruct",
+        "inferenceProfileArn": f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{profile}",
+        "models": [
+            {"modelArn": f"arn:aws:bedrock:{region}::foundation-model/{model_id}"}
+            for region in ("us-east-1", "us-east-2", "us-west-2")
+        ],
+        "inferenceProfileId": profile,
+        "status": "ACTIVE",
+        "type": "SYSTEM_DEFINED",
+    }
+
+
+def _says(aws: Stubber, operation: str, id_: str, answer: dict[str, Any] | str) -> None:
+    """AWS answers this operation for this id so, or with an error of this code."""
+    wanted = "inferenceProfileIdentifier" if operation == "get_inference_profile" else "modelIdentifier"
+    if isinstance(answer, str):
+        aws.add_client_error(operation, answer, "AKIA", 400, expected_params={wanted: id_})
+    else:
+        aws.add_response(operation, answer, {wanted: id_})
+
+
+def _probe(aws: Stubber, *questions: Question) -> list[Verdict]:
+    def stubbed(region: str, timeout: float) -> Bedrock:
+        assert (region, timeout) == ("us-east-1", 3.0)
+        return aws.client
+
+    return probe(questions, 3.0, stubbed)
+
+
+def _verdict(id_: str, outcome: Any, why: str) -> Verdict:
+    return Verdict("llama", "lab", id_, outcome, why)
+
+
+LEGACY = {"status": "LEGACY", "legacyTime": PAST}
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "outcome", "why"),
+    [
+        ({"status": "ACTIVE"}, "allowed", "active"),
+        ({"status": "ACTIVE", "endOfLifeTime": FUTURE}, "allowed", "active"),
+        (LEGACY | {"endOfLifeTime": FUTURE}, "allowed", f"legacy: retires on {FUTURE.date()}"),
+        (LEGACY, "allowed", "legacy: retires on a day not yet named"),
+        (LEGACY | {"endOfLifeTime": PAST}, "refused", "retired on 2026-07-07"),
+    ],
+    ids=str,
+)
+def test_the_lifecycle_of_the_model_behind_a_profile_decides(
+    aws: Stubber, ask: Callable[..., Question], lifecycle: dict[str, Any], outcome: str, why: str
+):
+    _says(aws, "get_inference_profile", PROFILE, _profile())
+    _says(aws, "get_foundation_model", MODEL, _model(modelLifecycle=lifecycle, inferenceTypesSupported=[]))
+    assert _probe(aws, ask(PROFILE, region="us-east-1")) == [_verdict(PROFILE, outcome, why)]
+
+
+def test_a_plain_id_is_asked_for_without_a_profile(aws: Stubber, ask: Callable[..., Question]):
+    _says(aws, "get_foundation_model", MODEL, _model())
+    assert _probe(aws, ask(MODEL, region="us-east-1")) == [_verdict(MODEL, "allowed", "active")]
+
+
+def test_a_plain_id_that_needs_a_profile_is_refused(aws: Stubber, ask: Callable[..., Question]):
+    _says(aws, "get_foundation_model", MODEL, _model(inferenceTypesSupported=["PROVISIONED"]))
+    assert _probe(aws, ask(MODEL, region="us-east-1")) == [
+        _verdict(MODEL, "refused", "us-east-1 takes no request by this id: use that of an inference profile")
+    ]
+
+
+def test_an_application_profile_is_asked_for_by_its_arn(aws: Stubber, ask: Callable[..., Question]):
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
+    _says(aws, "get_inference_profile", arn, _profile())
+    _says(aws, "get_foundation_model", MODEL, _model())
+    assert _probe(aws, ask(arn, region="us-east-1")) == [_verdict(arn, "allowed", "active")]
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "why"),
+    [
+        ("ResourceNotFoundException", "refused", "us-east-1 knows no such id"),
+        ("ValidationException", "refused", "us-east-1 knows no such id"),
+        (
+            "AccessDeniedException",
+            "unknown",
+            "these AWS credentials may not ask: allow bedrock:GetInferenceProfile and bedrock:GetFoundationModel",
+        ),
+        (
+            "UnrecognizedClientException",
+            "refused",
+            "it refuses the AWS credentials (UnrecognizedClientException): sign in again",
+        ),
+        ("ExpiredTokenException", "refused", "it refuses the AWS credentials (ExpiredTokenException): sign in again"),
+        ("ThrottlingException", "unknown", "it answers ThrottlingException: try again later"),
+        ("InternalServerException", "unknown", "it answers InternalServerException: try again later"),
+    ],
+)
+@pytest.mark.parametrize(("operation", "id_"), [("get_inference_profile", PROFILE), ("get_foundation_model", MODEL)])
+def test_an_error_is_a_verdict(
+    aws: Stubber, ask: Callable[..., Question], operation: str, id_: str, code: str, outcome: str, why: str
+):
+    _says(aws, operation, id_, code)
+    assert _probe(aws, ask(id_, region="us-east-1")) == [_verdict(id_, outcome, why)]
+
+
+def test_a_model_of_which_only_the_profile_is_known_is_unknown(aws: Stubber, ask: Callable[..., Question]):
+    _says(aws, "get_inference_profile", PROFILE, _profile())
+    _says(aws, "get_foundation_model", MODEL, "ResourceNotFoundException")
+    assert _probe(aws, ask(PROFILE, region="us-east-1")) == [
+        _verdict(PROFILE, "unknown", f"the profile is there, but us-east-1 knows nothing of {MODEL} behind it")
+    ]
+
+
+def test_an_error_for_one_id_leaves_the_verdict_on_another(aws: Stubber, ask: Callable[..., Question]):
+    gone = "us.meta.llama3-2-1b-instruct-v1:0"
+    _says(aws, "get_inference_profile", gone, "ResourceNotFoundException")
+    _says(aws, "get_inference_profile", PROFILE, "ThrottlingException")
+    assert _probe(aws, ask(gone, region="us-east-1"), ask(PROFILE, region="us-east-1")) == [
+        _verdict(gone, "refused", "us-east-1 knows no such id"),
+        _verdict(PROFILE, "unknown", "it answers ThrottlingException: try again later"),
+    ]
+
+
+def _unreachable(_region: str, _timeout: float) -> Bedrock:
+    raise EndpointConnectionError(endpoint_url="https://bedrock.us-east-1.amazonaws.com")
+
+
+def _nobody(_region: str, _timeout: float) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("region", "connect", "why"),
+    [
+        (None, _nobody, "no AWS region is named: set the host's `region`, or `aws:region`"),
+        ("us-east-1", _nobody, "there are no AWS credentials: sign in, or set AWS_BEARER_TOKEN_BEDROCK"),
+        ("us-east-1", _unreachable, "it cannot be asked (EndpointConnectionError)"),
+    ],
+)
+def test_what_cannot_be_asked_is_unknown(
+    ask: Callable[..., Question], region: str | None, connect: Callable[[str, float], Bedrock | None], why: str
+):
+    with pytest.raises(HostError) as caught:
+        probe([ask(PROFILE, region=region)], 3.0, connect)
+    assert (caught.value.outcome, caught.value.why) == ("unknown", why)
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> pytest.MonkeyPatch:
+    """An environment in which AWS finds nothing, not even a metadata service."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_without_credentials_there_is_no_client():
+    assert connect("us-east-1", 3.0) is None
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"},
+        {"AWS_BEARER_TOKEN_BEDROCK": "token"},
+    ],
+    ids=str,
+)
+def test_with_credentials_there_is_a_client_that_does_not_wait_for_ever(
+    no_credentials: pytest.MonkeyPatch, variables: dict[str, str]
+):
+    for name, value in variables.items():
+        no_credentials.setenv(name, value)
+    client: Any = connect("us-west-2", 3.0)
+    config = client.meta.config
+    assert (config.region_name, config.connect_timeout, config.read_timeout, config.retries) == (
+        "us-west-2",
+        3.0,
+        3.0,
+        {"mode": "standard", "total_max_attempts": 2},
+    )

@@ -1,0 +1,53 @@
+"""Stacks with vLLM hosts, and what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.catalog.load import load_catalog
+from components.config.cluster import Prometheus
+from components.config.read import stack_from_config
+from components.config.stack import Stack
+from components.hosts.vllm.manifests import Surroundings
+from components.hosts.vllm.server import Server, servers
+from components.plan.build import build
+
+LLAMA = "llama-3.3-70b"
+FP8 = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"
+GPUS = {"instance": "g6e.12xlarge", "min": 1, "max": 4}
+PROMETHEUS = Prometheus(url="http://prometheus.monitoring:9090")
+
+
+def stack(vllm: Mapping[str, Any], models: Mapping[str, Any] | None = None, **more: Any) -> Stack:
+    """`more` are further keys under `corral:`."""
+    values = {
+        "aws:region": "us-east-1",
+        "corral:engine": {"kind": "kubernetes"},
+        "corral:hosts": {"bedrock": {}, "vllm": dict(vllm)},
+        "corral:models": dict(models or {LLAMA: {"shares": {"bedrock": 80, "vllm": 20}}}),
+    }
+    keys = {f"corral:{key}": value for key, value in more.items()}
+    return stack_from_config("prod", values | keys, load_catalog())
+
+
+def served(declared: Stack) -> tuple[Server, ...]:
+    return servers(build(declared, load_catalog()), declared, "vllm")
+
+
+def server(gpus: Mapping[str, Any] | None = GPUS, weights: str = FP8, **more: Any) -> Server:
+    """The only server of a host with one model."""
+    (found,) = served(stack({"weights": {LLAMA: weights}, **({"gpus": dict(gpus)} if gpus else {}), **more}))
+    return found
+
+
+def around(**more: Any) -> Surroundings:
+    plain: dict[str, Any] = {
+        "gateway_namespace": "envoy-gateway-system",
+        "prometheus": None,
+        "region": "us-east-1",
+        "token": False,
+        "key": False,
+        "labels": {"corral-stack": "prod"},
+    }
+    return Surroundings(**(plain | more))

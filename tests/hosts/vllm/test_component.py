@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.cluster.open import open_cluster
+from components.config.hosts import VllmHost
+from components.hosts.base import KeyCredential
+from components.hosts.vllm.component import Vllm, VllmArgs
+from components.preview.recording import Secret
+from tests.hosts.vllm.stack import FP8, GPUS, LLAMA, served, stack
+from tests.world import NEVER, World, run
+
+KIND = {"kubeconfig": "kubeconfig", "context": "kind"}
+PROMETHEUS = {"url": "http://prometheus.monitoring:9090"}
+NAME = "vllm-llama-3-3-70b-3026a7"
+
+
+def world(
+    vllm: Mapping[str, Any],
+    cluster: Mapping[str, Any],
+    *,
+    secrets: bool = False,
+    models: Mapping[str, Any] | None = None,
+) -> tuple[World, Vllm]:
+    """`cluster` is the stack's; empty for a new one."""
+    declared = stack(vllm, models, cluster=dict(cluster))
+    made: list[Vllm] = []
+
+    def program() -> None:
+        host = declared.hosts["vllm"]
+        assert isinstance(host, VllmHost)
+        tags = {"corral-stack": "prod"}
+        made.append(
+            Vllm(
+                "vllm",
+                VllmArgs(
+                    host="vllm",
+                    servers=served(declared),
+                    gpus=host.gpus,
+                    cluster=open_cluster(declared, Path("/stacks"), tags),
+                    gateway_namespace="envoy-gateway-system",
+                    region=declared.region,
+                    token=pulumi.Output.secret(f"{NEVER}-token") if secrets else None,
+                    key=pulumi.Output.secret(f"{NEVER}-key") if secrets else None,
+                    tags=tags,
+                ),
+            )
+        )
+
+    return run(program), made[0]
+
+
+def depends(seen: World, name: str) -> set[str]:
+    """The logical names of what a resource depends on."""
+    names = {each.urn: each.name for each in seen.resources}
+    return {names[urn] for urn in seen[name].dependencies if urn in names}
+
+
+def test_a_host_gives_an_endpoint_per_model_that_is_ready_with_its_deployment():
+    _, host = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, KIND)
+    (endpoint,) = host.endpoints.values()
+    assert (endpoint.model, endpoint.host, endpoint.hostname, endpoint.port, endpoint.tls, endpoint.path) == (
+        LLAMA,
+        "vllm",
+        "llama-3-3-70b-3026a7.corral-vllm.svc.cluster.local",
+        8000,
+        False,
+        "/v1",
+    )
+    assert (endpoint.protocol, endpoint.model_id, endpoint.credential) == ("openai", LLAMA, None)
+    assert [type(each).__name__ for each in endpoint.ready] == ["Deployment"]
+
+
+def test_everything_is_a_child_of_the_host_on_the_clusters_provider():
+    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, KIND)
+    provider = seen["cluster-provider"].urn
+    made = [each for each in seen.resources if each.type.startswith("kubernetes:")]
+    assert sorted(each.name for each in made) == [
+        "vllm-account",
+        f"{NAME}-deployment",
+        f"{NAME}-disruption-budget",
+        f"{NAME}-network-policy",
+        f"{NAME}-service",
+        "vllm-namespace",
+    ]
+    assert {each.parent for each in made} == {seen["vllm"].urn}
+    assert all(each.provider.startswith(provider) for each in made)
+
+
+def test_the_guards_of_a_server_are_there_before_it():
+    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, KIND)
+    guards = {f"{NAME}-service", f"{NAME}-disruption-budget", f"{NAME}-network-policy"}
+    assert guards | {"vllm-namespace", "vllm-account"} <= depends(seen, f"{NAME}-deployment")
+
+
+@pytest.mark.parametrize(
+    ("prometheus", "want"), [(None, ()), (PROMETHEUS, ("spec.replicas",))], ids=["fixed", "scaled"]
+)
+def test_pulumi_leaves_the_number_of_servers_to_what_scales_them(prometheus: Any, want: tuple[str, ...]):
+    more = {"prometheus": prometheus} if prometheus else {}
+    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, {**KIND, **more})
+    assert seen[f"{NAME}-deployment"].ignore_changes == want
+
+
+def test_secrets_are_in_one_secret_and_the_gateway_gets_the_key():
+    seen, host = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, KIND, secrets=True)
+    held = seen["vllm-secret"].inputs["stringData"]
+    assert held == Secret({"token": f"{NEVER}-token", "key": f"{NEVER}-key"}) or held == {
+        "token": Secret(f"{NEVER}-token"),
+        "key": Secret(f"{NEVER}-key"),
+    }
+    credential = host.endpoints[LLAMA].credential
+    assert isinstance(credential, KeyCredential)
+    assert credential.header == "authorization"
+    assert "vllm-secret" in depends(seen, f"{NAME}-deployment")
+
+
+def test_on_eks_the_host_gets_nodes_before_its_servers():
+    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, {})
+    assert seen["vllm-nodes"].parent == seen["vllm"].urn
+    assert {"vllm-nodes-pool", "cluster-cluster", "cluster-network-policies"} <= depends(seen, f"{NAME}-deployment")
+
+
+def test_weights_in_s3_can_be_read_by_the_host_and_nothing_else():
+    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: "s3://models/llama/Llama-3.3-70B-FP8/"}}, {})
+    prefix = "llama/Llama-3.3-70B-FP8"
+    assert seen["vllm-identity-policy-1"].inputs["policy"] == (
+        '{"Version": "2012-10-17", "Statement": ['
+        '{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::models/' + prefix + '/*"]}, '
+        '{"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::models"], '
+        '"Condition": {"StringLike": {"s3:prefix": ["' + prefix + '", "' + prefix + '/*"]}}}]}'
+    )
+    association = seen["vllm-identity-association"].inputs
+    assert (association["namespace"], association["serviceAccount"]) == ("corral-vllm", "vllm")
+    assert "vllm-identity-association" in depends(seen, f"{NAME}-deployment")
+
+
+def test_models_of_one_host_share_its_namespace_and_nothing_else():
+    weights = {LLAMA: FP8, "llama-3.1-8b": "RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic"}
+    shares = {"shares": {"bedrock": 80, "vllm": 20}}
+    seen, host = world({"gpus": GPUS, "weights": weights}, KIND, models=dict.fromkeys(weights, shares))
+    assert len({endpoint.hostname for endpoint in host.endpoints.values()}) == 2
+    assert len(seen.of_type("Namespace")) == 1
+    assert len(seen.of_type("Deployment")) == 2

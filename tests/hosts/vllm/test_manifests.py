@@ -1,0 +1,218 @@
+"""The objects of a model's servers, whole; every one holds against the schemas of Kubernetes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from components.config.cluster import Prometheus
+from components.hosts.vllm.arguments import arguments, environment
+from components.hosts.vllm.manifests import Manifest, manifests, namespace, service_account
+from components.hosts.vllm.server import Server
+from tests.hosts.vllm.stack import GPUS, LLAMA, PROMETHEUS, around, server
+from tests.world import KUBERNETES
+
+NAME = "llama-3-3-70b-3026a7"
+SELECTOR = {"app.kubernetes.io/name": "vllm", "app.kubernetes.io/instance": NAME}
+METADATA = {"name": NAME, "namespace": "corral-vllm", "labels": {"corral-stack": "prod", **SELECTOR}}
+
+
+def health(period: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": "/health", "port": "http"},
+        "timeoutSeconds": 5,
+        "periodSeconds": period,
+        "failureThreshold": failures,
+    }
+
+
+def deployment(of: Server) -> Manifest:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": METADATA,
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": SELECTOR},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "progressDeadlineSeconds": 5_400,
+            "revisionHistoryLimit": 3,
+            "template": {
+                "metadata": {
+                    "labels": {"corral-stack": "prod", **SELECTOR},
+                    "annotations": {
+                        "corral/model": LLAMA,
+                        "karpenter.sh/do-not-disrupt": "true",
+                        "prometheus.io/scrape": "true",
+                        "prometheus.io/port": "8000",
+                        "prometheus.io/path": "/metrics",
+                    },
+                },
+                "spec": {
+                    "serviceAccountName": "vllm",
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 665,
+                    "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+                    "nodeSelector": {"node.kubernetes.io/instance-type": "g6e.12xlarge"},
+                    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+                    "topologySpreadConstraints": [
+                        {
+                            "maxSkew": 1,
+                            "topologyKey": "topology.kubernetes.io/zone",
+                            "whenUnsatisfiable": "ScheduleAnyway",
+                            "labelSelector": {"matchLabels": SELECTOR},
+                            "matchLabelKeys": ["pod-template-hash"],
+                        }
+                    ],
+                    "containers": [
+                        {
+                            "name": "vllm",
+                            "image": "vllm/vllm-openai:v0.29.0",
+                            "args": arguments(of),
+                            "env": environment(of, "us-east-1", token=False, key=False),
+                            "ports": [{"name": "http", "containerPort": 8000}],
+                            "resources": {
+                                "requests": {"cpu": "4", "memory": "32Gi", "nvidia.com/gpu": "4"},
+                                "limits": {"nvidia.com/gpu": "4"},
+                            },
+                            "startupProbe": health(10, 360),
+                            "readinessProbe": health(5, 3),
+                            "livenessProbe": health(10, 12),
+                            "lifecycle": {"preStop": {"sleep": {"seconds": 35}}},
+                            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                            "volumeMounts": [
+                                {"name": "cache", "mountPath": "/cache"},
+                                {"name": "shm", "mountPath": "/dev/shm"},
+                            ],
+                        }
+                    ],
+                    "volumes": [
+                        {"name": "cache", "emptyDir": {}},
+                        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}},
+                    ],
+                },
+            },
+        },
+    }
+
+
+def guards(*namespaces: str) -> dict[str, Manifest]:
+    return {
+        "service": {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": METADATA,
+            "spec": {
+                "clusterIP": "None",
+                "selector": SELECTOR,
+                "ports": [{"name": "http", "port": 8000, "targetPort": "http"}],
+            },
+        },
+        "disruption-budget": {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": METADATA,
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": SELECTOR}},
+        },
+        "network-policy": {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": METADATA,
+            "spec": {
+                "podSelector": {"matchLabels": SELECTOR},
+                "policyTypes": ["Ingress"],
+                "ingress": [
+                    {
+                        "from": [
+                            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": each}}}
+                            for each in namespaces
+                        ],
+                        "ports": [{"protocol": "TCP", "port": 8000}],
+                    }
+                ],
+            },
+        },
+    }
+
+
+def test_a_server_on_gpus():
+    assert manifests(server(), around()) == {"deployment": deployment(server()), **guards("envoy-gateway-system")}
+
+
+def test_prometheus_may_connect_and_is_told_where():
+    made = manifests(server(), around(prometheus=PROMETHEUS))
+    scaled = made.pop("scaled-object")
+    assert scaled["metadata"] == METADATA
+    assert made == {
+        "deployment": deployment(server()),
+        **guards("envoy-gateway-system", "monitoring"),
+        "service-monitor": {
+            "apiVersion": "monitoring.coreos.com/v1",
+            "kind": "ServiceMonitor",
+            "metadata": METADATA,
+            "spec": {
+                "selector": {"matchLabels": SELECTOR},
+                "endpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
+            },
+        },
+    }
+
+
+def test_a_prometheus_that_reads_annotations_gets_no_service_monitor():
+    said = PROMETHEUS.model_copy(update={"scrape": "annotations"})
+    assert "service-monitor" not in manifests(server(), around(prometheus=said))
+
+
+def test_a_fixed_number_of_servers_is_not_scaled_and_makes_room_for_its_successor():
+    fixed = server({**GPUS, "max": 1})
+    made = manifests(fixed, around(prometheus=PROMETHEUS))
+    assert "scaled-object" not in made
+    assert made["deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+@pytest.mark.parametrize(("prometheus", "want"), [(PROMETHEUS, 0), (None, 1)], ids=["it can be woken", "it cannot"])
+def test_a_model_that_may_sleep_does_so_only_where_something_would_wake_it(prometheus: Prometheus | None, want: int):
+    made = manifests(server({**GPUS, "min": 0}), around(prometheus=prometheus))
+    assert made["deployment"]["spec"]["replicas"] == want
+
+
+def test_a_simulator_runs_anywhere():
+    of = server(gpus=None, image="registry.example.com/simulator:v1")
+    pod = manifests(of, around())["deployment"]["spec"]["template"]["spec"]
+    assert {"nodeSelector", "tolerations"}.isdisjoint(pod)
+    assert pod["volumes"] == [{"name": "cache", "emptyDir": {}}]
+    assert pod["containers"][0]["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}}
+
+
+@pytest.mark.parametrize("drain", [1, 600, 3_600])
+def test_a_server_is_not_killed_before_it_has_ended_what_it_began(drain: int):
+    pod = manifests(replace(server(), drain=drain), around())["deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    ended = container["args"][container["args"].index("--shutdown-timeout") + 1]
+    assert pod["terminationGracePeriodSeconds"] > container["lifecycle"]["preStop"]["sleep"]["seconds"] + int(ended)
+
+
+CUSTOM = {"ServiceMonitor", "ScaledObject"}
+"""Kubernetes itself has no schema of these."""
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        server(),
+        server({**GPUS, "min": 0}),
+        server({"instance": "g7e.2xlarge", "min": 1, "max": 1}, weights="s3://weights/Llama-FP8"),
+        server(gpus=None, image="registry.example.com/simulator:v1"),
+    ],
+    ids=["on GPUs", "asleep", "from S3", "a simulator"],
+)
+def test_every_object_holds_against_its_schema(of: Server):
+    surroundings = around(prometheus=PROMETHEUS, token=True, key=True)
+    made = manifests(of, surroundings).values()
+    for each in (namespace(of.namespace, surroundings), service_account(of.namespace, surroundings), *made):
+        if each["kind"] not in CUSTOM:
+            kubernetes_validate.validate(each, KUBERNETES, strict=True)

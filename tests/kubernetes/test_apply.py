@@ -1,0 +1,159 @@
+"""A real API server takes what is rendered, rules of the definitions included, and a share edit changes one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from components.catalog.load import load_catalog
+from components.config.gateway import Gateway, GivenCertificate, LoadBalancerCertificate
+from components.config.read import read_stack
+from components.plan.build import build
+from components.plan.plan import Plan, Target
+from components.render.gateway_api.front import Network
+from components.render.gateway_api.link import Link
+from components.render.gateway_api.names import NAMESPACE
+from components.render.gateway_api.resources import render
+from tests.kubernetes import crds
+from tests.kubernetes.binaries import UnavailableError, binaries
+from tests.kubernetes.server import RefusedError, Server, running
+from tests.render.gateway_api.plans import GATEWAY, LABELS, link, links, model, plan
+
+pytestmark = [pytest.mark.apiserver, crds.needed]
+
+STACKS = Path(__file__).parents[2] / "stacks"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    try:
+        built = binaries()
+    except UnavailableError as why:
+        pytest.skip(str(why))
+    with running(built, tmp_path_factory.mktemp("kubernetes")) as server:
+        for definition in crds.definitions():
+            server.define(definition)
+        for namespace in (NAMESPACE, "ingress"):
+            server.namespace(namespace)
+        yield server
+
+
+def manifests(
+    served: Plan,
+    reached: dict[tuple[str, str], Link] | None = None,
+    gateway: Gateway = GATEWAY,
+    network: Network = "eks",
+) -> dict[str, dict[str, Any]]:
+    resources = render(served, links(served) if reached is None else reached, gateway, network, LABELS)
+    return {key: found.manifest for key, found in resources.items()}
+
+
+def reached(model: str, to: Target) -> Link:
+    """The target as its host would give it."""
+    url = urlsplit(to.url or f"https://{to.host}.example.com/v1")
+    return link(
+        to.host,
+        model,
+        hostname=url.hostname,
+        protocol=to.protocol,
+        path=url.path,
+        model_id=to.model_id,
+        header=to.credential.header,
+        signing_region=to.region if to.credential.ambient else None,
+    )
+
+
+SAMPLES = {
+    "one host": manifests(plan(model("llama", {"a": 100}))),
+    "names of all sorts": manifests(
+        plan(model("A" * 128, {"a" * 40: 60, "0": 40}, ["z"]), model("a/b:c_d.e", {"0": 100}))
+    ),
+    "hosts of all sorts": manifests(
+        plan(model("llama", {"azure": 50, "bedrock": 50, "drained": 0}, ["vllm", "lab"])),
+        {
+            ("azure", "llama"): link("azure", "llama", header="api-key", path="/openai/v1"),
+            ("bedrock", "llama"): link(
+                "bedrock", "llama", protocol="bedrock-converse", header=None, signing_region="us-east-1"
+            ),
+            ("drained", "llama"): link("drained", "llama", header=None),
+            ("vllm", "llama"): link("vllm", "llama", tls=False, port=8000, header=None, body={"seed": "1"}),
+            ("lab", "llama"): link("lab", "llama", own_authority=True),
+        },
+    ),
+    "a certificate of the load balancer": manifests(
+        plan(model("llama", {"a": 100})),
+        gateway=Gateway(
+            public=True,
+            hostname="llm.example.com",
+            certificate=LoadBalancerCertificate(
+                acm="arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+            ),
+        ),
+    ),
+    "a certificate of another namespace": manifests(
+        plan(model("llama", {"a": 100})),
+        gateway=Gateway(certificate=GivenCertificate(secret="ingress/llm")),
+        network="other",
+    ),
+}
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_every_object_is_taken(sample: str, server: Server):
+    assert refusals(server, SAMPLES[sample]) == []
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging"])
+def test_every_object_of_a_stack_is_taken(stack: str, server: Server):
+    catalog = load_catalog()
+    served = build(read_stack(STACKS / f"Pulumi.{stack}.yaml", catalog), catalog)
+    given = {(to.host, one.name): reached(one.name, to) for one in served.models for to in one.targets}
+    assert refusals(server, manifests(served, given)) == []
+
+
+def refusals(server: Server, objects: dict[str, dict[str, Any]]) -> list[str]:
+    assert [key for key, one in objects.items() if not server.defines(one)] == []
+    refused: list[str] = []
+    for key, one in objects.items():
+        try:
+            server.apply(one)
+        except RefusedError as why:
+            refused.append(f"{key}: {why}")
+    return refused
+
+
+def test_what_breaks_a_rule_of_the_definitions_is_refused(server: Server):
+    backend = manifests(plan(model("llama", {"a": 100})))["backend/a/llama"]
+    backend["spec"]["type"] = "DynamicResolver"
+    with pytest.raises(RefusedError, match="DynamicResolver type cannot have endpoints specified"):
+        server.apply(backend)
+
+
+def test_a_share_edit_changes_one_object(server: Server):
+    others = model("scout", {"a": 100})
+    was = versions(server, plan(model("llama", {"a": 60, "b": 40}, ["c"]), others))
+    now = versions(server, plan(model("llama", {"a": 0, "b": 100}, ["c"]), others))
+    assert [key for key in was if was[key] != now[key]] == ["route/llama"]
+
+
+def versions(server: Server, served: Plan) -> dict[str, str]:
+    return {key: server.apply(one)["metadata"]["resourceVersion"] for key, one in manifests(served).items()}
+
+
+def test_the_first_of_the_managed_fields_tells_when_an_object_was_applied(server: Server):
+    route = manifests(plan(model("waited-for", {"a": 100})))["route/waited-for"]
+    server.apply(route)
+    condition = {
+        "type": "Accepted",
+        "status": "True",
+        "reason": "Reconciled",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    found = server.set_status(route, {"conditions": [condition]})
+    fields = [(field["manager"], field["operation"]) for field in found["metadata"]["managedFields"]]
+    assert fields == [("pulumi", "Apply"), ("controller", "Update")]

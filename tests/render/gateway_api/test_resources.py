@@ -1,0 +1,357 @@
+"""Whole manifests, and what holds for every plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from hypothesis import given
+
+from components.config.gateway import (
+    Gateway,
+    GivenCertificate,
+    IssuedCertificate,
+    LoadBalancerCertificate,
+)
+from components.plan.plan import Plan
+from components.render.gateway_api.front import TENANTS, Network, front_resources
+from components.render.gateway_api.hosts import UntranslatedProtocolError, host_resources
+from components.render.gateway_api.link import Link
+from components.render.gateway_api.names import object_name
+from components.render.gateway_api.resources import render
+from tests.render.gateway_api.plans import GATEWAY, LABELS, LIMITS, link, links, model, plan, plans, share_edits
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def rendered(plan: Plan) -> dict[str, dict[str, Any]]:
+    return {key: resource.manifest for key, resource in render(plan, links(plan), GATEWAY, "eks", LABELS).items()}
+
+
+def test_a_plan_with_one_model_is_rendered_whole():
+    one = plan(model("llama-3.3-70b", {"azure": 60, "bedrock": 40, "drained": 0}, ["vllm"]))
+    reached = links(one) | {
+        ("azure", "llama-3.3-70b"): link("azure", "llama-3.3-70b", header="api-key", path="/openai/v1"),
+        ("bedrock", "llama-3.3-70b"): link(
+            "bedrock", "llama-3.3-70b", protocol="bedrock-converse", path="", header=None, signing_region="us-east-1"
+        ),
+        ("vllm", "llama-3.3-70b"): link(
+            "vllm", "llama-3.3-70b", hostname="llama.vllm.svc.cluster.local", port=8000, tls=False, header=None
+        ),
+    }
+    resources = render(one, reached, GATEWAY, "eks", LABELS)
+    got = [{"key": key, "needs": list(found.needs), **found.manifest} for key, found in resources.items()]
+    assert got == list(yaml.safe_load_all((GOLDEN / "one-model.yaml").read_text()))
+
+
+def specs(reached: Link) -> dict[str, Any]:
+    resources = host_resources("lab", "llama", reached, LABELS)
+    return {found.manifest["kind"]: found.manifest["spec"] for found in resources.values()}
+
+
+NAME, SECRET = object_name("lab", "llama"), object_name("lab")
+BACKEND = {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": NAME}
+SERVICE = {"group": "aigateway.envoyproxy.io", "kind": "AIServiceBackend", "name": NAME}
+KEY = {"secretRef": {"group": "", "kind": "Secret", "name": SECRET}}
+SYSTEM = {
+    "targetRefs": [BACKEND],
+    "validation": {"hostname": "lab.example.com", "wellKnownCACertificates": "System"},
+}
+
+
+def at(port: int) -> dict[str, Any]:
+    return {"endpoints": [{"fqdn": {"hostname": "lab.example.com", "port": port}}]}
+
+
+@pytest.mark.parametrize(
+    ("reached", "want"),
+    [
+        pytest.param(
+            link("lab", "llama"),
+            {
+                "Backend": at(443),
+                "BackendTLSPolicy": SYSTEM,
+                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": BACKEND},
+                "BackendSecurityPolicy": {"targetRefs": [SERVICE], "type": "APIKey", "apiKey": KEY},
+            },
+            id="with a bearer token",
+        ),
+        pytest.param(
+            link("lab", "llama", header="api-key", path=""),
+            {
+                "Backend": at(443),
+                "BackendTLSPolicy": SYSTEM,
+                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/"}, "backendRef": BACKEND},
+                "BackendSecurityPolicy": {"targetRefs": [SERVICE], "type": "AzureAPIKey", "azureAPIKey": KEY},
+            },
+            id="with a key in a header of its own, at the root of its URL",
+        ),
+        pytest.param(
+            link("lab", "llama", protocol="bedrock-converse", path="", header=None, signing_region="us-west-2"),
+            {
+                "Backend": at(443),
+                "BackendTLSPolicy": SYSTEM,
+                "AIServiceBackend": {"schema": {"name": "AWSBedrock"}, "backendRef": BACKEND},
+                "BackendSecurityPolicy": {
+                    "targetRefs": [SERVICE],
+                    "type": "AWSCredentials",
+                    "awsCredentials": {"region": "us-west-2"},
+                },
+            },
+            id="signed for with the gateway's own identity",
+        ),
+        pytest.param(
+            link("lab", "llama", tls=False, port=8000, header=None, body={"b": "2", "a": '"x"'}),
+            {
+                "Backend": at(8000),
+                "AIServiceBackend": {
+                    "schema": {"name": "OpenAI", "prefix": "/v1"},
+                    "backendRef": BACKEND,
+                    "bodyMutation": {"set": [{"path": "a", "value": '"x"'}, {"path": "b", "value": "2"}]},
+                },
+            },
+            id="in the cluster, with fields set in each body",
+        ),
+        pytest.param(
+            link("lab", "llama", header=None, own_authority=True),
+            {
+                "Backend": at(443),
+                "BackendTLSPolicy": {
+                    "targetRefs": [BACKEND],
+                    "validation": {
+                        "hostname": "lab.example.com",
+                        "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": SECRET}],
+                    },
+                },
+                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": BACKEND},
+            },
+            id="with an authority of its own",
+        ),
+    ],
+)
+def test_a_host_is_rendered_whole(reached: Link, want: dict[str, Any]):
+    assert specs(reached) == want
+
+
+def test_a_host_that_nobody_translates_is_refused_with_the_way_out():
+    with pytest.raises(UntranslatedProtocolError) as refused:
+        host_resources("replicate", "llama", link("replicate", "llama", protocol="replicate"), LABELS)
+    assert str(refused.value) == (
+        "host replicate speaks replicate, which the gateway does not translate: put something that speaks OpenAI in "
+        "front of it and declare that under corral:hosts, with `kind: openai` and its url"
+    )
+
+
+ROUTES = {"namespaces": {"from": "Same"}}
+ARN = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+
+
+def https(**reference: str) -> dict[str, Any]:
+    certificate = {"group": "", "kind": "Secret", **reference}
+    tls = {"mode": "Terminate", "certificateRefs": [certificate]}
+    return {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls, "allowedRoutes": ROUTES}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "listener", "certificate"),
+    [
+        (Gateway(), {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": ROUTES}, None),
+        (
+            Gateway(certificate=LoadBalancerCertificate(acm=ARN)),
+            {"name": "https", "port": 443, "protocol": "HTTP", "allowedRoutes": ROUTES},
+            None,
+        ),
+        (
+            Gateway(certificate=GivenCertificate(secret="ingress/llm")),
+            https(name="llm", namespace="ingress"),
+            (
+                "ReferenceGrant",
+                "ingress",
+                {
+                    "from": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "corral"}],
+                    "to": [{"group": "", "kind": "Secret", "name": "llm"}],
+                },
+            ),
+        ),
+        (
+            Gateway(hostname="llm.example.com", certificate=IssuedCertificate(issuer="letsencrypt")),
+            https(name="certificate"),
+            (
+                "Certificate",
+                "corral",
+                {
+                    "secretName": "certificate",
+                    "dnsNames": ["llm.example.com"],
+                    "issuerRef": {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "letsencrypt"},
+                },
+            ),
+        ),
+    ],
+    ids=["none", "acm", "secret", "issuer"],
+)
+def test_the_gateway_proves_its_name_with_the_certificate_of_the_stack(
+    gateway: Gateway, listener: dict[str, Any], certificate: tuple[str, str, dict[str, Any]] | None
+):
+    resources = front_resources(gateway, LIMITS, "eks", LABELS)
+    made = resources["certificate"].manifest if "certificate" in resources else None
+    assert (
+        resources["gateway"].manifest["spec"]["listeners"],
+        made and (made["kind"], made["metadata"]["namespace"], made["spec"]),
+        "certificate" in resources["gateway"].needs,
+    ) == ([listener], certificate, certificate is not None)
+
+
+LBC = "service.beta.kubernetes.io/aws-load-balancer-"
+NLB = {
+    f"{LBC}scheme": "internal",
+    f"{LBC}nlb-target-type": "ip",
+    f"{LBC}attributes": "load_balancing.cross_zone.enabled=true",
+    f"{LBC}target-group-attributes": "deregistration_delay.timeout_seconds=600",
+}
+ON_EKS = {"name": "corral-gateway", "type": "LoadBalancer", "loadBalancerClass": "eks.amazonaws.com/nlb"}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "network", "want"),
+    [
+        (Gateway(), "eks", {**ON_EKS, "annotations": NLB}),
+        (
+            Gateway(public=True, hostname="llm.example.com", certificate=LoadBalancerCertificate(acm=ARN)),
+            "eks",
+            {
+                **ON_EKS,
+                "annotations": {
+                    **NLB,
+                    f"{LBC}scheme": "internet-facing",
+                    f"{LBC}ssl-cert": ARN,
+                    f"{LBC}ssl-ports": "443",
+                    f"{LBC}ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
+                    "external-dns.alpha.kubernetes.io/hostname": "llm.example.com",
+                },
+            },
+        ),
+        (
+            Gateway(annotations={f"{LBC}attributes": "deletion_protection.enabled=true"}),
+            "eks",
+            {**ON_EKS, "annotations": {**NLB, f"{LBC}attributes": "deletion_protection.enabled=true"}},
+        ),
+        (Gateway(), "other", {"name": "corral-gateway", "type": "ClusterIP"}),
+        (
+            Gateway(public=True, annotations={"a": "b"}),
+            "other",
+            {"name": "corral-gateway", "type": "LoadBalancer", "annotations": {"a": "b"}},
+        ),
+    ],
+    ids=["within a VPC", "public", "with the stack's annotations", "another cluster", "another cluster, public"],
+)
+def test_nothing_is_public_unless_the_stack_asks(gateway: Gateway, network: Network, want: dict[str, Any]):
+    proxy = front_resources(gateway, LIMITS, network, LABELS)["proxy"].manifest
+    assert proxy["spec"]["provider"]["kubernetes"]["envoyService"] == want
+
+
+@pytest.mark.parametrize(
+    ("shares", "fallback", "want"),
+    [
+        ({"a": 100}, [], (1, 1)),
+        ({"a": 100}, ["b"], (1, 1)),
+        ({"a": 100}, ["b", "c"], (1, 2)),
+        ({"a": 60, "b": 40}, [], (2, 1)),
+        ({"a": 60, "b": 40}, ["c"], (2, 2)),
+        ({"a": 100, "b": 0}, ["c"], (2, 2)),
+        ({"a": 50, "b": 30, "c": 20}, ["d", "e"], (3, 6)),
+    ],
+)
+def test_every_sharing_host_is_tried_before_a_fallback_and_every_fallback_is_reached(
+    shares: dict[str, int], fallback: list[str], want: tuple[int, int]
+):
+    retry = rendered(plan(model("llama", shares, fallback)))["retries/llama"]["spec"]["retry"]
+    assert (retry["numAttemptsPerPriority"], retry["numRetries"]) == want
+
+
+@given(edit=share_edits())
+def test_a_share_edit_changes_the_route_of_its_model_and_nothing_else(edit: tuple[Plan, Plan, str]):
+    before, after, edited = edit
+    was, now = rendered(before), rendered(after)
+    changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    assert changed == ([] if before == after else [f"route/{edited}"])
+
+
+@given(plan=plans())
+def test_every_target_has_its_weight_and_priority_in_the_route_of_its_model(plan: Plan):
+    resources = rendered(plan)
+    got = {
+        (one.name, ref["name"]): (ref["weight"], ref["priority"], ref["modelNameOverride"])
+        for one in plan.models
+        for ref in resources[f"route/{one.name}"]["spec"]["rules"][0]["backendRefs"]
+    }
+    assert got == {
+        (one.name, object_name(to.host, one.name)): (to.weight, to.priority, f"{one.name} at {to.host}")
+        for one in plan.models
+        for to in one.targets
+    }
+
+
+def referred_to(value: object) -> list[tuple[str, str]]:
+    """Kind and name of every object that a manifest names."""
+    match value:
+        case {"kind": str(kind), "name": str(name), "group": str()}:
+            return [(kind, name)]
+        case dict():
+            return [found for below in cast("dict[str, Any]", value).values() for found in referred_to(below)]
+        case list():
+            return [found for below in cast("list[Any]", value) for found in referred_to(below)]
+        case _:
+            return []
+
+
+@given(plan=plans())
+def test_what_a_manifest_names_is_made_before_it(plan: Plan):
+    resources = render(plan, links(plan), GATEWAY, "eks", LABELS)
+    secrets = {f"secret/{host}": ("Secret", object_name(host)) for host in plan.hosts} | {TENANTS: ("Secret", TENANTS)}
+    known = {key: (found.manifest["kind"], found.manifest["metadata"]["name"]) for key, found in resources.items()}
+    made: dict[str, set[tuple[str, str]]] = {key: {secret} for key, secret in secrets.items()}
+    for key, resource in resources.items():
+        before = set().union(*(made[need] for need in resource.needs))
+        named = {to for to in referred_to(resource.manifest["spec"]) if to[0] != "HTTPRoute"}
+        services = {
+            ("AIServiceBackend", ref["name"])
+            for rule in resource.manifest["spec"].get("rules", [])
+            for ref in rule["backendRefs"]
+        }
+        assert (key, (named | services) - before) == (key, set())
+        made[key] = before | {known[key]}
+
+
+@given(plan=plans())
+def test_no_two_objects_are_one(plan: Plan):
+    identities = [
+        (found["kind"], found["metadata"].get("namespace"), found["metadata"]["name"])
+        for found in rendered(plan).values()
+    ]
+    assert len(set(identities)) == len(identities)
+
+
+@given(plan=plans())
+def test_values_that_are_not_known_yet_are_passed_on_untouched(plan: Plan):
+    class Unknown:
+        def __getattribute__(self, name: str) -> object:
+            raise AssertionError(f"looked at: {name}")
+
+    hostname, model_id = Unknown(), Unknown()
+    unknown = {at: link(*at, hostname=hostname, model_id=model_id) for at in links(plan)}
+    resources = render(plan, unknown, GATEWAY, "eks", LABELS)
+    found = [
+        (
+            resources[f"backend/{to.host}/{one.name}"].manifest["spec"]["endpoints"][0]["fqdn"]["hostname"] is hostname,
+            resources[f"tls/{to.host}/{one.name}"].manifest["spec"]["validation"]["hostname"] is hostname,
+            all(
+                ref["modelNameOverride"] is model_id
+                for ref in resources[f"route/{one.name}"].manifest["spec"]["rules"][0]["backendRefs"]
+            ),
+        )
+        for one in plan.models
+        for to in one.targets
+    ]
+    assert found == [(True, True, True)] * len(found)

@@ -1,0 +1,228 @@
+"""The whole program, on each stack of the repository."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from components.preview.changes import Change, Changes, changes
+from components.preview.recording import Secret, revealed, walk
+from tests.world import NEVER, World, run
+
+STACKS = Path(__file__).parents[1] / "stacks"
+KEYS = {host: f"{NEVER}-{host}" for host in ("deepinfra", "together")}
+CLOUD = ("prod", "staging", "kind")
+
+
+def config_of(stack: str) -> dict[str, Any]:
+    return yaml.safe_load((STACKS / f"Pulumi.{stack}.yaml").read_text())["config"]
+
+
+def deploy(stack: str, tmp_path: Path, said: Mapping[str, Any] | None = None, keys: Mapping[str, str] = KEYS) -> World:
+    """Runs the program for a stack of the repository, or for what is said in its place."""
+    config = said or config_of(stack)
+    file = tmp_path / f"Pulumi.{stack}.yaml"
+    file.write_text(yaml.safe_dump({"config": dict(config)}))
+    program = runpy.run_path(str(STACKS / "__main__.py"))
+    return run(lambda: program["deploy"](file), stack=stack, config={**config, "corral:keys": dict(keys)})
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
+    return {stack: deploy(stack, tmp_path_factory.mktemp(stack)) for stack in CLOUD}
+
+
+def shared(stack: str, model: str, shares: Mapping[str, int]) -> dict[str, Any]:
+    config = config_of(stack)
+    config["corral:models"][model]["shares"] = dict(shares)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("stack", "components"),
+    [
+        ("prod", {"Eks", "Bedrock", "Azure", "Vllm", "OpenAI", "Gateway"}),
+        ("staging", {"Eks", "Bedrock", "OpenAI", "Gateway"}),
+        ("kind", {"Existing", "Vllm", "OpenAI", "Gateway"}),
+    ],
+)
+def test_a_stack_is_made_of_its_cluster_its_hosts_and_one_gateway(
+    worlds: Mapping[str, World], stack: str, components: set[str]
+):
+    world = worlds[stack]
+    top = [each for each in world.resources if each.parent == world.recording.stack]
+    assert {each.type.rpartition(":")[2] for each in top} == components
+    assert {each.custom for each in top} == {False}
+
+
+@pytest.mark.parametrize("stack", CLOUD)
+def test_a_stack_gives_out_its_url_its_endpoints_and_a_key_for_each_tenant_as_a_secret(
+    worlds: Mapping[str, World], stack: str
+):
+    outputs = worlds[stack].outputs
+    models = config_of(stack)["corral:models"]
+    named = {
+        f"{host}/{model}" for model, said in models.items() for host in (*said["shares"], *said.get("fallback", []))
+    }
+    assert set(outputs["endpoints"]) == named
+    assert str(outputs["url"]).endswith("/v1")
+    assert [type(key) for key in outputs["keys"].values()] == [Secret]
+
+
+def taggable(world: World) -> Iterator[tuple[str, Mapping[str, str]]]:
+    for each in world.resources:
+        if "tags" in each.inputs:
+            yield each.urn, each.inputs["tags"]
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging"])
+def test_all_that_has_tags_says_whose_it_is(worlds: Mapping[str, World], stack: str):
+    found = dict(taggable(worlds[stack]))
+    assert len(found) > 10
+    want = {"managed-by": "corral", "corral-stack": stack}
+    assert {urn for urn, tags in found.items() if not want.items() <= tags.items()} == set()
+
+
+@pytest.mark.parametrize("stack", CLOUD)
+def test_no_policy_allows_every_action_or_every_resource(worlds: Mapping[str, World], stack: str):
+    policies = [each for each in worlds[stack].resources if each.type.startswith("aws:iam/rolePolicy:")]
+    assert bool(policies) == (stack != "kind")
+    for policy in policies:
+        for statement in json.loads(revealed(policy.inputs["policy"]))["Statement"]:
+            actions, resources = statement["Action"], statement["Resource"]
+            assert not any("*" in action for action in ([actions] if isinstance(actions, str) else actions))
+            assert "*" not in ([resources] if isinstance(resources, str) else resources)
+
+
+@pytest.mark.parametrize("stack", CLOUD)
+def test_a_key_is_nowhere_but_in_the_gateways_secrets(worlds: Mapping[str, World], stack: str):
+    places = {
+        (each.type, path)
+        for each in worlds[stack].resources
+        for path, value, _ in walk(each.inputs)
+        if isinstance(value, str) and NEVER in value
+    }
+    assert places == {("kubernetes:core/v1:Secret", "stringData.apiKey")}
+
+
+@pytest.mark.parametrize("stack", CLOUD)
+def test_nothing_faces_the_internet_unless_the_stack_asks(worlds: Mapping[str, World], stack: str):
+    world = worlds[stack]
+    for cluster in world.of_type("aws:eks/cluster:Cluster"):
+        assert cluster.inputs["vpcConfig"]["endpointPublicAccess"] is False
+    for account in world.of_type("azure-native:cognitiveservices:Account"):
+        assert account.inputs["properties"]["networkAcls"]["defaultAction"] == "Deny"
+    schemes = [
+        value for each in world.of_type("EnvoyProxy") for path, value, _ in walk(each.inputs) if "scheme" in path
+    ]
+    assert "internet-facing" not in schemes
+
+
+MOVES = [
+    ("prod", "llama-3.3-70b", {"bedrock": 20, "azure": 30, "vllm": 50}),
+    ("prod", "llama-4-maverick", {"bedrock": 100, "azure": 0}),
+    ("staging", "llama-3.3-70b", {"bedrock": 0, "deepinfra": 100}),
+    ("kind", "llama-3.3-70b", {"vllm": 1, "deepinfra": 99}),
+]
+
+
+@pytest.mark.parametrize(("stack", "model", "shares"), MOVES)
+def test_an_edited_share_updates_the_models_route_and_nothing_else(
+    worlds: Mapping[str, World], stack: str, model: str, shares: Mapping[str, int], tmp_path: Path
+):
+    moved = deploy(stack, tmp_path, shared(stack, model, shares))
+    found = changes(worlds[stack].recording, moved.recording)
+    (update,) = found.update
+    assert found == Changes(update=(update,))
+    assert (update.type.rpartition(":")[2], model in update.name) == ("AIGatewayRoute", True)
+    assert {re.sub(r"\d+", "N", path) for path in update.properties} == {"spec.rules[N].backendRefs[N].weight"}
+
+
+def test_a_host_that_leaves_its_last_model_goes_with_all_it_has_and_touches_no_other(
+    worlds: Mapping[str, World], tmp_path: Path
+):
+    config = config_of("prod")
+    config["corral:models"]["llama-3.3-70b"]["fallback"] = ["deepinfra"]
+    found = changes(worlds["prod"].recording, deploy("prod", tmp_path, config).recording)
+    assert {change.name for change in found.delete if "together" not in change.name} == set()
+    assert Change("corral:hosts:OpenAI", "together", ()) in found.delete
+    assert (found.create, found.replace) == ((), ())
+    assert [change.type.rpartition(":")[2] for change in found.update] == ["AIGatewayRoute", "BackendTrafficPolicy"][
+        : len(found.update)
+    ]
+
+
+def test_a_route_is_made_after_everything_its_hosts_need(worlds: Mapping[str, World]):
+    world = worlds["prod"]
+    (route,) = (each for each in world.of_type("AIGatewayRoute") if "llama-3.3-70b" in each.name)
+    before = {urn.split("::")[2].rpartition("$")[2] for urn in route.dependencies}
+    assert {
+        "kubernetes:apps/v1:Deployment",
+        "azure-native:cognitiveservices:Deployment",
+        "pulumi-python:dynamic/bedrock:ModelAccess",
+    } <= before
+
+
+REFUSED = [
+    pytest.param(
+        "prod",
+        {"corral:models": {"llama-3.3-70b": {"shares": {"bedrock": 90}}}},
+        KEYS,
+        "corral:models.llama-3.3-70b.shares: 90, must be 100: give 10 more to bedrock",
+        id="a_config_that_does_not_validate",
+    ),
+    pytest.param(
+        "prod",
+        {"corral:residency": ["eu"]},
+        KEYS,
+        "error residency/llama-3.3-70b/bedrock",
+        id="a_plan_with_errors",
+    ),
+    pytest.param(
+        "prod",
+        {},
+        {"deepinfra": KEYS["deepinfra"]},
+        "together is called with a key, and corral:keys has none for it",
+        id="a_key_that_is_not_there",
+    ),
+    pytest.param("local", {}, KEYS, "nothing to provision: corral up --stack local", id="a_stack_for_one_machine"),
+    pytest.param(
+        "prod",
+        {"aws:region": "us-east-1", "corral:engine": "kubernetes"},
+        KEYS,
+        "corral:engine: must be a mapping",
+        id="a_text_in_the_place_of_an_object",
+    ),
+]
+
+
+@pytest.mark.parametrize(("stack", "more", "keys", "message"), REFUSED)
+def test_a_stack_that_is_refused_gets_words_and_no_resource(
+    stack: str, more: Mapping[str, Any], keys: Mapping[str, str], message: str, tmp_path: Path
+):
+    with pytest.raises(pulumi.RunError, match=re.escape(message)):
+        deploy(stack, tmp_path, {**config_of(stack), **more}, keys)
+
+
+def test_a_host_added_to_the_file_needs_no_change_in_the_program(worlds: Mapping[str, World], tmp_path: Path):
+    config = config_of("staging")
+    config["corral:hosts"]["lab"] = {
+        "kind": "openai",
+        "url": "https://llm.lab.example.com/v1",
+        "auth": "none",
+        "models": {"llama-3.3-70b": "Llama-3.3-70B"},
+    }
+    config["corral:models"]["llama-3.3-70b"]["fallback"] = ["lab"]
+    world = deploy("staging", tmp_path, config)
+    assert world.outputs["endpoints"]["lab/llama-3.3-70b"] == "https://llm.lab.example.com:443/v1"
+    found = changes(worlds["staging"].recording, world.recording)
+    assert {change.name for change in found.create if "lab" not in change.name} == set()
+    assert (found.replace, found.delete) == ((), ())

@@ -1,0 +1,194 @@
+"""The one test world for Pulumi: runs a program on mocks to its end, and fails by itself on what mocks hide.
+
+    world = run(lambda: Bedrock("bedrock", args))
+    assert world["profile"].inputs == {...}
+
+It fails on a URN that is registered twice, on a resource that a component made and did not make its child, on a secret
+that stands in the open, and on a Kubernetes object that breaks its schema.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+
+from components.preview import made_up
+from components.preview.recording import Recorded, Recording, revealed, walk
+from components.preview.run import record
+
+KUBERNETES = "1.33"
+"""The version whose schemas manifests are held against: the oldest that the clusters here have."""
+
+CRDS = Path(os.environ.get("CORRAL_CRDS") or Path(__file__).parents[2] / "shared" / "crds")
+"""The custom resource definitions, one a file, as JSON."""
+
+NEVER = "sk-NEVER"
+"""Every secret that a test gives begins like this, and is looked for wherever no secret may stand."""
+
+_NO_MANIFESTS = ("kubernetes:helm.sh/", "kubernetes:yaml", "kubernetes:kustomize")
+"""Resources of the Kubernetes provider that are no Kubernetes objects."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What a program registered, after the checks."""
+
+    recording: Recording
+    unchecked: tuple[str, ...]
+    """Custom resources of which no schema is here, as `apiVersion/kind`."""
+
+    @property
+    def resources(self) -> tuple[Recorded, ...]:
+        """In order of URN."""
+        return self.recording.resources
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """What the program exports."""
+        return self.recording.outputs
+
+    def of_type(self, type_: str) -> tuple[Recorded, ...]:
+        """The resources whose type token is this one or ends in it: `Secret`."""
+        return self.recording.of_type(type_)
+
+    def __getitem__(self, name: str) -> Recorded:
+        """The only resource of this logical name."""
+        return self.recording[name]
+
+
+def run(
+    program: Callable[[], object],
+    *,
+    stack: str = "test",
+    config: Mapping[str, Any] | None = None,
+    secret_keys: Collection[str] = ("corral:keys",),
+    answers: made_up.Answers = made_up.ANSWERS,
+    preview: bool = False,
+) -> World:
+    """Runs the program and checks what it registered."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "aws.ec2/", DeprecationWarning)  # said by pulumi-aws while it is imported
+        recording = record(
+            program, stack=stack, config=config, secret_keys=secret_keys, answers=answers, preview=preview
+        )
+    mistakes = [*_twice(recording), *_orphans(recording), *_in_the_open(recording)]
+    unchecked: set[str] = set()
+    for resource, manifest in manifests(recording):
+        problem = _schema_problem(json.dumps(manifest, sort_keys=True, default=str))
+        if problem == _NO_SCHEMA:
+            unchecked.add(f"{manifest['apiVersion']}/{manifest['kind']}")
+        elif problem:
+            mistakes.append(f"{resource.urn}: {problem}")
+    if mistakes:
+        pytest.fail("\n".join(mistakes), pytrace=False)
+    return World(recording, tuple(sorted(unchecked)))
+
+
+def manifests(recording: Recording) -> Iterator[tuple[Recorded, dict[str, Any]]]:
+    """The Kubernetes objects that the program makes, secrets in the open."""
+    for resource in recording.resources:
+        token = resource.type
+        object_ = token.startswith("kubernetes:") and not token.startswith(_NO_MANIFESTS)
+        if object_ and not token.endswith(("Patch", "List")) and not resource.read:
+            yield resource, revealed(resource.inputs)
+
+
+def _twice(recording: Recording) -> Iterator[str]:
+    urns = [resource.urn for resource in recording.resources]
+    for urn in sorted({urn for urn in urns if urns.count(urn) > 1}):
+        yield f"{urn}: registered {urns.count(urn)} times; the engine refuses that"
+
+
+def _orphans(recording: Recording) -> Iterator[str]:
+    for orphan in recording.orphans:
+        yield f"{orphan.type} {orphan.name}: made by {orphan.maker} and not its child; give it parent=self"
+
+
+def _in_the_open(recording: Recording) -> Iterator[str]:
+    places = [
+        *((resource.urn, "inputs", resource.inputs) for resource in recording.resources),
+        *((urn, "outputs", outputs) for urn, outputs in recording.component_outputs.items()),
+        (recording.stack, "outputs", recording.outputs),
+        *((recording.stack, level, {"message": message}) for level, message in recording.messages),
+    ]
+    for urn, where, data in places:
+        for path, value, secret in walk(data):
+            if not secret and isinstance(value, str) and _holds_secret(value):
+                yield f"{urn}: a secret stands in the open in {where}, at {path}"
+
+
+def _holds_secret(text: str) -> bool:
+    """As it is, or in base64 at any of the three places at which it can begin there."""
+    for secret in (NEVER, made_up.SECRET):
+        if secret in text:
+            return True
+        for before in range(3):
+            coded = base64.b64encode(b"\0" * before + secret.encode()).decode().rstrip("=")
+            if coded[4 if before else 0 : -1] in text:
+                return True
+    return False
+
+
+_NO_SCHEMA = "no schema"
+
+
+@lru_cache(maxsize=4096)
+def _schema_problem(manifest: str) -> str | None:
+    """What is wrong with it; `_NO_SCHEMA` where that cannot be told."""
+    given = json.loads(manifest)
+    group, _, version = given.get("apiVersion", "").rpartition("/")
+    if schema := _custom_schemas().get((group, given.get("kind", ""), version)):
+        found = min(jsonschema.Draft7Validator(schema).iter_errors(given), key=_at, default=None)
+        return found and f"{_at(found)}: {found.message}"
+    try:
+        kubernetes_validate.validate(given, KUBERNETES, strict=True)
+    except kubernetes_validate.SchemaNotFoundError:
+        return _NO_SCHEMA
+    except kubernetes_validate.ValidationError as found:
+        return f"{_at(found)}: {found.message}"
+    return None
+
+
+def _at(error: jsonschema.ValidationError) -> str:
+    return ".".join(map(str, error.absolute_path))
+
+
+@cache
+def _custom_schemas() -> Mapping[tuple[str, str, str], dict[str, Any]]:
+    """By group, kind and version; empty where the definitions are not here."""
+    schemas: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for file in sorted(CRDS.glob("*.json")):
+        spec = json.loads(file.read_text(encoding="utf-8"))["spec"]
+        for version in spec["versions"]:
+            key = (spec["group"], spec["names"]["kind"], version["name"])
+            schemas[key] = closed(version["schema"]["openAPIV3Schema"], top=True)
+    return schemas
+
+
+def closed(schema: Any, *, top: bool = False) -> Any:
+    """The schema with unknown fields refused wherever it names the known ones; an API server drops them in silence."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {key: closed(value) for key, value in schema.items() if key != "properties"}
+    if "properties" in schema:
+        result["properties"] = {name: closed(below) for name, below in schema["properties"].items()}
+        if top:
+            result["properties"]["metadata"] = {"type": "object"}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            result.setdefault("additionalProperties", False)
+    if schema.get("x-kubernetes-int-or-string"):
+        result["type"] = ["integer", "string"]
+    return result
