@@ -58,7 +58,7 @@ def load(stack: str) -> Loaded:
     catalog = load_catalog()
     read = read_stack(file, catalog)
     plan = build(read, catalog)
-    return Loaded(file, read.engine, plan, check(plan, datetime.now(UTC).date()))
+    return Loaded(file, read.engine, plan, check(plan, datetime.now(UTC).date()), tuple(read.tenants))
 
 
 def load_servable(stack: str) -> Loaded:

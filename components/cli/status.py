@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Annotated
 
 import typer
 
-from components.cli.project import StackOption, load
+from components.cli.project import StackOption
 from components.cli.running import running
 from components.cli.tables import status_table
 from components.cli.terminal import console
 from components.embedded.admin import Admin
-from components.embedded.placement import place
 from components.embedded.registry import Running
 from components.embedded.status import Counts, ModelStatus, count
 from components.embedded.status import status as of_plan
@@ -32,7 +30,7 @@ def status(
     Exit status 1 if the stack is not being served.
     """
     engine = running(stack)
-    models = asyncio.run(_status(stack, engine))
+    models = asyncio.run(_status(engine))
     out = console()
     if as_json:
         document = {"url": engine.url, "pid": engine.pid, "since": engine.since}
@@ -42,9 +40,7 @@ def status(
         out.print(status_table(models))
 
 
-async def _status(stack: str, engine: Running) -> tuple[ModelStatus, ...]:
-    plan = load(stack).plan
-    placements, _ = place(plan, engine.simulate, os.environ)
+async def _status(engine: Running) -> tuple[ModelStatus, ...]:
     admin = Admin(Path(engine.admin_socket))
     try:
         before = Counts(
@@ -56,4 +52,4 @@ async def _status(stack: str, engine: Running) -> tuple[ModelStatus, ...]:
         unhealthy = await admin.unhealthy()
     finally:
         await admin.close()
-    return of_plan(plan, counts, unhealthy, {host: placed.simulated for host, placed in placements.items()})
+    return of_plan(engine.plan, counts, unhealthy, engine.simulated)

@@ -112,6 +112,10 @@ def _introduce(session: Session, out: Console) -> None:
             "whoever reaches it spends your keys.\n",
             style="bold red",
         )
+    if loaded.tenants:
+        out.print(
+            "corral:tenants is not enforced by the embedded engine: callers need no key here.\n", style="bold red"
+        )
     warnings = [finding for finding in loaded.findings if finding.level == "warning" and not finding.accepted]
     if warnings:
         out.print(findings_text(warnings), soft_wrap=True)

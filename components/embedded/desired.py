@@ -27,6 +27,8 @@ class Loaded:
     settings: EngineSettings
     plan: Plan
     findings: tuple[Finding, ...]
+    tenants: tuple[str, ...] = ()
+    """Who may call; this engine does not ask callers who they are."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from components.embedded.errors import EngineError
 from components.render.envoy.names import Files
+
+_LONGEST_SOCKET_PATH = 103
+"""Bytes; macOS's limit (sys/un.h), four less than Linux's."""
 
 
 def create(stack: str) -> Files:
@@ -17,6 +21,11 @@ def create(stack: str) -> Files:
         files.secret("").parent.mkdir(mode=0o700)
     except OSError as reason:
         raise EngineError(f"No directory for Envoy's files in {tempfile.gettempdir()}: {reason.strerror}.") from None
+    if len(os.fsencode(files.admin_socket)) > _LONGEST_SOCKET_PATH:
+        remove(files)
+        raise EngineError(
+            f"{tempfile.gettempdir()} is too long a path to hold a Unix socket: name a shorter directory in TMPDIR."
+        )
     return files
 
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from components.embedded import directory
 from components.embedded.errors import EngineError
-from components.embedded.placement import Simulate
+from components.plan.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,10 @@ class Running:
     """When its process was created (seconds since 1970), so that a number used again is not taken for it."""
     url: str
     admin_socket: str
-    simulate: Simulate
-    """Its `simulate` mode."""
+    plan: Plan
+    """What is in force: the stack file may hold an edit that was refused."""
+    simulated: dict[str, str | None]
+    """Per host why it is simulated; None: it is the real one."""
     control_url: str | None
     """Where the simulated hosts take commands; None: there are none."""
     control_token: str | None

@@ -51,7 +51,7 @@ class Rollout:
         `drain_timeout` is in seconds.  Raises EngineError if a file cannot be written or Envoy does not take it.
         """
         await self.stop_draining()
-        hosts = {name: cluster for name, cluster in new.clusters.items() if name not in _models(new.clusters)}
+        hosts = {name: cluster for name, cluster in new.clusters.items() if not name.startswith(model_name(""))}
         await self._admin.in_force(
             {
                 **self._write_secrets(secrets),
@@ -134,7 +134,3 @@ class Rollout:
             if path not in kept:
                 path.unlink(missing_ok=True)
                 del self._versions[path]
-
-
-def _models(clusters: Mapping[str, Resource]) -> set[str]:
-    return {name for name in clusters if name.startswith(model_name(""))}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
-from tests.embedded.gateway import TWO_HOSTS, Gateway, Load, chat, serving, until
+from tests.embedded.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, serving, until
 
 STACK: dict[str, Any] = copy.deepcopy(TWO_HOSTS)
 STACK["corral:engine"] |= {"ejection": "1s", "idleTimeout": "1s", "connectTimeout": "1s"}
@@ -135,7 +138,7 @@ def test_a_refusal_of_the_request_itself_is_the_client_s_and_is_not_retried(gate
     assert (answer.status_code, answer.headers["x-corral-attempts"]) == (400, "1")
 
 
-def test_a_stream_is_not_cut_while_tokens_come_and_is_cut_when_they_stop(gateway: Gateway) -> None:
+def test_a_stream_is_not_cut_while_tokens_come_however_long_it_takes(gateway: Gateway) -> None:
     with gateway.control() as control:
         control.set_speed("groq", tokens_per_second=4)
     try:
@@ -146,6 +149,46 @@ def test_a_stream_is_not_cut_while_tokens_come_and_is_cut_when_they_stop(gateway
     finally:
         with gateway.control() as control:
             control.set_speed("groq")
+
+
+class _FallsSilent(BaseHTTPRequestHandler):
+    """A host that begins a stream and then says nothing more."""
+
+    ended = threading.Event()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(b'data: {"choices": []}\n\n')
+        self.wfile.flush()
+        self.ended.wait(PATIENCE)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing on the terminal either."""
+
+
+def test_a_stream_whose_host_falls_silent_is_cut_after_the_idle_timeout(project: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _FallsSilent) as host:
+        threading.Thread(target=host.serve_forever).start()
+        url = f"http://127.0.0.1:{host.server_port}/v1"
+        stack = {
+            "corral:engine": {"idleTimeout": "1s"},
+            "corral:hosts": {"lab": {"kind": "openai", "url": url, "auth": "none", "models": {"m": "m"}}},
+            "corral:models": {"m": {"shares": {"lab": 100}}},
+        }
+        try:
+            with serving(project, stack) as gateway:
+                body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True}
+                with httpx.stream("POST", f"{gateway.url}/chat/completions", json=body, timeout=PATIENCE) as silent:
+                    chunks = silent.iter_raw()
+                    assert next(chunks).startswith(b"data:")
+                    with pytest.raises(httpx.RemoteProtocolError):
+                        next(chunks)
+        finally:
+            _FallsSilent.ended.set()
+            host.shutdown()
 
 
 def test_a_stream_that_breaks_off_in_the_middle_is_not_sent_twice(gateway: Gateway) -> None:

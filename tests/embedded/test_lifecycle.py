@@ -114,6 +114,17 @@ def test_a_second_up_of_a_stack_is_refused_and_leaves_the_first_alone(gateway: G
     assert chat(gateway.url).status_code == 200
 
 
+def test_a_temporary_folder_with_too_long_a_path_is_refused(
+    project: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = machine / ("x" * 90)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    assert refused(up(project, "--port", "0"), folder) == (
+        f"{folder} is too long a path to hold a Unix socket: name a shorter directory in TMPDIR."
+    )
+
+
 OLD = 'echo "envoy  version: 0123abc/1.39.2/Clean/RELEASE/BoringSSL"'
 NEW = 'echo "envoy  version: 0123abc/1.40.0/Clean/RELEASE/BoringSSL"'
 FAKES = [
@@ -298,7 +309,7 @@ def is_whole(chunks: Any) -> bool:
     return [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
 def test_told_to_end_it_finishes_what_is_under_way_and_leaves_nothing_behind(
     gateway: Gateway, machine: Path, number: signal.Signals
 ):
@@ -373,6 +384,26 @@ def with_many_models() -> dict[str, Any]:
         "corral:models": {"m": {"shares": {"groq": 0, "deepinfra": 100}}}
         | {name: {"shares": {"groq": 100, "deepinfra": 0}} for name in MANY},
     }
+
+
+@LINUX
+def test_a_disk_that_is_full_when_a_removed_host_has_drained_is_said_and_the_next_change_tidies_up(gateway: Gateway):
+    assert gateway.process
+    corral = psutil.Process(gateway.process.pid)
+    opened = slow_streams(gateway, 4)
+    without = {**TWO_HOSTS, "corral:models": {"m": {"shares": {"deepinfra": 100}}}}
+    gateway.move(without)
+    corral.rlimit(psutil.RLIMIT_FSIZE, (2**12, psutil.RLIM_INFINITY))
+    assert all(map(is_whole, opened))
+    said = "What the former plan needed stays until the next change."
+    until(lambda: said in gateway.said(), "it is said")
+    corral.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    clusters = Path(gateway.running.admin_socket).with_name("clusters.json")
+    assert "host/groq" in clusters.read_text()
+    gateway.move({**without, "corral:accept": ["price/m/deepinfra"]})
+    until(lambda: "host/groq" not in clusters.read_text(), "what groq needed is gone")
+    assert chat(gateway.url).status_code == 200
+    assert "Traceback" not in gateway.said()
 
 
 @LINUX

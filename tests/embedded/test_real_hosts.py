@@ -18,6 +18,12 @@ from tests.embedded.real_host import RealHost, real_host
 KEY, OTHER_KEY = "sk-the-lab-s-own-key", "sk-somebody-else-s-key"
 
 
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test says itself which keys there are."""
+    monkeypatch.delenv("LAB_API_KEY", raising=False)
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHost]:
     """A real host that wants KEY."""
@@ -111,10 +117,10 @@ def test_a_host_whose_certificate_is_not_the_one_expected_gets_no_request(
                 answer = chat(gateway.url)
                 assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_host_left")
             until(lambda: "lab is left out of m: it failed five times in a row." in gateway.said(), "it is said")
-            verdict = gateway.run("verify")
-            assert "its TLS certificate is not trusted" in verdict.stdout
+            said = told(gateway)
+            assert "its TLS certificate is not trusted" in said
+            assert KEY not in said
             assert lab.requests == []
-            assert KEY not in told(gateway)
 
 
 def test_a_wrong_key_is_said_loudly_and_another_host_answers(
@@ -127,10 +133,9 @@ def test_a_wrong_key_is_said_loudly_and_another_host_answers(
         assert (load.failures, load.answered.keys()) == ([], {"groq"})
         said = "lab REFUSES OUR KEY for m: HTTP 401 (is the one in LAB_API_KEY right?)."
         until(lambda: f"{said} Its requests go to the other hosts." in gateway.said(), "it is said")
-        assert OTHER_KEY not in told(gateway)
-        verdict = gateway.run("verify")
-        assert verdict.returncode == 1
-        assert "it refuses the key (HTTP 401)" in verdict.stdout
+        everything = told(gateway)
+        assert "it refuses the key (HTTP 401)" in everything
+        assert OTHER_KEY not in everything
 
 
 def test_a_change_of_key_variable_is_a_change_of_key_at_once(
@@ -182,16 +187,31 @@ def test_a_host_of_one_s_own_is_five_lines_and_gets_its_share_of_a_stack_that_se
         assert (load.failures, 38 < share < 62) == ([], True), share
 
 
-@pytest.mark.parametrize(("arguments", "why"), [((), None), (("--simulate",), "asked for")])
 def test_a_host_with_a_key_is_simulated_only_when_that_is_asked_for(
-    lab: RealHost, project: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], why: str | None
+    lab: RealHost, project: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("LAB_API_KEY", KEY)
     before = len(lab.requests)
-    with serving(project, stack(lab), *arguments) as gateway:
+    with serving(project, stack(lab), "--simulate") as gateway:
         assert chat(gateway.url).status_code == 200
-        assert simulated(gateway) == {"lab": why}
-    assert (len(lab.requests) > before) == (why is None)
+        assert simulated(gateway) == {"lab": "asked for"}
+    assert len(lab.requests) == before
+
+
+def test_status_tells_what_is_in_force_whatever_its_own_shell_and_the_stack_file_hold(lab: RealHost, project: Path):
+    with serving(project, stack(lab), environment={"LAB_API_KEY": KEY}) as gateway:
+        gateway.file.write_text("config: {}")
+        until(lambda: "the last good plan serves on" in gateway.said(), "the refusal is said")
+        chat(gateway.url)
+        (model,) = json.loads(gateway.run("status", "--json").stdout)["models"]
+        (host,) = model["hosts"]
+        assert (model["model"], host["host"], host["declared"], host["simulated"], host["requests"]) == (
+            "m",
+            "lab",
+            100,
+            None,
+            1,
+        )
 
 
 def test_a_host_without_a_key_is_simulated_where_the_stack_says_so(lab: RealHost, project: Path):

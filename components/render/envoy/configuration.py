@@ -55,6 +55,6 @@ def secret(host: str, value: str) -> Resource:
 
 def discovery(resources: Iterable[Resource]) -> tuple[str, str]:
     """A file of resources as Envoy reads it, and its version: a hash of what is in it."""
-    listed = list(resources)
-    version = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
-    return version, json.dumps({"version_info": version, "resources": listed})
+    listed = json.dumps(list(resources))
+    version = hashlib.sha256(listed.encode()).hexdigest()[:16]
+    return version, f'{{"version_info": "{version}", "resources": {listed}}}'
