@@ -114,7 +114,7 @@ def main() -> None:
     out = Console(record=True, width=132, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     with tempfile.TemporaryDirectory(prefix="corral-picture-") as folder:
         project = Path(folder).resolve()
-        shutil.copytree(ROOT / "stacks", project / "stacks")
+        shutil.copytree(ROOT / "stacks", project / "stacks", symlinks=True)
         os.chdir(project)
         asyncio.run(make(project, out))
         os.chdir(ROOT)

@@ -55,7 +55,7 @@ async def measure(folder: Path) -> dict[str, list[Result]]:
         }
         try:
             configuration = render(plan(SHARES), links, "127.0.0.1", gateway_port, files)
-            await engine.start(configuration, dict.fromkeys(links, "Bearer a-key"), 60)
+            await engine.start(configuration, {link.name: "Bearer a-key" for link in links.values()}, 60)
             for port in (bare_port, gateway_port):
                 await load(port, 1, CONNECTIONS)
             for _ in range(ROUNDS):

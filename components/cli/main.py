@@ -45,3 +45,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(REFUSED)
+    except OSError as reason:
+        complain(f"{reason.filename or 'standard output'}: {reason.strerror}")
+        sys.stdout = None  # type: ignore[assignment] (what it holds cannot be written, at exit neither)
+        sys.exit(REFUSED)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 
@@ -13,6 +15,32 @@ def console(*, stderr: bool = False) -> Console:
     """A console on standard output or standard error; into a pipe or a file it writes wide lines without colours."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
+
+
+class _Lossy:
+    """A stream on which what cannot be written (its disk is full, its reader is gone) is lost, and nothing else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def lossy_console() -> Console:
+    """A console on standard output for what must go on although nobody can be told of it."""
+    lossy = console()
+    lossy.file = cast("TextIO", _Lossy(sys.stdout))
+    return lossy
 
 
 def complain(message: str) -> None:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from components.cli.project import StackOption, load_servable, root, stack_file
 from components.cli.tables import findings_text, status_table
-from components.cli.terminal import console
+from components.cli.terminal import lossy_console
 from components.embedded.errors import EngineError
 from components.embedded.session import Options, Say, Session, Source, serving
 from components.plan.moves import shares_moved
@@ -53,7 +53,7 @@ def up(
     Edit the stack file and save: shares, hosts, models and keys change at once, and no request is lost.
     Ctrl-C ends it.
     """
-    out = console()
+    out = lossy_console()
     options = Options("always" if simulate else None, address, port)
 
     def say(message: str) -> None:

@@ -57,16 +57,14 @@ class Desired:
                 )
         return links
 
-    def secrets(self) -> dict[str, str]:
-        """Per host the whole value of the header that carries its key."""
-        keyed = {host.name: (host.header, host.key) for host in self.simulated}
-        for target in _live_targets(self.plan).values():
-            if target.host not in keyed:
-                keyed[target.host] = (target.credential.header, self.placements[target.host].key)
+    def secrets(self, links: Mapping[str, Link]) -> dict[str, str]:
+        """Per link the whole value of the header that carries its key."""
+        keys = {host: placement.key for host, placement in self.placements.items()}
+        keys |= {host.name: host.key for host in self.simulated}
         return {
-            host: f"Bearer {key}" if header == "authorization" else key
-            for host, (header, key) in keyed.items()
-            if header and key
+            link.name: f"Bearer {key}" if link.header == "authorization" else key
+            for host, link in links.items()
+            if link.header and (key := keys[host])
         }
 
     def why_simulated(self) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ rename, and each step waits until Envoy says that the version is in force.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from components.embedded import directory
@@ -17,7 +17,7 @@ from components.embedded.admin import Admin
 from components.embedded.errors import EngineError
 from components.render.envoy import names
 from components.render.envoy.configuration import Configuration, discovery, secret
-from components.render.envoy.names import GATEWAY, RELAY, Files, Resource, model_name
+from components.render.envoy.names import GATEWAY, RELAY, Files, Resource
 from components.render.envoy.routes import Attempts, relay_routes, with_former
 
 _POLL = 0.1
@@ -48,22 +48,23 @@ class Rollout:
     async def apply(self, new: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
         """Brings `new` into force; returns when new requests follow it.  Draining goes on behind (`drained`).
 
-        `drain_timeout` is in seconds.  Raises EngineError if a file cannot be written or Envoy does not take it.
+        `secrets` are by link, `drain_timeout` is in seconds.
+
+        Raises EngineError if a file cannot be written or Envoy does not take it.
         """
         await self.stop_draining()
-        hosts = {name: cluster for name, cluster in new.clusters.items() if not name.startswith(model_name(""))}
         await self._admin.in_force(
             {
                 **self._write_secrets(secrets),
-                **self._write_attempts(with_former(new.attempts, self._attempts)),
-                **self._write_clusters({**new.clusters, **self._clusters, **hosts}),
+                **self._write_clusters({**new.clusters, **self._clusters}),
                 **self._write_listeners(new.listeners),
             }
         )
+        await self._admin.in_force(self._write_attempts(with_former(new.attempts, self._attempts)))
         await self._admin.in_force(
             {**self._write_clusters({**self._clusters, **new.clusters}), **self._write_gateway(new.gateway)}
         )
-        self._draining = asyncio.create_task(self._drain(new, drain_timeout))
+        self._draining = asyncio.create_task(self._drain(new, secrets, drain_timeout))
 
     async def drained(self) -> None:
         """Waits until nothing of a former plan is left."""
@@ -77,7 +78,7 @@ class Rollout:
             await asyncio.gather(self._draining, return_exceptions=True)
             self._draining = None
 
-    async def _drain(self, new: Configuration, patience: float) -> None:
+    async def _drain(self, new: Configuration, secrets: Iterable[str], patience: float) -> None:
         former = [name for name in self._clusters if name not in new.clusters]
         deadline = asyncio.get_running_loop().time() + patience
         while asyncio.get_running_loop().time() < deadline:
@@ -86,7 +87,7 @@ class Rollout:
             await asyncio.sleep(_POLL)
         self._write_clusters(new.clusters)
         self._write_attempts(new.attempts)
-        self._remove_secrets(new)
+        self._remove_secrets(secrets)
 
     async def _busy(self, clusters: Sequence[str]) -> bool:
         """Whether any of the clusters has requests that are not finished, or nobody can tell."""
@@ -100,8 +101,8 @@ class Rollout:
 
     def _write_secrets(self, secrets: Mapping[str, str]) -> dict[str, str]:
         return {
-            names.secret_version(host): self._write(self._files.secret(host), [secret(host, value)])
-            for host, value in secrets.items()
+            names.secret_version(link): self._write(self._files.secret(link), [secret(link, value)])
+            for link, value in secrets.items()
         }
 
     def _write_attempts(self, attempts: Attempts) -> dict[str, str]:
@@ -127,9 +128,9 @@ class Rollout:
             self._versions[path] = version
         return version
 
-    def _remove_secrets(self, new: Configuration) -> None:
-        """Removes the keys of hosts that are gone."""
-        kept = {self._files.secret(host) for host in new.attempts}
+    def _remove_secrets(self, used: Iterable[str]) -> None:
+        """Removes the keys of links that are gone."""
+        kept = {self._files.secret(link) for link in used}
         for path in [path for path in self._versions if path.parent == self._files.secret("").parent]:
             if path not in kept:
                 path.unlink(missing_ok=True)

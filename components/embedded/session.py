@@ -112,6 +112,7 @@ class Session:
         self._text = source.text()
         self.desired = source.desire(options.simulate, self._keys)
         """What is in force, once `start` has returned."""
+        self._first = self.desired
         self._settled = True
         """Whether what is in force is all that is written; False while a plan is tried again."""
         self._complaint = ""
@@ -131,7 +132,7 @@ class Session:
     async def start(self) -> None:
         """Starts everything and waits until it serves.  Raises EngineError."""
         await self._stand_ins.serve(self.desired.simulated, keep_former=False)
-        await self._engine.start(self._render(self.desired), self.desired.secrets(), _drain_time(self.desired))
+        await self._engine.start(*self._rendered(self.desired), _drain_time(self.desired))
         self._in_force(self.desired, NOTHING)
 
     async def reload(self) -> bool:
@@ -145,7 +146,7 @@ class Session:
             self._settled = False
             await self._stand_ins.serve(desired.simulated, keep_former=True)
             before = await count(self._engine.admin)
-            await self._engine.apply(self._render(desired), desired.secrets(), _drain_time(desired))
+            await self._engine.apply(*self._rendered(desired), _drain_time(desired))
             self._in_force(desired, before)
         except (ConfigError, RefusedError) as reason:
             self._complain(f"{reason}\nNothing was changed; the last good plan serves on.", again=again)
@@ -157,6 +158,7 @@ class Session:
             )
             return False
         self._settled = True
+        self._tell_what_waits(desired)
         await self._stop_tidying()
         self._tidying = asyncio.create_task(self._tidy(desired))
         return True
@@ -207,9 +209,15 @@ class Session:
         """Ends what the session does beside serving."""
         await self._stop_tidying()
 
-    def _render(self, desired: Desired) -> Configuration:
-        place = self._place
-        return render(desired.plan, desired.links(self._stand_ins.port), place.address, place.port, place.files)
+    def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
+        """The configuration, and the secrets it names."""
+        links, place = desired.links(self._stand_ins.port), self._place
+        return render(desired.plan, links, place.address, place.port, place.files), desired.secrets(links)
+
+    def _tell_what_waits(self, desired: Desired) -> None:
+        now, then = desired.loaded.settings, self._first.loaded.settings
+        if (now.address, now.port) != (then.address, then.port):
+            self._say("corral:engine.address and port are those of the start; end corral up and start it again.")
 
     def _complain(self, complaint: str, *, again: bool) -> None:
         """Says it; on another try of the same file only what is new."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components.embedded.admin import Admin
+from components.plan.failover import RETRIED_STATUS
 from components.plan.plan import ModelPlan, Plan, Target
 from components.render.envoy import statistics
 from components.render.envoy.names import link_name
-from components.render.envoy.routes import RETRIED_STATUS
 
 Series = tuple[str, str, int]
 """Model, host and HTTP status; host is empty where none answered, status 0 where the answer never came."""

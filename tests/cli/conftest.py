@@ -39,7 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for stack in ("local", "prod"):
         (tmp_path / "stacks" / f"Pulumi.{stack}.yaml").write_text(STACK)
     monkeypatch.chdir(tmp_path)
-    for name in ("CORRAL_STACK", "GROQ_API_KEY", "DEEPINFRA_API_KEY", "FORCE_COLOR"):
+    for name in ("CORRAL_STACK", "GROQ_API_KEY", "DEEPINFRA_API_KEY", "LAB_API_KEY", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 

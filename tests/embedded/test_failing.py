@@ -165,7 +165,7 @@ class _FallsSilent(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.ended.wait(PATIENCE)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
         """Says nothing on the terminal either."""
 
 

@@ -373,6 +373,31 @@ def test_told_so_it_listens_elsewhere(project: Path):
         assert chat(gateway.url).status_code == 200
 
 
+@LINUX
+def test_a_disk_too_full_for_its_own_words_does_not_end_it(project: Path, machine: Path):
+    gateway = Gateway(project, "test")
+    gateway.file.parent.mkdir(parents=True)
+    gateway.save(TWO_HOSTS)
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "components.cli", "up", "--stack", "test", "--port", "0"],
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    try:
+        before = until(lambda: registry.find(project, "test") or process.poll() is not None, "it serves")
+        gateway.save({**TWO_HOSTS, "corral:models": {"m": {"shares": {"groq": 100}}}})
+        until(lambda: gateway.running != before, "the move is in force")
+        assert chat(gateway.url).headers["x-corral-host"] == "groq"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+    assert processes(machine) == []
+
+
 MANY = [f"model-{number}" for number in range(40)]
 
 

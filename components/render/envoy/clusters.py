@@ -17,7 +17,6 @@ from components.render.envoy.names import (
     TYPE,
     Files,
     Resource,
-    host_name,
     link_name,
     milliseconds,
     model_name,
@@ -93,7 +92,7 @@ def _credential(link: Link, files: Files) -> Resource:
                 "typed_config": {
                     "@type": TYPE + "envoy.extensions.http.injected_credentials.generic.v3.Generic",
                     "header": link.header,
-                    "credential": {"name": host_name(link.host), "sds_config": watched(files.secret(link.host))},
+                    "credential": {"name": link.name, "sds_config": watched(files.secret(link.name))},
                 },
             },
         },
@@ -105,7 +104,7 @@ def host_cluster(link: Link, limits: Limits, files: Files) -> Resource:
     address = {"socket_address": {"address": link.hostname, "port_value": link.port}}
     return {
         "@type": TYPE + "envoy.config.cluster.v3.Cluster",
-        "name": host_name(link.host),
+        "name": link.name,
         "type": "STATIC" if link.is_address else "LOGICAL_DNS",
         **({} if link.is_address else {"dns_lookup_family": "V4_PREFERRED", "respect_dns_ttl": True}),
         "connect_timeout": milliseconds(limits.connect_timeout),
@@ -118,7 +117,7 @@ def host_cluster(link: Link, limits: Limits, files: Files) -> Resource:
             "tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 30, "keepalive_interval": 10}
         },
         "load_assignment": {
-            "cluster_name": host_name(link.host),
+            "cluster_name": link.name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
         **({"transport_socket": _tls(link)} if link.tls else {}),

@@ -11,7 +11,7 @@ from components.plan.plan import Plan
 from components.render.envoy import listeners, routes
 from components.render.envoy.clusters import host_cluster, model_clusters
 from components.render.envoy.link import Link
-from components.render.envoy.names import GATEWAY, RELAY, TYPE, Files, Resource, host_name
+from components.render.envoy.names import GATEWAY, RELAY, TYPE, Files, Resource
 from components.render.envoy.routes import Attempts
 
 
@@ -44,11 +44,11 @@ def render(plan: Plan, links: Mapping[str, Link], address: str, port: int, files
     )
 
 
-def secret(host: str, value: str) -> Resource:
-    """The secret that a host's cluster injects: the whole value of its header."""
+def secret(link: str, value: str) -> Resource:
+    """The secret that the cluster of a link injects: the whole value of its header."""
     return {
         "@type": TYPE + "envoy.extensions.transport_sockets.tls.v3.Secret",
-        "name": host_name(host),
+        "name": link,
         "generic_secret": {"secret": {"inline_string": value}},
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,15 @@ class Link:
     header: Literal["authorization", "api-key"] | None
     ca: str | None
     """The PEM file to verify the host's certificate with; None for plain HTTP."""
+
+    @cached_property
+    def name(self) -> str:
+        """The cluster and the secret of this link: a host that is reached in another way gets new ones.
+
+        The former ones serve on until the requests that are on their way are finished.
+        """
+        how = "\n".join((self.url, self.header or "", self.ca or ""))
+        return f"host/{self.host}@{sha256(how.encode()).hexdigest()[:8]}"
 
     @cached_property
     def tls(self) -> bool:

@@ -30,11 +30,6 @@ ATTEMPTS_HEADER = "x-corral-attempts"
 TYPE = "type.googleapis.com/"
 
 
-def host_name(host: str) -> str:
-    """The cluster of a host, and its secret."""
-    return f"host/{host}"
-
-
 def model_name(model: str) -> str:
     """The cluster of a model."""
     return f"model/{model}"
@@ -70,8 +65,8 @@ class Files:
     def routes(self, table: str) -> Path:
         return self.root / f"{table}-routes.json"
 
-    def secret(self, host: str) -> Path:
-        return self.root / "secrets" / f"{host}.json"
+    def secret(self, link: str) -> Path:
+        return self.root / "secrets" / f"{link.replace('/', '-')}.json"
 
 
 def watched(path: Path) -> Resource:
@@ -93,8 +88,8 @@ def routes_version(table: str) -> str:
     return f"http.{table}.rds.{table}.version_text"
 
 
-def secret_version(host: str) -> str:
-    return f"sds.{host_name(host)}.version_text"
+def secret_version(link: str) -> str:
+    return f"sds.{link}.version_text"
 
 
 def active_requests(cluster: str) -> str:

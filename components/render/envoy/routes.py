@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from components.plan.failover import RETRIED_STATUS
 from components.plan.plan import ModelPlan, Plan, Target
 from components.render.envoy import replies
 from components.render.envoy.link import Link
@@ -18,16 +19,12 @@ from components.render.envoy.names import (
     RELAY,
     TYPE,
     Resource,
-    host_name,
     milliseconds,
     model_name,
 )
 
 _MODEL_PATHS = r"/v1/(chat/completions|completions|embeddings|responses)(\?.*)?"
 _LIST_PATH = r"/v1/models(\?.*)?"
-
-RETRIED_STATUS = (401, 403, 404, 410, 429)
-"""Answers below 500 that another host may better: wrong key, model gone, throttled."""
 
 _SELECTION_ATTEMPTS = 100
 """How often a retry draws again when the weights hand it a host that was tried already."""
@@ -189,7 +186,7 @@ def _relay_route(model: str, target: Target, link: Link) -> Resource:
         "match": {"prefix": "/v1/"},
         "metadata": {"filter_metadata": {"corral": {"host": target.host}}},
         "route": {
-            "cluster": host_name(target.host),
+            "cluster": link.name,
             "prefix_rewrite": f"{link.path}/",
             "host_rewrite_literal": link.authority,
             "timeout": "0s",

@@ -39,7 +39,7 @@ async def served(file: Path) -> tuple[dict[str, int], str]:
     try:
         links = desired.links(simulated_port=9)
         configuration = render(plan, links, "127.0.0.1", claim_port("127.0.0.1", 0), files)
-        await engine.start(configuration, desired.secrets(), 1)
+        await engine.start(configuration, desired.secrets(links), 1)
         return await engine.admin.gauges("update_rejected$"), engine.last_words
     finally:
         await engine.stop(0)
