@@ -16,8 +16,9 @@ lint: .venv/ready  ## lint, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright
 
-bench: .venv/ready  ## requests per second through the gateway and through a bare Envoy
+bench: .venv/ready  ## requests per second beside a bare Envoy, and program start beside a bare program
 	@$(BIN)/python -m bench.throughput
+	@$(BIN)/python -m bench.program
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Corral needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
@@ -25,6 +26,8 @@ bench: .venv/ready  ## requests per second through the gateway and through a bar
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@# Pulumi looks for a dynamic provider's environment beside the program, not beside Pulumi.yaml.
+	@ln -sfn ../.venv stacks/.venv
 	@touch $@
 
 lock:  ## brings requirements.lock up to date with pyproject.toml

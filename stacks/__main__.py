@@ -43,17 +43,8 @@ def deploy(file: Path) -> None:
     cluster = open_cluster(stack, HERE, tags)
     hosts = make_hosts(Site(stack, plan, catalog, cluster, keys, HERE, tags))
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
-    args = GatewayArgs(
-        plan=plan,
-        gateway=stack.gateway,
-        tenants=tuple(stack.tenants),
-        endpoints=endpoints,
-        provider=cluster.provider,
-        network=cluster.network,
-        ready=cluster.ready,
-        identity=identify_gateway(hosts, cluster),
-        tags=tags,
-    )
+    identity = identify_gateway(hosts, cluster)
+    args = GatewayArgs(plan, stack.gateway, tuple(stack.tenants), endpoints, cluster, identity, tags)
     gateway = Gateway("gateway", args)
 
     pulumi.export("url", gateway.url)

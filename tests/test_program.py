@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
-import yaml
 
 from components.preview.changes import Change, Changes, changes
 from components.preview.recording import Secret, revealed, walk
-from tests.world import NEVER, World, run
+from tests.deployed import KEYS, config_of, deploy
+from tests.world import NEVER, World
 
-STACKS = Path(__file__).parents[1] / "stacks"
-KEYS = {host: f"{NEVER}-{host}" for host in ("deepinfra", "together")}
 CLOUD = ("prod", "staging", "kind")
-
-
-def config_of(stack: str) -> dict[str, Any]:
-    return yaml.safe_load((STACKS / f"Pulumi.{stack}.yaml").read_text())["config"]
-
-
-def deploy(stack: str, tmp_path: Path, said: Mapping[str, Any] | None = None, keys: Mapping[str, str] = KEYS) -> World:
-    """Runs the program for a stack of the repository, or for what is said in its place."""
-    config = said or config_of(stack)
-    file = tmp_path / f"Pulumi.{stack}.yaml"
-    file.write_text(yaml.safe_dump({"config": dict(config)}))
-    program = runpy.run_path(str(STACKS / "__main__.py"))
-    return run(lambda: program["deploy"](file), stack=stack, config={**config, "corral:keys": dict(keys)})
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +194,26 @@ def test_a_stack_that_is_refused_gets_words_and_no_resource(
 ):
     with pytest.raises(pulumi.RunError, match=re.escape(message)):
         deploy(stack, tmp_path, {**config_of(stack), **more}, keys)
+
+
+def test_bedrock_is_called_from_within_the_clusters_network_where_the_stack_asks(
+    worlds: Mapping[str, World], tmp_path: Path
+):
+    config = config_of("prod")
+    config["corral:hosts"]["bedrock"]["vpcEndpoint"] = True
+    world = deploy("prod", tmp_path, config)
+    cluster, clients, endpoint = (
+        world[f"{name}"].inputs for name in ("cluster-cluster", "bedrock-endpoint-clients", "bedrock-endpoint")
+    )
+    private = [f"cluster-network-{zone}-private-id" for zone in (1, 2, 3)]
+    assert (endpoint["vpcId"], endpoint["subnetIds"]) == ("cluster-network-vpc-id", private)
+    assert cluster["vpcConfig"]["subnetIds"] == private
+    assert [rule["securityGroups"] for rule in clients["ingress"]] == [
+        ["cluster-cluster-vpcConfig-clusterSecurityGroupId"]
+    ]
+    found = changes(worlds["prod"].recording, world.recording)
+    assert [change.name for change in found.create] == ["bedrock-endpoint-clients", "bedrock-endpoint"]
+    assert (found.update, found.replace, found.delete) == ((), (), ())
 
 
 def test_a_host_added_to_the_file_needs_no_change_in_the_program(worlds: Mapping[str, World], tmp_path: Path):

@@ -13,9 +13,8 @@ import pytest
 
 from components.preview.recording import Secret
 from tests import world as test_world
-from tests.world import CRDS, NEVER, closed, run
-
-needs_crds = pytest.mark.skipif(not any(CRDS.glob("*.json")), reason=f"no custom resource definitions in {CRDS}")
+from tests.kubernetes import crds
+from tests.world import NEVER, run
 
 KEYS = {"corral:keys": {"lab": f"{NEVER}-lab"}}
 
@@ -168,7 +167,7 @@ FAILURES = [
         lambda: _custom({"schema": {"name": "OpenAI"}, "backendRef": _BACKEND, "rulez": []}),
         "urn:pulumi:test::corral::kubernetes:aigateway.envoyproxy.io/v1beta1:AIServiceBackend::custom: "
         "spec: Additional properties are not allowed ('rulez' was unexpected)",
-        marks=needs_crds,
+        marks=crds.needed,
         id="a_field_that_a_custom_resource_does_not_have",
     ),
     pytest.param(
@@ -176,7 +175,7 @@ FAILURES = [
         "urn:pulumi:test::corral::kubernetes:aigateway.envoyproxy.io/v1beta1:AIServiceBackend::custom: "
         "spec.schema.name: 'Gemini' is not one of ['OpenAI', 'Cohere', 'AWSBedrock', 'AzureOpenAI', 'GCPVertexAI', "
         "'GCPAnthropic', 'Anthropic', 'AWSAnthropic']",
-        marks=needs_crds,
+        marks=crds.needed,
         id="a_value_that_a_custom_resource_does_not_take",
     ),
 ]
@@ -189,7 +188,7 @@ def test_the_world_fails_by_itself(program: Callable[[], object], message: str):
     assert failed.value.msg == message
 
 
-@needs_crds
+@crds.needed
 def test_a_custom_resource_as_its_schema_wants_it_passes():
     world = run(lambda: _custom({"schema": {"name": "OpenAI"}, "backendRef": _BACKEND}))
     assert world.unchecked == ()
@@ -210,7 +209,7 @@ def test_a_schema_is_closed_wherever_it_names_its_fields():
             "any": {"properties": {"a": {}}, "x-kubernetes-preserve-unknown-fields": True},
         },
     }
-    assert closed(given) == {
+    assert crds.closed(given) == {
         "type": "object",
         "additionalProperties": False,
         "properties": {

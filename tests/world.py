@@ -11,27 +11,22 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
-import jsonschema
 import kubernetes_validate
 import pytest
 
 from components.preview import made_up
 from components.preview.recording import Recorded, Recording, revealed, walk
 from components.preview.run import record
+from tests.kubernetes import crds
 
 KUBERNETES = "1.33"
 """The version whose schemas manifests are held against: the oldest that the clusters here have."""
-
-CRDS = Path(os.environ.get("CORRAL_CRDS") or Path(__file__).parents[2] / "shared" / "crds")
-"""The custom resource definitions, one a file, as JSON."""
 
 NEVER = "sk-NEVER"
 """Every secret that a test gives begins like this, and is looked for wherever no secret may stand."""
@@ -147,48 +142,12 @@ _NO_SCHEMA = "no schema"
 def _schema_problem(manifest: str) -> str | None:
     """What is wrong with it; `_NO_SCHEMA` where that cannot be told."""
     given = json.loads(manifest)
-    group, _, version = given.get("apiVersion", "").rpartition("/")
-    if schema := _custom_schemas().get((group, given.get("kind", ""), version)):
-        found = min(jsonschema.Draft7Validator(schema).iter_errors(given), key=_at, default=None)
-        return found and f"{_at(found)}: {found.message}"
+    if (faults := crds.faults(given)) is not None:
+        return faults[0] if faults else None
     try:
         kubernetes_validate.validate(given, KUBERNETES, strict=True)
     except kubernetes_validate.SchemaNotFoundError:
         return _NO_SCHEMA
     except kubernetes_validate.ValidationError as found:
-        return f"{_at(found)}: {found.message}"
+        return crds.said(found)
     return None
-
-
-def _at(error: jsonschema.ValidationError) -> str:
-    return ".".join(map(str, error.absolute_path))
-
-
-@cache
-def _custom_schemas() -> Mapping[tuple[str, str, str], dict[str, Any]]:
-    """By group, kind and version; empty where the definitions are not here."""
-    schemas: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for file in sorted(CRDS.glob("*.json")):
-        spec = json.loads(file.read_text(encoding="utf-8"))["spec"]
-        for version in spec["versions"]:
-            key = (spec["group"], spec["names"]["kind"], version["name"])
-            schemas[key] = closed(version["schema"]["openAPIV3Schema"], top=True)
-    return schemas
-
-
-def closed(schema: Any, *, top: bool = False) -> Any:
-    """The schema with unknown fields refused wherever it names the known ones; an API server drops them in silence."""
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    result = {key: closed(value) for key, value in schema.items() if key != "properties"}
-    if "properties" in schema:
-        result["properties"] = {name: closed(below) for name, below in schema["properties"].items()}
-        if top:
-            result["properties"]["metadata"] = {"type": "object"}
-        if not schema.get("x-kubernetes-preserve-unknown-fields"):
-            result.setdefault("additionalProperties", False)
-    if schema.get("x-kubernetes-int-or-string"):
-        result["type"] = ["integer", "string"]
-    return result

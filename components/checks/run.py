@@ -14,6 +14,7 @@ from components.checks.lifecycle import lifecycle
 from components.checks.parity import parity
 from components.checks.price import price
 from components.checks.residency import residency
+from components.checks.scaling import scaling
 from components.checks.serves import serves
 from components.checks.verified import verified
 from components.plan.plan import Plan
@@ -33,6 +34,7 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
         *fallback(plan),
         *address(plan),
         *fit(plan),
+        *scaling(plan),
         *residency(plan),
         *verified(plan, today),
         *parity(plan, today),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import pulumi
@@ -12,6 +13,18 @@ import pulumi_kubernetes as kubernetes
 from components.cluster.identity import Statement
 from components.config.cluster import Prometheus
 from components.config.hosts import Gpus
+
+
+@dataclass(frozen=True)
+class Vpc:
+    """Where pods run, for those that are to be reached without leaving AWS."""
+
+    id: pulumi.Input[str]
+    region: str
+    subnets: Sequence[pulumi.Input[str]]
+    """The private ones, in every availability zone that has nodes."""
+    pods: pulumi.Input[str]
+    """The security group that nodes, and so pods, are in."""
 
 
 class ClusterComponent(pulumi.ComponentResource):
@@ -26,6 +39,8 @@ class ClusterComponent(pulumi.ComponentResource):
     prometheus: Prometheus | None
     public_addresses: Sequence[pulumi.Input[str]] = ()
     """Those from which pods call the internet; empty: unknown."""
+    vpc: Vpc | None = None
+    """None: not on AWS, or unknown."""
 
     @abstractmethod
     def gpu_nodes(self, host: str, gpus: Gpus, count: int, parent: pulumi.Resource) -> Sequence[pulumi.Resource]:

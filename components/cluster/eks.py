@@ -11,14 +11,15 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 from typing_extensions import override
 
-from components.cluster.base import ClusterComponent
+from components.cluster.base import ClusterComponent, Vpc
 from components.cluster.gpu_nodes import GpuNodes, GpuNodesArgs
 from components.cluster.identity import PodIdentity, PodIdentityArgs, Statement, policy
-from components.cluster.names import CLUSTER, ROLE, labels, physical
+from components.cluster.labels import labels
 from components.cluster.network import Network, NetworkArgs
 from components.cluster.roles import CONTROL_PLANE, NODES, role
 from components.config.cluster import EksCluster, GivenVpc
 from components.config.hosts import Gpus
+from components.render.naming import CLUSTER, ROLE, physical
 
 _ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
@@ -56,7 +57,7 @@ class Eks(ClusterComponent):
         self._args = args
         self._title = physical("corral", args.stack, limit=CLUSTER)
         said, tags = args.cluster, args.tags
-        self._subnets, ways_out = self._network(name)
+        vpc_id, subnets, ways_out = self._network(name)
         control, attached = role(
             f"{name}-control",
             "eks.amazonaws.com",
@@ -112,7 +113,7 @@ class Eks(ClusterComponent):
             kubernetes_network_config={"elastic_load_balancing": {"enabled": True}},
             storage_config={"block_storage": {"enabled": True}},
             vpc_config={
-                "subnet_ids": list(self._subnets),
+                "subnet_ids": list(subnets),
                 "endpoint_private_access": True,
                 "endpoint_public_access": bool(said.public_from),
                 "public_access_cidrs": said.public_from or None,
@@ -123,8 +124,8 @@ class Eks(ClusterComponent):
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
-        self._cluster = cluster
         self.name = cluster.name
+        self.vpc = self._vpc = Vpc(vpc_id, args.region, subnets, cluster.vpc_config.cluster_security_group_id)
         admitted = [
             each for number, arn in enumerate(said.admins, 1) for each in self._admit(f"{name}-admin-{number}", arn)
         ]
@@ -156,8 +157,8 @@ class Eks(ClusterComponent):
                 count=count,
                 cluster_name=self.name,
                 title=self._title,
-                subnets=self._subnets,
-                security_group=self._cluster.vpc_config.cluster_security_group_id,
+                subnets=self._vpc.subnets,
+                security_group=self._vpc.pods,
                 provider=self.provider,
                 ready=self.ready,
                 tags=self._args.tags,
@@ -191,18 +192,18 @@ class Eks(ClusterComponent):
         )
         return (made.association,)
 
-    def _network(self, name: str) -> tuple[Sequence[pulumi.Input[str]], Sequence[pulumi.Resource]]:
-        """The subnets of the nodes, and what must outlive these."""
+    def _network(self, name: str) -> tuple[pulumi.Input[str], Sequence[pulumi.Input[str]], Sequence[pulumi.Resource]]:
+        """The VPC's id, the subnets of the nodes, and what must outlive these."""
         said = self._args.cluster.network
         if isinstance(said, GivenVpc):
-            return said.subnets, ()
+            return said.vpc, said.subnets, ()
         made = Network(
             f"{name}-network",
             NetworkArgs(vpc=said, region=self._args.region, title=self._title, tags=self._args.tags),
             pulumi.ResourceOptions(parent=self),
         )
         self.public_addresses = made.public_addresses
-        return made.private_subnets, made.ways_out
+        return made.vpc_id, made.private_subnets, made.ways_out
 
     def _admit(self, name: str, arn: str) -> list[pulumi.Resource]:
         """An administrator of the cluster."""

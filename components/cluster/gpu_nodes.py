@@ -20,9 +20,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.names import ROLE, labels, physical
+from components.cluster.labels import labels
 from components.cluster.roles import NODES, role
 from components.config.hosts import Gpus, Reservation
+from components.render.naming import ROLE, physical
 
 _AUTO_NODE = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAutoNodePolicy"
 _GPU = "nvidia.com/gpu"

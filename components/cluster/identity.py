@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.cluster.names import ROLE, physical
+from components.render.naming import ROLE, physical
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,7 @@ class Gpus(Strict):
     instance: Annotated[Text, Field(examples=["g6e.12xlarge"])]
     """The instance type of a node, as its label `node.kubernetes.io/instance-type` says it."""
     min: Annotated[int, Field(ge=0, examples=[1])]
-    """Nodes at least; at 0 a model that another host serves too goes to sleep when nobody asks for it."""
+    """Nodes at least; at 0 a model with a fallback that is always awake goes to sleep when nobody asks for it."""
     max: Annotated[int, Field(gt=0, examples=[4])]
     """Nodes at most."""
     buy: Purchase = "onDemand"

@@ -18,13 +18,14 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.cluster.names import labels
+from components.cluster.base import ClusterComponent
+from components.cluster.labels import labels
 from components.config import gateway as config
 from components.gateway.software import Software, SoftwareArgs
 from components.gateway.tenants import Tenants, TenantsArgs
 from components.hosts.base import AmbientCredential, Endpoint, KeyCredential
 from components.plan.plan import Plan
-from components.render.gateway_api.front import TENANTS, Network, scheme
+from components.render.gateway_api.front import TENANTS, scheme
 from components.render.gateway_api.hosts import UntranslatedProtocolError, host_authority, host_secret
 from components.render.gateway_api.link import Link
 from components.render.gateway_api.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE, object_name
@@ -64,10 +65,7 @@ class GatewayArgs:
     tenants: Sequence[str]
     endpoints: Sequence[Endpoint]
     """Of every host and model of the plan.  A host's endpoints have one credential and one `ca`."""
-    provider: kubernetes.Provider
-    network: Network
-    ready: Sequence[pulumi.Resource]
-    """What is there before anything is applied to the cluster, and deleted after it."""
+    cluster: ClusterComponent
     identity: Sequence[pulumi.Resource]
     """What lets the Envoys' service account (`SERVICE_ACCOUNT` in `ENVOY_NAMESPACE`) call the hosts that want no key;
     there before the first Envoy starts."""
@@ -93,17 +91,18 @@ class Gateway(pulumi.ComponentResource):
         super().__init__("corral:gateway:Gateway", name, None, opts)
         self._name, self._args, self._labels = name, args, labels(args.tags)
         child = pulumi.ResourceOptions(parent=self)
+        cluster = args.cluster
         software = Software(
-            f"{name}-software", SoftwareArgs(args.provider, args.gateway.cert_manager, args.ready), child
+            f"{name}-software", SoftwareArgs(cluster.provider, args.gateway.cert_manager, cluster.ready), child
         )
         namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
             metadata={"name": NAMESPACE, "labels": self._labels},
-            opts=self._child([*args.ready, software.ready]),
+            opts=self._child([*cluster.ready, software.ready]),
         )
         tenants = Tenants(
             f"{name}-tenants",
-            TenantsArgs(args.tenants, args.provider, namespace, self._labels),
+            TenantsArgs(args.tenants, cluster.provider, namespace, self._labels),
             child,
         )
         made: dict[str, pulumi.CustomResource] = {TENANTS: tenants.secret, **self._credentials(namespace)}
@@ -122,13 +121,13 @@ class Gateway(pulumi.ComponentResource):
         )
 
     def _child(self, first: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=list(first))
+        return pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider, depends_on=list(first))
 
     def _rendered(self) -> dict[str, Resource]:
         args = self._args
         links = {(endpoint.host, endpoint.model): _link(endpoint) for endpoint in args.endpoints}
         try:
-            return render(args.plan, links, args.gateway, args.network, self._labels)
+            return render(args.plan, links, args.gateway, args.cluster.network, self._labels)
         except UntranslatedProtocolError as error:
             raise pulumi.RunError(str(error)) from None
 
@@ -178,12 +177,12 @@ class Gateway(pulumi.ComponentResource):
 
     def _address(self, gateway: pulumi.CustomResource) -> pulumi.Output[str]:
         """The load balancer's, which is there once the Gateway is; within a cluster the Service's own name."""
-        if self._args.network == "other" and not self._args.gateway.public:
+        if self._args.cluster.network == "other" and not self._args.gateway.public:
             return pulumi.Output.from_input(f"{SERVICE}.{ENVOY_NAMESPACE}.svc.cluster.local")
         service = kubernetes.core.v1.Service.get(
             f"{self._name}-service",
             gateway.id.apply(lambda _: f"{ENVOY_NAMESPACE}/{SERVICE}"),
-            opts=pulumi.ResourceOptions(parent=self, provider=self._args.provider),
+            opts=pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider),
         )
         return service.status.apply(_balanced)
 

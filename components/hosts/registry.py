@@ -75,7 +75,7 @@ def _hosted(name: str, site: Site) -> HostComponent:
 
 def _bedrock(name: str, site: Site) -> HostComponent:
     host = cast("BedrockHost", site.stack.hosts[name])
-    return Bedrock(name, bedrock_args(name, host, site.plan, site.catalog, None, site.tags))
+    return Bedrock(name, bedrock_args(name, host, site.plan, site.catalog, site.cluster.vpc, site.tags))
 
 
 def _azure(name: str, site: Site) -> HostComponent:

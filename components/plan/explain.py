@@ -10,6 +10,7 @@ from components.checks.residency import allows
 from components.config.names import listed
 from components.plan.calling import PROVISIONED
 from components.plan.capabilities import CAPABILITIES, lacking
+from components.plan.failover import REFUSED_STATUS, THROTTLED_STATUS
 from components.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
 from components.plan.plan import Limits, ModelPlan, Plan, Target
 from components.plan.prose import number, size, span
@@ -76,10 +77,11 @@ def _way(target: Target) -> str:
 
 
 def _failure(model: ModelPlan, limits: Limits) -> Iterator[str]:
+    refused = listed([str(status) for status in REFUSED_STATUS])
     yield (
         "A request that has not got the first byte of its answer leaves its host when connecting fails or takes longer "
-        f"than {span(limits.connect_timeout)}, when the connection is reset, when the host answers 429 or 5xx, when it "
-        "answers 401, 403, 404 or 410 (a wrong key, a model that is gone), and when it is silent for "
+        f"than {span(limits.connect_timeout)}, when the connection is reset, when the host answers {THROTTLED_STATUS} "
+        f"or 5xx, when it answers {refused} (a wrong key, a model that is gone), and when it is silent for "
         f"{span(limits.idle_timeout)}."
     )
     others = "the other sharing hosts by their weights, each at most once"

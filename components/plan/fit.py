@@ -11,7 +11,8 @@ does not fit.  Llama 4 keeps less in its cache than is counted here (most of its
 Weights take two bytes per parameter, one where their name says FP8 or INT8, half a byte where it says four bits.
 
 The models of a host share its nodes evenly, counted in GPUs.  A model has as many servers at most as its part of `max`
-holds, and at least as many as its part of `min` holds; at least one, unless `min` is 0 and another host stands by.
+holds, and at least as many as its part of `min` holds; at least one, unless `min` is 0 and another host answers
+whatever the shares are: the model has a fallback that does not sleep itself, or this host is one.
 
 Sizes are in bytes; in sentences GB is 10^9 of them.
 """

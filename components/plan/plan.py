@@ -63,6 +63,8 @@ class Fit:
     least: int
     """Servers at least; 0 where they may all go when nobody asks."""
     most: int
+    scaled: bool = False
+    """Whether their number follows what is asked of them."""
 
 
 @dataclass(frozen=True)

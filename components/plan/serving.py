@@ -14,12 +14,13 @@ placeholder serves nothing until the stack gives the model's id there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from components.catalog.catalog import Catalog, HostEntry, ModelEntry
 from components.config import hosts
 from components.config.hosts import AzureHost, Host, ModelAtHost, Restricted, Retired, VllmHost
-from components.config.stack import Stack
+from components.config.stack import Model, Stack
 from components.plan import calling
 from components.plan.fit import fit
 from components.plan.plan import Fit, Lifecycle, Misfit, Price, Target, Unserved
@@ -146,8 +147,7 @@ def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, cat
     if not host.gpus:
         return None
     hosts = {other: {*said.shares, *said.fallback} for other, said in stack.models.items()}
-    live = {*(each for each, share in stack.models[model].shares.items() if share), *stack.models[model].fallback}
-    return fit(
+    found = fit(
         model,
         host.weights[model],
         said.context,
@@ -155,8 +155,23 @@ def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, cat
         host.gpus,
         catalog,
         models=sum(name in named and other in host.weights for other, named in hosts.items()),
-        alone=not live - {name},
+        alone=_alone(name, stack.models[model], stack),
     )
+    scaled = stack.cluster.prometheus is not None
+    return replace(found, scaled=scaled) if isinstance(found, Fit) else found
+
+
+def _alone(name: str, model: Model, stack: Stack) -> bool:
+    """Whether there are shares with which no other host, awake, would answer for the model.
+
+    What the shares are does not count: an edit of them touches no server.
+    """
+    awake = [each for each in model.fallback if not _may_sleep(stack.hosts[each])]
+    return not awake and name not in model.fallback
+
+
+def _may_sleep(host: Host) -> bool:
+    return isinstance(host, VllmHost) and host.gpus is not None and host.gpus.min == 0
 
 
 def _lifecycle(said: hosts.Lifecycle | None) -> Lifecycle:

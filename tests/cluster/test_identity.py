@@ -29,12 +29,12 @@ def test_a_service_account_gets_a_role_with_a_policy_of_its_own():
     seen = run(program)
     assert {each.type: dict(each.inputs) for each in seen.resources if each.custom} == {
         "aws:iam/role:Role": {
-            "name": "corral-prod-envoy-gateway-system-gateway",
+            "name": "corral-prod-envoy-gateway-system-gateway-0e636c",
             "assumeRolePolicy": trust("pods.eks.amazonaws.com"),
             "tags": {"corral-stack": "prod"},
         },
         "aws:iam/rolePolicy:RolePolicy": {
-            "role": "corral-prod-envoy-gateway-system-gateway",
+            "role": "corral-prod-envoy-gateway-system-gateway-0e636c",
             "policy": json.dumps(
                 {
                     "Version": "2012-10-17",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -10,7 +11,9 @@ import pulumi_kubernetes as kubernetes
 import pytest
 from hypothesis import given, settings
 
+from components.cluster.existing import ExistingCluster
 from components.config import gateway as config
+from components.config.cluster import KubeconfigCluster
 from components.gateway.component import Gateway, GatewayArgs
 from components.hosts.base import AmbientCredential, Endpoint, KeyCredential
 from components.plan.plan import Plan
@@ -42,8 +45,10 @@ def endpoint(host: str, model: str, ready: Sequence[pulumi.Resource] = (), **dif
 def program(
     served: Plan = SERVED, gateway: config.Gateway | None = None, network: Network = "eks", **differing: Any
 ) -> None:
-    provider = kubernetes.Provider("cluster")
+    cluster = ExistingCluster("cluster", KubeconfigCluster(kubeconfig="kind.yaml"), Path("/stacks"))
+    provider = cluster.provider
     nodes = kubernetes.core.v1.Namespace("nodes", opts=pulumi.ResourceOptions(provider=provider))
+    cluster.network, cluster.ready = network, [nodes]
     server = kubernetes.core.v1.Namespace("server", opts=pulumi.ResourceOptions(provider=provider))
     identity = kubernetes.core.v1.Namespace("identity", opts=pulumi.ResourceOptions(provider=provider))
     special: dict[str, Any] = {
@@ -63,9 +68,7 @@ def program(
                 for one in served.models
                 for to in one.targets
             ],
-            provider=provider,
-            network=network,
-            ready=[nodes],
+            cluster=cluster,
             identity=[identity],
             tags={"stack": "test"},
         ),

@@ -1,15 +1,19 @@
-"""The custom resource definitions that the gateway's manifests are held against, where they are at hand."""
+"""The custom resource definitions that manifests are held against, where they are at hand."""
 
 from __future__ import annotations
 
-import functools
 import json
-from typing import Any, cast
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
-from tests.world import CRDS
+CRDS = Path(os.environ.get("CORRAL_CRDS") or Path(__file__).parents[3] / "shared" / "crds")
+"""The definitions, one a file, as JSON."""
 
 needed = pytest.mark.skipif(
     not CRDS.is_dir(), reason=f"no custom resource definitions in {CRDS}: name their folder in CORRAL_CRDS"
@@ -17,41 +21,51 @@ needed = pytest.mark.skipif(
 """For tests that need them."""
 
 
-@functools.cache
+@cache
 def definitions() -> list[dict[str, Any]]:
+    """In order of their files' names; none where they are not here."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(CRDS.glob("*.json"))]
 
 
-def closed(schema: Any) -> Any:
-    """The schema, refusing every field that it does not know; the API server drops those without a word."""
-    if isinstance(schema, list):
-        return [closed(item) for item in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    inner = {key: closed(value) for key, value in cast("dict[str, Any]", schema).items()}
-    if isinstance(inner.get("properties"), dict) and not inner.get("x-kubernetes-preserve-unknown-fields"):
-        inner.setdefault("additionalProperties", False)
-    return inner
+def faults(manifest: Mapping[str, Any]) -> list[str] | None:
+    """What of a manifest its definition refuses, in order of place; None where there is no definition of its kind."""
+    schema = _schemas().get((manifest["apiVersion"], manifest["kind"]))
+    if schema is None:
+        return None
+    return [said(error) for error in sorted(jsonschema.Draft7Validator(schema).iter_errors(manifest), key=said)]
 
 
-@functools.cache
+def said(error: jsonschema.ValidationError) -> str:
+    """Where in the manifest, and what."""
+    return f"{'.'.join(map(str, error.absolute_path))}: {error.message}"
+
+
+@cache
 def _schemas() -> dict[tuple[str, str], dict[str, Any]]:
+    """By API version and kind."""
     return {
-        (f"{definition['spec']['group']}/{version['name']}", definition["spec"]["names"]["kind"]): closed(
-            version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        (f"{spec['group']}/{version['name']}", spec["names"]["kind"]): closed(
+            version["schema"]["openAPIV3Schema"], top=True
         )
-        for definition in definitions()
-        for version in definition["spec"]["versions"]
+        for spec in (definition["spec"] for definition in definitions())
+        for version in spec["versions"]
         if version["served"]
     }
 
 
-def faults(manifest: dict[str, Any]) -> list[str] | None:
-    """What of a manifest's `spec` its definition refuses; None where there is no definition of its kind."""
-    schema = _schemas().get((manifest["apiVersion"], manifest["kind"]))
-    if schema is None:
-        return None
-    validator = jsonschema.Draft202012Validator(schema)
-    return [
-        f"{manifest['kind']} {error.json_path}: {error.message}" for error in validator.iter_errors(manifest["spec"])
-    ]
+def closed(schema: Any, *, top: bool = False) -> Any:
+    """The schema with unknown fields refused wherever it names the known ones; an API server drops them in silence."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {key: closed(value) for key, value in schema.items() if key != "properties"}
+    if "properties" in schema:
+        result["properties"] = {name: closed(below) for name, below in schema["properties"].items()}
+        if top:
+            result["properties"]["metadata"] = {"type": "object"}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            result.setdefault("additionalProperties", False)
+    if schema.get("x-kubernetes-int-or-string"):
+        result["type"] = ["integer", "string"]
+    return result

@@ -217,9 +217,10 @@ def test_a_fit_stays_within_its_nodes(model: str, weights: str, instance: str, l
         assert LEAST_CONTEXT <= (got.context or 0) <= CONTEXT
 
 
-def target(hosts: dict[str, Any], **more: Any) -> Fit | Misfit | None:
+def target(vllm: dict[str, Any], others: dict[str, Any] | None = None, **said: Any) -> Fit | Misfit | None:
     plan = build(
-        {LLAMA: {"shares": {"vllm": 60, "lab": 40}} | more}, {"vllm": {"weights": {LLAMA: "acme/own"}, **hosts}}
+        {LLAMA: {"shares": {"vllm": 60, "lab": 40}} | said},
+        {"vllm": {"weights": {LLAMA: "acme/own"}, **vllm}, **(others or {})},
     )
     return next(each.fit for each in plan.models[0].targets if each.host == "vllm")
 
@@ -228,15 +229,28 @@ NODES = {"instance": "dgx", "count": 8, "memory": 80 * 2**30, "parallel": 4, "mi
 
 
 def test_a_plan_says_how_a_model_lies_on_the_gpus_that_the_stack_provisions():
-    assert target({"gpus": NODES}) == Fit("dgx", 8, 4, None, 0, 2)
+    assert target({"gpus": NODES}) == Fit("dgx", 8, 4, None, 1, 2)
 
 
 def test_a_context_of_the_stack_is_that_of_the_server():
-    assert target({"gpus": NODES, "models": {LLAMA: {"context": 4_096}}}) == Fit("dgx", 8, 4, 4_096, 0, 2)
+    assert target({"gpus": NODES, "models": {LLAMA: {"context": 4_096}}}) == Fit("dgx", 8, 4, 4_096, 1, 2)
 
 
-def test_a_model_whose_other_hosts_are_drained_does_not_sleep():
-    assert target({"gpus": NODES}, shares={"vllm": 100, "lab": 0}) == Fit("dgx", 8, 4, None, 1, 2)
+@pytest.mark.parametrize(
+    ("said", "least"),
+    [
+        ({"shares": {"vllm": 60, "lab": 40}}, 1),
+        ({"shares": {"vllm": 100, "lab": 0}}, 1),
+        ({"shares": {"vllm": 100}, "fallback": ["lab"]}, 0),
+        ({"shares": {"vllm": 0, "lab": 100}}, 1),
+        ({"shares": {"lab": 100}, "fallback": ["vllm"]}, 0),
+        ({"shares": {"vllm": 100}, "fallback": ["other"]}, 1),
+    ],
+    ids=["sharing", "the other drained", "with a fallback", "drained", "a fallback", "with a fallback that may sleep"],
+)
+def test_a_model_sleeps_only_where_another_host_is_awake_whatever_the_shares(said: dict[str, Any], least: int):
+    other = {"kind": "vllm", "weights": {LLAMA: "acme/own"}, "gpus": NODES}
+    assert target({"gpus": NODES}, {"other": other}, **said) == Fit("dgx", 8, 4, None, least, 2)
 
 
 @pytest.mark.parametrize("host", [{"url": "https://vllm.example.com/v1", "gpus": NODES}, {}], ids=["a URL", "no GPUs"])

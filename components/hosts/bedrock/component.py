@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -12,6 +12,7 @@ import pulumi.dynamic
 import pulumi_aws as aws
 
 from components.catalog.catalog import Catalog
+from components.cluster.base import Vpc
 from components.config.hosts import BedrockHost, Guardrail, InvocationLogs
 from components.hosts.base import AmbientCredential, Endpoint, HostComponent
 from components.hosts.bedrock.models import BedrockModel, NotCallableError, models
@@ -29,17 +30,6 @@ from components.plan.plan import Plan
 _PROMPT_ATTACK = "PROMPT_ATTACK"
 """The one filter that looks at the prompt only: AWS demands NONE for its answer."""
 _FILTERS = ("HATE", "INSULTS", "MISCONDUCT", _PROMPT_ATTACK, "SEXUAL", "VIOLENCE")
-
-
-@dataclass(frozen=True)
-class Vpc:
-    """Where the gateway runs, for the interface endpoint."""
-
-    id: pulumi.Input[str]
-    subnets: Sequence[pulumi.Input[str]]
-    """One in each availability zone in which the gateway runs."""
-    clients: pulumi.Input[str]
-    """The security group that the gateway's pods are in."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +63,7 @@ def bedrock_args(
     region = targets[0].region
     if region is None:
         raise pulumi.RunError(f"{name} has no region to call: set corral:hosts.{name}.region, or aws:region")
-    if host.vpc_endpoint and vpc is None:
+    if host.vpc_endpoint and (vpc is None or vpc.region != region):
         raise pulumi.RunError(
             f"corral:hosts.{name}.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none in "
             f"{region}: remove it, or let the stack make the cluster there"
@@ -275,7 +265,7 @@ def _vpc_endpoint(name: str, args: BedrockArgs, vpc: Vpc, child: pulumi.Resource
         f"{name}-endpoint-clients",
         description=f"The gateway calls {args.host} through its interface endpoint",
         vpc_id=vpc.id,
-        ingress=[{"protocol": "tcp", "from_port": 443, "to_port": 443, "security_groups": [vpc.clients]}],
+        ingress=[{"protocol": "tcp", "from_port": 443, "to_port": 443, "security_groups": [vpc.pods]}],
         region=args.region,
         tags=args.tags,
         opts=child,

@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.cluster.base import ClusterComponent
 from components.cluster.identity import Statement
-from components.cluster.names import labels
+from components.cluster.labels import labels
 from components.config.hosts import Gpus
 from components.hosts.base import Endpoint, HostComponent, KeyCredential
 from components.hosts.vllm.arguments import PORT, SECRET
@@ -120,14 +120,24 @@ def _served(
     )
 
 
-_KINDS: Mapping[str, Any] = {
-    "Namespace": kubernetes.core.v1.Namespace,
-    "ServiceAccount": kubernetes.core.v1.ServiceAccount,
-    "Service": kubernetes.core.v1.Service,
-    "PodDisruptionBudget": kubernetes.policy.v1.PodDisruptionBudget,
-    "NetworkPolicy": kubernetes.networking.v1.NetworkPolicy,
-}
-"""Of the objects that have a class of their own; the others are custom resources."""
+def _class_of(kind: str) -> Any:
+    """Of an object that has a class of its own; None: a custom resource.
+
+    Looked up when it is needed: the SDK's modules take half a second to load, which a plan does not wait for.
+    """
+    match kind:
+        case "Namespace":
+            return kubernetes.core.v1.Namespace
+        case "ServiceAccount":
+            return kubernetes.core.v1.ServiceAccount
+        case "Service":
+            return kubernetes.core.v1.Service
+        case "PodDisruptionBudget":
+            return kubernetes.policy.v1.PodDisruptionBudget
+        case "NetworkPolicy":
+            return kubernetes.networking.v1.NetworkPolicy
+        case _:
+            return None
 
 
 def _applied(
@@ -135,7 +145,7 @@ def _applied(
 ) -> pulumi.Resource:
     opts = pulumi.ResourceOptions(parent=parent, provider=args.cluster.provider, depends_on=list(first))
     fields = {_snake(key): value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
-    if kind := _KINDS.get(manifest["kind"]):
+    if kind := _class_of(manifest["kind"]):
         return kind(name, **fields, opts=opts)
     return kubernetes.apiextensions.CustomResource(
         name, api_version=manifest["apiVersion"], kind=manifest["kind"], **fields, opts=opts

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from components.cluster.names import physical
 from components.config.hosts import VllmHost
 from components.config.stack import Stack
 from components.plan.plan import Fit, Plan
+from components.render.naming import physical
 
 
 @dataclass(frozen=True)

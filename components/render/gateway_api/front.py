@@ -36,6 +36,10 @@ STRIPPED = ("x-ai-eg-", "x-aigw-", "x-corral-", "x-envoy-", "x-gateway-destinati
 """Prefixes of headers that say where a request goes, for whom, with whose credential and how often it is tried: what a
 client sends of them is dropped before anything is read."""
 
+_CLIENT_CREDENTIALS = ("api-key", "cookie", "x-api-key")
+"""Headers with secrets that are between the client and the gateway: the key of a tenant is asked for in `Authorization`
+alone, and what else a client sends would go on to hosts as it is."""
+
 _CLASS = "eks.amazonaws.com/nlb"
 """The load balancers of EKS Auto Mode."""
 
@@ -220,10 +224,14 @@ def _certificate(gateway: Gateway, labels: Mapping[str, str]) -> dict[str, Resou
 def _clients(limits: Limits) -> dict[str, Any]:
     """Bodies are held in memory to be read and sent again; over the limit they are refused with 413, and with smaller
     HTTP/2 windows far below it (envoyproxy/ai-gateway issue 2130)."""
+    dropped = [
+        *({"type": "Prefix", "value": name} for name in STRIPPED),
+        *({"type": "Exact", "value": name} for name in _CLIENT_CREDENTIALS),
+    ]
     return {
         "connection": {"bufferLimit": quantity(limits.body_limit)},
         "http2": {"initialStreamWindowSize": "16Mi", "initialConnectionWindowSize": "24Mi"},
-        "headers": {"earlyRequestHeaders": {"removeOnMatch": [{"type": "Prefix", "value": name} for name in STRIPPED]}},
+        "headers": {"earlyRequestHeaders": {"removeOnMatch": dropped}},
         "timeout": {"http": {"requestReceivedTimeout": _UPLOAD_TIME}},
         "tcpKeepalive": {"probes": 3, "idleTime": "60s", "interval": "30s"},
     }

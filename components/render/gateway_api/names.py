@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import re
-from hashlib import sha256
+from components.render.naming import LABEL, hashed
 
 NAMESPACE = "corral"
 """Where the Gateway, its policies, routes and secrets are."""
@@ -30,21 +28,11 @@ CERTIFICATE_SECRET = "certificate"  # noqa: S105
 TENANT_HEADER = "x-corral-tenant"
 """Who calls, as the API key says; a client cannot set it."""
 
-_LONGEST = 63
-"""Characters of a DNS label (RFC 1123).  An object's name may have 253, but Envoy AI Gateway makes longer ones of a
-route's name, and names become labels."""
-
-_HASH = 10
-"""Characters of base 32, 50 bits."""
-
 
 def object_name(*parts: str) -> str:
     """The name of the object that belongs to these parts: a host, a model, or a host and a model.
 
-    Lower-case letters, digits and `-`, at most 63.  It ends in a hash of the parts, so that no two lists of parts get
-    one name, whatever they are made of and however long they are: `llama-3.3-70b` → `llama-3-3-70b-gatkpazo4a`.
+    It has the hash always, since it stands beside the names above; and it is a label at most, since Envoy AI Gateway
+    makes longer names of a route's: `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
     """
-    words = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
-    digest = sha256("\0".join(parts).encode()).digest()
-    suffix = base64.b32encode(digest).decode().lower()[:_HASH]
-    return f"{words[: _LONGEST - _HASH - 1].rstrip('-')}-{suffix}"
+    return hashed(*parts, limit=LABEL)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from components.plan.failover import RETRIED_STATUS
 from components.plan.plan import Limits, ModelPlan
 from components.render.gateway_api.hosts import wanted_by_a_route
 from components.render.gateway_api.link import Link
@@ -25,9 +26,6 @@ from components.render.gateway_api.units import duration
 
 MODEL_HEADER = "x-ai-eg-model"
 """Where Envoy AI Gateway puts the model that it read from the body."""
-
-_RETRIED_STATUS = (401, 403, 404, 410, 429)
-"""Answers below 500 that another host may better: wrong key, model gone, throttled; the same as on one machine."""
 
 _PARALLEL_RETRIES = 1024
 """With fewer, requests fail that a fallback could have answered while a host is down."""
@@ -107,7 +105,7 @@ def _traffic(model: ModelPlan, name: str, limits: Limits) -> dict[str, Any]:
             "numAttemptsPerPriority": per_priority,
             "retryOn": {
                 "triggers": ["connect-failure", "refused-stream", "reset", "5xx", "retriable-status-codes"],
-                "httpStatusCodes": list(_RETRIED_STATUS),
+                "httpStatusCodes": list(RETRIED_STATUS),
             },
             "perRetry": {"backOff": {"baseInterval": "5ms", "maxInterval": "50ms"}},
         },

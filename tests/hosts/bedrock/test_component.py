@@ -9,10 +9,11 @@ import pulumi
 import pytest
 
 from components.catalog.load import load_catalog
+from components.cluster.base import Vpc
 from components.config.hosts import BedrockHost, Guardrail, InvocationLogs
 from components.config.stack import Stack
 from components.hosts.base import AmbientCredential, Endpoint
-from components.hosts.bedrock.component import Bedrock, BedrockArgs, Vpc, bedrock_args
+from components.hosts.bedrock.component import Bedrock, BedrockArgs, bedrock_args
 from components.hosts.bedrock.models import BedrockModel
 from components.hosts.bedrock.policy import PublishedGuardrail, invoke_policy, log_policy, log_trust
 from components.plan.build import build
@@ -52,7 +53,7 @@ EVERYTHING = replace(
     cost_tags={"team": "search"},
     guardrail=Guardrail(strength="HIGH", message="Blocked."),
     invocation_logs=InvocationLogs(retention_days=90, prompts=False),
-    vpc=Vpc("vpc-1", ["subnet-a", "subnet-b"], "sg-gateway"),
+    vpc=Vpc("vpc-1", "us-east-1", ["subnet-a", "subnet-b"], "sg-gateway"),
 )
 ACCESS = "pulumi-python:dynamic/bedrock:ModelAccess"
 
@@ -289,6 +290,13 @@ def test_the_arguments_are_what_the_stack_and_the_catalog_say():
             (
                 "corral:hosts.bedrock.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none "
                 "in us-east-1: remove it, or let the stack make the cluster there"
+            ),
+        ),
+        (
+            {"vpcEndpoint": True, "region": "us-west-2", "vpc": EVERYTHING.vpc},
+            (
+                "corral:hosts.bedrock.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none "
+                "in us-west-2: remove it, or let the stack make the cluster there"
             ),
         ),
     ],

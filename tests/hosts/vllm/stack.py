@@ -25,7 +25,7 @@ def stack(vllm: Mapping[str, Any], models: Mapping[str, Any] | None = None, **mo
         "aws:region": "us-east-1",
         "corral:engine": {"kind": "kubernetes"},
         "corral:hosts": {"bedrock": {}, "vllm": dict(vllm)},
-        "corral:models": dict(models or {LLAMA: {"shares": {"bedrock": 80, "vllm": 20}}}),
+        "corral:models": dict(models or {LLAMA: {"shares": {"vllm": 100}, "fallback": ["bedrock"]}}),
     }
     keys = {f"corral:{key}": value for key, value in more.items()}
     return stack_from_config("prod", values | keys, load_catalog())

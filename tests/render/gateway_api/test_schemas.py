@@ -69,4 +69,4 @@ def test_a_host_of_any_sort_fits_its_definitions(differing: dict[str, Any]):
 def test_an_unknown_field_is_a_fault():
     backend = host_resources("lab", "llama", link("lab", "llama"), LABELS)["backend/lab/llama"].manifest
     backend["spec"]["endpoint"] = []
-    assert crds.faults(backend) == ["Backend $: Additional properties are not allowed ('endpoint' was unexpected)"]
+    assert crds.faults(backend) == ["spec: Additional properties are not allowed ('endpoint' was unexpected)"]

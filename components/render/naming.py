@@ -1,0 +1,41 @@
+"""Physical names, within the limits of AWS and Kubernetes.
+
+A name says the words it is made of as far as a name can hold them.  Two lists of words never get one name: where the
+words cannot be read back from it, it ends in six digits of their hash.  The digits tell apart only what is said alike,
+so that six are enough.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+LABEL = 63
+"""Characters of a DNS label (RFC 1123): names of namespaces and Services, and whatever becomes a label."""
+ROLE = 64
+"""Characters of an IAM role's name."""
+CLUSTER = 100
+"""Characters of an EKS cluster's name."""
+
+_DIGITS = 6
+_HASHED = re.compile(rf"-[0-9a-f]{{{_DIGITS}}}$")
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+def physical(*words: str, limit: int = LABEL) -> str:
+    """The words with `-` between them: lower-case letters, digits and `-`, starting with a letter.
+
+    With the hash where a word is no such word itself, where the words have no letter first, and where they are too
+    long: `corral`, `vllm` → `corral-vllm`; `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
+    """
+    said = "-".join(words)
+    as_it_is = all(_WORD.fullmatch(word) for word in words) and said[0].isalpha() and not _HASHED.search(said)
+    return said if as_it_is and len(said) <= limit else hashed(*words, limit=limit)
+
+
+def hashed(*words: str, limit: int = LABEL) -> str:
+    """As `physical`, and never without the hash: for a name that stands beside others that were chosen by hand."""
+    name = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+    kept = name if name[:1].isalpha() else f"x-{name}".rstrip("-")
+    digits = sha256("\0".join(words).encode()).hexdigest()[:_DIGITS]
+    return f"{kept[: limit - _DIGITS - 1].rstrip('-')}-{digits}"
