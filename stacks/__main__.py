@@ -37,7 +37,7 @@ def deploy(file: Path) -> None:
         raise pulumi.RunError(reasons)
     for finding in findings:
         if finding.level == "warning" and not finding.accepted:
-            pulumi.warn(str(finding))
+            pulumi.warn(str(finding).removeprefix("warning "))
 
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     cluster = open_cluster(stack, HERE, tags)

@@ -52,7 +52,11 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
     """The shell of somebody without any key, with the commands of this environment."""
-    kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_TOKEN_BEDROCK"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.endswith(("_API_KEY", "_TOKEN_BEDROCK")) and not name.startswith(("MAKE", "MFLAGS"))
+    }
     commands = Path(sys.executable).parent
     git = {f"GIT_{who}_{what}": "reader" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     return kept | git | {"PATH": f"{commands}:{os.environ['PATH']}", "AWS_EC2_METADATA_DISABLED": "true"}

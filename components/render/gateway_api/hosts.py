@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.render.gateway_api.link import Link
-from components.render.gateway_api.names import object_name
+from components.render.gateway_api.names import TENANT_HEADER, object_name
 from components.render.gateway_api.resource import (
     AI_GATEWAY,
     ENVOY_GATEWAY,
@@ -23,6 +23,9 @@ from components.render.gateway_api.resource import (
     manifest,
     target,
 )
+
+_NOT_THE_HOSTS_BUSINESS = (TENANT_HEADER, "x-forwarded-for", "x-forwarded-host")
+"""Request headers that tell of the caller."""
 
 
 class UntranslatedProtocolError(Exception):
@@ -86,6 +89,7 @@ def _service(host: str, name: str, link: Link) -> dict[str, Any]:
     return {
         "schema": _schema(host, link),
         "backendRef": target(ENVOY_GATEWAY, "Backend", name),
+        "headerMutation": {"remove": list(_NOT_THE_HOSTS_BUSINESS)},
         **({"bodyMutation": {"set": fields}} if fields else {}),
     }
 

@@ -4,11 +4,16 @@ Policy.  A request goes to the hosts of priority 0 by weight.  One that fails is
 fallback, and at the fallbacks in order.  A host that fails five times in a row is left out for `ejection` at first and
 longer each time after; every host may be left out, but when all are, they are tried all the same rather than none.
 
+A sharing host that is left out leaves part of its share to the fallback even where a sibling is well: Envoy counts a
+priority whole from 71 % of its hosts up, and Envoy Gateway 1.8.1 has no setting for that.
+
 Shares are in the route alone.  How often a request is tried again depends on how many hosts are named under `shares`,
 drained ones included, so that no share edit changes it.
 
-The hosts of a route stand in order of name, whatever their role: the order means nothing to the gateway, and so it
-changes least when a fallback becomes a sharing host.
+The hosts of a route stand in order of name, whatever their role, so that it changes least when a fallback becomes a
+sharing host.  Envoy AI Gateway 1.1.0 knows a host by its place in the list, and its processor learns of a new list up
+to 5 s after Envoy does: a host that comes or goes before others costs errors for so long.  A change of weights costs
+none.
 """
 
 from __future__ import annotations

@@ -54,6 +54,7 @@ def specs(reached: Link) -> dict[str, Any]:
 NAME, SECRET = object_name("lab", "llama"), object_name("lab")
 BACKEND = {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": NAME}
 SERVICE = {"group": "aigateway.envoyproxy.io", "kind": "AIServiceBackend", "name": NAME}
+STRIPPED = {"headerMutation": {"remove": ["x-corral-tenant", "x-forwarded-for", "x-forwarded-host"]}}
 KEY = {"secretRef": {"group": "", "kind": "Secret", "name": SECRET}}
 SYSTEM = {
     "targetRefs": [BACKEND],
@@ -73,7 +74,7 @@ def at(port: int) -> dict[str, Any]:
             {
                 "Backend": at(443),
                 "BackendTLSPolicy": SYSTEM,
-                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": BACKEND},
+                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": BACKEND, **STRIPPED},
                 "BackendSecurityPolicy": {"targetRefs": [SERVICE], "type": "APIKey", "apiKey": KEY},
             },
             id="with a bearer token",
@@ -83,7 +84,7 @@ def at(port: int) -> dict[str, Any]:
             {
                 "Backend": at(443),
                 "BackendTLSPolicy": SYSTEM,
-                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/"}, "backendRef": BACKEND},
+                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/"}, "backendRef": BACKEND, **STRIPPED},
                 "BackendSecurityPolicy": {"targetRefs": [SERVICE], "type": "AzureAPIKey", "azureAPIKey": KEY},
             },
             id="with a key in a header of its own, at the root of its URL",
@@ -93,7 +94,7 @@ def at(port: int) -> dict[str, Any]:
             {
                 "Backend": at(443),
                 "BackendTLSPolicy": SYSTEM,
-                "AIServiceBackend": {"schema": {"name": "AWSBedrock"}, "backendRef": BACKEND},
+                "AIServiceBackend": {"schema": {"name": "AWSBedrock"}, "backendRef": BACKEND, **STRIPPED},
                 "BackendSecurityPolicy": {
                     "targetRefs": [SERVICE],
                     "type": "AWSCredentials",
@@ -109,6 +110,7 @@ def at(port: int) -> dict[str, Any]:
                 "AIServiceBackend": {
                     "schema": {"name": "OpenAI", "prefix": "/v1"},
                     "backendRef": BACKEND,
+                    **STRIPPED,
                     "bodyMutation": {"set": [{"path": "a", "value": '"x"'}, {"path": "b", "value": "2"}]},
                 },
             },
@@ -125,7 +127,7 @@ def at(port: int) -> dict[str, Any]:
                         "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": SECRET}],
                     },
                 },
-                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": BACKEND},
+                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": BACKEND, **STRIPPED},
             },
             id="with an authority of its own",
         ),

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from components.catalog.load import load_catalog
+from components.config.read import read_stack
+from components.plan.build import build
+from components.preview.changes import Change, changes
+from components.preview.program import run_program
+from components.preview.recording import Recording
+from components.render.gateway_api.names import object_name
+from tests.engine.history import Event, History, name_in
+from tests.engine.project import Project
+from tests.engine.stacks import SHARED, SWAPS, Swap, Swapped, move_share
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.mark.parametrize(("stack", "model"), SHARED)
+def test_a_share_edit_updates_the_route_of_the_model_and_nothing_else(
+    stack: str, model: str, project: Callable[[str], Project]
+) -> None:
+    there = project(stack)
+    others = len(there.made()) - 1
+
+    there.edit(move_share(model))
+    promised = there.preview()
+    outcome = there.up()
+
+    assert promised.changes == outcome.changes == {"same": others, "update": 1}
+    assert [(event.verb, event.step, event.kind, event.name) for event in outcome.history.events] == [
+        ("update", "begun", "AIGatewayRoute", f"gateway-route/{model}"),
+        ("update", "done", "AIGatewayRoute", f"gateway-route/{model}"),
+    ]
+    assert _weights(there, model) == _planned_weights(there, model)
+
+
+@pytest.mark.parametrize("swap", SWAPS, ids=str)
+def test_a_new_host_is_there_before_the_route_names_it_and_the_old_one_goes_after(
+    swap: Swap, swapped: Callable[[Swap], Swapped]
+) -> None:
+    done = swapped(swap)
+    history = done.outcome.history
+
+    assert history.last("create", "done", _any) < history.first("update", "begun", _is_route)
+    assert history.last("update", "done", _is_route) < history.first("delete", "begun", _any)
+    assert swap.provisioned in history.done("create")
+    assert _weights(done.project, swap.model) == _planned_weights(done.project, swap.model)
+
+
+@pytest.mark.parametrize("swap", SWAPS, ids=str)
+def test_the_engine_does_what_is_foretold_without_one(swap: Swap, swapped: Callable[[Swap], Swapped]) -> None:
+    done = swapped(swap)
+
+    foretold = changes(_recorded(done.before), _recorded(done.project))
+
+    before, after = _names(done.before), _names(done.project)
+    assert _said(foretold.create) == after - before
+    assert _said(foretold.delete) == before - after
+    assert _said(foretold.update) == _updated(done.outcome.history)
+    assert foretold.replace == ()
+
+
+@pytest.mark.parametrize("swap", SWAPS, ids=str)
+def test_a_tenants_key_is_kept_while_hosts_come_and_go(swap: Swap, swapped: Callable[[Swap], Swapped]) -> None:
+    done = swapped(swap)
+
+    assert done.project.outputs()["keys"].value == done.before.outputs()["keys"].value
+
+
+def _any(_event: Event) -> bool:
+    return True
+
+
+def _is_route(event: Event) -> bool:
+    return event.kind == "AIGatewayRoute"
+
+
+def _weights(project: Project, model: str) -> dict[str, int]:
+    """Per AIServiceBackend its weight in the route that is there."""
+    (route,) = (
+        thing.inputs
+        for thing in project.things()
+        if thing.kind == "AIGatewayRoute" and thing.inputs["metadata"]["name"] == object_name(model)
+    )
+    return {to["name"]: to["weight"] for rule in route["spec"]["rules"] for to in rule["backendRefs"]}
+
+
+def _planned_weights(project: Project, model: str) -> dict[str, int]:
+    catalog = load_catalog()
+    (plan,) = (each for each in build(read_stack(project.file, catalog), catalog).models if each.name == model)
+    return {object_name(to.host, model): to.weight for to in plan.targets}
+
+
+def _recorded(project: Project) -> Recording:
+    catalog = load_catalog()
+    stack = read_stack(project.file, catalog)
+    return run_program(project.folder / "stacks" / "__main__.py", project.file, stack, build(stack, catalog))
+
+
+def _names(project: Project) -> set[tuple[str, str]]:
+    """Type and logical name of all that the program has made."""
+    return {(each["type"], name_in(each["urn"])) for each in project.made()}
+
+
+def _updated(history: History) -> set[tuple[str, str]]:
+    return {(event.type, event.name) for event in history.events if (event.verb, event.step) == ("update", "done")}
+
+
+def _said(foretold: tuple[Change, ...]) -> set[tuple[str, Any]]:
+    return {(change.type, change.name) for change in foretold}
