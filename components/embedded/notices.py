@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from components.embedded.status import REFUSED, Counts
 from components.plan.plan import Plan, Target
-from components.render.envoy.names import link_name
+from components.render.envoy.names import link_name, statistic
 
 
 class Notices:
@@ -26,7 +26,7 @@ class Notices:
         for model in plan.models:
             for target in model.targets:
                 for code in sorted(REFUSED):
-                    series = (model.name.replace(":", "_"), target.host, code)
+                    series = (statistic(model.name), target.host, code)
                     if counts.attempts[series] and series not in self._refusals:
                         self._refusals.add(series)
                         self._say(f"{_refusal(target, model.name, code)} Its requests go to the other hosts.")

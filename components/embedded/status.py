@@ -12,7 +12,7 @@ from components.embedded.admin import Admin
 from components.plan.failover import RETRIED_STATUS
 from components.plan.plan import ModelPlan, Plan, Target
 from components.render.envoy import statistics
-from components.render.envoy.names import link_name
+from components.render.envoy.names import link_name, statistic
 
 Series = tuple[str, str, int]
 """Model, host and HTTP status; host is empty where none answered, status 0 where the answer never came."""
@@ -134,7 +134,7 @@ def _sum(counter: Counter[Series], model: str, host: str | None, wanted: bool | 
 def _model_status(
     model: ModelPlan, counts: Counts, unhealthy: set[tuple[str, str]], simulated: Mapping[str, str | None]
 ) -> ModelStatus:
-    stat = model.name.replace(":", "_")
+    stat = statistic(model.name)
     answered = sum(number for (of, host, _), number in counts.requests.items() if of == stat and host)
     hosts: list[HostStatus] = []
     for target in model.targets:

@@ -92,6 +92,11 @@ def secret_version(link: str) -> str:
     return f"sds.{link}.version_text"
 
 
+def statistic(name: str) -> str:
+    """How a name stands in the names of statistics: Envoy writes none with a colon."""
+    return name.replace(":", "_")
+
+
 def active_requests(cluster: str) -> str:
     """The statistic that counts the requests a cluster has not finished."""
-    return f"cluster.{cluster.replace(':', '_')}.upstream_rq_active"
+    return f"cluster.{statistic(cluster)}.upstream_rq_active"
