@@ -5,8 +5,8 @@ STACK ?= local
 
 .PHONY: up test lint bench lock
 
-up: .venv/ready  ## Envoy, hosts and the live table: http://127.0.0.1:8080/v1
-	@exec $(BIN)/corral up --stack $(STACK)
+up: .venv/ready  ## Envoy, hosts, live table and page, and some traffic for them: http://127.0.0.1:8081
+	@exec $(BIN)/corral up --stack $(STACK) --traffic
 
 test: .venv/ready  ## all tests
 	@$(BIN)/pytest
@@ -16,9 +16,11 @@ lint: .venv/ready  ## lint, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright
 
-bench: .venv/ready  ## requests per second beside a bare Envoy, and program start beside a bare program
-	@$(BIN)/python -m bench.throughput
+bench: .venv/ready  ## the gateway beside others, how it grows, and program start beside a bare program
+	@$(BIN)/python -m bench.side_by_side
+	@$(BIN)/python -m bench.growth
 	@$(BIN)/python -m bench.program
+	@$(BIN)/python -m bench.preview
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Corral needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'

@@ -1,116 +1,173 @@
-"""The far side of a measurement: an Envoy that answers at once on several ports, and a bare Envoy in front of it."""
+"""The far side of every measurement: hosts that answer at once, one process for all, a port for each.
+
+    python -m bench.hosts NAME=PORT...
+
+A streamed answer begins at once; one event follows every `PAUSE` seconds.  A request that carries a key must carry this
+host's, and name the model as this host does: a gateway that does not translate fails and is not measured as fast.  A
+bare Envoy translates nothing, so its requests carry no key.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncGenerator, Mapping
+import sys
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from components.embedded.binary import find_envoy
+import httptools
+import httpx
+import uvloop
+
+from bench.process import THIS_TREE, listens, running
 from components.embedded.engine import claim_port
-from components.embedded.process import Child
-from components.render.envoy.names import TYPE
 
-ANSWER = json.dumps(
+EVENTS, PAUSE = 20, 0.01
+"""Of a streamed answer; seconds between two."""
+
+_WORDS = ["Paris", *(" and" for _ in range(EVENTS - 2)), "."]
+_HEAD = {"id": "chatcmpl-1", "created": 0, "model": "m"}
+_WHOLE = json.dumps(
     {
-        "id": "chatcmpl-1",
+        **_HEAD,
         "object": "chat.completion",
-        "created": 0,
-        "model": "m",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "Paris."}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 24, "completion_tokens": 2, "total_tokens": 26},
     }
+).encode()
+
+
+def key(name: str) -> str:
+    """The key a host wants."""
+    return f"key-of-{name}"
+
+
+def model_id(name: str, model: str) -> str:
+    """What a host calls a model."""
+    return f"{name}/{model}"
+
+
+def _response(status: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def _refusal(status: str) -> bytes:
+    return _response(status, json.dumps({"error": {"message": status, "type": "invalid_request_error"}}).encode())
+
+
+def _event(delta: Mapping[str, str], finish: str | None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return f"data: {json.dumps({**_HEAD, 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n"
+
+
+def _chunks(events: Iterable[str]) -> list[bytes]:
+    return [f"{len(event):x}\r\n{event}\r\n".encode() for event in events]
+
+
+_ANSWER = _response("200 OK", _WHOLE)
+_NO_KEY, _NO_MODEL = _refusal("401 Unauthorized"), _refusal("404 Not Found")
+_STREAM = _chunks(
+    [
+        *(_event({"role": "assistant", "content": word}, None) for word in _WORDS),
+        _event({}, "stop") + "data: [DONE]\n\n",
+    ]
 )
+_STREAM[0] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n" + _STREAM[0]
+_STREAM[-1] += b"0\r\n\r\n"
 
 
-def _listener(name: str, port: int, route: Mapping[str, Any]) -> dict[str, Any]:
-    manager = {
-        "@type": TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": name,
-        "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": TYPE + "envoy.extensions.filters.http.router.v3.Router"},
-            }
-        ],
-    }
-    return {
-        "name": name,
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
-    }
+class _Connection(asyncio.Protocol):
+    """One kept connection to one host."""
+
+    def __init__(self, name: str, asked: dict[str, int]) -> None:
+        self._name, self._asked = name, asked
+        self._key, self._id = f"Bearer {key(name)}".encode(), f'"{model_id(name, "")}'.encode()
+        self._parser = httptools.HttpRequestParser(self)
+        self._sent_key: bytes | None = None
+        self._body = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"authorization":
+            self._sent_key = value
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self._answer(self._sent_key, self._body)
+        self._sent_key, self._body = None, b""
+
+    def _answer(self, sent_key: bytes | None, body: bytes) -> None:
+        if self._parser.get_method() == b"GET":
+            self._transport.write(_response("200 OK", json.dumps(self._asked).encode()))
+            return
+        self._asked[self._name] += 1
+        if sent_key not in (None, self._key):
+            self._transport.write(_NO_KEY)
+        elif sent_key and self._id not in body:
+            self._transport.write(_NO_MODEL)
+        elif b'"stream":true' in body.replace(b" ", b""):
+            self._stream(0)
+        else:
+            self._transport.write(_ANSWER)
+
+    def _stream(self, event: int) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(_STREAM[event])
+        if event + 1 < len(_STREAM):
+            asyncio.get_running_loop().call_later(PAUSE, self._stream, event + 1)
 
 
-def _cluster(name: str, port: int) -> dict[str, Any]:
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-    return {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "circuit_breakers": {"thresholds": [{"max_requests": 100_000, "max_connections": 100_000}]},
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-    }
+async def _serve(ports: Mapping[str, int]) -> None:
+    loop = asyncio.get_running_loop()
+    asked = dict.fromkeys(ports, 0)
+    for name, port in ports.items():
+        await loop.create_server(lambda name=name: _Connection(name, asked), "127.0.0.1", port, backlog=1024)
+    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts that are running."""
+
+    ports: Mapping[str, int]
+
+    def url(self, name: str) -> str:
+        """What stands in front of `/chat/completions`."""
+        return f"http://127.0.0.1:{self.ports[name]}/v1"
+
+    def asked(self) -> dict[str, int]:
+        """Per host the requests it was asked so far."""
+        port = next(iter(self.ports.values()))
+        answer: Any = httpx.get(f"http://127.0.0.1:{port}/asked", trust_env=False).json()
+        return answer
 
 
 @asynccontextmanager
-async def _envoy(name: str, folder: Path, resources: Mapping[str, Any], port: int) -> AsyncGenerator[None]:
-    file = folder / f"{name}.json"
-    file.write_text(json.dumps({"static_resources": resources}))
-    command = (find_envoy(), "--config-path", file, "--use-dynamic-base-id", "--disable-hot-restart", "-l", "error")
-    child = await Child.start(name, command)
-    try:
-        while not _listens(port):
-            if not child.running:
-                raise SystemExit(f"{name} ended: {child.last_words}")
-            await asyncio.sleep(0.02)
-        yield
-    finally:
-        await child.stop()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@asynccontextmanager
-async def answering(names: list[str], folder: Path) -> AsyncGenerator[dict[str, int]]:
-    """Hosts that answer every request with the same small completion; a port per name."""
+async def answering(names: Iterable[str], folder: Path) -> AsyncGenerator[Hosts]:
+    """Runs a host of each name."""
     ports = {name: claim_port("127.0.0.1", 0) for name in names}
-    answer = {
-        "match": {"prefix": "/"},
-        "direct_response": {"status": 200, "body": {"inline_string": ANSWER}},
-        "response_headers_to_add": [
-            {
-                "header": {"key": "content-type", "value": "application/json"},
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            }
-        ],
-    }
-    listeners = [_listener(name, port, answer) for name, port in ports.items()]
-    async with _envoy("hosts", folder, {"listeners": listeners}, next(iter(ports.values()))):
-        yield ports
+    command = (sys.executable, "-m", "bench.hosts", *(f"{name}={port}" for name, port in ports.items()))
+    async with running("hosts", command, folder, lambda: all(map(listens, ports.values())), variables=THIS_TREE):
+        yield Hosts(ports)
 
 
-@asynccontextmanager
-async def bare(ports: Mapping[str, int], shares: Mapping[str, int], folder: Path) -> AsyncGenerator[int]:
-    """A bare Envoy with the same weights: no model, no key, no retries.  Its port."""
-    port = claim_port("127.0.0.1", 0)
-    weighted = [{"name": name, "weight": share} for name, share in shares.items()]
-    route = {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": weighted}, "timeout": "0s"}}
-    resources = {
-        "listeners": [_listener("bare", port, route)],
-        "clusters": [_cluster(name, at) for name, at in ports.items()],
-    }
-    async with _envoy("bare", folder, resources, port):
-        yield port
+def main() -> None:
+    """Serves until it is ended."""
+    named = (argument.split("=") for argument in sys.argv[1:])
+    uvloop.run(_serve({name: int(port) for name, port in named}))
+
+
+if __name__ == "__main__":
+    main()

@@ -8,14 +8,12 @@ import pulumi
 
 from components.catalog.load import load_catalog
 from components.checks.run import check
-from components.cluster.open import open_cluster
-from components.config.errors import SECRETS, ConfigError
+from components.config.errors import SECRETS, TENANT_SECRETS, ConfigError
 from components.config.pulumi_values import plain_values
 from components.config.read import stack_from_config
-from components.gateway.component import Gateway, GatewayArgs
 from components.hosts.refusal import refusal
-from components.hosts.registry import Site, identify_gateway, make_hosts
 from components.plan.build import build
+from components.tenants.proofs import UnfitProofError, proofs
 
 HERE = Path(__file__).parent
 
@@ -26,12 +24,12 @@ def deploy(file: Path) -> None:
     values = plain_values(pulumi.runtime.get_config, pulumi.runtime.is_config_secret)
     try:
         stack = stack_from_config(pulumi.get_stack(), values, catalog, file)
-    except ConfigError as error:
+        plan = build(stack, catalog)
+        proved = proofs(pulumi.runtime.get_config(TENANT_SECRETS), plan.issuers, file.parent)
+    except (ConfigError, UnfitProofError) as error:
         raise pulumi.RunError(str(error)) from None
-    secrets = json.loads(pulumi.runtime.get_config(SECRETS) or "{}")
-    keys = {name: pulumi.Output.secret(secret) for name, secret in secrets.items()}
-
-    plan = build(stack, catalog)
+    given = json.loads(pulumi.runtime.get_config(SECRETS) or "{}")
+    keys = {name: pulumi.Output.secret(secret) for name, secret in given.items()}
     findings = check(plan, datetime.now(UTC).date())
     if reasons := refusal(plan, findings, keys):
         raise pulumi.RunError(reasons)
@@ -39,13 +37,17 @@ def deploy(file: Path) -> None:
         if finding.level == "warning" and not finding.accepted:
             pulumi.warn(str(finding).removeprefix("warning "))
 
+    # Loaded only now: a stack that is refused does not wait for the SDKs of its providers.
+    from components.cluster.open import open_cluster
+    from components.gateway.component import Gateway, GatewayArgs
+    from components.hosts.registry import Site, identify_gateway, make_hosts
+
     tags = {"managed-by": "corral", "corral-stack": stack.name}
-    cluster = open_cluster(stack, HERE, tags)
+    cluster = open_cluster(stack, tags)
     hosts = make_hosts(Site(stack, plan, catalog, cluster, keys, HERE, tags))
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
     identity = identify_gateway(hosts, cluster)
-    args = GatewayArgs(plan, stack.gateway, tuple(stack.tenants), endpoints, cluster, identity, tags)
-    gateway = Gateway("gateway", args)
+    gateway = Gateway("gateway", GatewayArgs(plan, stack.gateway, proved, endpoints, cluster, identity, tags))
 
     pulumi.export("url", gateway.url)
     pulumi.export("certificate", gateway.certificate)

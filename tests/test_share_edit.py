@@ -97,7 +97,7 @@ def test_an_edit_of_shares_updates_the_routes_of_the_models_that_move_and_nothin
 ):
     before, after, moved = edit
     found = changes(recorded(before), recorded(after))
-    assert [(change.type.rpartition(":")[2], change.name) for change in found.update] == [
+    assert [(change.type.rpartition(":")[2], change.name.rpartition("/")[0]) for change in found.update] == [
         ("AIGatewayRoute", f"gateway-route/{name}") for name in moved
     ]
     assert found == Changes(update=found.update)

@@ -11,9 +11,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-import yaml
-
 from components.catalog.catalog import Catalog
+from components.config.yaml_loader import LOADER
 
 DATA = files("components.catalog")
 """`models.yaml`, `regions.yaml`, `gpus.yaml`, and in `hosts/` one file per host, which gives the host its name."""
@@ -35,4 +34,4 @@ def load_catalog() -> Catalog:
 
 
 def _read(file: Traversable) -> Any:
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    return LOADER(file.read_text(encoding="utf-8")).get_single_data()

@@ -16,7 +16,7 @@ from components.config.names import named, nearest
 def accepted(findings: Sequence[Finding], names: Sequence[str]) -> Iterator[Finding]:
     """The findings, marked where they are accepted, and a note for each name that accepts nothing."""
     for finding in findings:
-        yield replace(finding, accepted=finding.level != "error" and finding.name in names)
+        yield replace(finding, accepted=True) if finding.level != "error" and finding.name in names else finding
     levels = {finding.name: finding.level for finding in findings}
     for name in names:
         if name not in levels:

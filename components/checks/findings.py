@@ -11,7 +11,7 @@ class Finding:
     """One thing a check found.
 
     `name` is what a stack writes under `corral:accept`: `<check>/<model>/<host>`, for instance
-    `parity/llama-3.3-70b/lab`.
+    `parity/llama-3.3-70b/lab`; of a tenant `tenant/<tenant>/<what>`.
     """
 
     level: Literal["error", "warning", "note"]

@@ -43,9 +43,11 @@ def parity(plan: Plan, today: date) -> Iterator[Finding]:
 
 def _limits(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
     for what, limit in _LIMITS:
+        if (own := limit(target)) is None:
+            continue
         known = {other.host: value for other in sharing if (value := limit(other)) is not None}
-        own, best = limit(target), max(known.values(), default=0)
-        if own is not None and own * 20 < best * 19:
+        best = max(known.values(), default=0)
+        if own * 20 < best * 19:
             holders = listed([host for host, value in known.items() if value == best], "and")
             yield f"{what} {number(own)} ({holders}: {number(best)})"
 
@@ -53,6 +55,6 @@ def _limits(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
 def _capabilities(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
     lacks = lacking(target)
     for what, has in CAPABILITIES:
-        holders = [other.host for other in sharing if has(other)]
-        if what in lacks and holders:
+        holders = [other.host for other in sharing if has(other)] if what in lacks else []
+        if holders:
             yield f"no {what} ({listed(holders, 'and')}: yes)"

@@ -13,6 +13,7 @@ from components.checks.findings import Finding
 from components.config.names import listed
 from components.plan.plan import ModelPlan, Plan, Target
 from components.plan.reach import ANYWHERE
+from components.plan.regions import stays_within
 
 _AZURE = "which sells Llama on global SKUs only"
 """Azure's list of the models it sells, 2026-07-07: Llama has GlobalStandard, no data zone and no regional SKU."""
@@ -34,9 +35,7 @@ def residency(plan: Plan) -> Iterator[Finding]:
 
 def allows(model: ModelPlan, target: Target) -> bool:
     """Whether the model's residency allows every region in which the target may process a request."""
-    if model.allowed_regions is None:
-        return True
-    return bool(target.reaches) and model.allowed_regions.issuperset(target.reaches)
+    return stays_within(target, model.allowed_regions)
 
 
 def _refusal(model: ModelPlan, target: Target, allowed: frozenset[str]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from datetime import date
 from components.checks.acceptance import accepted
 from components.checks.address import address
 from components.checks.drained import drained
+from components.checks.enforcement import enforcement
 from components.checks.fallback import fallback
 from components.checks.findings import Finding
 from components.checks.fit import fit
@@ -14,8 +15,10 @@ from components.checks.lifecycle import lifecycle
 from components.checks.parity import parity
 from components.checks.price import price
 from components.checks.residency import residency
+from components.checks.room import room
 from components.checks.scaling import scaling
 from components.checks.serves import serves
+from components.checks.tenants import tenants
 from components.checks.verified import verified
 from components.plan.plan import Plan
 
@@ -40,6 +43,9 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
         *parity(plan, today),
         *price(plan, today),
         *drained(plan),
+        *tenants(plan),
+        *room(plan),
+        *enforcement(plan),
     )
     said = accepted(found, plan.accept)
     return tuple(sorted(said, key=lambda finding: (_ORDER.index(finding.level), finding.name)))

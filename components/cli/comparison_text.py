@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from components.cli.tenants_text import issuer_line, tenant_lines
 from components.config.names import listed
 from components.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
 from components.plan.moves import LimitMove, ModelMove, Side
@@ -26,6 +27,8 @@ def comparison_text(found: Comparison, before: str, after: str) -> str:
         f"{before} → {after}",
         *("\n".join(_model(model)) for model in found.move.models),
         "\n".join(_limit(limit) for limit in found.move.limits),
+        *("\n".join(tenant_lines(tenant)) for tenant in found.move.tenants),
+        "\n".join(issuer_line(issuer) for issuer in found.move.issuers),
         "" if found.move else "No traffic moves.",
         "\n".join(_resources(found)),
     ]

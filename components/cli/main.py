@@ -6,11 +6,12 @@ import sys
 
 import typer
 
-from components.cli import diff, explain, fault, plan, schema, status, up, verify
+from components.cli import diff, drill, explain, fault, key, monitoring, plan, schema, status, up, usage, verify
 from components.cli.terminal import complain
 from components.config.errors import ConfigError
 from components.embedded.errors import EngineError
 from components.embedded.session import RefusedError
+from components.usage.errors import UsageError
 
 REFUSED, UNREADABLE = 1, 2
 
@@ -28,8 +29,12 @@ app.command("diff")(diff.diff)
 app.command("explain")(explain.explain)
 app.command("verify")(verify.verify)
 app.command("status")(status.status)
+app.command("usage")(usage.usage)
 app.command("fault")(fault.fault)
+app.command("drill")(drill.drill)
+app.command("monitoring")(monitoring.monitoring)
 app.command("schema")(schema.schema)
+app.add_typer(key.key, name="key")
 
 
 def main() -> None:
@@ -39,7 +44,7 @@ def main() -> None:
     except ConfigError as unreadable:
         complain(str(unreadable))
         sys.exit(UNREADABLE)
-    except (RefusedError, EngineError) as refused:
+    except (RefusedError, EngineError, UsageError) as refused:
         complain(str(refused))
         sys.exit(REFUSED)
     except BrokenPipeError:

@@ -11,10 +11,14 @@ import typer
 
 from components.cli.project import StackOption, load
 from components.cli.tables import findings_text, plan_table
+from components.cli.tenants_text import tenants_table
 from components.cli.terminal import console
 from components.embedded.desired import Loaded
 from components.embedded.placement import place
+from components.hosts.bedrock.clients import signed_in
 from components.plan.canonical import content_hash, to_json
+
+_NOBODY_IS_ASKED = "No tenants are declared: only this machine can call, and needs no key."
 
 
 def plan(
@@ -34,6 +38,8 @@ def plan(
             f"[bold]{loaded.plan.stack}[/] on the {loaded.plan.engine} engine, plan {content_hash(loaded.plan)[:12]}\n"
         )
         out.print(plan_table(loaded.plan, _here(loaded)))
+        out.print(tenants_table(loaded.plan) if loaded.plan.tenants else _NOBODY_IS_ASKED)
+        out.print()
         out.print(findings_text(loaded.findings), soft_wrap=True)
     if any(finding.level == "error" for finding in loaded.findings):
         raise typer.Exit(1)
@@ -41,7 +47,7 @@ def plan(
 
 def _here(loaded: Loaded) -> dict[str, str]:
     """Per host what `corral up` would make of it on this machine."""
-    placements, unreachable = place(loaded.plan, loaded.settings.simulate, os.environ)
+    placements, unreachable = place(loaded.plan, loaded.settings.simulate, os.environ, signed_in)
     return {
         **{
             host: f"simulated: {placed.simulated}" if placed.simulated else "real"

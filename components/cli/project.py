@@ -54,17 +54,25 @@ StackOption = Annotated[
 
 def load(stack: str) -> Loaded:
     """Reads, plans and checks a stack.  Raises ConfigError with every mistake in the file."""
-    file = stack_file(stack)
-    catalog = load_catalog()
-    read = read_stack(file, catalog)
-    plan = build(read, catalog)
-    return Loaded(file, read.engine, plan, check(plan, datetime.now(UTC).date()), tuple(read.tenants))
+    return _load(stack_file(stack))
 
 
 def load_servable(stack: str) -> Loaded:
     """Likewise, for what is to be served: a plan with errors is refused.  Raises ConfigError or RefusedError."""
-    loaded = load(stack)
+    return load_servable_file(stack_file(stack))
+
+
+def load_servable_file(file: Path) -> Loaded:
+    """Likewise, of a file that may lie anywhere."""
+    loaded = _load(file)
     errors = [finding for finding in loaded.findings if finding.level == "error"]
     if errors:
         raise RefusedError("\n".join(f"{loaded.file}: {finding}" for finding in errors))
     return loaded
+
+
+def _load(file: Path) -> Loaded:
+    catalog = load_catalog()
+    read = read_stack(file, catalog)
+    plan = build(read, catalog)
+    return Loaded(file, read.engine, plan, check(plan, datetime.now(UTC).date()))

@@ -33,10 +33,10 @@ def status(
     models = asyncio.run(_status(engine))
     out = console()
     if as_json:
-        document = {"url": engine.url, "pid": engine.pid, "since": engine.since}
+        document = {"url": engine.url, "page": engine.page_url, "pid": engine.pid, "since": engine.since}
         out.out(json.dumps({**document, "models": [asdict(model) for model in models]}, indent=2), highlight=False)
     else:
-        out.print(f"[bold]{stack}[/] at {engine.url}, since {engine.since}\n")
+        out.print(f"[bold]{stack}[/] at {engine.url}, since {engine.since}; page: {engine.page_url}\n")
         out.print(status_table(models))
 
 

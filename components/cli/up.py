@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Coroutine
-from contextlib import suppress
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -15,13 +12,17 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from components.cli.interrupt import until_told
 from components.cli.project import StackOption, load_servable, root, stack_file
 from components.cli.tables import findings_text, status_table
+from components.cli.tenants_text import tenant_lines
 from components.cli.terminal import lossy_console
 from components.embedded.errors import EngineError
 from components.embedded.session import Options, Say, Session, Source, serving
+from components.embedded.traffic import send_traffic
 from components.plan.moves import shares_moved
 from components.plan.plan import Plan
+from components.plan.tenant_moves import tenant_moves
 
 _REFRESH = 0.5
 
@@ -47,6 +48,9 @@ def up(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The port, instead of the stack's; 0: a free one.")
     ] = None,
+    traffic: Annotated[
+        bool, typer.Option("--traffic", help="Send a trickle of requests to models whose hosts are all simulated.")
+    ] = False,
 ) -> None:
     """Serve a stack on this machine: Envoy, simulated hosts where they are wanted, and a live table.
 
@@ -61,35 +65,23 @@ def up(
 
     file = stack_file(stack).resolve()
     source = Source(root(), file, lambda: load_servable(stack), os.environ)
-    asyncio.run(_until_told(_serve(source, options, say, out)))
+    asyncio.run(until_told(_serve(source, options, say, out, traffic=traffic)))
     out.print("Stopped.")
 
 
-async def _until_told(serve: Coroutine[None, None, None]) -> None:
-    """Runs until a signal asks for the end; then ends it in order."""
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, told.set)
-    work, asked = asyncio.create_task(serve), asyncio.create_task(told.wait())
-    await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    if told.is_set():
-        work.cancel()
-    with suppress(asyncio.CancelledError):
-        await work
-
-
-async def _serve(source: Source, options: Options, say: Say, out: Console) -> None:
+async def _serve(source: Source, options: Options, say: Say, out: Console, *, traffic: bool) -> None:
     async with serving(source, options, say) as session:
         _introduce(session, out)
         with Live(console=out, auto_refresh=False) as live:
-            showing = asyncio.create_task(_show(session, live, out.is_terminal))
+            beside = [asyncio.create_task(_show(session, live, out.is_terminal))]
+            if traffic:
+                beside.append(asyncio.create_task(send_traffic(session, _own_key(session))))
             try:
                 await session.follow(lambda before, after: _moved(before, after, out))
             finally:
-                showing.cancel()
-                await asyncio.gather(showing, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
 
 def _introduce(session: Session, out: Console) -> None:
@@ -99,6 +91,8 @@ def _introduce(session: Session, out: Console) -> None:
         f"[bold]{loaded.plan.stack}[/] serves at [bold]{session.url}[/]; "
         f"edit {loaded.file} to move traffic, Ctrl-C to end."
     )
+    taken = f"; port {session.page.taken} is taken" if session.page.taken else ""
+    out.print(f"Watch it at [bold]{session.page.url}[/]{taken}.")
     out.print(
         f"  curl {session.url}/chat/completions -H 'content-type: application/json' "
         f"""-d '{{"model": "{model}", "messages": [{{"role": "user", "content": "hello"}}]}}'\n""",
@@ -106,25 +100,37 @@ def _introduce(session: Session, out: Console) -> None:
         soft_wrap=True,
         style="dim",
     )
-    if session.open_to_others:
-        out.print(
-            f"Other machines can reach {session.url}, and callers are not authenticated: "
-            "whoever reaches it spends your keys.\n",
-            style="bold red",
-        )
-    if loaded.tenants:
-        out.print(
-            "corral:tenants is not enforced by the embedded engine: callers need no key here.\n", style="bold red"
-        )
+    out.print(_who_may_call(session), style="yellow" if session.desired.callers.made else "")
     warnings = [finding for finding in loaded.findings if finding.level == "warning" and not finding.accepted]
     if warnings:
         out.print(findings_text(warnings), soft_wrap=True)
 
 
+def _who_may_call(session: Session) -> str:
+    """Whether callers need a key, and where those are that this run has made."""
+    if not session.plan.tenants:
+        return "No tenants are declared: whoever is on this machine may call, without a key.\n"
+    names = ", ".join(tenant.name for tenant in session.plan.tenants)
+    if not session.desired.callers.made:
+        return f"Callers need the key of a tenant: {names}.\n"
+    return (
+        f"Callers need the key of a tenant: {names}. Made for this run: {', '.join(session.desired.callers.made)}; "
+        f"the keys are in {session.made_keys}.\n"
+    )
+
+
+def _own_key(session: Session) -> str:
+    """A tenant's key that this run has made; empty where it has made none."""
+    return next(iter(session.desired.callers.made.values()), "")
+
+
 def _moved(before: Plan, after: Plan, out: Console) -> None:
-    moves = shares_moved(before, after)
+    said = [
+        *shares_moved(before, after),
+        *(line for each in tenant_moves(before, after) for line in tenant_lines(each)),
+    ]
     out.print(
-        "\n".join(moves) if moves else "The stack file is in force; no share has changed.",
+        "\n".join(said) if said else "The stack file is in force; no share and no tenant has changed.",
         style="bold cyan",
         markup=False,
     )
@@ -134,9 +140,15 @@ async def _show(session: Session, live: Live, terminal: bool) -> None:
     """Keeps the table fresh; without a terminal there is none, and only what is to be said is said."""
     while True:
         try:
-            shown: RenderableType = status_table(await session.status())
+            if terminal:
+                _update(live, status_table(await session.status()))
+            else:
+                await session.notice()
         except EngineError as reason:
-            shown = Text(str(reason), style="red")
-        if terminal:
-            live.update(Group(Text(""), shown), refresh=True)
+            if terminal:
+                _update(live, Text(str(reason), style="red"))
         await asyncio.sleep(_REFRESH)
+
+
+def _update(live: Live, shown: RenderableType) -> None:
+    live.update(Group(Text(""), shown), refresh=True)

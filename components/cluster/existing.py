@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -15,28 +14,24 @@ from components.config.cluster import KubeconfigCluster
 from components.config.hosts import Gpus
 
 
-def kubeconfig_path(said: str, folder: Path) -> Path:
-    """The file that the stack names: relative to the folder of the stack file, `~` being the home folder."""
-    return folder / Path(said).expanduser()
-
-
 class ExistingCluster(ClusterComponent):
     """A provider for the cluster that a kubeconfig names, and nothing on the cluster itself.
 
-    The file is named to the provider, not read: its credentials never get into the state.  Leaves to others: nodes
-    with GPUs and what makes them known (`nvidia.com/gpu`, the label `node.kubernetes.io/instance-type`), a network
-    plugin that enforces NetworkPolicy, and credentials for AWS.
+    The file is named to the provider as the stack names it: its credentials never get into the state, and the state is
+    the same whoever runs Pulumi, wherever the project and the home folder lie.  The provider itself takes `~/` for the
+    home folder, and a relative path for one from the program's folder, which is that of the stack file.
+
+    Leaves to others: nodes with GPUs and what makes them known (`nvidia.com/gpu`, the label
+    `node.kubernetes.io/instance-type`), a network plugin that enforces NetworkPolicy, and credentials for AWS.
     """
 
     network = "other"
 
-    def __init__(
-        self, name: str, said: KubeconfigCluster, folder: Path, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, said: KubeconfigCluster, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:Existing", name, None, opts)
         self.provider = kubernetes.Provider(
             f"{name}-provider",
-            kubeconfig=str(kubeconfig_path(said.kubeconfig, folder)),
+            kubeconfig=said.kubeconfig,
             context=said.context,
             cluster_identifier=said.context or said.kubeconfig,
             enable_server_side_apply=True,

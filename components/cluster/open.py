@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pulumi
 
@@ -14,16 +13,14 @@ from components.config.cluster import KubeconfigCluster
 from components.config.stack import Stack
 
 
-def open_cluster(
-    stack: Stack, folder: Path, tags: Mapping[str, str], opts: pulumi.ResourceOptions | None = None
-) -> ClusterComponent:
+def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOptions | None = None) -> ClusterComponent:
     """A new cluster on EKS, or the one that a kubeconfig names.
 
-    `folder` is that of the stack file.  Raises `pulumi.RunError` where there is no region for a new one.
+    Raises `pulumi.RunError` where there is no region for a new one.
     """
     said = stack.cluster
     if isinstance(said, KubeconfigCluster):
-        return ExistingCluster("cluster", said, folder, opts)
+        return ExistingCluster("cluster", said, opts)
     if stack.region is None:
         raise pulumi.RunError(
             f"the stack {stack.name} makes a cluster on EKS and says no region: set aws:region, or name a cluster that "

@@ -16,6 +16,8 @@ from components.catalog.catalog import Catalog
 from components.config.errors import Keys, Mark, Report
 from components.config.gateway import Replicas
 from components.config.names import correction, listed, named, nearest
+from components.config.places import check_places
+from components.config.tenancy import check_tenants
 from components.config.usable import mapping
 
 _CLOUD_REGIONS = {"bedrock": "region", "azure": "location"}
@@ -45,7 +47,8 @@ def check_consistency(parts: Mapping[str, Any], catalog: Catalog, report: Report
         _check_model(name, mapping(model), hosts, catalog, report)
     if mapping(parts.get("engine")).get("kind") == "kubernetes":
         _check_azure_is_told_what_to_deploy(hosts, models, report)
-    _check_places(parts.get("residency"), (_RESIDENCY,), catalog, report)
+    check_places(parts.get("residency"), (_RESIDENCY,), catalog, report)
+    check_tenants(parts, catalog, report)
     _check_gateway(mapping(parts.get("gateway")), mapping(parts.get("cluster")), report)
 
 
@@ -64,7 +67,7 @@ def _check_model(
         if isinstance(host, str) and (first := fallback.index(host)) < place:
             report.add((*keys, "fallback", place), f"{named(host)} is at fallback[{first}] already: remove one of them")
     _check_sum(shares, (*keys, "shares"), report)
-    _check_places(model.get("residency"), (*keys, "residency"), catalog, report)
+    check_places(model.get("residency"), (*keys, "residency"), catalog, report)
 
 
 def _check_declared(host: str, keys: Keys, hosts: Mapping[str, Any], catalog: Catalog, report: Report) -> None:
@@ -127,16 +130,6 @@ def _check_azure_is_told_what_to_deploy(hosts: Mapping[str, Any], models: Mappin
                     f"no capacity is given to {model}, which is to be deployed there: add it, for instance "
                     f"`capacity: {{{model}: 200}}`, in thousand tokens a minute",
                 )
-
-
-def _check_places(residency: Any, keys: Keys, catalog: Catalog, report: Report) -> None:
-    known = {*catalog.places, *catalog.places.values()}
-    places = sorted(set(catalog.places.values()))
-    for at, place in enumerate(_list(residency)):
-        if isinstance(place, str) and place not in known:
-            near = nearest(place, known)
-            meant = f"did you mean {named(near)}?" if near else f"name a place ({', '.join(places)}) or a region"
-            report.add((*keys, at), f"no place or region {named(place)} is known: {meant}")
 
 
 def _check_gateway(gateway: Mapping[str, Any], cluster: Mapping[str, Any], report: Report) -> None:

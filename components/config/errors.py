@@ -1,8 +1,8 @@
 """What is wrong with a stack's configuration, said to the person who wrote it.
 
 A problem is one line: where (file, line, key), what is wrong, the way out.  All problems are said at once, in the
-order of the file.  No problem ever shows a secret: nothing that stands below `corral:keys`, and no value that stands
-under `secure`.
+order of the file.  No problem ever shows a secret: nothing that stands below `corral:keys` and `corral:tenantKeys`, and
+no value that stands under `secure`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ Keys = tuple[str | int, ...]
 """A place in the configuration: `("corral:models", "llama-3.3-70b", "fallback", 0)`."""
 
 SECRETS: Final = "corral:keys"
-"""The one place of secrets."""
+TENANT_SECRETS: Final = "corral:tenantKeys"
+SECRET_PLACES: Final = (SECRETS, TENANT_SECRETS)
+"""The places of secrets: the keys of hosts, and those of tenants."""
 
 
 class Mark(NamedTuple):
@@ -62,8 +64,8 @@ class Report:
         self.marks: dict[Keys, Mark] = {}
         self._found: dict[tuple[Keys, str, Mark | None], None] = {}
         self._void: set[Keys] = set()
-        self.hosts: set[str] = set()
-        """Hosts that are known to be such, and may be named."""
+        self.owners: dict[str, set[str]] = {}
+        """Per place of secrets the hosts, or tenants, that are known to be such, and may be named."""
 
     def add(self, keys: Keys, message: str, mark: Mark | None = None) -> None:
         """A problem at this place; `mark` where it does not stand at the key."""
@@ -79,7 +81,7 @@ class Report:
         self._void.add(keys)
 
     def is_void(self, keys: Keys) -> bool:
-        return any(keys[:length] in self._void for length in range(1, len(keys) + 1))
+        return bool(self._void) and any(keys[:length] in self._void for length in range(1, len(keys) + 1))
 
     def mark(self, keys: Keys) -> Mark | None:
         """Where the key stands, or the nearest one around it: a missing key stands nowhere."""
@@ -92,9 +94,9 @@ class Report:
         return tuple(dict.fromkeys(problems))
 
     def _spelled(self, keys: Keys) -> str:
-        """Of `corral:keys` the host at most: what stands in a host's place may be a key pasted one place too early."""
-        if keys[:1] == (SECRETS,):
-            return spelled(keys[:2] if keys[1:] and keys[1] in self.hosts else keys[:1])
+        """Of a place of secrets the host or tenant at most: a key may have been pasted one place too early."""
+        if keys and keys[0] in SECRET_PLACES:
+            return spelled(keys[:2] if keys[1:] and keys[1] in self.owners.get(str(keys[0]), ()) else keys[:1])
         return spelled(keys)
 
     def stop(self) -> ConfigError:

@@ -1,4 +1,4 @@
-"""What a stack says of its load balancer on a cluster, and of those who may call it."""
+"""What a stack says of its load balancer on a cluster."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import Discriminator, Field, Tag
 
-from components.config.types import CertificateArn, DnsName, KubernetesName, SecretReference, Strict
-
-
-class Tenant(Strict):
-    """Who calls: known by an API key, which is made once and kept."""
+from components.config.types import CertificateArn, DnsName, KubernetesName, Milliseconds, SecretReference, Strict
 
 
 class GivenCertificate(Strict):
@@ -78,3 +74,6 @@ class Gateway(Strict):
     """Of the load balancer's Service, besides our own."""
     cert_manager: bool = True
     """Whether to install cert-manager, which renews inner certificates; false where the cluster has it."""
+    handover: Milliseconds = 100_000
+    """How long another list of a model's hosts is left to reach every Envoy before the one before it goes.  A cluster
+    refreshes what it has given to a pod after 95 seconds at the latest."""

@@ -25,6 +25,7 @@ _OTHER_NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """What go-yaml takes for a number besides: other bases, leading zeros, groups, exponents, numbers too large."""
+_NUMBER_BEGINS = frozenset("+-.0123456789")
 _CONSTANTS = {"": None, "~": None} | {
     spelling: value
     for word, value in (("null", None), ("true", True), ("false", False))
@@ -89,6 +90,8 @@ def _scalar(node: Scalar) -> str | int | float | bool | None:
         return node.text
     if node.text in _CONSTANTS:
         return _CONSTANTS[node.text]
+    if node.text[0] not in _NUMBER_BEGINS:
+        return node.text
     if _INTEGER.fullmatch(node.text):
         return int(node.text)
     if _FRACTION.fullmatch(node.text):

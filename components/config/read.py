@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from components.catalog.catalog import Catalog
 from components.config import translation
 from components.config.consistency import check_consistency
-from components.config.errors import SECRETS, Report
+from components.config.errors import SECRETS, TENANT_SECRETS, Report
 from components.config.kinds import with_kinds
-from components.config.secrets import check_keys
+from components.config.secrets import check_keys, check_tenant_keys
 from components.config.stack import Stack
 from components.config.stack_file import REGION, name_of, ours, read_config
+from components.config.tenants import DEFAULT
 from components.config.usable import mapping, usable
 
 
@@ -44,17 +45,25 @@ def stack_from_config(name: str, values: Mapping[str, Any], catalog: Catalog, so
 
 def _stack(name: str, config: Mapping[str, Any], catalog: Catalog, report: Report) -> Stack:
     parts = ours(config, report)
-    encrypted = parts.pop("keys", None)
+    encrypted, of_tenants = parts.pop("keys", None), parts.pop("tenantKeys", None)
     parts = {part: usable(value, (f"corral:{part}",), report) for part, value in parts.items()}
     if isinstance(parts.get("hosts"), Mapping):
         parts["hosts"] = with_kinds(mapping(parts["hosts"]), catalog, report)
     if SECRETS in config:
         parts["keys"] = check_keys(encrypted, name, mapping(parts.get("hosts")), catalog, report)
+    if TENANT_SECRETS in config:
+        parts["tenantKeys"] = check_tenant_keys(of_tenants, name, _tenants(parts, report), report)
     stack = _validated({"name": name, "region": _region(config, report), **parts}, report)
     check_consistency(parts, catalog, report)
     if stack is None or report.problems():
         raise report.stop()
     return stack
+
+
+def _tenants(parts: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+    """Those who may have keys; empty where they cannot be told."""
+    undeclared = "tenants" not in parts and not report.is_void(("corral:tenants",))
+    return {DEFAULT: {}} if undeclared else mapping(parts.get("tenants"))
 
 
 def _region(config: Mapping[str, Any], report: Report) -> str | None:

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
+
 from components.catalog.catalog import Catalog
+from components.config.docstrings import docstrings
 from components.config.hosts import CLASSES, HostedHost
 from components.config.kinds import NEEDED, OPENAI, kinds
 from components.config.stack import Stack
@@ -30,7 +34,7 @@ _EXAMPLE = {
 
 def json_schema(catalog: Catalog) -> dict[str, Any]:
     """Draft 2020-12, with the catalog's kinds, models and places spelled out."""
-    stack = _tidy(Stack.model_json_schema())
+    stack = _tidy(Stack.model_json_schema(schema_generator=_Described))
     parts: dict[str, Any] = {part: stack["properties"][part] for part in PARTS}
     definitions: dict[str, Any] = stack["$defs"]
     _spell_out_kinds(definitions, catalog)
@@ -42,7 +46,8 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
         name: {"description": family.title, "$ref": "#/$defs/Model"} for name, family in catalog.models.items()
     }
     places = {"enum": sorted({*catalog.places, *catalog.places.values()})}
-    parts["residency"]["items"] = definitions["Model"]["properties"]["residency"]["items"] = places
+    for part in (stack, definitions["Model"], definitions["Tenant"]):
+        part["properties"]["residency"]["items"] = places
     config: dict[str, Any] = {
         "type": "object",
         "properties": {f"{NAMESPACE}:{part}": schema for part, schema in parts.items()}
@@ -62,6 +67,18 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
         "examples": [_EXAMPLE],
         "$defs": definitions,
     }
+
+
+class _Described(GenerateJsonSchema):
+    """Each key with the text that stands under its attribute."""
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        written, part = super().model_schema(schema), schema["cls"]
+        texts = docstrings(part)
+        for name, field in part.model_fields.items():
+            if name in texts:
+                written["properties"][field.alias]["description"] = texts[name]
+        return written
 
 
 def _spell_out_kinds(definitions: dict[str, Any], catalog: Catalog) -> None:

@@ -1,17 +1,18 @@
-"""`corral:keys`: per host its key, and the Hugging Face token, encrypted by Pulumi; nothing of it is ever said.
+"""`corral:keys`: per host its key, and the Hugging Face token; `corral:tenantKeys`: per tenant its keys.  All of them
+are encrypted by Pulumi, and nothing of them is ever said.
 
-Only what `pulumi config set --secret` wrote is taken: `{secure: v1:…}`.  A message names the host at most, and only a
-host that the stack or the catalog knows: what stands in a host's place may be a key that was pasted one place too
+Only what `pulumi config set --secret` wrote is taken: `{secure: v1:…}`.  A message names the host or tenant at most,
+and only one that the stack or the catalog knows: what stands in its place may be a key that was pasted one place too
 early.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from components.catalog.catalog import Catalog
-from components.config.errors import SECRETS, Report
+from components.config.errors import SECRETS, TENANT_SECRETS, Report
 from components.config.names import named, nearest
 from components.config.usable import mapping
 
@@ -21,21 +22,49 @@ HUGGING_FACE = "huggingface"
 
 def check_keys(value: Any, stack: str, hosts: Mapping[str, Any], catalog: Catalog, report: Report) -> dict[str, Any]:
     """The encrypted keys of declared hosts; all else is reported.  `hosts` is empty where they cannot be told."""
-    report.hosts = {*catalog.hosts, *hosts, HUGGING_FACE}
+    owners = report.owners[SECRETS] = {*catalog.hosts, *hosts, HUGGING_FACE}
     if not isinstance(value, Mapping) or "secure" in value:
-        report.add((SECRETS,), f"must map each host to its own encrypted key: {_command('<host>', stack)}")
+        report.add((SECRETS,), f"must map each host to its own encrypted key: {_command(SECRETS, '<host>', stack)}")
         return {}
     good: dict[str, Any] = {}
     for name, key in mapping(value).items():
-        host = name if name in report.hosts and named(name) == name else "<host>"
+        host = name if name in owners and named(name) == name else "<host>"
         if hosts and name not in (*hosts, HUGGING_FACE):
             report.add((SECRETS, name), _undeclared(name, hosts))
         elif isinstance(key, str) and key:
             report.add((SECRETS, name), _plain_text(host, stack, _variable(name, hosts, catalog)))
         elif not _is_encrypted(key):
-            report.add((SECRETS, name), f"is no encrypted value: {_command(host, stack)}")
+            report.add((SECRETS, name), f"is no encrypted value: {_command(SECRETS, host, stack)}")
         else:
             good[name] = key
+    return good
+
+
+def check_tenant_keys(value: Any, stack: str, tenants: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """The encrypted keys of declared tenants, one or a list of them each; all else is reported.
+
+    `tenants` is empty where they cannot be told.
+    """
+    report.owners[TENANT_SECRETS] = {*tenants}
+    if not isinstance(value, Mapping) or "secure" in value:
+        way_out = _command(TENANT_SECRETS, "<tenant>", stack)
+        report.add((TENANT_SECRETS,), f"must map each tenant to its own encrypted key: {way_out}")
+        return {}
+    good: dict[str, Any] = {}
+    for name, said in mapping(value).items():
+        keys: list[Any] = cast("list[Any]", said) if isinstance(said, list) else [said]
+        command = _command(TENANT_SECRETS, name if name in tenants and named(name) == name else "<tenant>", stack)
+        if tenants and name not in tenants:
+            near = nearest(name, tenants)
+            meant = f"did you mean {named(near)}?" if near else "declare the tenant there or remove its key"
+            report.add((TENANT_SECRETS, name), f"a key for a tenant that is not under corral:tenants: {meant}")
+        elif any(isinstance(key, str) and key for key in keys):
+            leaked = "stands here in plain text, so take it for leaked: make a new one and encrypt it"
+            report.add((TENANT_SECRETS, name), f"{leaked}: {command}")
+        elif not keys or not all(map(_is_encrypted, keys)):
+            report.add((TENANT_SECRETS, name), f"is no encrypted value: {command}")
+        else:
+            good[name] = said
     return good
 
 
@@ -57,12 +86,12 @@ def _plain_text(host: str, stack: str, variable: str | None) -> str:
     embedded = f" (the embedded engine takes it from {variable})" if variable else ""
     return (
         "stands here in plain text, so take it for leaked: get a new one from the host and encrypt it: "
-        f"{_command(host, stack)}{embedded}"
+        f"{_command(SECRETS, host, stack)}{embedded}"
     )
 
 
-def _command(host: str, stack: str) -> str:
-    return f"`pulumi config set --secret --path '{SECRETS}.{host}' -s {stack}`"
+def _command(place: str, owner: str, stack: str) -> str:
+    return f"`pulumi config set --secret --path '{place}.{owner}' -s {stack}`"
 
 
 def _variable(name: str, hosts: Mapping[str, Any], catalog: Catalog) -> str | None:

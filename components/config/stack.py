@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from components.config.cluster import Cluster, EksCluster
-from components.config.gateway import Gateway, Tenant
+from components.config.gateway import Gateway
 from components.config.hosts import Host
-from components.config.types import Address, Bytes, HostName, Milliseconds, ModelName, Strict, TenantName, Text, Tokens
-
-Residency = list[Text]
-"""Places (`us`, `eu`) or single regions (`us-east-1`) in which a request may be processed; nowhere else."""
+from components.config.tenants import Issuer, Tenant
+from components.config.types import (
+    Address,
+    Bytes,
+    HostName,
+    Milliseconds,
+    ModelName,
+    Residency,
+    Strict,
+    TenantName,
+    Text,
+    Tokens,
+)
 
 
 class Model(Strict):
@@ -37,9 +46,11 @@ class Engine(Strict):
     kind: Literal["embedded", "kubernetes"] = "embedded"
     """`embedded`: one machine; `kubernetes`: a cluster."""
     address: Address = "127.0.0.1"
-    """The address the embedded engine listens on.  Loopback unless told otherwise."""
+    """The address the embedded engine listens on.  Any but loopback needs tenants."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0 takes a free one."""
+    page_port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    """Where the embedded engine serves its page, always on loopback; 0 takes a free one."""
     simulate: Literal["never", "withoutKey", "always"] = "never"
     """Which hosts the embedded engine replaces by simulated ones: none, those it has no key for, or all."""
     connect_timeout: Milliseconds = 5_000
@@ -52,6 +63,11 @@ class Engine(Strict):
     """How long a failing host is left out the first time; longer each time after that."""
     body_limit: Bytes = 50 * 2**20
     """The largest request body."""
+    concurrent_requests: Annotated[int, Field(ge=1)] | None = None
+    """Requests under way at once, all tenants together; of these, tenants of priority `normal` have four fifths.
+    Left out: as many as come."""
+    keep_requests: Annotated[int, Field(ge=1, le=3650)] = 30
+    """How many days the embedded engine keeps its log of requests."""
 
 
 class Secret(Strict):
@@ -59,6 +75,12 @@ class Secret(Strict):
 
     secure: Annotated[Text, Field(repr=False)]
     """What `pulumi config set --secret` wrote."""
+
+
+OneOrMore = Annotated[
+    Annotated[Secret, Tag("<one>")] | Annotated[list[Secret], Tag("<more>")],
+    Discriminator(lambda value: "<more>" if isinstance(value, list) else "<one>"),
+]
 
 
 class Stack(Strict):
@@ -83,10 +105,24 @@ class Stack(Strict):
     """The cluster of the kubernetes engine: a new one on EKS, or one that a kubeconfig names."""
     gateway: Gateway = Gateway()
     """How the kubernetes engine is reached, and how large it gets."""
-    tenants: dict[TenantName, Tenant] = Field(
-        default={"default": Tenant()}, min_length=1, examples=[{"search": {}, "support": {}}]
+    tenants: dict[TenantName, Tenant] | None = Field(
+        default=None, min_length=1, examples=[{"search": {"tokensPerMinute": "200k"}, "support": {}}]
     )
-    """Who may call the kubernetes engine, each with an API key of its own; one named `default` where none is named."""
+    """Who may call, what each may ask for, and how much.  Left out: on the embedded engine this machine alone, without
+    a key; on the kubernetes engine one tenant, named `default`."""
+    issuers: list[Issuer] = Field(
+        default=[],
+        examples=[
+            [
+                {
+                    "issuer": "https://login.example.com/",
+                    "audiences": ["corral"],
+                    "jwks": "https://login.example.com/keys",
+                }
+            ]
+        ],
+    )
+    """Who may vouch for tenants by a JSON Web Token, instead of a key."""
     accept: list[Text] = Field(default=[], examples=[["parity/llama-3.3-70b/lab"]])
     """Names of warnings that were read and accepted."""
     keys: dict[HostName, Secret] = Field(default={}, examples=[{"deepinfra": {"secure": "v1:…"}}])
@@ -94,3 +130,6 @@ class Stack(Strict):
 
     `huggingface` is the token with which vLLM loads gated weights.
     """
+    tenant_keys: dict[TenantName, OneOrMore] = Field(default={}, examples=[{"search": {"secure": "v1:…"}}])
+    """For the kubernetes engine the API keys of tenants, encrypted: `pulumi config set --secret --path
+    'corral:tenantKeys.<tenant>'`; a list of them while they are changed.  It makes a key where none is given."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.config import yaml_tree
-from components.config.errors import SECRETS, Mark, Report
+from components.config.errors import SECRET_PLACES, Mark, Report
 from components.config.names import correction, listed, named, nearest
 from components.config.plain import entries_of, value_of
 from components.config.stack import Stack
@@ -20,7 +20,7 @@ from components.config.yaml_tree import Node, NotYamlError, Scalar, parse
 
 NAMESPACE = "corral"
 
-PARTS = tuple(name for name, field in Stack.model_fields.items() if not field.exclude)
+PARTS = tuple(field.alias or name for name, field in Stack.model_fields.items() if not field.exclude)
 """What stands under `corral:`: `hosts`, `models`, …"""
 
 REGION = "aws:region"
@@ -55,7 +55,7 @@ def read_config(path: Path, report: Report) -> dict[str, Any]:
     for key, at, value in entries_of(config, (), report):
         report.marks[(key,)] = at.mark
         ours = key == REGION or key.partition(":")[0] == NAMESPACE
-        values[key] = value_of(value, (key,), report, as_text=key == SECRETS) if ours else None
+        values[key] = value_of(value, (key,), report, as_text=key in SECRET_PLACES) if ours else None
     return values
 
 

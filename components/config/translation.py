@@ -1,8 +1,8 @@
 """What pydantic found wrong, as sentences for the person who wrote the stack.
 
 A message is a predicate on the value that stands there (`"60" is text: write 60 without quotes`).  A text is shown
-only where it cannot be a credential: never in the place of a URL or of an environment variable's name, where people
-paste the key itself.
+only where it cannot be a credential: never in the place of a URL, of an environment variable's name or of a key's hash,
+where people paste the key itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from components.config.stack import Stack
 from components.config.types import MISMATCHES
 from components.config.wording import flow, kind_of, shown
 
-_NEVER_SHOWN = frozenset({"url", "keyVariable"})
+_NEVER_SHOWN = frozenset({"url", "keyVariable", "keys", "jwks"})
 
 
 def report_all(error: ValidationError, parts: Mapping[str, Any], report: Report) -> None:
@@ -141,7 +141,7 @@ def _value(parts: Mapping[str, Any], keys: Keys) -> Any:
 
 def _sentence(spot: _Spot, detail: ErrorDetails) -> str:
     value, context = detail["input"], detail.get("ctx", {})
-    is_shown = not (isinstance(value, str) and spot.keys[-1] in _NEVER_SHOWN)
+    is_shown = not (isinstance(value, str) and _NEVER_SHOWN.intersection(spot.keys[-2:]))
     subject = shown(value) if is_shown else "the value"
     example = f", for instance {flow(spot.field.examples[0])}" if spot.field and spot.field.examples else ""
     match detail["type"]:

@@ -33,7 +33,6 @@ class Strict(BaseModel):
         frozen=True,
         alias_generator=to_camel,
         validate_by_name=True,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
 
@@ -184,6 +183,9 @@ MicroDollars = Annotated[
 
 Text = Annotated[str, Field(min_length=1)]
 
+Residency = list[Text]
+"""Places (`us`, `eu`) or single regions (`us-east-1`) in which a request may be processed; nowhere else."""
+
 _URL = r"^https?://[^\s?#@{}]+$"
 _VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
 _SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
@@ -196,12 +198,15 @@ _SUBNET = r"^subnet-[0-9a-f]+$"
 _ROLE = r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$"
 _VERSION = r"^1\.[0-9]{2}$"
 _TENANT_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_KEY_HASH = r"^sha256:[0-9a-f]{64}$"
 _DNS_NAME = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _KUBERNETES_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAMESPACED = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _CERTIFICATE_ARN = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9A-Za-z-]+$"
 
 MISMATCHES = {
+    _KEY_HASH: "is not the hash of a key, sha256:<64 hexadecimal digits>: `corral key hash` makes it; "
+    "a key that stood here is to be changed",
     _TENANT_NAME: "is not a tenant's name: lower-case letters, digits and -, at most 63 characters",
     _DNS_NAME: "is not a DNS name like llm.example.com, in lower case",
     _KUBERNETES_NAME: "is not a name in Kubernetes: lower-case letters, digits, - and .",
@@ -259,6 +264,9 @@ ModelName = Annotated[str, Field(pattern=_MODEL_NAME)]
 
 TenantName = Annotated[str, Field(pattern=_TENANT_NAME)]
 """Who calls."""
+
+KeyHash = Annotated[str, Field(pattern=_KEY_HASH)]
+"""The SHA-256 of an API key: `sha256:` and 64 hexadecimal digits."""
 
 DnsName = Annotated[str, Field(pattern=_DNS_NAME)]
 """`llm.example.com`."""

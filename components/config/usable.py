@@ -1,8 +1,8 @@
 """What of a configuration can be looked at at all: what has a value, and a plain one.
 
 A key without a value is refused rather than read as left out: `residency:` with its list commented out must not mean
-“anywhere”.  An encrypted value (`{secure: v1:…}`) outside of `corral:keys` is refused because one of them makes Pulumi
-treat the whole object around it as a secret, and everything that a plan needs must be plain.
+“anywhere”.  An encrypted value (`{secure: v1:…}`) outside of `corral:keys` and `corral:tenantKeys` is refused because
+one of them makes Pulumi treat the whole object around it as a secret, and everything that a plan needs must be plain.
 """
 
 from __future__ import annotations

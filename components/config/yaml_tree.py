@@ -16,12 +16,10 @@ from typing import Any
 import yaml
 
 from components.config.errors import Mark
+from components.config.yaml_loader import LOADER
 
 _DEEPEST = 32
 """Levels of nesting; the schema needs 8."""
-
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml where PyYAML was built with it: 20 times as fast."""
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from collections.abc import Mapping
@@ -10,10 +11,15 @@ from pathlib import Path
 
 import certifi
 
+from components.adapter.hosts import AdaptedHost
 from components.checks.findings import Finding
 from components.config.stack import Engine as EngineSettings
+from components.embedded.adapted import adapted_host, needs_adapter
+from components.embedded.adapter import Address
+from components.embedded.callers import Callers, callers
 from components.embedded.errors import EngineError
 from components.embedded.placement import Placement, Simulate, place
+from components.hosts.bedrock.clients import signed_in
 from components.plan.plan import Plan, Target
 from components.render.envoy.link import Link
 from components.simulated.hosts import SimulatedHost, simulated_hosts
@@ -27,8 +33,6 @@ class Loaded:
     settings: EngineSettings
     plan: Plan
     findings: tuple[Finding, ...]
-    tenants: tuple[str, ...] = ()
-    """Who may call; this engine does not ask callers who they are."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +42,21 @@ class Desired:
     loaded: Loaded
     placements: Mapping[str, Placement]
     simulated: tuple[SimulatedHost, ...] = field(repr=False)
+    callers: Callers
 
     @property
     def plan(self) -> Plan:
         return self.loaded.plan
 
-    def links(self, simulated_port: int | None) -> dict[str, Link]:
-        """How each live host is reached; the simulated ones at a loopback port."""
+    def links(self, simulated_port: int | None, adapter: Address) -> dict[str, Link]:
+        """How Envoy reaches each live host: the simulated ones at a loopback port, some through the adapter."""
         stand_ins = {host.name: host for host in self.simulated}
         links: dict[str, Link] = {}
         for target in _live_targets(self.plan).values():
             stand_in = stand_ins.get(target.host)
-            if stand_in is not None:
+            if needs_adapter(target):
+                links[target.host] = Link(target.host, adapter.url(target.host), "authorization", None)
+            elif stand_in is not None:
                 links[target.host] = Link(target.host, stand_in.base_url(simulated_port or 0), stand_in.header, None)
             else:
                 links[target.host] = Link(
@@ -57,10 +64,27 @@ class Desired:
                 )
         return links
 
-    def secrets(self, links: Mapping[str, Link]) -> dict[str, str]:
-        """Per link the whole value of the header that carries its key."""
+    def adapted(self, simulated_port: int | None) -> tuple[AdaptedHost, ...]:
+        """How the adapter reaches the hosts behind it."""
+        stand_ins = {host.name: host for host in self.simulated}
+        return tuple(
+            adapted_host(
+                self.plan,
+                host,
+                stand_ins.get(host),
+                simulated_port or 0,
+                self.placements[host].key,
+                None if host in stand_ins else self._trusted_by_adapter(target),
+            )
+            for host, target in _live_targets(self.plan).items()
+            if needs_adapter(target)
+        )
+
+    def secrets(self, links: Mapping[str, Link], adapter: Address) -> dict[str, str]:
+        """Per link the whole value of the header that carries its key; the adapter keeps those of its hosts itself."""
         keys = {host: placement.key for host, placement in self.placements.items()}
         keys |= {host.name: host.key for host in self.simulated}
+        keys |= {host: adapter.token for host, target in _live_targets(self.plan).items() if needs_adapter(target)}
         return {
             link.name: f"Bearer {key}" if link.header == "authorization" else key
             for host, link in links.items()
@@ -70,6 +94,26 @@ class Desired:
     def why_simulated(self) -> dict[str, str | None]:
         """Per host why it is simulated; None: it is the real one."""
         return {host: placement.simulated for host, placement in self.placements.items()}
+
+    def public_keys(self) -> dict[str, str]:
+        """Per issuer whose keys lie in a file what is in it.  Raises EngineError."""
+        found: dict[str, str] = {}
+        for issuer in self.plan.issuers:
+            if issuer.jwks_file is None:
+                continue
+            path = (self.loaded.file.parent / issuer.jwks_file).resolve()
+            try:
+                found[issuer.issuer] = path.read_text()
+                json.loads(found[issuer.issuer])
+            except (OSError, ValueError):
+                raise EngineError(
+                    f"corral:issuers: jwksFile of {issuer.issuer} names {path}, which is not a file of JSON."
+                ) from None
+        return found
+
+    def _trusted_by_adapter(self, target: Target) -> str | None:
+        """As `_trusted`; where AWS's own settings say what to trust (`AWS_CA_BUNDLE`) these stand."""
+        return None if target.credential.ambient and target.ca is None else self._trusted(target)
 
     def _trusted(self, target: Target) -> str | None:
         if target.url is None or not target.url.startswith("https:"):
@@ -96,9 +140,19 @@ def _live_targets(plan: Plan) -> dict[str, Target]:
     return {target.host: target for model in plan.models for target in model.targets if target.live}
 
 
-def desire(loaded: Loaded, mode: Simulate, environment: Mapping[str, str], stand_in_keys: Mapping[str, str]) -> Desired:
-    """Places a stack's hosts.  `stand_in_keys` gives the key of any simulated host.  Raises EngineError."""
-    placements, unreachable = place(loaded.plan, mode, environment)
+def desire(
+    loaded: Loaded,
+    mode: Simulate,
+    environment: Mapping[str, str],
+    stand_in_keys: Mapping[str, str],
+    made_before: Mapping[str, str],
+) -> Desired:
+    """Places a stack's hosts, and finds out who may call.
+
+    `stand_in_keys` gives the key of any simulated host, `made_before` the tenants' keys that this run has made.  Raises
+    EngineError.
+    """
+    placements, unreachable = place(loaded.plan, mode, environment, signed_in)
     if unreachable:
         raise EngineError(
             "These hosts cannot be reached from this machine:\n"
@@ -106,4 +160,6 @@ def desire(loaded: Loaded, mode: Simulate, environment: Mapping[str, str], stand
         )
     names = [host for host, placement in placements.items() if placement.simulated]
     keys = {name: stand_in_keys[name] for name in names}
-    return Desired(loaded, placements, simulated_hosts(loaded.plan, names, keys))
+    rehearsal = mode == "always" or loaded.plan.engine == "kubernetes"
+    who = callers(loaded.plan, environment, rehearsal, made_before)
+    return Desired(loaded, placements, simulated_hosts(loaded.plan, names, keys), who)

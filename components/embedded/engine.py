@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from components.embedded import directory
+from components.embedded import directory, machine
 from components.embedded.admin import Admin
 from components.embedded.errors import EngineError
 from components.embedded.process import Child
@@ -19,6 +19,8 @@ from components.render.envoy.names import Files
 
 _START_PATIENCE = 30.0
 _POLL = 0.02
+_LOG_DELAY = 500
+"""Milliseconds until a request stands in its log; Envoy's default is ten seconds, which its death would lose."""
 _PAUSE = 0.2
 """Seconds before a second start in a row; more with each."""
 _DEATHS, _WITHIN = 5, 60.0
@@ -57,15 +59,22 @@ class Engine:
         """What Envoy has said lately; it speaks of nothing but trouble."""
         return self._child.last_words if self._child else ""
 
+    @property
+    def life(self) -> int:
+        """The process that is Envoy now: another one after each start."""
+        return self._child.pid if self._child else 0
+
     async def start(self, first: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
         """Starts Envoy with a first configuration and waits until it serves; seconds.  Raises EngineError."""
         wanted = self._rollout.write_all(first, secrets)
-        directory.replace(self._files.bootstrap, json.dumps(bootstrap(self._files)))
+        started_with = bootstrap(self._files, machine.open_files(), machine.memory())
+        directory.replace(self._files.bootstrap, json.dumps(started_with))
         command = (
             *(self._envoy, "--config-path", self._files.bootstrap),
             *("--use-dynamic-base-id", "--disable-hot-restart"),
             *("--drain-time-s", str(int(drain_timeout))),
             *("--log-level", "warning", "--log-format", "%v"),
+            *("--file-flush-interval-msec", str(_LOG_DELAY)),
         )
         await self._launch(command)
         await self.admin.in_force(wanted)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from components.embedded.status import REFUSED, Counts
 from components.plan.plan import Plan, Target
-from components.render.envoy.names import link_name, statistic
+from components.render.envoy.names import link_name
 
 
 class Notices:
@@ -23,10 +23,13 @@ class Notices:
 
     def look(self, counts: Counts, unhealthy: set[tuple[str, str]], plan: Plan) -> None:
         """Looks at the counters since the plan came into force, and at the hosts left out."""
+        refusals = {series for series, number in counts.attempts.items() if number and series[2] in REFUSED}
+        if not (refusals - self._refusals or unhealthy or self._left_out):
+            return
         for model in plan.models:
             for target in model.targets:
                 for code in sorted(REFUSED):
-                    series = (statistic(model.name), target.host, code)
+                    series = (model.name, target.host, code)
                     if counts.attempts[series] and series not in self._refusals:
                         self._refusals.add(series)
                         self._say(f"{_refusal(target, model.name, code)} Its requests go to the other hosts.")

@@ -2,13 +2,13 @@
 
 Policy.  `never`: every host is real, and one that cannot be reached from here is an error with the way out.
 `withoutKey`: a host is real if its key is in the environment (or it wants none) and its URL is known, else simulated.
-`always`: every host is simulated, whatever keys there are.  A host whose wire protocol Envoy does not speak cannot be
-real.
+`always`: every host is simulated, whatever keys there are.  Bedrock has no key: it is real where a region is named and
+this machine has AWS credentials, from wherever boto3 takes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,10 +36,12 @@ class Unreachable:
     message: str
 
 
-def _obstacle(target: Target, environment: Mapping[str, str]) -> str | None:
+def _obstacle(target: Target, environment: Mapping[str, str], signed_in: Callable[[], bool]) -> str | None:
     """What keeps a host from being real here."""
-    if target.protocol != "openai":
-        return f"{target.protocol} is not translated yet"
+    if target.credential.ambient:
+        if target.region is None:
+            return "no AWS region is named"
+        return None if signed_in() else "no AWS credentials"
     if target.url is None:
         return "no url before it is provisioned"
     variable = target.credential.variable
@@ -52,23 +54,28 @@ def _way_out(target: Target, obstacle: str) -> str:
     variable = target.credential.variable
     if obstacle.startswith("no key") and variable:
         return f"set {variable}, or rehearse with --simulate"
-    if target.url is None and target.protocol == "openai":
+    if obstacle == "no AWS region is named":
+        return f"name it in corral:hosts.{target.host}.region or aws:region, or rehearse with --simulate"
+    if obstacle == "no AWS credentials":
+        return "sign in to AWS (environment, profile or single sign-on), or rehearse with --simulate"
+    if target.url is None:
         return f"give its url under corral:hosts.{target.host}, or rehearse with --simulate"
     return "rehearse with --simulate"
 
 
 def place(
-    plan: Plan, mode: Simulate, environment: Mapping[str, str]
+    plan: Plan, mode: Simulate, environment: Mapping[str, str], signed_in: Callable[[], bool]
 ) -> tuple[dict[str, Placement], tuple[Unreachable, ...]]:
-    """Places every live host of a plan; `environment` holds the keys."""
+    """Places every live host of a plan; `environment` holds the keys, `signed_in` tells of AWS credentials."""
     targets = {target.host: target for model in plan.models for target in model.targets if target.live}
     placements: dict[str, Placement] = {}
     unreachable: list[Unreachable] = []
     for host, target in sorted(targets.items()):
-        obstacle = _obstacle(target, environment)
         if mode == "always":
             placements[host] = Placement(host, "asked for")
-        elif obstacle is None:
+            continue
+        obstacle = _obstacle(target, environment, signed_in)
+        if obstacle is None:
             variable = target.credential.variable
             key = environment[variable] if target.credential.header and variable else None
             placements[host] = Placement(host, None, key)

@@ -38,18 +38,28 @@ class Child:
 
     @classmethod
     async def start(
-        cls, name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
+        cls,
+        name: str,
+        command: Sequence[str | Path],
+        environment: Mapping[str, str] | None = None,
+        *,
+        inherited: Sequence[int] = (),
+        answers: bool = False,
     ) -> Child:
-        """Starts it in a session of its own, so that Ctrl-C reaches Corral alone, which ends it in order."""
+        """Starts it in a session of its own, so that Ctrl-C reaches Corral alone, which ends it in order.
+
+        It inherits these file descriptors; one that `answers` can be asked.  Raises EngineError.
+        """
         try:
             process = await asyncio.create_subprocess_exec(
                 *map(str, command),
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if answers else asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 env=environment,
                 start_new_session=True,
                 preexec_fn=_dies_with_parent(),
+                pass_fds=tuple(inherited),
             )
         except OSError as reason:
             raise EngineError(f"{name} cannot be started: {reason}.") from None
@@ -67,6 +77,20 @@ class Child:
     def last_words(self) -> str:
         """The end of what it wrote to standard error."""
         return self._said.decode(errors="replace").rstrip()
+
+    async def ask(self, line: bytes) -> bytes:
+        """Writes a line to its standard input; the next line it writes to its standard output.  Raises EngineError."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise EngineError(f"{self.name} takes no questions.")
+        try:
+            self._process.stdin.write(line + b"\n")
+            await self._process.stdin.drain()
+            answer = await self._process.stdout.readline()
+        except OSError:
+            answer = b""
+        if not answer:
+            raise EngineError(f"{self.name} does not answer. Its last words:\n{self.last_words}")
+        return answer
 
     async def _read(self) -> None:
         while self._process.stderr and (more := await self._process.stderr.read(_KEPT_BYTES)):

@@ -24,6 +24,8 @@ class Running:
     started: float
     """When its process was created (seconds since 1970), so that a number used again is not taken for it."""
     url: str
+    page_url: str
+    """Where the live page is."""
     admin_socket: str
     plan: Plan
     """What is in force: the stack file may hold an edit that was refused."""

@@ -1,8 +1,9 @@
 """Brings a new configuration into force while requests are under way, and loses none of them.
 
-Order.  First everything is added that the new plan needs, and Envoy has warmed it up.  Then the weights and the routes
-change: from then on new requests follow the new plan.  What the new plan does not need any more stays until the
-requests it has begun are finished, at most for the drain timeout; only then is it removed.  Each file is replaced by a
+Order.  First everything is added that the new plan needs, and Envoy has warmed it up: a key is read for the cluster
+that names it, and only then do the filters of attempts name it too.  Then the weights and the routes change: from then
+on new requests follow the new plan.  What the new plan does not need any more stays until the requests it has begun are
+finished, at most for the drain timeout; only then is it removed, from the filters first.  Each file is replaced by a
 rename, and each step waits until Envoy says that the version is in force.
 """
 
@@ -16,9 +17,11 @@ from components.embedded import directory
 from components.embedded.admin import Admin
 from components.embedded.errors import EngineError
 from components.render.envoy import names
+from components.render.envoy.attempts import filters
 from components.render.envoy.configuration import Configuration, discovery, secret
-from components.render.envoy.names import GATEWAY, RELAY, Files, Resource
-from components.render.envoy.routes import Attempts, relay_routes, with_former
+from components.render.envoy.link import Link
+from components.render.envoy.names import Files, Resource
+from components.render.envoy.statistics import ACTIVE_ATTEMPTS, active_attempts
 
 _POLL = 0.1
 
@@ -29,9 +32,10 @@ class Rollout:
     def __init__(self, files: Files, admin: Admin) -> None:
         self._files = files
         self._admin = admin
-        self._clusters: dict[str, Resource] = {}
-        """What the file of clusters holds, former ones included; likewise the routes of attempts."""
-        self._attempts: Attempts = {}
+        self._clusters: dict[str, str] = {}
+        """What the file of clusters holds, former ones included; likewise those below."""
+        self._listeners: dict[str, Resource] = {}
+        self._links: dict[str, Link] = {}
         self._versions: dict[Path, str] = {}
         self._draining: asyncio.Task[None] | None = None
 
@@ -39,8 +43,8 @@ class Rollout:
         """Writes a first configuration, for an Envoy that is not running yet; the versions to wait for."""
         return {
             **self._write_secrets(secrets),
-            **self._write_attempts(new.attempts),
-            **self._write_gateway(new.gateway),
+            **self._write_filters(new.links),
+            **self._write_routes(new.routes),
             **self._write_clusters(new.clusters),
             **self._write_listeners(new.listeners),
         }
@@ -53,16 +57,13 @@ class Rollout:
         Raises EngineError if a file cannot be written or Envoy does not take it.
         """
         await self.stop_draining()
+        added = self._write_secrets(secrets)
+        added |= self._write_clusters({**new.clusters, **self._clusters})
+        added |= self._write_listeners({**self._listeners, **new.listeners})
+        await self._admin.in_force(added)
+        await self._admin.in_force(self._write_filters({**self._links, **new.links}))
         await self._admin.in_force(
-            {
-                **self._write_secrets(secrets),
-                **self._write_clusters({**new.clusters, **self._clusters}),
-                **self._write_listeners(new.listeners),
-            }
-        )
-        await self._admin.in_force(self._write_attempts(with_former(new.attempts, self._attempts)))
-        await self._admin.in_force(
-            {**self._write_clusters({**self._clusters, **new.clusters}), **self._write_gateway(new.gateway)}
+            {**self._write_clusters({**self._clusters, **new.clusters}), **self._write_routes(new.routes)}
         )
         self._draining = asyncio.create_task(self._drain(new, secrets, drain_timeout))
 
@@ -79,25 +80,27 @@ class Rollout:
             self._draining = None
 
     async def _drain(self, new: Configuration, secrets: Iterable[str], patience: float) -> None:
-        former = [name for name in self._clusters if name not in new.clusters]
+        former = [active_attempts(link) for link in self._links if link not in new.links]
+        former += [names.active_requests(name) for name in self._clusters if name not in new.clusters]
         deadline = asyncio.get_running_loop().time() + patience
         while asyncio.get_running_loop().time() < deadline:
             if not await self._busy(former):
                 break
             await asyncio.sleep(_POLL)
+        await self._admin.in_force(self._write_filters(new.links))
+        self._write_listeners(new.listeners)
         self._write_clusters(new.clusters)
-        self._write_attempts(new.attempts)
         self._remove_secrets(secrets)
 
-    async def _busy(self, clusters: Sequence[str]) -> bool:
-        """Whether any of the clusters has requests that are not finished, or nobody can tell."""
-        if not clusters:
+    async def _busy(self, former: Sequence[str]) -> bool:
+        """Whether any of these statistics says that something is not finished, or nobody can tell."""
+        if not former:
             return False
         try:
-            active = await self._admin.gauges(r"\.upstream_rq_active$")
+            active = await self._admin.gauges(rf"(\.upstream_rq_active$|^{ACTIVE_ATTEMPTS}\.)")
         except EngineError:
             return True
-        return any(active.get(names.active_requests(name)) for name in clusters)
+        return any(active.get(statistic) for statistic in former)
 
     def _write_secrets(self, secrets: Mapping[str, str]) -> dict[str, str]:
         return {
@@ -105,24 +108,33 @@ class Rollout:
             for link, value in secrets.items()
         }
 
-    def _write_attempts(self, attempts: Attempts) -> dict[str, str]:
-        version = self._write(self._files.routes(RELAY), [relay_routes(attempts)])
-        self._attempts = attempts
-        return {names.routes_version(RELAY): version}
+    def _write_filters(self, links: dict[str, Link]) -> dict[str, str]:
+        self._links = links
+        return {
+            names.filter_version(name): self._write(self._files.filter(name), [config])
+            for name, config in filters(links.values(), self._files).items()
+        }
 
-    def _write_gateway(self, table: Resource) -> dict[str, str]:
-        return {names.routes_version(GATEWAY): self._write(self._files.routes(GATEWAY), [table])}
+    def _write_routes(self, table: Resource) -> dict[str, str]:
+        return {names.ROUTES_VERSION: self._write(self._files.routes, [table])}
 
-    def _write_clusters(self, clusters: dict[str, Resource]) -> dict[str, str]:
-        version = self._write(self._files.clusters, list(clusters.values()))
-        self._clusters = clusters
+    def _write_clusters(self, clusters: dict[str, str]) -> dict[str, str]:
+        version = self._versions.get(self._files.clusters)
+        if version is None or clusters != self._clusters:
+            version = self._write_texts(self._files.clusters, clusters.values())
+            self._clusters = clusters
         return {names.CLUSTERS_VERSION: version}
 
     def _write_listeners(self, listeners: dict[str, Resource]) -> dict[str, str]:
-        return {names.LISTENERS_VERSION: self._write(self._files.listeners, list(listeners.values()))}
+        version = self._write(self._files.listeners, listeners.values())
+        self._listeners = listeners
+        return {names.LISTENERS_VERSION: version}
 
-    def _write(self, path: Path, resources: list[Resource]) -> str:
-        version, text = discovery(resources)
+    def _write(self, path: Path, resources: Iterable[Resource]) -> str:
+        return self._write_texts(path, map(names.text_of, resources))
+
+    def _write_texts(self, path: Path, texts: Iterable[str]) -> str:
+        version, text = discovery(texts)
         if self._versions.get(path) != version:
             directory.replace(path, text)
             self._versions[path] = version

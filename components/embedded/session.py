@@ -12,28 +12,40 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from ipaddress import ip_address
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import watchfiles
 
 from components.config.errors import ConfigError
-from components.embedded import directory, registry
+from components.embedded import directory, made_keys, registry
+from components.embedded.adapter import Adapter
+from components.embedded.admin import Admin
 from components.embedded.binary import find_envoy
-from components.embedded.desired import Desired, Loaded, desire
+from components.embedded.callers import refuse_strangers
+from components.embedded.collector import held_back
+from components.embedded.desired import Desired, Loaded, desire, system_certificates
 from components.embedded.engine import Engine, claim_port
 from components.embedded.errors import EngineError
+from components.embedded.metrics import Metrics, metrics_route
 from components.embedded.notices import Notices
 from components.embedded.placement import Simulate
+from components.embedded.readings import left_out
+from components.embedded.records import Records
 from components.embedded.stand_ins import Keys, StandIns
 from components.embedded.status import NOTHING, Counts, ModelStatus, count, status
+from components.page.server import Listening, listen, serving_page
 from components.plan.plan import Plan
-from components.render.envoy.configuration import Configuration, render
+from components.render.envoy.configuration import Configuration, Site, render
+from components.render.envoy.link import Link
+from components.render.envoy.model_texts import ModelTexts
 from components.render.envoy.names import Files
+from components.usage.folder import Folder
+from components.usage.prices import tariff
 
-_DEBOUNCE_MS = 50
+_DEBOUNCE_MS, _STEP_MS = 50, 10
+"""An event is acted on once none has followed it for the shorter time; after the longer one in any case."""
 _LOOK_MS = 500
 """The stack file is looked at this often also where no event comes, as on some network file systems."""
 
@@ -74,10 +86,13 @@ class Source:
         except OSError:
             return None
 
-    def desire(self, simulate: Simulate | None, keys: Keys) -> Desired:
-        """What the file asks of this machine.  Raises ConfigError, RefusedError or EngineError."""
+    def desire(self, simulate: Simulate | None, keys: Keys, made_before: Mapping[str, str] | None = None) -> Desired:
+        """What the file asks of this machine; `made_before` are tenants' keys that this run has made.
+
+        Raises ConfigError, RefusedError or EngineError.
+        """
         loaded = self.load()
-        return desire(loaded, simulate or loaded.settings.simulate, self.environment, keys)
+        return desire(loaded, simulate or loaded.settings.simulate, self.environment, keys, made_before or {})
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,7 @@ class Place:
     address: str
     port: int
     files: Files
+    page: Listening
 
     @property
     def url(self) -> str:
@@ -99,15 +115,27 @@ class Session:
     """A stack that is being served."""
 
     def __init__(
-        self, source: Source, options: Options, place: Place, engine: Engine, stand_ins: StandIns, say: Say
+        self,
+        source: Source,
+        options: Options,
+        place: Place,
+        engine: Engine,
+        stand_ins: StandIns,
+        adapter: Adapter,
+        records: Records,
+        say: Say,
     ) -> None:
         self._source = source
         self._options = options
         self._place = place
         self._engine = engine
         self._stand_ins = stand_ins
+        self._adapter = adapter
+        self._records = records
+        self._metrics = Metrics(engine.admin, lambda: engine.life)
         self._say = say
         self._keys = Keys()
+        self._texts = ModelTexts()
         self._notices = Notices(say)
         self._text = source.text()
         self.desired = source.desire(options.simulate, self._keys)
@@ -118,6 +146,8 @@ class Session:
         self._complaint = ""
         self._baseline = NOTHING
         self._tidying: asyncio.Task[None] | None = None
+        self._beside: asyncio.Task[None] | None = None
+        """The last change of what is served beside Envoy."""
 
     @property
     def url(self) -> str:
@@ -125,13 +155,42 @@ class Session:
         return self._place.url
 
     @property
-    def open_to_others(self) -> bool:
-        """Whether other machines can connect."""
-        return not ip_address(self._place.address).is_loopback
+    def page(self) -> Listening:
+        """Where the live page is."""
+        return self._place.page
+
+    @property
+    def plan(self) -> Plan:
+        """What is in force."""
+        return self.desired.plan
+
+    @property
+    def admin(self) -> Admin:
+        return self._engine.admin
+
+    @property
+    def control(self) -> tuple[str, str] | None:
+        """URL and token of the simulated hosts' control endpoints; None: there are none."""
+        return self._stand_ins.control
+
+    @property
+    def simulated(self) -> Mapping[str, str | None]:
+        """Per host why it is simulated; None: it is the real one."""
+        return self.desired.why_simulated()
+
+    def reached(self) -> tuple[dict[str, Link], dict[str, str]]:
+        """How Envoy reaches each host, and per link the whole value of the header that carries its key."""
+        return self._reached(self.desired)
+
+    @property
+    def made_keys(self) -> Path:
+        """Where the tenants' keys lie that this run has made."""
+        return made_keys.path(self._source.project, self.plan.stack)
 
     async def start(self) -> None:
         """Starts everything and waits until it serves.  Raises EngineError."""
-        await self._stand_ins.serve(self.desired.simulated, keep_former=False)
+        refuse_strangers(self.plan, self._place.address)
+        await self._serve_beside(self.desired, keep_former=False)
         await self._engine.start(*self._rendered(self.desired), _drain_time(self.desired))
         self._in_force(self.desired, NOTHING)
 
@@ -140,11 +199,15 @@ class Session:
         text = self._source.text()
         again, self._text = text == self._text, text
         try:
-            desired = self._source.desire(self._options.simulate, self._keys)
+            desired = self._source.desire(self._options.simulate, self._keys, self.desired.callers.made)
+            refuse_strangers(desired.plan, self._place.address)
             if desired == self.desired and self._settled:
                 return True
             self._settled = False
-            await self._stand_ins.serve(desired.simulated, keep_former=True)
+            await self._stop_tidying()
+            await self._serve_beside(desired, keep_former=True)
+            if tariff(desired.plan) != tariff(self.plan):
+                await self._metrics.look(self.plan)
             before = await count(self._engine.admin)
             await self._engine.apply(*self._rendered(desired), _drain_time(desired))
             self._in_force(desired, before)
@@ -159,7 +222,6 @@ class Session:
             return False
         self._settled = True
         self._tell_what_waits(desired)
-        await self._stop_tidying()
         self._tidying = asyncio.create_task(self._tidy(desired))
         return True
 
@@ -187,6 +249,7 @@ class Session:
             file.parent,
             watch_filter=ours,
             debounce=_DEBOUNCE_MS,
+            step=_STEP_MS,
             recursive=False,
             rust_timeout=_LOOK_MS,
             yield_on_timeout=True,
@@ -195,29 +258,64 @@ class Session:
             if text is None or (text == self._text and self._settled):
                 continue
             before = self.desired.plan
-            if await self.reload() and self.desired.plan != before:
+            with held_back():
+                followed = await self.reload()
+            if followed and self.desired.plan != before:
                 moved(before, self.desired.plan)
 
     async def status(self) -> tuple[ModelStatus, ...]:
         """Declared beside observed since the plan in force came into force.  Raises EngineError."""
-        counts = (await count(self._engine.admin)).since(self._baseline)
-        unhealthy = await self._engine.admin.unhealthy()
-        self._notices.look(counts, unhealthy, self.desired.plan)
+        counts, unhealthy = await self.notice()
         return status(self.desired.plan, counts, unhealthy, self.desired.why_simulated())
+
+    async def notice(self) -> tuple[Counts, set[tuple[str, str]]]:
+        """Says what an operator must hear at once; what was counted since the plan in force came into force, and the
+        members left out (pairs of cluster and host).  Raises EngineError."""
+        counts = (await count(self._engine.admin)).since(self._baseline)
+        unhealthy = await left_out(self._engine.admin)
+        self._notices.look(counts, unhealthy, self.desired.plan)
+        return counts, unhealthy
+
+    async def metrics(self, accept: str = "") -> tuple[bytes, str]:
+        """The body and content type for Prometheus; `accept` is the header of its request.  Raises EngineError."""
+        return await self._metrics.metrics(self.plan, accept)
 
     async def stop(self) -> None:
         """Ends what the session does beside serving."""
         await self._stop_tidying()
+        if self._beside:
+            await asyncio.gather(self._beside, return_exceptions=True)
+
+    async def _serve_beside(self, desired: Desired, *, keep_former: bool) -> None:
+        """Has the simulated hosts and the adapter ready for it.
+
+        What was begun is finished, and in order, also where nobody waits for it any more: what is served there would
+        not be known otherwise.
+        """
+        self._beside = asyncio.create_task(self._change_beside(desired, self._beside, keep_former=keep_former))
+        await asyncio.shield(self._beside)
+
+    async def _change_beside(self, desired: Desired, before: asyncio.Task[None] | None, *, keep_former: bool) -> None:
+        if before:
+            await asyncio.gather(before, return_exceptions=True)
+        await self._stand_ins.serve(desired.simulated, keep_former=keep_former)
+        await self._adapter.serve(desired.adapted(self._stand_ins.port), keep_former=keep_former)
 
     def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
         """The configuration, and the secrets it names."""
-        links, place = desired.links(self._stand_ins.port), self._place
-        return render(desired.plan, links, place.address, place.port, place.files), desired.secrets(links)
+        links, secrets = self._reached(desired)
+        place, log = self._place, self._records.log
+        site = Site(place.address, place.port, place.files, log, desired.public_keys(), system_certificates())
+        return render(desired.plan, links, desired.callers.hashes, site, self._texts), secrets
+
+    def _reached(self, desired: Desired) -> tuple[dict[str, Link], dict[str, str]]:
+        links = desired.links(self._stand_ins.port, self._adapter.address)
+        return links, desired.secrets(links, self._adapter.address)
 
     def _tell_what_waits(self, desired: Desired) -> None:
         now, then = desired.loaded.settings, self._first.loaded.settings
-        if (now.address, now.port) != (then.address, then.port):
-            self._say("corral:engine.address and port are those of the start; end corral up and start it again.")
+        if (now.address, now.port, now.page_port) != (then.address, then.port, then.page_port):
+            self._say("corral:engine.address and ports are those of the start; end corral up and start it again.")
 
     def _complain(self, complaint: str, *, again: bool) -> None:
         """Says it; on another try of the same file only what is new."""
@@ -234,6 +332,7 @@ class Session:
                 pid=os.getpid(),
                 started=psutil.Process().create_time(),
                 url=self.url,
+                page_url=self.page.url,
                 admin_socket=str(self._place.files.admin_socket),
                 plan=desired.plan,
                 simulated=desired.why_simulated(),
@@ -244,13 +343,17 @@ class Session:
                 since=datetime.now(UTC).isoformat(timespec="milliseconds"),
             ),
         )
+        made_keys.write(self._source.project, desired.plan.stack, desired.callers.made)
+        self._records.in_force(
+            desired.plan, desired.why_simulated(), timedelta(days=desired.loaded.settings.keep_requests)
+        )
         self.desired, self._baseline = desired, baseline
         self._notices.forget()
 
     async def _tidy(self, desired: Desired) -> None:
         try:
             await self._engine.drained()
-            await self._stand_ins.serve(desired.simulated, keep_former=False)
+            await self._serve_beside(desired, keep_former=False)
         except EngineError as reason:
             self._say(f"{reason}\nWhat the former plan needed stays until the next change.")
 
@@ -286,14 +389,22 @@ async def serving(source: Source, options: Options, say: Say) -> AsyncGenerator[
         envoy = find_envoy()
         address = options.address or settings.address
         port = claim_port(address, settings.port if options.port is None else options.port)
+        page = listen(settings.page_port)
+        ending.callback(page.socket.close)
         files = directory.create(stack)
         ending.callback(directory.remove, files)
         ending.callback(registry.forget, source.project, stack)
+        ending.callback(made_keys.forget, source.project, stack)
         stand_ins = StandIns(say)
         ending.push_async_callback(stand_ins.stop)
+        adapter = Adapter(say)
+        ending.push_async_callback(adapter.stop)
         engine = Engine(envoy, files, say)
         ending.push_async_callback(engine.stop, options.grace)
-        session = Session(source, options, Place(address, port, files), engine, stand_ins, say)
+        records = Records(Folder.of(source.project, stack), engine.admin.reopen_logs, say)
+        session = Session(source, options, Place(address, port, files, page), engine, stand_ins, adapter, records, say)
         ending.push_async_callback(session.stop)
         await session.start()
+        await ending.enter_async_context(records.kept_in_order())
+        await ending.enter_async_context(serving_page(page, session, session.url, metrics_route(session.metrics)))
         yield session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,12 +12,12 @@ from components.embedded.admin import Admin
 from components.plan.failover import RETRIED_STATUS
 from components.plan.plan import ModelPlan, Plan, Target
 from components.render.envoy import statistics
-from components.render.envoy.names import link_name, statistic
+from components.render.envoy.names import link_name
 
 Series = tuple[str, str, int]
 """Model, host and HTTP status; host is empty where none answered, status 0 where the answer never came."""
 
-_COUNTED = re.compile(rf"{statistics.PREFIX}\.(\w+)\.model\.(.*)\.host\.(.*)\.code\.(\d+)")
+_COUNTED = re.compile(rf"{statistics.PREFIX}\.(\w+)(?:\.tenant\..*?)?\.model\.(.*)\.host\.(.*)\.code\.(\d+)")
 _TIMED = re.compile(rf"{statistics.PREFIX}\.{statistics.DURATION}\.model\.(.*)\.host\.(.*)")
 
 REFUSED = frozenset({401, 403, 404, 410})
@@ -117,7 +117,8 @@ class ModelStatus:
     hosts: tuple[HostStatus, ...]
 
 
-def _role(target: Target) -> Literal["share", "fallback", "drained"]:
+def role(target: Target) -> Literal["share", "fallback", "drained"]:
+    """What a host is to a model."""
     if not target.live:
         return "drained"
     return "share" if target.priority == 0 else "fallback"
@@ -134,33 +135,44 @@ def _sum(counter: Counter[Series], model: str, host: str | None, wanted: bool | 
 def _model_status(
     model: ModelPlan, counts: Counts, unhealthy: set[tuple[str, str]], simulated: Mapping[str, str | None]
 ) -> ModelStatus:
-    stat = statistic(model.name)
-    answered = sum(number for (of, host, _), number in counts.requests.items() if of == stat and host)
+    answered = sum(number for (of, host, _), number in counts.requests.items() if of == model.name and host)
     hosts: list[HostStatus] = []
     for target in model.targets:
-        requests = _sum(counts.requests, stat, target.host)
-        quantiles = counts.quantiles.get((stat, target.host), {})
+        requests = _sum(counts.requests, model.name, target.host)
+        quantiles = counts.quantiles.get((model.name, target.host), {})
         hosts.append(
             HostStatus(
                 host=target.host,
-                role=_role(target),
+                role=role(target),
                 declared=target.share,
                 observed=100 * requests / answered if answered else None,
                 requests=requests,
-                attempts=_sum(counts.attempts, stat, target.host),
-                failures=_sum(counts.attempts, stat, target.host, wanted=True),
+                attempts=_sum(counts.attempts, model.name, target.host),
+                failures=_sum(counts.attempts, model.name, target.host, wanted=True),
                 p50=quantiles.get(50),
                 p99=quantiles.get(99),
                 healthy=(link_name(model.name, target.priority), target.host) not in unhealthy,
                 simulated=simulated.get(target.host),
             )
         )
-    lost = sum(n for (of, _, code), n in counts.requests.items() if of == stat and (code == 0 or code >= 500))
-    return ModelStatus(model.name, _sum(counts.requests, stat, None), lost, tuple(hosts))
+    lost = sum(n for (of, _, code), n in counts.requests.items() if of == model.name and (code == 0 or code >= 500))
+    return ModelStatus(model.name, _sum(counts.requests, model.name, None), lost, tuple(hosts))
 
 
 def status(
     plan: Plan, counts: Counts, unhealthy: set[tuple[str, str]], simulated: Mapping[str, str | None]
 ) -> tuple[ModelStatus, ...]:
     """The status of every model; `unhealthy` are pairs of cluster and host, `simulated` is by host."""
-    return tuple(_model_status(model, counts, unhealthy, simulated) for model in plan.models)
+    requests, attempts = _by_model(counts.requests), _by_model(counts.attempts)
+    return tuple(
+        _model_status(model, Counts(requests[model.name], attempts[model.name], counts.quantiles), unhealthy, simulated)
+        for model in plan.models
+    )
+
+
+def _by_model(counter: Counter[Series]) -> defaultdict[str, Counter[Series]]:
+    """The series of each model, so that none is looked for among those of all."""
+    found: defaultdict[str, Counter[Series]] = defaultdict(Counter)
+    for series, number in counter.items():
+        found[series[0]][series] = number
+    return found

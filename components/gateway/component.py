@@ -2,7 +2,7 @@
 
 Order.  Everything is there before what needs it: the software before what it is told, an endpoint's host before the
 route that names it.  Pulumi deletes in the opposite order and after it updates, so a route lets go of a host before the
-host goes.
+host goes.  Another list of hosts is another route: the one before goes when the next one is known everywhere.
 
 Waiting.  A route is done when the gateway has accepted this version of it, not an earlier one.  Envoy AI Gateway 1.1
 says when it last accepted a route but not which version, so the time of its word is held against the time at which the
@@ -21,17 +21,21 @@ import pulumi_kubernetes as kubernetes
 from components.cluster.base import ClusterComponent
 from components.cluster.labels import labels
 from components.config import gateway as config
+from components.gateway.handover import Handover
 from components.gateway.software import Software, SoftwareArgs
 from components.gateway.tenants import Tenants, TenantsArgs
 from components.hosts.base import AmbientCredential, Endpoint, KeyCredential
 from components.plan.plan import Plan
 from components.render.gateway_api.front import TENANTS, scheme
 from components.render.gateway_api.hosts import UntranslatedProtocolError, host_authority, host_secret
+from components.render.gateway_api.limits import has_limits
 from components.render.gateway_api.link import Link
 from components.render.gateway_api.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE, object_name
 from components.render.gateway_api.resource import Resource
 from components.render.gateway_api.resources import render
 from components.render.gateway_api.routes import route
+from components.render.gateway_api.succession import succession
+from components.tenants.proofs import Proofs
 
 _APPLIED = "$.metadata.managedFields[0].time"
 """When it was last changed by server-side apply: the API server puts such entries first, and Pulumi alone applies."""
@@ -41,12 +45,22 @@ _WAIT_FOR = {
     "Gateway": "condition=Programmed",
     "AIServiceBackend": "condition=Accepted",
     "BackendSecurityPolicy": "condition=Accepted",
+    "EnvoyPatchPolicy": "jsonpath={.status.ancestors[0].conditions"
+    "[?@.type=='Programmed' && @.observedGeneration == $.metadata.generation]}",
     "AIGatewayRoute": f"jsonpath={{.status.conditions[?@.type=='Accepted' && !(@.lastTransitionTime < {_APPLIED})]}}",
 }
 """Per kind what Pulumi waits for.  A route that is not accepted has a condition of another type.
 
 In a path Pulumi reads no `>=`, whose `=` it takes for the value's, and no second `&&`, which its parser does not take
 (theory/jsonpath 0.9.0)."""
+
+_FINALIZED = ("AIServiceBackend", "BackendSecurityPolicy", "AIGatewayRoute")
+"""Kinds that stay until Envoy AI Gateway lets go of them, which it tries once.  Pulumi deletes in the foreground unless
+told otherwise; then the cluster's garbage collector changes them at the same time, and an object at which the two met
+stays for ever (seen of 1.1.0, with about one in ten)."""
+
+_FOLLOWED = 10_000
+"""Milliseconds that the Envoys are given to follow another route, which takes them one second."""
 
 _PATIENCE = {"Certificate": 600, "Gateway": 900}
 """Per kind the seconds it waits; a load balancer or a certificate may take its time."""
@@ -62,7 +76,8 @@ class GatewayArgs:
     plan: Plan
     """Without errors."""
     gateway: config.Gateway
-    tenants: Sequence[str]
+    proofs: Proofs
+    """Of the plan's tenants and issuers."""
     endpoints: Sequence[Endpoint]
     """Of every host and model of the plan.  A host's endpoints have one credential and one `ca`."""
     cluster: ClusterComponent
@@ -85,33 +100,39 @@ class Gateway(pulumi.ComponentResource):
     certificate: str | None
     """What the gateway proves its name with: a secret, an issuer or an ARN."""
     keys: Mapping[str, pulumi.Output[str]]
-    """By tenant its API key, a secret."""
+    """By tenant its API key, the last one where it has several, a secret; empty where tenants have tokens."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:gateway:Gateway", name, None, opts)
         self._name, self._args, self._labels = name, args, labels(args.tags)
         child = pulumi.ResourceOptions(parent=self)
         cluster = args.cluster
+        counting = has_limits(args.plan)
         software = Software(
-            f"{name}-software", SoftwareArgs(cluster.provider, args.gateway.cert_manager, cluster.ready), child
+            f"{name}-software",
+            SoftwareArgs(cluster.provider, args.gateway.cert_manager, counting, self._labels, cluster.ready),
+            child,
         )
         namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
             metadata={"name": NAMESPACE, "labels": self._labels},
             opts=self._child([*cluster.ready, software.ready]),
         )
-        tenants = Tenants(
-            f"{name}-tenants",
-            TenantsArgs(args.tenants, cluster.provider, namespace, self._labels),
-            child,
-        )
-        made: dict[str, pulumi.CustomResource] = {TENANTS: tenants.secret, **self._credentials(namespace)}
+        made: dict[str, pulumi.CustomResource] = self._credentials(namespace)
+        self.keys = {}
+        if not args.plan.issuers:
+            names = [tenant.name for tenant in args.plan.tenants]
+            asked = TenantsArgs(names, args.proofs.keys, cluster.provider, namespace, self._labels)
+            tenants = Tenants(f"{name}-tenants", asked, child)
+            made[TENANTS], self.keys = tenants.secret, tenants.keys
         ready = {route(model.name): self._ready(model.name) for model in args.plan.models}
         first = [software.ready, namespace]
-        for key, resource in self._rendered().items():
-            before = [*first, *(made[need] for need in resource.needs), *ready.get(key, ())]
-            made[key] = self._applied(key, resource, [*before, *args.identity] if key == "gateway" else before)
-        self.keys = tenants.keys
+        rendered = self._rendered()
+        late = {succession(model.name) for model in args.plan.models}
+        for key in [key for key in rendered if key not in late]:
+            before = [*first, *(made[need] for need in rendered[key].needs), *ready.get(key, ())]
+            made[key] = self._applied(key, rendered[key], [*before, *args.identity] if key == "gateway" else before)
+        self._hand_over(rendered, made)
         self.certificate = _named(args.gateway.certificate)
         self.address = self._address(made["gateway"])
         host = pulumi.Output.from_input(args.gateway.hostname or self.address)
@@ -127,7 +148,13 @@ class Gateway(pulumi.ComponentResource):
         args = self._args
         links = {(endpoint.host, endpoint.model): _link(endpoint) for endpoint in args.endpoints}
         try:
-            return render(args.plan, links, args.gateway, args.cluster.network, self._labels)
+            return render(
+                *(args.plan, links, args.gateway, args.cluster.network),
+                {tenant: len(keys) for tenant, keys in args.proofs.keys.items()},
+                args.proofs.issuers,
+                self._labels,
+                _told_pulumi("AIGatewayRoute"),
+            )
         except UntranslatedProtocolError as error:
             raise pulumi.RunError(str(error)) from None
 
@@ -167,13 +194,28 @@ class Gateway(pulumi.ComponentResource):
         manifest = resource.manifest
         kind, metadata = manifest["kind"], manifest["metadata"]
         return kubernetes.apiextensions.CustomResource(
-            f"{self._name}-{key}",
+            f"{self._name}-{key}" + (f"/{resource.edition}" if resource.edition else ""),
             api_version=manifest["apiVersion"],
             kind=kind,
-            metadata={**metadata, "annotations": {**metadata.get("annotations", {}), **_waiting(kind)}},
+            metadata={**metadata, "annotations": {**metadata.get("annotations", {}), **_told_pulumi(kind)}},
             spec=manifest["spec"],
             opts=self._child(first),
         )
+
+    def _hand_over(self, rendered: Mapping[str, Resource], made: Mapping[str, pulumi.Resource]) -> None:
+        """Has the routes followed once they are known everywhere, and makes nothing end before they are."""
+        models = [model.name for model in self._args.plan.models]
+        names = {model: rendered[route(model)].manifest["metadata"]["name"] for model in models}
+
+        def given(name: str, milliseconds: int, first: list[pulumi.Resource]) -> Handover:
+            options = pulumi.ResourceOptions(parent=self, depends_on=first)
+            return Handover(f"{self._name}-{name}", names, milliseconds, options)
+
+        time = self._args.gateway.handover
+        learned = given("learned", time, [made[route(model)] for model in models])
+        keys = [succession(model) for model in models]
+        followed = [self._applied(key, rendered[key], [learned]) for key in keys]
+        given("followed", min(time, _FOLLOWED), [*followed])
 
     def _address(self, gateway: pulumi.CustomResource) -> pulumi.Output[str]:
         """The load balancer's, which is there once the Gateway is; within a cluster the Service's own name."""
@@ -203,13 +245,15 @@ def _link(endpoint: Endpoint) -> Link:
     )
 
 
-def _waiting(kind: str) -> dict[str, str]:
-    """The annotations that tell Pulumi what to wait for, and how long."""
-    if kind not in _WAIT_FOR:
-        return {}
-    return {
-        "pulumi.com/waitFor": _WAIT_FOR[kind],
+def _told_pulumi(kind: str) -> dict[str, str]:
+    """The annotations that tell Pulumi what to wait for, how long, and how to delete."""
+    waiting = {
+        "pulumi.com/waitFor": _WAIT_FOR.get(kind, ""),
         "pulumi.com/timeoutSeconds": str(_PATIENCE.get(kind, _IMPATIENCE)),
+    }
+    return {
+        **(waiting if kind in _WAIT_FOR else {}),
+        **({"pulumi.com/deletionPropagationPolicy": "background"} if kind in _FINALIZED else {}),
     }
 
 

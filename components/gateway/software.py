@@ -1,4 +1,5 @@
-"""The software of the load balancer: Envoy Gateway, Envoy AI Gateway, and cert-manager for what is between them.
+"""The software of the load balancer: Envoy Gateway, Envoy AI Gateway, cert-manager for what is between them, and what
+counts where tenants have limits.
 
 Definitions are applied by a `Chart`, which renders here and upgrades them with their release: Helm never upgrades what
 stands in a chart's `crds`, and cannot store a release as large as these.  All else are Helm `Release`s, as their charts
@@ -6,11 +7,14 @@ have hooks and look up what is there, both of which a `Chart` drops.
 
 The webhook that puts the processor beside each Envoy refuses pods while its certificate is wrong.  The chart's own one
 is good for a year and nobody renews it, so cert-manager makes it.
+
+Envoy Gateway is told where limits are counted whether there are any or not.  A policy with limits that it meets without
+having been told makes it answer every request with 500, and Pulumi updates the software before it deletes the policy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +23,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.gateway import charts
 from components.gateway.charts import Chart
+from components.gateway.redis import ADDRESS, Redis, RedisArgs
 from components.render.gateway_api.names import ENVOY_NAMESPACE
 
 _AI_NAMESPACE = "envoy-ai-gateway-system"
@@ -32,32 +37,49 @@ _PATIENCE = 600
 
 _EVERYTHING = {"includeAll": True}
 
-_ENVOY_GATEWAY: dict[str, Any] = {
-    "deployment": {"replicas": 2},
-    "podDisruptionBudget": {"minAvailable": 1},
-    "crds": {"gatewayAPI": {"safeUpgradePolicy": {"enabled": False}}},
-    "config": {
-        "envoyGateway": {
-            "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
-            "provider": {"type": "Kubernetes"},
-            "extensionApis": {"enableBackend": True},
-            "extensionManager": {
-                "maxMessageSize": f"{_LARGEST_MESSAGE // 2**20}Mi",
-                "hooks": {
-                    "xdsTranslator": {
-                        "translation": dict.fromkeys(("listener", "route", "cluster", "secret"), _EVERYTHING),
-                        "post": ["Translation", "Cluster", "Route"],
-                    }
+_COUNTERS = 2
+"""Pods that count what tenants use, where they have limits."""
+
+
+def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
+    """What Envoy AI Gateway 1.1 needs of it (its manifests/envoy-gateway-values.yaml), and who counts.
+
+    Patches of Envoy's configuration, which that recommends too, hand a model's traffic over from a route to the next;
+    who may write a Backend or a patch in the gateway's namespace decides where requests go.  The definitions' chart has
+    the upgrade policy already.  An Envoy that waits longer than its timeout for those who count lets the request pass.
+    """
+    return {
+        "deployment": {"replicas": 2},
+        "podDisruptionBudget": {"minAvailable": 1},
+        "crds": {"gatewayAPI": {"safeUpgradePolicy": {"enabled": False}}},
+        "config": {
+            "envoyGateway": {
+                "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
+                "provider": {"type": "Kubernetes", "kubernetes": _counters(counting=counting)},
+                "rateLimit": {"backend": {"type": "Redis", "redis": {"url": ADDRESS}}, "timeout": "200ms"},
+                "extensionApis": {"enableBackend": True, "enableEnvoyPatchPolicy": True},
+                "extensionManager": {
+                    "maxMessageSize": f"{_LARGEST_MESSAGE // 2**20}Mi",
+                    "hooks": {
+                        "xdsTranslator": {
+                            "translation": dict.fromkeys(("listener", "route", "cluster", "secret"), _EVERYTHING),
+                            "post": ["Translation", "Cluster", "Route"],
+                        }
+                    },
+                    "service": {
+                        "fqdn": {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
+                    },
                 },
-                "service": {
-                    "fqdn": {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
-                },
-            },
-        }
-    },
-}
-"""What Envoy AI Gateway 1.1 needs of it (its manifests/envoy-gateway-values.yaml), without the patching of Envoy's own
-configuration, which it only recommends.  The definitions' chart has the upgrade policy already."""
+            }
+        },
+    }
+
+
+def _counters(*, counting: bool) -> dict[str, Any]:
+    if not counting:
+        return {"rateLimitDeployment": {"replicas": 0}}
+    return {"rateLimitDeployment": {"replicas": _COUNTERS}, "rateLimitPDB": {"maxUnavailable": 1}}
+
 
 _AI_GATEWAY: dict[str, Any] = {
     "controller": {
@@ -76,6 +98,9 @@ class SoftwareArgs:
     provider: kubernetes.Provider
     cert_manager: bool
     """Whether to install cert-manager."""
+    counting: bool
+    """Whether tenants have limits that are counted by the minute."""
+    labels: Mapping[str, str]
     first: Sequence[pulumi.Resource]
     """What is there before any of it."""
 
@@ -106,12 +131,16 @@ class Software(pulumi.ComponentResource):
         ai_definitions = self._release(
             f"{name}-ai-definitions", charts.AI_GATEWAY_DEFINITIONS, _AI_NAMESPACE, {}, ai_namespace
         )
+        before: list[pulumi.Resource] = [envoy_namespace, definitions]
+        if args.counting:
+            counted = RedisArgs(args.provider, args.labels, [*args.first, envoy_namespace])
+            before.append(Redis(f"{name}-redis", counted, pulumi.ResourceOptions(parent=self)).ready)
         envoy_gateway = self._release(
             f"{name}-envoy-gateway",
             charts.ENVOY_GATEWAY,
             ENVOY_NAMESPACE,
-            _ENVOY_GATEWAY,
-            *(envoy_namespace, definitions),
+            _envoy_gateway(counting=args.counting),
+            *before,
         )
         first: list[pulumi.Resource] = [ai_namespace, ai_definitions, envoy_gateway]
         if args.cert_manager:

@@ -6,7 +6,9 @@ from components.catalog import prices
 from components.catalog.catalog import Catalog
 from components.config.stack import Model, Stack
 from components.plan.plan import Limits, ModelPlan, Plan, Target, Unserved
+from components.plan.regions import allowed
 from components.plan.serving import PriceOf, serve
+from components.plan.tenancy import issuers, tenants
 
 _ALL = 100
 """The weight of a fallback: all of the traffic that reaches its priority."""
@@ -28,8 +30,11 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
             drain_timeout=engine.drain_timeout,
             ejection=engine.ejection,
             body_limit=engine.body_limit,
+            concurrent=engine.concurrent_requests,
         ),
         accept=tuple(sorted(set(stack.accept))),
+        tenants=tenants(stack, catalog),
+        issuers=issuers(stack),
     )
 
 
@@ -55,16 +60,11 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, price_of: Pr
         targets=tuple(targets),
         unserved=tuple(unserved),
         residency=tuple(sorted(set(residency))) if residency else None,
-        allowed_regions=_regions(residency, catalog) if residency else None,
+        allowed_regions=allowed(residency, catalog) if residency else None,
         volume=model.volume,
         repeated=tuple(sorted(repeated)),
         served_by=_served_by(name, catalog),
     )
-
-
-def _regions(residency: list[str], catalog: Catalog) -> frozenset[str]:
-    """The known regions that a residency allows: those in its places, and those it names itself."""
-    return frozenset(region for region, place in catalog.places.items() if place in residency or region in residency)
 
 
 def _served_by(model: str, catalog: Catalog) -> tuple[str, ...]:

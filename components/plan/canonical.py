@@ -9,10 +9,39 @@ from hashlib import sha256
 
 from pydantic.alias_generators import to_camel
 
-from components.plan.plan import Credential, Fit, Lifecycle, Limits, Misfit, ModelPlan, Plan, Price, Target, Unserved
+from components.plan.plan import (
+    Credential,
+    Fit,
+    Issuer,
+    Lifecycle,
+    Limits,
+    Misfit,
+    ModelPlan,
+    Plan,
+    Price,
+    Rate,
+    Target,
+    TenantPlan,
+    Unserved,
+)
 
 Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
-Part = Plan | Limits | ModelPlan | Target | Unserved | Credential | Lifecycle | Price | Fit | Misfit
+Part = (
+    Plan
+    | Limits
+    | ModelPlan
+    | Target
+    | Unserved
+    | Credential
+    | Lifecycle
+    | Price
+    | Fit
+    | Misfit
+    | TenantPlan
+    | Rate
+    | Issuer
+)
+Value = Part | tuple["Value", ...] | frozenset[str] | date | str | int | bool | None
 
 
 def to_json(plan: Plan) -> dict[str, Json]:
@@ -30,7 +59,7 @@ def _object(part: Part) -> dict[str, Json]:
     return {to_camel(field.name): _value(getattr(part, field.name)) for field in fields(part)}
 
 
-def _value(value: Part | tuple[Part | str, ...] | frozenset[str] | date | str | int | bool | None) -> Json:
+def _value(value: Value) -> Json:
     match value:
         case tuple():
             return [_value(item) for item in value]

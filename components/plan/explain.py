@@ -15,6 +15,7 @@ from components.plan.money import Monthly, Unpriced, blended, dollars, dollars_a
 from components.plan.plan import Limits, ModelPlan, Plan, Target
 from components.plan.prose import number, size, span
 from components.plan.reach import ANYWHERE
+from components.plan.tenants_in_words import who_may_ask
 
 _WIDTH = 100
 
@@ -22,11 +23,13 @@ _WIDTH = 100
 def explain(model: ModelPlan, plan: Plan, findings: Sequence[Finding]) -> str:
     """Plain text in wrapped paragraphs, for a person at a terminal; `findings` are those of the whole plan."""
     live = [target for target in model.targets if target.live]
+    callers = [*who_may_ask(model, plan)]
     paragraphs = [
         f"{model.name} in stack {plan.stack}, on the {plan.engine} engine",
         _items(_places(model)),
         *(map(_wrapped, _course(model, live, plan.limits)) if live else ["No request can go anywhere."]),
-        _items(_said(finding) for finding in findings if _concerns(finding, model)),
+        _items(callers) if len(callers) > 1 else _wrapped(callers),
+        _items(_said(finding) for finding in findings if _concerns(finding, model, plan)),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
@@ -40,9 +43,11 @@ def _course(model: ModelPlan, live: Sequence[Target], limits: Limits) -> Iterato
     yield _money(model)
 
 
-def _concerns(finding: Finding, model: ModelPlan) -> bool:
+def _concerns(finding: Finding, model: ModelPlan, plan: Plan) -> bool:
     hosts = {each.host for each in (*model.targets, *model.unserved)}
-    return finding.name.partition("/")[2] in {model.name, *hosts, *(f"{model.name}/{host}" for host in hosts)}
+    tenants = {tenant.name for tenant in plan.tenants if model.name in tenant.models}
+    both = {*(f"{model.name}/{host}" for host in hosts), *(f"{tenant}/{model.name}" for tenant in tenants)}
+    return finding.name.partition("/")[2] in {model.name, *hosts, *both}
 
 
 def _places(model: ModelPlan) -> Iterator[str]:
@@ -119,6 +124,11 @@ def _limits(live: Sequence[Target], limits: Limits) -> Iterator[str]:
         if without:
             yield f"No {what} at {listed(without, 'and')}."
     yield f"A request's body may have {size(limits.body_limit)}; a larger one gets 413."
+    if limits.concurrent:
+        yield (
+            f"{limits.concurrent} requests may be under way at once, {limits.concurrent_of_normal} of them of tenants "
+            "of normal priority; one more gets 503."
+        )
     for target in live:
         if target.tokens_per_minute is not None:
             yield (

@@ -1,4 +1,4 @@
-"""The move: what changed between two plans, in an operator's terms — shares, fallbacks, money, places, limits.
+"""The move: what changed between two plans, in an operator's terms — shares, fallbacks, money, places, limits, tenants.
 
 Policy.  A model is in a move if anything of this changed for it.  Money is what the sharing hosts cost by weight, as
 everywhere.  Places are the regions in which any request may be processed, over sharing hosts and fallbacks; a host of
@@ -13,6 +13,7 @@ from typing import Literal
 
 from components.plan.money import Blended, Monthly, Unpriced, blended, monthly
 from components.plan.plan import ModelPlan, Plan, Target
+from components.plan.tenant_moves import IssuerMove, TenantMove, issuer_moves, tenant_moves
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,11 @@ class Move:
     models: tuple[ModelMove, ...]
     """In order of name."""
     limits: tuple[LimitMove, ...]
+    tenants: tuple[TenantMove, ...] = ()
+    issuers: tuple[IssuerMove, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.models or self.limits)
+        return bool(self.models or self.limits or self.tenants or self.issuers)
 
 
 def move(before: Plan | None, after: Plan | None) -> Move:
@@ -89,7 +92,12 @@ def move(before: Plan | None, after: Plan | None) -> Move:
     old = {model.name: model for model in before.models} if before else {}
     new = {model.name: model for model in after.models} if after else {}
     moved = (_model(old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()))
-    return Move(models=tuple(each for each in moved if each), limits=_limits(before, after))
+    return Move(
+        models=tuple(each for each in moved if each),
+        limits=_limits(before, after),
+        tenants=tenant_moves(before, after),
+        issuers=issuer_moves(before, after),
+    )
 
 
 def shares_moved(before: Plan, after: Plan) -> list[str]:

@@ -6,5 +6,6 @@ mistake in a plan must show: it wants its own credential and knows only the mode
 It is generous in everything else: parameters that change nothing about where a request goes (temperature, stop,
 logprobs, ...) are accepted and ignored.
 
-Bedrock and Replicate do not speak OpenAI's protocol; their simulated hosts do.
+Bedrock's simulated host speaks Converse, binary event stream and signed requests included, and Replicate's speaks
+predictions; all others speak OpenAI's protocol.
 """

@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -30,17 +30,21 @@ class Whole:
     body: bytes
     prompt_tokens: int
     answer_tokens: int
+    status: int = 200
+    seconds: float | None = None
+    """How long it takes; None: as long as its tokens do."""
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """A reply as server-sent events: `opening` comes with the first token, `closing` after the last."""
+    """A reply as events: `opening` comes with the first token, `closing` after the last."""
 
     opening: bytes
     tokens: tuple[bytes, ...]
     """The events, one token each."""
     closing: bytes
     prompt_tokens: int
+    content_type: str = "text/event-stream; charset=utf-8"
 
 
 Reply = Whole | Streamed
@@ -88,6 +92,14 @@ class Asked(BaseModel):
         """The request in a body, or why there is none."""
         try:
             return cls.model_validate_json(body)
+        except ValidationError as error:
+            return bad_request(error)
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Self | Refusal:
+        """The request in what was said in JSON and elsewhere, or why there is none."""
+        try:
+            return cls.model_validate(said)
         except ValidationError as error:
             return bad_request(error)
 

@@ -23,6 +23,8 @@ class Client:
         self._receive = receive
         self._send = send
         self._exchange = exchange
+        self.id_header = "x-request-id"
+        """The header in which the host says by which id it knows the request."""
 
     def header(self, name: bytes) -> str:
         """The value of a request header, or nothing."""
@@ -46,7 +48,7 @@ class Client:
 
     async def begin(self, status: int, content_type: str, length: int | None, *more: tuple[str, str]) -> None:
         """Sends the status line and headers; without a length the body is chunked."""
-        headers = [("content-type", content_type), ("x-request-id", f"req_{uuid.uuid4().hex}"), *more]
+        headers = [("content-type", content_type), (self.id_header, f"req_{uuid.uuid4().hex}"), *more]
         if length is not None:
             headers.append(("content-length", str(length)))
         self._exchange.status = status

@@ -12,7 +12,7 @@ import httpx
 from components.simulated.described import CONTROL
 from components.simulated.faults import FaultKind
 from components.simulated.hosts import SimulatedHost, to_json
-from components.simulated.state import State
+from components.simulated.state import Latest, State
 
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 """All kinds of faults, in the order in which they are told."""
@@ -46,6 +46,10 @@ class SimulatedControl:
     def state(self) -> State:
         """Hosts, open requests and counts."""
         return State.model_validate_json(self._send("GET", "").content)
+
+    def latest(self, after: int) -> Latest:
+        """The requests that finished after the first `after` of them."""
+        return Latest.model_validate_json(self._send("GET", "/latest", params={"after": after}).content)
 
     def replace_hosts(self, hosts: Iterable[SimulatedHost]) -> None:
         """These hosts, instead of the present ones; requests that have begun are finished."""

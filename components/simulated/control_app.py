@@ -1,6 +1,7 @@
 """The control endpoints: replacing the hosts, setting faults and speeds at run time, and asking for the state.
 
     GET    /_control                    the state, see `state`
+    GET    /_control/latest?after=N     the requests that finished after the first N, see `state.Latest`
     PUT    /_control/hosts              the hosts, as in the file
     PUT    /_control/faults/<host>      a fault, see `faults.Fault`
     DELETE /_control/faults/<host>      ends all faults of the host
@@ -31,6 +32,7 @@ def control_app(simulation: Simulation, token: str) -> ASGIApp:
     control = _Control(simulation)
     routes = [
         Route(CONTROL, control.state, methods=["GET"]),
+        Route(f"{CONTROL}/latest", control.latest, methods=["GET"]),
         Route(f"{CONTROL}/hosts", control.put_hosts, methods=["PUT"]),
         Route(f"{CONTROL}/faults/{{host}}", control.put_fault, methods=["PUT"]),
         Route(f"{CONTROL}/faults/{{host}}", control.delete_faults, methods=["DELETE"]),
@@ -60,6 +62,12 @@ class _Control:
 
     async def state(self, _: Request) -> Response:
         return Response(self._simulation.state().model_dump_json(), media_type="application/json")
+
+    async def latest(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not (after.isascii() and after.isdigit()):
+            return _problem(400, "after: a whole number, 0 or more")
+        return Response(self._simulation.counts.latest(int(after)).model_dump_json(), media_type="application/json")
 
     async def put_hosts(self, request: Request) -> Response:
         try:

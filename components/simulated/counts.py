@@ -1,11 +1,16 @@
-"""Counts of what the simulated hosts answered, for comparing with the gateway's."""
+"""Counts of what the simulated hosts answered, for comparing with the gateway's, and the latest requests one by one."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from itertools import islice
 
-from components.simulated.state import Count
+from components.simulated.state import Answered, Count, Latest
+
+_LATEST = 20_000
+"""Finished requests that are kept one by one."""
 
 
 @dataclass
@@ -13,6 +18,7 @@ class Exchange:
     """One request and what became of it, filled in while it is answered."""
 
     host: str
+    begun: float = field(default_factory=time.monotonic)
     model: str | None = None
     status: int = 0
     prompt_tokens: int = 0
@@ -25,6 +31,8 @@ class Counts:
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
         self._sums: dict[tuple[str, str | None, int], list[int]] = {}
+        self._finished = 0
+        self._latest: deque[Answered] = deque(maxlen=_LATEST)
 
     def begin(self, host: str) -> Exchange:
         """A request has arrived."""
@@ -38,6 +46,8 @@ class Counts:
         sums[0] += 1
         sums[1] += exchange.prompt_tokens
         sums[2] += exchange.answer_tokens
+        self._finished += 1
+        self._latest.append((exchange.begun, exchange.host, exchange.model, exchange.status))
 
     def open(self) -> dict[str, int]:
         """Per host the requests that have not ended."""
@@ -51,3 +61,8 @@ class Counts:
                 self._sums.items(), key=lambda item: (item[0][0], item[0][1] or "", item[0][2])
             )
         )
+
+    def latest(self, after: int) -> Latest:
+        """The requests that finished after the first `after`, in the order in which they finished."""
+        new = min(self._finished - after, len(self._latest))
+        return Latest(finished=self._finished, requests=tuple(islice(self._latest, len(self._latest) - new, None)))

@@ -2,8 +2,8 @@
 
 Policy.  A simulated host serves exactly the ids that the plan's targets name for it, drained ones included.  It
 keeps the path of the real base URL, so that a wrong path prefix shows.  A host that the cloud's own credentials open
-(Bedrock) takes a bearer key here, as Bedrock does as well (`AWS_BEARER_TOKEN_BEDROCK`).  What the plan does not know
-of a model (None) is allowed.
+(Bedrock) takes a key of its own here, as a bearer's or as the secret that requests are signed with.  What the plan does
+not know of a model (None) is allowed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from components.catalog.catalog import Protocol
 from components.config.types import HostName
 from components.plan.plan import Plan, Target
 from components.simulated.described import Described, said
@@ -24,7 +25,7 @@ from components.simulated.described import Described, said
 _PATHS_BEFORE_PROVISIONING = {"azure": "/openai/v1"}
 """Per kind the path of a base URL that is not known yet: learn.microsoft.com, Azure AI Foundry's v1 API."""
 _OTHER_PATH = "/v1"
-"""vLLM's own, and that of a simulated host whose real protocol is not OpenAI's."""
+"""vLLM's own."""
 
 
 class Speed(Described):
@@ -56,6 +57,7 @@ class SimulatedHost(Described):
     key: Annotated[str, Field(min_length=1)] | None = Field(repr=False)
     models: dict[str, SimulatedModel]
     """By the host's own model id."""
+    protocol: Protocol = "openai"
     speed: Speed = Speed()
 
     @model_validator(mode="after")
@@ -102,6 +104,7 @@ def _simulated(plan: Plan, name: str, key: str | None) -> SimulatedHost:
         path=_path(targets[0]),
         header=header,
         key=key if header is not None else None,
+        protocol=targets[0].protocol,
         models={
             target.model_id: SimulatedModel(
                 streaming=target.streaming,
@@ -115,8 +118,8 @@ def _simulated(plan: Plan, name: str, key: str | None) -> SimulatedHost:
 
 
 def _path(target: Target) -> str:
-    if target.protocol != "openai":
-        return _OTHER_PATH
+    if target.url is None and target.protocol == "bedrock-converse":
+        return ""
     if target.url is None:
         return _PATHS_BEFORE_PROVISIONING.get(target.kind, _OTHER_PATH)
     return urlsplit(target.url).path.rstrip("/")

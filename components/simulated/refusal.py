@@ -57,9 +57,14 @@ def bad_request(error: ValidationError) -> Refusal:
     """400: not JSON, or not the JSON this route takes."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return Refusal(400, f"We could not parse the JSON body of your request: {first['msg']}.")
+        return not_json(first["msg"])
     param = str(first["loc"][0]) if first["loc"] else None
     return Refusal(400, f"{param or 'the body'}: {first['msg']}.", code="invalid_value", param=param)
+
+
+def not_json(why: str) -> Refusal:
+    """400: the body is not JSON."""
+    return Refusal(400, f"We could not parse the JSON body of your request: {why}.")
 
 
 def beyond_the_model(facts: SimulatedModel, *, streamed: bool, tools: bool, images: bool) -> Refusal | None:

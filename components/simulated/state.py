@@ -42,6 +42,20 @@ class Count(Described):
     """As far as they were sent."""
 
 
+Answered = tuple[float, str, str | None, int]
+"""A finished request: when it arrived (seconds of the monotonic clock, which all processes of a machine share), its
+host, and its model id and status as in `Count`."""
+
+
+class Latest(Described):
+    """The latest finished requests, one by one."""
+
+    finished: int
+    """How many have finished since the start of the process: what to ask for next."""
+    requests: tuple[Answered, ...]
+    """In the order in which they finished."""
+
+
 class State(Described):
     """All of it."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Corral, Said
 
-VERBS = ("up", "plan", "diff", "explain", "verify", "status", "fault", "schema")
+VERBS = ("up", "plan", "diff", "explain", "verify", "status", "usage", "fault", "drill", "key", "monitoring", "schema")
 OF_A_STACK = [
     ("up",),
     ("plan",),

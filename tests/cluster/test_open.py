@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -29,7 +28,7 @@ def stack(**said: Any) -> Stack:
     ids=["a new one", "one that is there"],
 )
 def test_a_stack_has_the_cluster_that_it_says(said: dict[str, Any], want: str):
-    seen = run(lambda: open_cluster(stack(**said), Path("/stacks"), {}))
+    seen = run(lambda: open_cluster(stack(**said), {}))
     assert seen["cluster"].type == want
 
 
@@ -37,4 +36,4 @@ def test_a_new_cluster_needs_a_region():
     with pytest.raises(
         pulumi.RunError, match="the stack prod makes a cluster on EKS and says no region: set aws:region"
     ):
-        run(lambda: open_cluster(stack(), Path("/stacks"), {}))
+        run(lambda: open_cluster(stack(), {}))

@@ -78,8 +78,9 @@ def places_of(value: Any, around: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]
 
 NOT_TOLD_BY_ONE_KEY = {
     "azure-to-provision", "fallback-twice", "gateway-in-the-open", "gateway-issuer", "host-not-declared",
-    "region-unknown", "shares-far-over-100", "shares-of-many-hosts", "shares-over-100", "shares-under-100",
-    "yaml-duplicate-keys", "yaml-key-is-no-text", "yaml-merge-key",
+    "issuers-without-tenants", "region-unknown", "shares-far-over-100", "shares-of-many-hosts", "shares-over-100",
+    "shares-under-100", "tenants-claims", "tenants-known-twice", "yaml-duplicate-keys", "yaml-key-is-no-text",
+    "yaml-merge-key",
 }  # fmt: skip
 """What only reading the whole stack shows."""
 

@@ -36,9 +36,9 @@ def test_every_link_on_the_page_leads_somewhere(page: str):
 
 def test_defaults_are_written_as_in_a_stack(page: str):
     rows = {line.split(" | ")[0]: line.split(" | ")[2] for line in page.splitlines() if line.startswith("| `")}
-    assert {key: rows[f"| `{key}`"] for key in ("idleTimeout", "bodyLimit", "port", "shares", "fallback")} == {
+    assert {key: rows[f"| `{key}`"] for key in ("idleTimeout", "disk", "port", "shares", "fallback")} == {
         "idleTimeout": "`2m`",
-        "bodyLimit": "`50Mi`",
+        "disk": "`500Gi`",
         "port": "`8080`",
         "shares": "required",
         "fallback": "–",

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import yaml
 
+from components.embedded import made_keys
 from tests.embedded.gateway import serving
 
 STACKS = sorted((Path(__file__).parents[2] / "stacks").glob("Pulumi.*.yaml"))
@@ -19,7 +20,8 @@ STACKS = sorted((Path(__file__).parents[2] / "stacks").glob("Pulumi.*.yaml"))
 def test_a_stack_is_rehearsed_with_its_shares_and_its_hosts_own_ids(file: Path, project: Path) -> None:
     with serving(project, yaml.safe_load(file.read_text())["config"], "--simulate") as gateway:
         plan = json.loads(gateway.run("plan", "--json").stdout)["plan"]
-        with httpx.Client() as client:
+        keys = made_keys.read(project, "test")
+        with httpx.Client(headers=[("authorization", f"Bearer {key}") for key in keys.values()]) as client:
             for model in plan["models"]:
                 body = {"model": model["name"], "messages": [{"role": "user", "content": "x"}]}
                 answers = [client.post(f"{gateway.url}/chat/completions", json=body) for _ in range(100)]

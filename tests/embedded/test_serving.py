@@ -73,8 +73,15 @@ def test_completions_embeddings_and_responses_are_routed_too(gateway: Gateway) -
     assert client.completions.create(model="on-azure", prompt="hello").choices[0].text
     assert client.embeddings.create(model="on-vllm", input="hello").data[0].embedding
     assert client.responses.create(model="org/with:odd.name", input="hello").output_text
-    events = list(client.responses.create(model="on-replicate", input="hello", stream=True))
+    events = list(client.responses.create(model="on-vllm", input="hello", stream=True))
     assert events[-1].type == "response.completed"
+
+
+def test_what_a_host_behind_the_adapter_has_not_got_another_host_answers(gateway: Gateway) -> None:
+    body = {"model": "llama-3.3-70b", "input": "hello"}
+    answers = [httpx.post(f"{gateway.url}/responses", json=body) for _ in range(12)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.headers["x-corral-host"] for answer in answers} <= {"azure", "vllm"}
 
 
 @pytest.mark.parametrize(
@@ -126,13 +133,13 @@ def test_a_body_of_20_mib_passes_and_one_over_50_mib_does_not(gateway: Gateway) 
 
 MODELS = ", ".join(sorted(STACK["corral:models"]))
 REFUSALS = [
-    ("no model", "POST", "chat/completions", b'{"messages": []}', 400, "model_required", "with a"),
-    ("not JSON", "POST", "chat/completions", b"hello", 400, "model_required", "must be JSON"),
-    ("nothing", "POST", "chat/completions", b"", 400, "model_required", "must be JSON"),
-    ("empty model", "POST", "embeddings", b'{"model": ""}', 400, "model_required", "must be JSON"),
+    ("no model", "POST", "chat/completions", b'{"messages": []}', 400, "model_required", 'names no "model"'),
+    ("not JSON", "POST", "chat/completions", b"hello", 400, "invalid_json", "is not a JSON object"),
+    ("nothing", "POST", "chat/completions", b"", 400, "invalid_json", "is not a JSON object"),
+    ("empty model", "POST", "embeddings", b'{"model": ""}', 400, "model_required", 'names no "model"'),
     ("unknown model", "POST", "responses", b'{"model": "gpt-5"}', 404, "model_not_found", f"Models: {MODELS}."),
-    ("quoted", "POST", "completions", b'{"model": "a\\"b"}', 404, "model_not_found", "'a\"b' does not exist"),
-    ("a list", "POST", "completions", b'{"model": ["m"]}', 404, "model_not_found", "does not exist"),
+    ("quoted", "POST", "completions", b'{"model": "a\\"b"}', 404, "model_not_found", "'a?b' does not exist"),
+    ("a list", "POST", "completions", b'{"model": ["m"]}', 400, "model_required", 'names no "model"'),
     ("long", "POST", "completions", b'{"model": "%s"}' % (b"x" * 100_000), 404, "model_not_found", "xxx' does not"),
     ("wrong method", "GET", "chat/completions", b"", 405, "method_not_allowed", "Use POST"),
     ("wrong method", "POST", "models", b"{}", 405, "method_not_allowed", "Use GET"),
@@ -179,7 +186,7 @@ def test_no_key_is_in_envoy_s_configuration_dump_nor_readable_by_others(gateway:
         )
         for file in files
     }
-    assert len(keys) == 6
+    assert len(keys) == 5, "those of four hosts, and the adapter's"
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert root.stat().st_mode & 0o777 == 0o700
     dump = gateway.admin("/config_dump?include_eds")

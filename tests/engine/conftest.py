@@ -1,46 +1,25 @@
-"""A real engine, with stand-ins for the providers in a folder for plugins of its own."""
+"""A real engine, and stacks on which it has done its work."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from tests.engine.project import ROOT, Project, nobody
+from tests.engine.home import furnish, missing
+from tests.engine.project import Project, nobody
 from tests.engine.stacks import Swap, Swapped
-from tests.engine.stand_ins.serve import WORLDS
-
-_SDKS = {name: f"pulumi_{name.replace('-', '_')}" for name in WORLDS}
-
-_PLUGIN = """#!{python}
-import sys
-
-sys.path.insert(0, {root!r})
-from tests.engine.stand_ins.serve import serve
-
-serve({name!r}, {version!r})
-"""
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Pulumi's own folder.  Skips where no engine is on PATH."""
-    for program in ("pulumi", "pulumi-language-python"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not on PATH")
+    if why := missing():
+        pytest.skip(why)
     folder = tmp_path_factory.mktemp("pulumi-home")
-    for name, sdk in _SDKS.items():
-        version = json.loads(files(sdk).joinpath("pulumi-plugin.json").read_text())["version"]
-        plugin = folder / "plugins" / f"resource-{name}-v{version}" / f"pulumi-resource-{name}"
-        plugin.parent.mkdir(parents=True)
-        plugin.write_text(_PLUGIN.format(python=sys.executable, root=str(ROOT), name=name, version=version))
-        plugin.chmod(0o755)
+    furnish(folder)
     with nobody():
         yield folder
 

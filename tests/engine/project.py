@@ -149,18 +149,22 @@ class Project:
     def _stack(self) -> automation.Stack:
         if self._opened is None:
             workspace = automation.LocalWorkspace(
-                work_dir=str(self.folder), pulumi_home=str(self._home), env_vars=self._environment()
+                work_dir=str(self.folder), pulumi_home=str(self._home), env_vars=self.environment
             )
             self._opened = automation.Stack.create_or_select(self.stack, workspace)
         return self._opened
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        """All the variables of the engine, for it to work on this project and in nobody's account."""
         return {
+            **os.environ,
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(self._home),
             "PULUMI_BACKEND_URL": f"file://{self.state}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_HOME": str(self._home),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             FOLDER: str(self.folder / "providers"),
         }

@@ -63,6 +63,7 @@ class Swap:
 
     def edit(self, config: Config) -> None:
         """Declares the new host in place of the other one, wherever that stands."""
+        config["corral:gateway"] = {**config.get("corral:gateway", {}), "handover": "1ms"}
         config["corral:hosts"].pop(self.leaves)
         config["corral:hosts"][self.comes] = self.said
         config.get("corral:keys", {}).pop(self.leaves, None)

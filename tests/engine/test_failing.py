@@ -60,7 +60,8 @@ def test_a_route_that_is_not_accepted_keeps_the_host_that_leaves(project: Callab
     there.store.set_faults([])
     recovered = there.up().history
 
-    assert ("AIGatewayRoute", f"gateway-route/{swap.model}") in recovered.done("update")
+    updated = [(kind, name.rpartition("/")[0]) for kind, name in recovered.done("update")]
+    assert ("AIGatewayRoute", f"gateway-route/{swap.model}") in updated
     assert not any(name.startswith(f"gateway-service/{swap.leaves}/") for _, name in _names(there))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -16,14 +16,24 @@ from components.config import gateway as config
 from components.config.cluster import KubeconfigCluster
 from components.gateway.component import Gateway, GatewayArgs
 from components.hosts.base import AmbientCredential, Endpoint, KeyCredential
-from components.plan.plan import Plan
+from components.plan.plan import Issuer, Plan, Rate
+from components.preview.changes import changes
 from components.preview.recording import Recorded, Secret
 from components.preview.run import record
 from components.render.gateway_api.front import Network
+from components.tenants.proofs import Proofs
 from tests import world
-from tests.render.gateway_api.plans import model, plan, share_edits
+from tests.render.gateway_api.plans import model, plan, share_edits, tenant
 
-SERVED = plan(model("llama", {"bedrock": 50, "azure": 30, "vllm": 20}, ["lab"]), model("scout", {"bedrock": 100}))
+TENANTS = (tenant("search", "llama", "scout"), tenant("support", "llama", "scout"))
+
+SERVED = plan(
+    model("llama", {"bedrock": 50, "azure": 30, "vllm": 20}, ["lab"]),
+    model("scout", {"bedrock": 100}),
+    tenants=TENANTS,
+)
+
+LIMITED = replace(SERVED, tenants=(TENANTS[0], replace(TENANTS[1], rate=Rate(tokens=9))))
 
 
 def endpoint(host: str, model: str, ready: Sequence[pulumi.Resource] = (), **differing: Any) -> Endpoint:
@@ -43,9 +53,13 @@ def endpoint(host: str, model: str, ready: Sequence[pulumi.Resource] = (), **dif
 
 
 def program(
-    served: Plan = SERVED, gateway: config.Gateway | None = None, network: Network = "eks", **differing: Any
+    served: Plan = SERVED,
+    gateway: config.Gateway | None = None,
+    network: Network = "eks",
+    proofs: Proofs = Proofs({}, {}),  # noqa: B008
+    **differing: Any,
 ) -> None:
-    cluster = ExistingCluster("cluster", KubeconfigCluster(kubeconfig="kind.yaml"), Path("/stacks"))
+    cluster = ExistingCluster("cluster", KubeconfigCluster(kubeconfig="kind.yaml"))
     provider = cluster.provider
     nodes = kubernetes.core.v1.Namespace("nodes", opts=pulumi.ResourceOptions(provider=provider))
     cluster.network, cluster.ready = network, [nodes]
@@ -62,7 +76,7 @@ def program(
         GatewayArgs(
             plan=served,
             gateway=gateway or config.Gateway(),
-            tenants=["search", "support"],
+            proofs=proofs,
             endpoints=[
                 endpoint(to.host, one.name, **special.get(to.host, {}) | differing)
                 for one in served.models
@@ -87,6 +101,12 @@ def names(resources: Sequence[Recorded]) -> list[str]:
     return sorted(resource.name for resource in resources)
 
 
+def edition(found: world.World, beginning: str) -> str:
+    """The whole logical name of the only resource whose name begins so and says its edition after it."""
+    (name,) = (each.name for each in found.resources if each.name.rpartition("/")[0] == beginning)
+    return name
+
+
 def before(found: world.World, name: str) -> set[str]:
     """The logical names of all that is there before a resource."""
     by_urn = {resource.urn: resource for resource in found.resources}
@@ -101,10 +121,10 @@ def before(found: world.World, name: str) -> set[str]:
 
 
 def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: world.World):
-    assert before(made, "gateway-route/llama") >= {
+    assert before(made, edition(made, "gateway-route/llama")) >= {
         "nodes", "server", "identity", "gateway-software-ai-gateway", "gateway-namespace", "gateway-tenants-secret",
-        "gateway-gateway", "gateway-access", "gateway-clients", "gateway-retries/llama", "gateway-secret/azure",
-        "gateway-secret/lab", "gateway-authority/lab",
+        "gateway-gateway", "gateway-access", "gateway-clients", edition(made, "gateway-retries/llama"),
+        "gateway-secret/azure", "gateway-secret/lab", "gateway-authority/lab",
         *(f"gateway-{part}/azure/llama" for part in ("backend", "tls", "service", "credential")),
         *(f"gateway-{part}/bedrock/llama" for part in ("backend", "tls", "service", "credential")),
         *(f"gateway-{part}/lab/llama" for part in ("backend", "tls", "service", "credential")),
@@ -113,7 +133,7 @@ def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: 
 
 
 def test_a_route_does_not_wait_for_the_hosts_of_another_model(made: world.World):
-    assert "server" not in before(made, "gateway-route/scout")
+    assert "server" not in before(made, edition(made, "gateway-route/scout"))
 
 
 def test_what_the_gateway_is_told_comes_after_its_software_and_goes_before_it(made: world.World):
@@ -160,6 +180,73 @@ def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_ten
     )
 
 
+def test_keys_that_a_stack_gives_are_taken_several_of_a_tenant_each_by_a_name_of_its_own():
+    given = {"search": (f"{world.NEVER}-old", f"{world.NEVER}-new")}
+    found = world.run(lambda: program(proofs=Proofs(given, {})))
+    held = entries(found["gateway-tenants-secret"])
+    assert (names(found.of_type("RandomPassword")), sorted(held), held["search"], held["search.2"]) == (
+        ["gateway-tenants-support"],
+        ["search", "search.2", "support"],
+        "sk-NEVER-old",
+        "sk-NEVER-new",
+    )
+    assert found.outputs["keys"]["search"].value == "sk-NEVER-new"
+
+
+def test_where_issuers_vouch_for_tenants_there_are_no_keys():
+    issuer = Issuer("https://login.example.com/", ("corral",), "https://login.example.com/keys", None, "sub")
+    tenants = [replace(each, claims=(each.name,)) for each in TENANTS]
+    found = world.run(lambda: program(replace(SERVED, tenants=tuple(tenants), issuers=(issuer,))))
+    made = [name for name in names(found.resources) if "tenants" in name]
+    assert (made, found.outputs.get("keys")) == ([], {})
+
+
+def counters(found: world.World) -> Any:
+    values = found["gateway-software-envoy-gateway"].inputs["values"]["config"]["envoyGateway"]
+    return values["provider"]["kubernetes"]
+
+
+def test_what_counts_is_there_before_limits_are_and_only_where_there_are_any(made: world.World):
+    limited = world.run(lambda: program(LIMITED))
+    redis = [f"gateway-software-redis-{part}" for part in ("guard", "server", "service")]
+    assert {"gateway-software-envoy-gateway", *redis} <= before(limited, "gateway-limits")
+    assert set(redis) <= before(limited, "gateway-software-envoy-gateway")
+    assert counters(limited) == {"rateLimitDeployment": {"replicas": 2}, "rateLimitPDB": {"maxUnavailable": 1}}
+    assert [name for name in names(made.resources) if "redis" in name or name == "gateway-limits"] == []
+    assert counters(made) == {"rateLimitDeployment": {"replicas": 0}}
+
+
+def test_the_gateway_always_knows_where_limits_are_counted_so_that_it_answers_while_they_go(made: world.World):
+    told = [
+        found["gateway-software-envoy-gateway"].inputs["values"]["config"]["envoyGateway"]["rateLimit"]
+        for found in (made, world.run(lambda: program(LIMITED)))
+    ]
+    redis = {"url": "corral-redis.envoy-gateway-system.svc.cluster.local:6379"}
+    assert told == [{"backend": {"type": "Redis", "redis": redis}, "timeout": "200ms"}] * 2
+
+
+def test_redis_keeps_nothing_is_nobody_and_answers_only_who_counts():
+    found = world.run(lambda: program(LIMITED))
+    pod = found["gateway-software-redis-server"].inputs["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (pod["securityContext"]["runAsNonRoot"], container["securityContext"], container["args"][:4]) == (
+        True,
+        {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+        ["--save", "", "--appendonly", "no"],
+    )
+    counting = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubernetes.io/component": "ratelimit"}
+    assert found["gateway-software-redis-guard"].inputs["spec"] == {
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "corral-redis"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [
+            {
+                "from": [{"podSelector": {"matchLabels": counting}}],
+                "ports": [{"protocol": "TCP", "port": 6379}],
+            }
+        ],
+    }
+
+
 def entries(secret: Recorded) -> dict[str, Any]:
     """What a secret holds; that it is marked as one is looked at too."""
     data = secret.inputs["stringData"]
@@ -182,17 +269,74 @@ def test_a_host_with_certificates_of_its_own_is_verified_with_them(made: world.W
 
 
 def test_a_route_is_done_when_the_gateway_has_accepted_this_version_of_it(made: world.World):
-    annotations = made["gateway-route/llama"].inputs["metadata"]["annotations"]
+    annotations = made[edition(made, "gateway-route/llama")].inputs["metadata"]["annotations"]
     assert annotations == {
         "corral/model": "llama",
         "pulumi.com/waitFor": "jsonpath={.status.conditions"
         "[?@.type=='Accepted' && !(@.lastTransitionTime < $.metadata.managedFields[0].time)]}",
         "pulumi.com/timeoutSeconds": "180",
+        "pulumi.com/deletionPropagationPolicy": "background",
+    }
+
+
+def test_what_envoy_ai_gateway_has_to_let_go_of_is_deleted_in_the_background(made: world.World):
+    policy = "pulumi.com/deletionPropagationPolicy"
+    found = {
+        resource.inputs["kind"]: resource.inputs["metadata"].get("annotations", {}).get(policy)
+        for resource in made.resources
+        if "envoyproxy.io" in resource.type
+    }
+    assert {kind for kind, how in found.items() if how == "background"} == {
+        "AIServiceBackend",
+        "BackendSecurityPolicy",
+        "AIGatewayRoute",
+    }
+
+
+def test_a_route_is_followed_when_it_is_known_everywhere_and_the_program_ends_when_every_envoy_follows_it(
+    made: world.World,
+):
+    routes = {edition(made, f"gateway-route/{model.name}") for model in SERVED.models}
+    successions = {f"gateway-succession/{model.name}" for model in SERVED.models}
+    assert routes <= before(made, "gateway-learned")
+    assert not successions & before(made, "gateway-learned")
+    for succession in successions:
+        assert "gateway-learned" in before(made, succession)
+    assert successions <= before(made, "gateway-followed")
+
+
+def test_a_hand_over_is_given_the_time_of_the_stack_and_the_envoys_ten_seconds_of_it(made: world.World):
+    short = world.run(lambda: program(gateway=config.Gateway.model_validate({"handover": "500ms"})))
+    given = [
+        {name: found[f"gateway-{name}"].inputs["milliseconds"] for name in ("learned", "followed")}
+        for found in (made, short)
+    ]
+    assert given == [{"learned": 100_000, "followed": 10_000}, {"learned": 500, "followed": 500}]
+
+
+def test_another_list_of_hosts_is_another_route_and_no_other_model_is_touched():
+    was, now = (
+        record(lambda served=served: program(served))
+        for served in (
+            plan(model("llama", {"azure": 60, "bedrock": 40}), model("scout", {"bedrock": 100})),
+            plan(model("llama", {"azure": 60, "vllm": 40}), model("scout", {"bedrock": 100})),
+        )
+    )
+    found = changes(was, now)
+    for differing in (found.create, found.delete):
+        names = {change.name.rpartition("/")[0] for change in differing if "/vllm" not in change.name}
+        assert names >= {"gateway-route/llama", "gateway-retries/llama"}
+        assert not any("scout" in change.name for change in differing)
+    assert found.replace == ()
+    assert {change.name for change in found.update} == {
+        "gateway-succession/llama",
+        "gateway-learned",
+        "gateway-followed",
     }
 
 
 def test_an_id_that_only_the_host_knows_gets_into_the_route(made: world.World):
-    refs = made["gateway-route/llama"].inputs["spec"]["rules"][0]["backendRefs"]
+    refs = made[edition(made, "gateway-route/llama")].inputs["spec"]["rules"][0]["backendRefs"]
     assert [ref["modelNameOverride"] for ref in refs] == [
         "deployed",
         "llama at bedrock",
@@ -232,5 +376,5 @@ def inputs(served: Plan) -> dict[str, tuple[str, Any]]:
 @given(edit=share_edits())
 def test_a_share_edit_updates_one_resource(edit: tuple[Plan, Plan, str]):
     was, now = (inputs(one) for one in edit[:2])
-    changed = [now[urn][0] for urn in {**was, **now} if was.get(urn) != now.get(urn)]
+    changed = [now[urn][0].rpartition("/")[0] for urn in {**was, **now} if was.get(urn) != now.get(urn)]
     assert changed == ([] if edit[0] == edit[1] else [f"gateway-route/{edit[2]}"])

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -23,8 +23,26 @@ needed = pytest.mark.skipif(
 
 @cache
 def definitions() -> list[dict[str, Any]]:
-    """In order of their files' names; none where they are not here."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(CRDS.glob("*.json"))]
+    """In order of their files' names; none where they are not here.
+
+    A number that its format has no room for is of a larger one, as Envoy Gateway has it since 1.8.2: an API server of
+    Kubernetes 1.36 takes no object that has such a number.
+    """
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(CRDS.glob("*.json"))]
+    return [widened(definition) for definition in read]
+
+
+def widened(schema: Any) -> Any:
+    """The schema with `int64` for `int32` where the maximum says so."""
+    match schema:
+        case {"format": "int32", "maximum": int(most)} if most >= 2**31:
+            return {**schema, "format": "int64"}
+        case dict():
+            return {key: widened(below) for key, below in cast("dict[str, Any]", schema).items()}
+        case list():
+            return [widened(below) for below in cast("list[Any]", schema)]
+        case _:
+            return schema
 
 
 def faults(manifest: Mapping[str, Any]) -> list[str] | None:

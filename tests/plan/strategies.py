@@ -49,6 +49,17 @@ def _model(draw: st.DrawFn, names: list[str]) -> dict[str, Any]:
 
 
 @st.composite
+def _tenant(draw: st.DrawFn, models: list[str]) -> dict[str, Any]:
+    """A tenant that may call some of the models, or all; now and then within some regions only."""
+    said: dict[str, Any] = {"perModel": {model: {"tokensPerMinute": 1_000} for model in models}}
+    if draw(st.booleans()):
+        said["models"] = draw(st.lists(st.sampled_from(models), min_size=1, unique=True))
+    if draw(st.booleans()):
+        said["residency"] = draw(_REGION_SETS)
+    return said
+
+
+@st.composite
 def stacks(draw: st.DrawFn, *, serving: bool = False) -> dict[str, Any]:
     """A stack; `serving`: every host it names for a model serves the model."""
     names = sorted({*HOSTS} - ({"meta"} if serving else set()))
@@ -62,6 +73,10 @@ def stacks(draw: st.DrawFn, *, serving: bool = False) -> dict[str, Any]:
     }
     if draw(st.booleans()):
         said["residency"] = draw(_REGION_SETS)
+    if draw(st.booleans()):
+        said["tenants"] = draw(
+            st.dictionaries(st.sampled_from(["search", "support"]), _tenant(sorted(models)), min_size=1)
+        )
     return said
 
 

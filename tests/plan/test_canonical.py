@@ -14,8 +14,17 @@ from tests.plan.world import LLAMA, build
 ROOT = Path(__file__).parents[2]
 
 
+HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+RATE = {"requestsPerMinute": 60}
+
+
 def plan() -> Plan:
-    return build({LLAMA: {"shares": {"bedrock": 60, "meta": 40}, "volume": 7}}, residency=["us", "eu"])
+    return build(
+        {LLAMA: {"shares": {"bedrock": 60, "meta": 40}, "volume": 7}},
+        residency=["us", "eu"],
+        tenants={"search": {"keys": [f"sha256:{HASH}"], "tokensPerMinute": "1k", "perModel": {LLAMA: RATE}}},
+        issuers=[{"issuer": "https://login.example.com/", "audiences": ["corral"], "jwksFile": "keys.json"}],
+    )
 
 
 WANT = {
@@ -77,8 +86,33 @@ WANT = {
         "drainTimeout": 600_000,
         "ejection": 10_000,
         "bodyLimit": 52_428_800,
+        "concurrent": None,
     },
     "accept": [],
+    "tenants": [
+        {
+            "name": "search",
+            "keys": [HASH],
+            "claims": ["search"],
+            "models": ["llama-3.3-70b"],
+            "residency": None,
+            "allowedRegions": None,
+            "priority": "normal",
+            "rate": {"requests": None, "tokens": 1_000},
+            "rates": [["llama-3.3-70b", {"requests": 60, "tokens": None}]],
+            "concurrent": None,
+            "bodyLimit": None,
+        }
+    ],
+    "issuers": [
+        {
+            "issuer": "https://login.example.com/",
+            "audiences": ["corral"],
+            "jwks": None,
+            "jwksFile": "keys.json",
+            "claim": "sub",
+        }
+    ],
 }
 
 

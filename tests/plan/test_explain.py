@@ -51,6 +51,28 @@ CASES = [
         {"hosts": {"meta-too": {"kind": "meta"}}},
     ),
     Case(
+        "tenants.txt",
+        {"shares": {"bedrock": 60, "vllm": 40}, "fallback": ["lab"]},
+        {
+            "tenants": {
+                "desk": {"models": ["llama-5"], "tokensPerMinute": 1},
+                "lab": {"models": ["llama-5"]},
+                "rival": {"residency": ["eu"], "requestsPerMinute": 6_000},
+                "search": {
+                    "keys": [f"sha256:{'1' * 64}"],
+                    "residency": ["us-east-1", "eu"],
+                    "priority": "high",
+                    "requestsPerMinute": 600,
+                    "tokensPerMinute": "200k",
+                    "concurrentRequests": 20,
+                    "bodyLimit": "1Mi",
+                    "perModel": {LLAMA: {"tokensPerMinute": "20k"}},
+                },
+                "support": {},
+            }
+        },
+    ),
+    Case(
         "hosts_that_cannot_be_called.txt",
         {"shares": {"bedrock": 50, "lab": 50}, "volume": "900M"},
         {"region": None, "hosts": {"lab": {"kind": "openai", "auth": "none", "models": {LLAMA: "Llama-Lab"}}}},

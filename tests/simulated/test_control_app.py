@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ TOKEN = {"authorization": "Bearer the-token"}
     ("method", "path"),
     [
         ("GET", ""),
+        ("GET", "/latest"),
         ("PUT", "/hosts"),
         ("PUT", "/faults/groq"),
         ("DELETE", "/faults/groq"),
@@ -67,3 +69,26 @@ def test_replaced_hosts_are_there_at_once(client: TestClient):
     assert client.put("/_control/hosts", content=to_json([new]), headers=TOKEN).status_code == 204
     assert client.get("/new/v1/models").json() == {"object": "list", "data": []}
     assert client.get("/lab/models").status_code == 404
+
+
+def test_the_latest_requests_are_told_one_by_one_from_where_one_left_off(client: TestClient):
+    def ask(host: str, model: str) -> None:
+        said = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+        client.post(f"/{host}/chat/completions", json=said, headers={"authorization": "Bearer groq-key"})
+
+    began = time.monotonic()
+    for host, model in (("lab", "Llama 3.3"), ("groq/openai/v1", "llama-3.1-8b-instant"), ("lab", "no such")):
+        ask(host, model)
+    latest = client.get("/_control/latest?after=1", headers=TOKEN).json()
+    assert latest["finished"] == 3
+    assert [row[1:] for row in latest["requests"]] == [["groq", "llama-3.1-8b-instant", 200], ["lab", None, 404]]
+    assert all(began <= row[0] <= time.monotonic() for row in latest["requests"])
+    for after, left in ((3, 0), (7, 0), (0, 3)):
+        told = client.get(f"/_control/latest?after={after}", headers=TOKEN).json()
+        assert (told["finished"], len(told["requests"])) == (3, left)
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "", "1.5"])
+def test_where_one_left_off_is_a_whole_number(client: TestClient, after: str):
+    answer = client.get(f"/_control/latest?after={after}", headers=TOKEN)
+    assert (answer.status_code, answer.json()) == (400, {"error": {"message": "after: a whole number, 0 or more"}})

@@ -75,17 +75,19 @@ def test_a_simulated_host_serves_every_id_that_the_plan_names_for_it_and_what_ea
                 "url": "https://bedrock-runtime.us-east-1.amazonaws.com",
                 "credential": AMBIENT,
             },
-            "/v1",
+            "",
             "authorization",
         ),
+        ({"protocol": "bedrock-converse", "url": None, "credential": AMBIENT}, "", "authorization"),
         ({"protocol": "replicate", "url": "https://api.replicate.com/v1"}, "/v1", "authorization"),
     ],
 )
-def test_a_simulated_host_keeps_the_path_and_the_credential_header_of_the_real_one(
+def test_a_simulated_host_keeps_the_path_the_protocol_and_the_credential_header_of_the_real_one(
     given: dict[str, Any], path: str, header: str | None
 ):
     (got,) = simulated_hosts(plan((target("h", "id", **given),)), ["h"], {"h": "h-key"})
-    assert got == host("h", {"id": SimulatedModel()}, path=path, header=header, key="h-key" if header else None)
+    protocol, key = given.get("protocol", "openai"), "h-key" if header else None
+    assert got == host("h", {"id": SimulatedModel()}, path=path, header=header, key=key, protocol=protocol)
 
 
 @pytest.mark.parametrize(

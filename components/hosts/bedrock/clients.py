@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 
@@ -12,16 +13,37 @@ def client(service: str, region: str, timeout: float) -> Any | None:
     come from, gets a second.  Raises botocore's BotoCoreError where the AWS configuration is broken.
     """
     import boto3  # pyright: ignore[reportMissingTypeStubs]
-    import botocore.session  # pyright: ignore[reportMissingTypeStubs]
     from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 
-    session: Any = botocore.session.Session()
-    session.set_config_variable("metadata_service_timeout", 1)
-    session.set_config_variable("metadata_service_num_attempts", 1)
-    if session.get_auth_token(signing_name=service) is None and session.get_credentials() is None:
+    session = _session()
+    if not _has_credentials(session, service):
         return None
     config = Config(
         connect_timeout=timeout, read_timeout=timeout, retries={"mode": "standard", "total_max_attempts": 2}
     )
     aws: Any = boto3.Session(botocore_session=session, region_name=region)
     return aws.client(service, config=config)
+
+
+@cache
+def signed_in() -> bool:
+    """Whether this machine has credentials for Bedrock.  It is looked for once in a process: that may take a second."""
+    from botocore.exceptions import BotoCoreError  # pyright: ignore[reportMissingTypeStubs]
+
+    try:
+        return _has_credentials(_session(), "bedrock")
+    except BotoCoreError:
+        return False
+
+
+def _session() -> Any:
+    import botocore.session  # pyright: ignore[reportMissingTypeStubs]
+
+    session: Any = botocore.session.Session()
+    session.set_config_variable("metadata_service_timeout", 1)
+    session.set_config_variable("metadata_service_num_attempts", 1)
+    return session
+
+
+def _has_credentials(session: Any, service: str) -> bool:
+    return session.get_auth_token(signing_name=service) is not None or session.get_credentials() is not None

@@ -5,23 +5,21 @@ one for each fallback in order.  An attempt picks, by weight, a sharing host tha
 no host that is well, the next one is taken at once.  A host that fails five times in a row is left out for `ejection`
 at first and longer each time after; every host may be left out, but the last link then tries its hosts all the same,
 rather than nobody.
+
+A host that needs TLS or DNS is not itself a member of a link: an internal listener is, which passes bytes on to the
+host's own cluster.  So TLS and name resolution are set up once, however many models a host serves, and yet each model
+judges its hosts by what they answer for this model.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from components.plan.plan import Limits, ModelPlan, Target
+from components.render.envoy import attempts
 from components.render.envoy.link import Link
-from components.render.envoy.names import (
-    HOST_HEADER,
-    RELAY,
-    TYPE,
-    Files,
-    Resource,
-    link_name,
-    milliseconds,
-    model_name,
-    watched,
-)
+from components.render.envoy.names import NAMESPACE, TYPE, Files, Resource, link_name, milliseconds, model_name
 
 _UNBOUNDED = 1_000_000
 """Envoy's default limits (1,024 requests, 3 retries) are for short answers; streams stay open for minutes."""
@@ -29,18 +27,14 @@ _UNBOUNDED = 1_000_000
 _ANY_LEFT = 1
 """Per cent of hosts that are well, below which all are tried: it is met only when none is."""
 
-_BODY_HEADROOM = 2**20
-"""A rewritten body may be longer than the one that came: the host's id of the model is longer than ours."""
+READ_AHEAD = 2**20
+"""Bytes of an answer that wait for its client; while more do, the host is not read from.  It is also the most the
+scripts are given at a time."""
 
 
 def _limits() -> Resource:
     bounds = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), _UNBOUNDED)
     return {"thresholds": [bounds]}
-
-
-def body_room(limits: Limits) -> int:
-    """Bytes of a request that Envoy holds in memory, so that it can be sent again."""
-    return limits.body_limit + _BODY_HEADROOM
 
 
 def _tls(link: Link) -> Resource:
@@ -51,6 +45,7 @@ def _tls(link: Link) -> Resource:
             "@type": TYPE + "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
             **({} if link.is_address else {"sni": link.hostname}),
             "common_tls_context": {
+                "alpn_protocols": ["http/1.1"],
                 "validation_context": {
                     "trusted_ca": {"filename": link.ca},
                     "match_typed_subject_alt_names": [{"san_type": san, "matcher": {"exact": link.hostname}}],
@@ -60,97 +55,56 @@ def _tls(link: Link) -> Resource:
     }
 
 
-def _upstream(protocol: Resource, filters: list[Resource]) -> Resource:
-    """HTTP settings of a cluster; the filters run once for each attempt."""
-    codec = {
-        "name": "envoy.filters.http.upstream_codec",
-        "typed_config": {"@type": TYPE + "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
-    }
-    return {
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "common_http_protocol_options": {"idle_timeout": "30s"},
-            **protocol,
-            "http_filters": [*filters, codec],
-        }
-    }
+def _address(link: Link) -> Resource:
+    return {"socket_address": {"address": link.hostname, "port_value": link.port}}
 
 
-_HTTP_1: Resource = {"explicit_http_config": {"http_protocol_options": {}}}
-_NEGOTIATED: Resource = {"auto_config": {"http_protocol_options": {}, "http2_protocol_options": {}}}
-"""HTTP/2 where TLS negotiates it, else HTTP/1.1."""
-
-
-def _credential(link: Link, files: Files) -> Resource:
-    return {
-        "name": "envoy.filters.http.credential_injector",
-        "typed_config": {
-            "@type": TYPE + "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
-            "overwrite": True,
-            "credential": {
-                "name": "envoy.http.injected_credentials.generic",
-                "typed_config": {
-                    "@type": TYPE + "envoy.extensions.http.injected_credentials.generic.v3.Generic",
-                    "header": link.header,
-                    "credential": {"name": link.name, "sds_config": watched(files.secret(link.name))},
-                },
-            },
-        },
-    }
+_BY_NAME: Resource = {
+    "name": "envoy.cluster.dns",
+    "typed_config": {
+        "@type": TYPE + "envoy.extensions.clusters.dns.v3.DnsCluster",
+        "dns_lookup_family": "V4_PREFERRED",
+        "respect_dns_ttl": True,
+        "all_addresses_in_single_endpoint": True,
+    },
+}
 
 
 def host_cluster(link: Link, limits: Limits, files: Files) -> Resource:
-    """The connections to one host, and its credential."""
-    address = {"socket_address": {"address": link.hostname, "port_value": link.port}}
+    """The connections to one host, and its key."""
     return {
         "@type": TYPE + "envoy.config.cluster.v3.Cluster",
         "name": link.name,
-        "type": "STATIC" if link.is_address else "LOGICAL_DNS",
-        **({} if link.is_address else {"dns_lookup_family": "V4_PREFERRED", "respect_dns_ttl": True}),
+        **({"type": "STATIC"} if link.is_address else {"cluster_type": _BY_NAME}),
         "connect_timeout": milliseconds(limits.connect_timeout),
-        "per_connection_buffer_limit_bytes": body_room(limits),
         "circuit_breakers": _limits(),
-        "typed_extension_protocol_options": _upstream(
-            _NEGOTIATED if link.tls else _HTTP_1, [_credential(link, files)] if link.header else []
-        ),
+        "typed_extension_protocol_options": attempts.http_options(link, files),
         "upstream_connection_options": {
             "tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 30, "keepalive_interval": 10}
         },
         "load_assignment": {
             "cluster_name": link.name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(link)}}]}],
         },
         **({"transport_socket": _tls(link)} if link.tls else {}),
     }
 
 
-_TELL_THE_RELAY: Resource = {
-    "name": "envoy.filters.http.header_mutation",
-    "typed_config": {
-        "@type": TYPE + "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-        "mutations": {
-            "request_mutations": [
-                {
-                    "append": {
-                        "header": {"key": HOST_HEADER, "value": "%UPSTREAM_METADATA(corral:host)%"},
-                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                    }
-                }
-            ]
-        },
-    },
-}
-
-
-def _member(target: Target) -> Resource:
-    relay = {"envoy_internal_address": {"server_listener_name": RELAY, "endpoint_id": target.host}}
+def _member(target: Target, link: Link) -> Resource:
+    through = {"envoy_internal_address": {"server_listener_name": link.name, "endpoint_id": target.host}}
+    told = {
+        "host": target.host,
+        "id": target.model_id,
+        "link": link.name,
+        "to": f"{link.authority} {link.path} {json.dumps(target.model_id)}",
+    }
     return {
         "locality": {"zone": target.host},
         "load_balancing_weight": target.weight,
         "lb_endpoints": [
             {
-                "endpoint": {"address": relay, "hostname": target.host},
-                "metadata": {"filter_metadata": {"corral": {"host": target.host}}},
+                "endpoint": {"address": _address(link) if link.is_plain else through, "hostname": target.host},
+                "metadata": {"filter_metadata": {NAMESPACE: told}},
             }
         ],
     }
@@ -159,20 +113,36 @@ def _member(target: Target) -> Resource:
 def links_of(model: ModelPlan) -> list[tuple[str, tuple[Target, ...]]]:
     """The links of a model's chain, each a cluster's name and its hosts: the sharing ones, then each fallback."""
     return [
-        (link_name(model.name, 0), model.sharing),
+        *([(link_name(model.name, 0), model.sharing)] if model.sharing else []),
         *((link_name(model.name, target.priority), (target,)) for target in model.fallbacks),
     ]
 
 
-def _link_cluster(name: str, targets: tuple[Target, ...], limits: Limits, *, last: bool) -> Resource:
+_TO_THE_LISTENER: Resource = {
+    "name": "envoy.transport_sockets.internal_upstream",
+    "typed_config": {
+        "@type": TYPE + "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+        "transport_socket": {
+            "name": "envoy.transport_sockets.raw_buffer",
+            "typed_config": {"@type": TYPE + "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"},
+        },
+    },
+}
+
+
+def _link_cluster(
+    name: str, targets: tuple[Target, ...], links: Mapping[str, Link], limits: Limits, *, last: bool
+) -> Resource:
     return {
         "@type": TYPE + "envoy.config.cluster.v3.Cluster",
         "name": name,
         "type": "STATIC",
-        "load_assignment": {"cluster_name": name, "endpoints": [_member(target) for target in targets]},
-        "typed_extension_protocol_options": _upstream(_HTTP_1, [_TELL_THE_RELAY]),
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [_member(target, links[target.host]) for target in targets],
+        },
         "connect_timeout": milliseconds(limits.connect_timeout),
-        "per_connection_buffer_limit_bytes": body_room(limits),
+        "per_connection_buffer_limit_bytes": READ_AHEAD,
         "lb_policy": "ROUND_ROBIN",
         "common_lb_config": {
             "locality_weighted_lb_config": {},
@@ -188,41 +158,30 @@ def _link_cluster(name: str, targets: tuple[Target, ...], limits: Limits, *, las
             "max_ejection_time": milliseconds(max(300_000, limits.ejection)),
             "max_ejection_percent": 100,
         },
-        "transport_socket": {
-            "name": "envoy.transport_sockets.internal_upstream",
-            "typed_config": {
-                "@type": TYPE + "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
-                "transport_socket": {
-                    "name": "envoy.transport_sockets.raw_buffer",
-                    "typed_config": {"@type": TYPE + "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"},
-                },
-            },
-        },
+        "transport_socket": _TO_THE_LISTENER,
     }
 
 
-def model_clusters(model: ModelPlan, limits: Limits) -> list[Resource]:
+def model_clusters(model: ModelPlan, links: Mapping[str, Link], limits: Limits) -> list[Resource]:
     """The links of a model's chain, and the chain itself.  A move of its shares replaces the first link alone."""
-    links = links_of(model)
-    chain = [name for name, targets in links for _ in targets]
+    steps = links_of(model)
     return [
         *(
-            _link_cluster(name, targets, limits, last=number == len(links) - 1)
-            for number, (name, targets) in enumerate(links)
+            _link_cluster(name, targets, links, limits, last=number == len(steps) - 1)
+            for number, (name, targets) in enumerate(steps)
         ),
         {
             "@type": TYPE + "envoy.config.cluster.v3.Cluster",
             "name": model_name(model.name),
             "connect_timeout": milliseconds(limits.connect_timeout),
-            "per_connection_buffer_limit_bytes": body_room(limits),
+            "per_connection_buffer_limit_bytes": READ_AHEAD,
             "lb_policy": "CLUSTER_PROVIDED",
             "circuit_breakers": _limits(),
-            "typed_extension_protocol_options": _upstream(_HTTP_1, [_TELL_THE_RELAY]),
             "cluster_type": {
                 "name": "envoy.clusters.composite",
                 "typed_config": {
                     "@type": TYPE + "envoy.extensions.clusters.composite.v3.ClusterConfig",
-                    "clusters": [{"name": name} for name in chain],
+                    "clusters": [{"name": name} for name, targets in steps for _ in targets],
                 },
             },
         },

@@ -3,49 +3,73 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from components.plan.plan import Plan
-from components.render.envoy import listeners, routes
-from components.render.envoy.clusters import host_cluster, model_clusters
+from components.render.envoy import listeners, routes, tokens
+from components.render.envoy.clusters import host_cluster
+from components.render.envoy.lanes import own_models
 from components.render.envoy.link import Link
-from components.render.envoy.names import GATEWAY, RELAY, TYPE, Files, Resource
-from components.render.envoy.routes import Attempts
+from components.render.envoy.model_texts import ModelTexts
+from components.render.envoy.names import GATEWAY, TYPE, Files, Resource, text_of
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the gateway listens, and where the files are that outlive a configuration."""
+
+    address: str
+    port: int
+    files: Files
+    log: Path
+    """The access log."""
+    public_keys: Mapping[str, str]
+    """Per issuer its keys (JWKS), where the stack has a file of them."""
+    trusted: str
+    """The PEM file of the certificates this machine trusts."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What the files hold, by name.  Keys are not in here; they go into the secret files alone."""
+    """What the files hold, by name.  Keys of hosts are not in here; they go into the secret files alone."""
 
-    clusters: dict[str, Resource]
+    clusters: dict[str, str]
+    """As texts: there are many, and hardly any of them changes from one plan to the next."""
     listeners: dict[str, Resource]
-    gateway: Resource
-    """The route table that clients meet."""
-    attempts: Attempts
-    """The relay's routes."""
+    links: dict[str, Link]
+    """By name: whose keys the filters of attempts know."""
+    routes: Resource = field(repr=False)
+    """The table of routes."""
 
 
-def render(plan: Plan, links: Mapping[str, Link], address: str, port: int, files: Files) -> Configuration:
-    """Renders a plan that has no errors; `links` has an entry for each of its live hosts."""
-    clusters = (
-        *(host_cluster(link, plan.limits, files) for link in links.values()),
-        *(cluster for model in plan.models for cluster in model_clusters(model, plan.limits)),
+def render(
+    plan: Plan, links: Mapping[str, Link], keys: Mapping[str, str], site: Site, texts: ModelTexts
+) -> Configuration:
+    """Renders a plan that has no errors; `links` has an entry for each of its live hosts, `keys` are the tenants by
+    the SHA-256 of their keys.  `texts` knows what was rendered before."""
+    shared = (
+        *(host_cluster(link, plan.limits, site.files) for link in links.values()),
+        *tokens.clusters(plan.issuers, plan.limits, site.trusted, site.files),
     )
+    verifier = tokens.verifier(plan.issuers, site.public_keys, site.trusted)
     return Configuration(
-        clusters={cluster["name"]: cluster for cluster in clusters},
-        listeners={
-            RELAY: listeners.relay(plan.limits, files),
-            GATEWAY: listeners.gateway(address, port, plan.limits, files),
+        clusters={
+            **{cluster["name"]: text_of(cluster) for cluster in shared},
+            **texts.of(own_models(plan), links, plan.limits),
         },
-        gateway=routes.gateway_routes(plan),
-        attempts=routes.attempts(plan, links),
+        listeners={
+            **{link.name: listeners.to_host(link) for link in links.values() if not link.is_plain},
+            GATEWAY: listeners.gateway(site.address, site.port, plan.limits, site.files, site.log, verifier),
+        },
+        links={link.name: link for link in links.values()},
+        routes=routes.gateway_routes(plan, keys),
     )
 
 
 def secret(link: str, value: str) -> Resource:
-    """The secret that the cluster of a link injects: the whole value of its header."""
+    """The secret that the filter of a link injects: the whole value of its header."""
     return {
         "@type": TYPE + "envoy.extensions.transport_sockets.tls.v3.Secret",
         "name": link,
@@ -53,8 +77,8 @@ def secret(link: str, value: str) -> Resource:
     }
 
 
-def discovery(resources: Iterable[Resource]) -> tuple[str, str]:
+def discovery(texts: Iterable[str]) -> tuple[str, str]:
     """A file of resources as Envoy reads it, and its version: a hash of what is in it."""
-    listed = json.dumps(list(resources))
+    listed = f"[{','.join(texts)}]"
     version = hashlib.sha256(listed.encode()).hexdigest()[:16]
-    return version, f'{{"version_info": "{version}", "resources": {listed}}}'
+    return version, f'{{"version_info":"{version}","resources":{listed}}}'

@@ -60,3 +60,8 @@ class Link:
         except ValueError:
             return False
         return True
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the host needs neither TLS nor DNS."""
+        return self.is_address and not self.tls

@@ -1,96 +1,105 @@
-"""The listeners: the gateway that clients connect to, and the internal relay."""
+"""The listeners: the gateway that clients connect to, and one for each host that passes bytes on to it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from components.plan.plan import Limits
-from components.render.envoy import replies, statistics
-from components.render.envoy.clusters import body_room
-from components.render.envoy.names import GATEWAY, RELAY, TYPE, Files, Resource, watched
+from components.render.envoy import attempts, replies, scripts, statistics
+from components.render.envoy.access_log import access_log
+from components.render.envoy.clusters import READ_AHEAD
+from components.render.envoy.link import Link
+from components.render.envoy.names import GATEWAY, TYPE, Files, Resource, watched
+
+_HEADERS_TIME = "10s"
+"""How long a client may take to send the headers of a request."""
 
 _UPLOAD_TIME = "300s"
 """How long a client may take to send a request."""
 
+_UPLOAD_SILENCE = "30s"
+"""How long a client may send nothing of the body it has begun, and take nothing of an answer's end."""
 
-def _http(name: str, log: Resource, local_replies: Resource, files: Files) -> Resource:
-    """What both HTTP connection managers share."""
-    return {
+_IDLE_TIME = "300s"
+"""How long a connection may be open without a request; clients keep theirs for seconds."""
+
+_SET_HERE = ("x-corral-", "x-envoy-", "x-forwarded-")
+"""Headers, by their beginning, that a client cannot set: what Envoy and we tell by them, we tell alone."""
+
+
+def _chain(filter_name: str, config: Resource) -> list[Resource]:
+    return [{"filters": [{"name": filter_name, "typed_config": config}]}]
+
+
+def gateway(address: str, port: int, limits: Limits, files: Files, log: Path, verifier: Resource | None) -> Resource:
+    """The listener clients connect to.  `verifier` is the filter that looks at tokens, where anybody vouches."""
+    manager = {
         "@type": TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": name,
-        "rds": {"route_config_name": name, "config_source": watched(files.routes(name))},
-        "stream_idle_timeout": "0s",
+        "stat_prefix": GATEWAY,
+        "rds": {"route_config_name": GATEWAY, "config_source": watched(files.routes)},
+        "common_http_protocol_options": {
+            "idle_timeout": _IDLE_TIME,
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "stream_idle_timeout": _UPLOAD_SILENCE,
+        "stream_flush_timeout": _UPLOAD_SILENCE,
         "server_header_transformation": "PASS_THROUGH",
-        "access_log": [log],
-        "local_reply_config": local_replies,
+        "access_log": [*statistics.count_requests(), access_log(log)],
+        "local_reply_config": replies.gateway_replies(limits.body_limit),
         "http_filters": [
-            {
-                "name": "envoy.filters.http.transform",
-                "typed_config": {"@type": TYPE + "envoy.extensions.filters.http.transform.v3.TransformConfig"},
-            },
+            *([verifier] if verifier else []),
+            {"name": scripts.FILTER, "typed_config": scripts.gateway()},
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {
                     "@type": TYPE + "envoy.extensions.filters.http.router.v3.Router",
                     "suppress_envoy_headers": True,
+                    "upstream_http_filters": attempts.http_filters(files),
+                    "upstream_log": statistics.count_attempts(),
+                    "upstream_log_options": {"flush_upstream_log_on_upstream_stream": True},
                 },
             },
         ],
+        "use_remote_address": True,
+        "normalize_path": True,
+        "request_timeout": _UPLOAD_TIME,
+        "request_headers_timeout": _HEADERS_TIME,
+        "http2_protocol_options": {
+            "initial_stream_window_size": 2**24,
+            "initial_connection_window_size": 2**25,
+            "max_concurrent_streams": 1000,
+        },
+        "early_header_mutation_extensions": [
+            {
+                "name": "envoy.http.early_header_mutation.header_mutation",
+                "typed_config": {
+                    "@type": TYPE + "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                    "mutations": [{"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in _SET_HERE],
+                },
+            }
+        ],
     }
-
-
-def _chain(manager: Resource) -> list[Resource]:
-    return [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}]
-
-
-def gateway(address: str, port: int, limits: Limits, files: Files) -> Resource:
-    """The listener clients connect to."""
-    manager = _http(GATEWAY, statistics.count_requests(), replies.gateway_replies(limits.body_limit), files)
     return {
         "@type": TYPE + "envoy.config.listener.v3.Listener",
         "name": GATEWAY,
         "address": {"socket_address": {"address": address, "port_value": port}},
-        "per_connection_buffer_limit_bytes": limits.body_limit,
-        "filter_chains": _chain(
-            {
-                **manager,
-                "use_remote_address": True,
-                "normalize_path": True,
-                "request_timeout": _UPLOAD_TIME,
-                "request_headers_timeout": "30s",
-                "http2_protocol_options": {
-                    "initial_stream_window_size": 2**24,
-                    "initial_connection_window_size": 2**25,
-                    "max_concurrent_streams": 1000,
-                },
-                "early_header_mutation_extensions": [
-                    {
-                        "name": "envoy.http.early_header_mutation.header_mutation",
-                        "typed_config": {
-                            "@type": TYPE
-                            + "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                            "mutations": [
-                                {"remove_on_match": {"key_matcher": {"prefix": prefix}}}
-                                for prefix in ("x-corral-", "x-envoy-")
-                            ],
-                        },
-                    }
-                ],
-            }
-        ),
+        "per_connection_buffer_limit_bytes": READ_AHEAD,
+        "filter_chains": _chain("envoy.filters.network.http_connection_manager", manager),
     }
 
 
-def relay(limits: Limits, files: Files) -> Resource:
-    """The internal listener through which every attempt at a host goes."""
+def to_host(link: Link) -> Resource:
+    """The internal listener of one host: what goes through it never leaves the process."""
+    proxy = {
+        "@type": TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "host",
+        "cluster": link.name,
+        "idle_timeout": "0s",
+    }
     return {
         "@type": TYPE + "envoy.config.listener.v3.Listener",
-        "name": RELAY,
+        "name": link.name,
         "internal_listener": {},
-        "per_connection_buffer_limit_bytes": body_room(limits),
-        "filter_chains": _chain(
-            {
-                **_http(RELAY, statistics.count_attempts(), replies.relay_replies(), files),
-                "skip_xff_append": True,
-                "generate_request_id": False,
-            }
-        ),
+        "per_connection_buffer_limit_bytes": READ_AHEAD,
+        "filter_chains": _chain("envoy.filters.network.tcp_proxy", proxy),
     }

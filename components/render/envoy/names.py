@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,32 +13,46 @@ Resource = dict[str, Any]
 GATEWAY = "gateway"
 """The listener clients connect to, and its route table."""
 
-RELAY = "relay"
-"""The internal listener every attempt at a host goes through, and its route table."""
+CREDENTIALS, ATTEMPT = "credentials", "attempt"
+"""Two filters of every attempt at a host, by which their configuration is found."""
 
 MODEL_HEADER = "x-corral-model"
-"""Carries the request's model between the filters; a client cannot set it."""
+"""The model a request asks for, and the lane where its tenant has one; set by the gateway's first filter."""
+
+TENANT_HEADER = "x-corral-tenant"
+"""Who calls; set by the gateway's first filter."""
+
+LINK_HEADER = "x-corral-link"
+"""Tells the filters of an attempt by which link it goes."""
+
+TO_HEADER = "x-corral-to"
+"""Tells the filters of an attempt how its host is asked: `Host` header, path prefix and the host's id of the model."""
 
 HOST_HEADER = "x-corral-host"
-"""Tells the relay which host an attempt is for, and the client which host answered."""
-
-ROUTE_HOST = "corral:host"
-"""The metadata, namespace and key, in which a route of the relay and a member of a model's cluster have their host."""
+"""Tells the client which host answered."""
 
 ATTEMPTS_HEADER = "x-corral-attempts"
 """Tells the client how many hosts were tried."""
+
+NAMESPACE = "corral"
+"""Of our metadata, those of requests and those of the members of a model's clusters."""
 
 TYPE = "type.googleapis.com/"
 
 
 def model_name(model: str) -> str:
-    """The cluster of a model."""
+    """The cluster of a model; `model` may have a lane behind a space."""
     return f"model/{model}"
 
 
 def link_name(model: str, priority: int) -> str:
     """The cluster of a model's hosts of one priority; no model's name has a space in it."""
     return f"{model_name(model)} {f'fallback {priority}' if priority else 'shares'}"
+
+
+def text_of(resource: Resource) -> str:
+    """A resource as it stands in its file."""
+    return json.dumps(resource, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -59,11 +74,15 @@ class Files:
         return self.root / "listeners.json"
 
     @property
+    def routes(self) -> Path:
+        return self.root / "routes.json"
+
+    def filter(self, name: str) -> Path:
+        return self.root / f"{name}-filter.json"
+
+    @property
     def admin_socket(self) -> Path:
         return self.root / "admin.sock"
-
-    def routes(self, table: str) -> Path:
-        return self.root / f"{table}-routes.json"
 
     def secret(self, link: str) -> Path:
         return self.root / "secrets" / f"{link.replace('/', '-')}.json"
@@ -81,11 +100,12 @@ def milliseconds(span: int) -> str:
 
 CLUSTERS_VERSION = "cluster_manager.cds.version_text"
 LISTENERS_VERSION = "listener_manager.lds.version_text"
+ROUTES_VERSION = f"http.{GATEWAY}.rds.{GATEWAY}.version_text"
 """The statistic that tells which version of a file is in force; likewise the functions below."""
 
 
-def routes_version(table: str) -> str:
-    return f"http.{table}.rds.{table}.version_text"
+def filter_version(name: str) -> str:
+    return f"extension_config_discovery.upstream_http_filter.{name}.version_text"
 
 
 def secret_version(link: str) -> str:

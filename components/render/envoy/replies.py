@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from components.plan.plan import Plan
-from components.render.envoy.names import MODEL_HEADER, ROUTE_HOST, TYPE, Resource
+from components.render.envoy.names import MODEL_HEADER, TYPE, Resource
 
 _LISTED_MODELS = 20
 """How many models an error names before it points to `/v1/models`."""
@@ -30,23 +30,8 @@ def _direct(name: str, status: int, body: Resource) -> Resource:
     }
 
 
-def no_model() -> Resource:
-    """400: the body is not JSON, or names no model."""
-    return _direct(
-        "no model",
-        400,
-        error(
-            'The request must be JSON (Content-Type: application/json) with a "model". '
-            "GET /v1/models lists the models.",
-            "invalid_request_error",
-            "model_required",
-        ),
-    )
-
-
-def unknown_model(plan: Plan) -> Resource:
-    """404, with the models that exist."""
-    names = [model.name for model in plan.models]
+def unknown_model(names: Sequence[str]) -> Resource:
+    """404, with the models there are."""
     listed = ", ".join(names[:_LISTED_MODELS])
     more = f" and {len(names) - _LISTED_MODELS} more (GET /v1/models)" if len(names) > _LISTED_MODELS else ""
     message = f"The model '%REQ({MODEL_HEADER}):100%' does not exist here. Models: {listed}{more}."
@@ -73,9 +58,15 @@ def wrong_method(allowed: str) -> Resource:
     return {**reply, "response_headers_to_add": [{"header": {"key": "allow", "value": allowed}}]}
 
 
-def model_list(plan: Plan) -> Resource:
+def no_host_allowed(model: str) -> Resource:
+    """403: the tenant's residency allows none of the model's hosts."""
+    message = f"No host of {model} lies where requests of this tenant may be processed."
+    return _direct("no host allowed", 403, error(message, "permission_error", "residency"))
+
+
+def model_list(names: Sequence[str]) -> Resource:
     """200: the answer to `GET /v1/models`."""
-    models = [{"id": model.name, "object": "model", "created": 0, "owned_by": "corral"} for model in plan.models]
+    models = [{"id": name, "object": "model", "created": 0, "owned_by": "corral"} for name in names]
     body = json.dumps({"object": "list", "data": models})
     return {
         "name": "model list",
@@ -91,12 +82,12 @@ def _status(code: int) -> Resource:
     return {"status_code_filter": {"comparison": {"op": "EQ", "value": {"default_value": code, "runtime_key": "-"}}}}
 
 
-_DIRECT_RESPONSE = {
+_OURS = {
     "extension_filter": {
-        "name": "direct response",
+        "name": "ours",
         "typed_config": {
             "@type": TYPE + "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-            "expression": "response.code_details == 'direct_response'",
+            "expression": "response.code_details in ['direct_response', 'lua_response']",
         },
     }
 }
@@ -109,10 +100,17 @@ def _mapper(code: int, body: Resource) -> Resource:
 def gateway_replies(body_limit: int) -> Resource:
     """How the gateway listener words the errors that Envoy raises by itself."""
     too_large = f"The request body is larger than {body_limit // 2**20} MiB ({body_limit} bytes), the most taken here."
+    unsupported = error(
+        "Requests of this kind are not taken here: neither upgrades and tunnels, nor other versions than HTTP/1.1 and "
+        "HTTP/2, nor transfer codings but chunked.",
+        "invalid_request_error",
+        "unsupported",
+    )
+    overloaded = error("The gateway has no memory left for more requests. Try again.", "server_error", "overloaded")
     return {
         "mappers": [
             {
-                "filter": _DIRECT_RESPONSE,
+                "filter": _OURS,
                 "body_format_override": {
                     "text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"},
                     "content_type": _JSON,
@@ -122,6 +120,11 @@ def gateway_replies(body_limit: int) -> Resource:
             _mapper(408, error("The request did not arrive in time.", "invalid_request_error", "request_timeout")),
             _mapper(431, error("The request headers are too large.", "invalid_request_error", "headers_too_large")),
             _mapper(400, error("The request is not valid HTTP.", "invalid_request_error", "bad_request")),
+            *(_mapper(code, unsupported) for code in (403, 404, 426, 501)),
+            {
+                "filter": {"response_flag_filter": {"flags": ["OM"]}},
+                "body_format_override": {"json_format": overloaded, "content_type": _JSON},
+            },
             *(
                 _mapper(
                     code,
@@ -139,12 +142,3 @@ def gateway_replies(body_limit: int) -> Resource:
             "content_type": _JSON,
         },
     }
-
-
-def relay_replies() -> Resource:
-    """How the relay words that a host cannot be reached; the client sees it only when no other host is left."""
-    message = (
-        "No host is left that can answer for this model; the last one tried, "
-        f"%METADATA(ROUTE:{ROUTE_HOST})%: %LOCAL_REPLY_BODY%. Try again."
-    )
-    return {"body_format": {"json_format": error(message, "server_error", "no_host_left"), "content_type": _JSON}}

@@ -1,22 +1,23 @@
-"""The route tables: which model a request asks for, and what a host calls it.
+"""The table of routes: where a request for a model goes, and what is answered to one that is for none.
 
 Models are looked up in a map, not in a list, so that the thousandth model costs what the first one does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from components.plan.failover import RETRIED_STATUS
-from components.plan.plan import ModelPlan, Plan, Target
-from components.render.envoy import replies
-from components.render.envoy.link import Link
+from components.plan.plan import ModelPlan, Plan
+from components.render.envoy import admission, replies, scripts
+from components.render.envoy.lanes import Lane, lanes
 from components.render.envoy.names import (
     ATTEMPTS_HEADER,
     GATEWAY,
     HOST_HEADER,
     MODEL_HEADER,
-    RELAY,
+    NAMESPACE,
+    TENANT_HEADER,
     TYPE,
     Resource,
     milliseconds,
@@ -32,16 +33,19 @@ _SELECTION_ATTEMPTS = 100
 _MAX_LIST_BYTES = 2**22
 """Room for the answer to `GET /v1/models`; Envoy's own default holds some forty models."""
 
-_CLIENT_CREDENTIALS = ["authorization", "api-key", "x-api-key", "cookie"]
-_HOP_HEADERS = [
-    MODEL_HEADER,
-    HOST_HEADER,
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-envoy-external-address",
-    "x-envoy-internal",
-    "x-envoy-expected-rq-timeout-ms",
+_UNREAD: Resource = {"name": "no model", "match": {"prefix": "/"}, "route": {"cluster": "none"}}
+"""The route of a request whose body has not been read.  It leads nowhere: the first filter answers what has no model.
+It stands for the room a body gets, which an answer in its place would not give."""
+
+_OURS_ALONE = [
+    *("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"),
+    *(MODEL_HEADER, TENANT_HEADER),
+    *("x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal"),
+    *("forwarded", "x-real-ip", "via"),
+    "accept-encoding",
 ]
+"""What of a request no host is to see: keys of the client, where it is, what Envoy and we have added, and that the
+client takes compressed answers, of which no tokens could be counted."""
 
 
 def _request_header(name: str) -> Resource:
@@ -80,51 +84,23 @@ def _by_header(name: str, choices: Iterable[tuple[str, Resource]], otherwise: Re
     }
 
 
-_TRANSFORM = "envoy.filters.http.transform"
-
-READ_MODEL = {
-    _TRANSFORM: {
-        "@type": TYPE + "envoy.extensions.filters.http.transform.v3.TransformConfig",
-        "request_transformation": {
-            "headers_mutations": [
-                {
-                    "append": {
-                        "header": {"key": MODEL_HEADER, "value": "%REQUEST_BODY(model)%"},
-                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                    }
-                }
-            ]
-        },
-        "clear_route_cache": True,
-    }
-}
-"""Copies the body's `model` into a header and routes again; a body without one gives `-`."""
-
-
-def _rewrite_model(model_id: str) -> Resource:
-    return {
-        _TRANSFORM: {
-            "@type": TYPE + "envoy.extensions.filters.http.transform.v3.TransformConfig",
-            "request_transformation": {
-                "body_transformation": {
-                    "body_format": {"json_format": {"model": model_id.replace("%", "%%")}},
-                    "action": "MERGE",
-                }
-            },
-        }
-    }
-
-
 def retries(model: ModelPlan) -> int:
     """How many attempts may follow the first: each sharing host once, then each fallback; one more for a lone host."""
     return max(1, len(model.sharing) + len(model.fallbacks) - 1)
 
 
-def _model_route(model: ModelPlan, idle_timeout: int) -> Resource:
+def _model_route(lane: Lane, idle_timeout: int) -> Resource:
+    model = lane.model
+    if not model.sharing and not model.fallbacks:
+        return replies.no_host_allowed(lane.name)
     return {
-        "name": model.name,
+        "name": lane.name,
         "match": {"prefix": "/"},
-        "response_headers_to_add": [{"header": {"key": ATTEMPTS_HEADER, "value": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"}}],
+        "request_headers_to_remove": _OURS_ALONE,
+        "response_headers_to_add": [
+            _overwritten(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+            _overwritten(HOST_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:host)%"),
+        ],
         "route": {
             "cluster": model_name(model.name),
             "timeout": "0s",
@@ -149,89 +125,56 @@ def _model_route(model: ModelPlan, idle_timeout: int) -> Resource:
     }
 
 
-def gateway_routes(plan: Plan) -> Resource:
+def _overwritten(header: str, value: str) -> Resource:
+    return {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def _for_tenants(plan: Plan, answer: Callable[[Sequence[str]], Resource]) -> Resource:
+    """What is answered with the names of models: to a tenant with those it may ask for."""
+    every = [model.name for model in plan.models]
+    some = {tenant.name: tenant.models for tenant in plan.tenants if len(tenant.models) < len(every)}
+    if not some:
+        return _to(answer(every))
+    return {
+        "matcher": _by_header(
+            TENANT_HEADER, ((tenant, _to(answer(names))) for tenant, names in some.items()), _to(answer(every))
+        )
+    }
+
+
+def gateway_routes(plan: Plan, keys: Mapping[str, str]) -> Resource:
     """The table clients meet: paths, methods, models."""
-    read_model = {**replies.no_model(), "typed_per_filter_config": READ_MODEL}
-    asked = _arms(
-        [
-            _where(MODEL_HEADER, "-", _to(replies.no_model())),
-            _where(MODEL_HEADER, ".+", _to(replies.unknown_model(plan))),
-        ],
-        _to(read_model),
-    )
+    asked = _arms([_where(MODEL_HEADER, ".+", _for_tenants(plan, replies.unknown_model))], _to(_UNREAD))
     by_path = _arms(
         [
             _where(":path", _MODEL_PATHS, _arms([_where(":method", "POST", asked)], _to(replies.wrong_method("POST")))),
             _where(
                 ":path",
                 _LIST_PATH,
-                _arms([_where(":method", "GET", _to(replies.model_list(plan)))], _to(replies.wrong_method("GET"))),
+                _arms(
+                    [_where(":method", "GET", _for_tenants(plan, replies.model_list))],
+                    _to(replies.wrong_method("GET")),
+                ),
             ),
         ],
         _to(replies.unknown_path()),
     )
-    models = ((model.name, _to(_model_route(model, plan.limits.idle_timeout))) for model in plan.models)
+    models = (
+        (lane.key, _to(_model_route(lane, plan.limits.idle_timeout)))
+        for model in plan.models
+        for lane in lanes(plan, model)
+    )
     return {
         "@type": TYPE + "envoy.config.route.v3.RouteConfiguration",
         "name": GATEWAY,
         "max_direct_response_body_size_bytes": _MAX_LIST_BYTES,
-        "request_headers_to_remove": _CLIENT_CREDENTIALS,
-        "virtual_hosts": [{"name": GATEWAY, "domains": ["*"], "matcher": _by_header(MODEL_HEADER, models, by_path)}],
-    }
-
-
-def _relay_route(model: str, target: Target, link: Link) -> Resource:
-    return {
-        "name": model,
-        "match": {"prefix": "/v1/"},
-        "metadata": {"filter_metadata": {"corral": {"host": target.host}}},
-        "route": {
-            "cluster": link.name,
-            "prefix_rewrite": f"{link.path}/",
-            "host_rewrite_literal": link.authority,
-            "timeout": "0s",
-            "idle_timeout": "0s",
-        },
-        "response_headers_to_remove": [HOST_HEADER],
-        "response_headers_to_add": [{"header": {"key": HOST_HEADER, "value": target.host}}],
-        **({} if target.model_id == model else {"typed_per_filter_config": _rewrite_model(target.model_id)}),
-    }
-
-
-Attempts = dict[str, dict[str, Resource]]
-"""Per host and model the route of an attempt."""
-
-
-def attempts(plan: Plan, links: Mapping[str, Link]) -> Attempts:
-    """Every attempt that a plan can lead to."""
-    found: Attempts = {host: {} for host in links}
-    for model in plan.models:
-        for target in model.targets:
-            if target.live:
-                found[target.host][model.name] = _relay_route(model.name, target, links[target.host])
-    return found
-
-
-def with_former(new: Attempts, former: Attempts) -> Attempts:
-    """The new attempts, and those former ones that are no more, for requests that are on their way."""
-    return {host: {**former.get(host, {}), **new.get(host, {})} for host in {**former, **new}}
-
-
-def relay_routes(known: Attempts) -> Resource:
-    """The relay's table: whom an attempt is for, and what that host calls the model."""
-    gone = replies.error("This host does not serve the model any more. Try again.", "server_error", "no_host_left")
-    refusal = _to({"match": {"prefix": "/"}, "direct_response": {"status": 503, "body_format": {"json_format": gone}}})
-    hosts = (
-        (
-            host,
-            {"matcher": _by_header(MODEL_HEADER, ((model, _to(route)) for model, route in routes.items()), refusal)},
-        )
-        for host, routes in known.items()
-        if routes
-    )
-    return {
-        "@type": TYPE + "envoy.config.route.v3.RouteConfiguration",
-        "name": RELAY,
-        "request_headers_to_remove": _HOP_HEADERS,
-        "virtual_hosts": [{"name": RELAY, "domains": ["*"], "matcher": _by_header(HOST_HEADER, hosts, refusal)}],
+        "typed_per_filter_config": scripts.context(admission.context(plan, keys)),
+        "virtual_hosts": [
+            {
+                "name": GATEWAY,
+                "domains": ["*"],
+                "request_body_buffer_limit": plan.limits.body_limit,
+                "matcher": _by_header(MODEL_HEADER, models, by_path),
+            }
+        ],
     }

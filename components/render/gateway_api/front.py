@@ -12,15 +12,16 @@ from components.config.gateway import (
     IssuedCertificate,
     LoadBalancerCertificate,
 )
-from components.plan.plan import Limits
+from components.plan.plan import Limits, Plan
+from components.render.gateway_api.access import access
+from components.render.gateway_api.callers import Caller
+from components.render.gateway_api.limits import TOKEN_COSTS, has_limits, has_token_limits, rules
 from components.render.gateway_api.names import (
     CERTIFICATE_SECRET,
     GATEWAY,
     NAMESPACE,
     SERVICE,
     SERVICE_ACCOUNT,
-    TENANT_HEADER,
-    TENANT_SECRET,
     object_name,
 )
 from components.render.gateway_api.resource import AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API, Resource, manifest, target
@@ -55,9 +56,15 @@ _PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
 
 
 def front_resources(
-    gateway: Gateway, limits: Limits, network: Network, labels: Mapping[str, str]
+    plan: Plan,
+    gateway: Gateway,
+    network: Network,
+    callers: Mapping[str, Caller],
+    issuer_keys: Mapping[str, str],
+    labels: Mapping[str, str],
 ) -> dict[str, Resource]:
-    """By key, in the order in which they are made."""
+    """By key, in the order in which they are made.  `issuer_keys`: as `access` takes them."""
+    limits = plan.limits
     to_gateway = {"targetRefs": [target(GATEWAY_API, "Gateway", GATEWAY)]}
     envoy = f"{ENVOY_GATEWAY}/v1alpha1"
 
@@ -74,7 +81,10 @@ def front_resources(
         "processor": made(
             f"{AI_GATEWAY}/v1beta1",
             "GatewayConfig",
-            {"extProc": {"kubernetes": {"resources": {"requests": _PROCESSOR}}}},
+            {
+                "extProc": {"kubernetes": {"resources": {"requests": _PROCESSOR}}},
+                **({"globalLLMRequestCosts": TOKEN_COSTS} if has_token_limits(plan) else {}),
+            },
         ),
         **certificate,
         "gateway": made(
@@ -85,7 +95,17 @@ def front_resources(
             annotations={f"{AI_GATEWAY}/gateway-config": GATEWAY},
         ),
         "clients": made(envoy, "ClientTrafficPolicy", {**to_gateway, **_clients(limits)}, "gateway"),
-        "access": made(envoy, "SecurityPolicy", {**to_gateway, "apiKeyAuth": _access()}, "gateway", TENANTS),
+        **(
+            {"limits": made(envoy, "BackendTrafficPolicy", {**to_gateway, **_counted(plan, callers)}, "gateway")}
+            if has_limits(plan)
+            else {}
+        ),
+        "access": made(
+            envoy,
+            "SecurityPolicy",
+            {**to_gateway, **access(plan, callers, issuer_keys)},
+            *("gateway", *(() if plan.issuers else (TENANTS,))),
+        ),
     }
 
 
@@ -237,11 +257,5 @@ def _clients(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _access() -> dict[str, Any]:
-    """A key names its tenant; the key itself goes no further."""
-    return {
-        "credentialRefs": [target("", "Secret", TENANT_SECRET)],
-        "extractFrom": [{"headers": ["Authorization"]}],
-        "forwardClientIDHeader": TENANT_HEADER,
-        "sanitize": True,
-    }
+def _counted(plan: Plan, callers: Mapping[str, Caller]) -> dict[str, Any]:
+    return {"rateLimit": {"global": {"rules": rules(plan, callers)}}}

@@ -24,8 +24,11 @@ from components.render.gateway_api.resource import (
     target,
 )
 
-_NOT_THE_HOSTS_BUSINESS = (TENANT_HEADER, "x-forwarded-for", "x-forwarded-host")
-"""Request headers that tell of the caller."""
+_NOT_THE_HOSTS_BUSINESS = ("x-forwarded-for", "x-forwarded-host")
+"""Request headers that tell of the caller, beside the tenant's."""
+
+_TOKEN = "authorization"  # noqa: S105
+"""The header that may have a caller's token, where the host's own key does not take its place."""
 
 
 class UntranslatedProtocolError(Exception):
@@ -47,8 +50,15 @@ def wanted_by_a_route(host: str, model: str, link: Link) -> tuple[str, ...]:
     return (f"service/{host}/{model}", *((f"credential/{host}/{model}",) if link.has_credential else ()))
 
 
-def host_resources(host: str, model: str, link: Link, labels: Mapping[str, str]) -> dict[str, Resource]:
-    """By key, in the order in which they are made.  Raises `UntranslatedProtocolError`."""
+def host_resources(
+    host: str, model: str, link: Link, labels: Mapping[str, str], *, tokens: bool, counted: bool
+) -> dict[str, Resource]:
+    """By key, in the order in which they are made.  `tokens`: whether callers have tokens of issuers, which the gateway
+    leaves in the request; `counted`: whether tenants have limits of tokens.  These are counted when an answer ends, by
+    the request as it is then, so that the tenant's name must stay in it and goes on to the host.
+
+    Raises `UntranslatedProtocolError`.
+    """
     name, of_model = object_name(host, model), f"{host}/{model}"
     backend, tls, service = f"backend/{of_model}", f"tls/{of_model}", f"service/{of_model}"
 
@@ -62,7 +72,10 @@ def host_resources(host: str, model: str, link: Link, labels: Mapping[str, str])
         verification = _verification(host, name, link)
         resources[tls] = made(f"{GATEWAY_API}/v1", "BackendTLSPolicy", verification, backend, *authority)
     resources[service] = made(
-        f"{AI_GATEWAY}/v1beta1", "AIServiceBackend", _service(host, name, link), backend, *((tls,) if link.tls else ())
+        f"{AI_GATEWAY}/v1beta1",
+        "AIServiceBackend",
+        _service(host, name, link, tokens=tokens, counted=counted),
+        *(backend, *((tls,) if link.tls else ())),
     )
     if link.has_credential:
         secret = (host_secret(host),) if link.header else ()
@@ -84,12 +97,18 @@ def _verification(host: str, name: str, link: Link) -> dict[str, Any]:
     }
 
 
-def _service(host: str, name: str, link: Link) -> dict[str, Any]:
+def _service(host: str, name: str, link: Link, *, tokens: bool, counted: bool) -> dict[str, Any]:
+    replaced = link.header == _TOKEN or link.signing_region is not None
+    removed = [
+        *(() if counted else (TENANT_HEADER,)),
+        *_NOT_THE_HOSTS_BUSINESS,
+        *((_TOKEN,) if tokens and not replaced else ()),
+    ]
     fields = [{"path": field, "value": value} for field, value in sorted(link.body.items())]
     return {
         "schema": _schema(host, link),
         "backendRef": target(ENVOY_GATEWAY, "Backend", name),
-        "headerMutation": {"remove": list(_NOT_THE_HOSTS_BUSINESS)},
+        "headerMutation": {"remove": removed},
         **({"bodyMutation": {"set": fields}} if fields else {}),
     }
 

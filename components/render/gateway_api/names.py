@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
 from components.render.naming import LABEL, hashed
 
 NAMESPACE = "corral"
@@ -26,7 +30,13 @@ CERTIFICATE_SECRET = "certificate"  # noqa: S105
 """The certificate that cert-manager gets for the Gateway."""
 
 TENANT_HEADER = "x-corral-tenant"
-"""Who calls, as the API key says; a client cannot set it."""
+"""Who calls, as the API key says, or the token; a client cannot set it."""
+
+MODEL_HEADER = "x-ai-eg-model"
+"""Where Envoy AI Gateway puts the model that it read from the body."""
+
+
+_EDITION_DIGITS = 8
 
 
 def object_name(*parts: str) -> str:
@@ -36,3 +46,17 @@ def object_name(*parts: str) -> str:
     makes longer names of a route's: `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
     """
     return hashed(*parts, limit=LABEL)
+
+
+def edition(
+    model: str, hosts: Sequence[Sequence[str]], labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> str:
+    """Eight digits that stand for a model's route with these lists of hosts, one for each of its rules, these labels
+    and these annotations."""
+    lasting = json.dumps([model, *map(list, hosts), labels, annotations], sort_keys=True)
+    return sha256(lasting.encode()).hexdigest()[:_EDITION_DIGITS]
+
+
+def route_name(model: str, edition: str) -> str:
+    """The name of one edition of a model's route: `llama-3.3-70b`, `5be30c4e` → `llama-3-3-70b-3026a7-5be30c4e`."""
+    return f"{object_name(model)[: LABEL - _EDITION_DIGITS - 1].rstrip('-')}-{edition}"

@@ -22,6 +22,8 @@ class Resource:
 
     manifest: Manifest
     needs: tuple[str, ...] = ()
+    edition: str = ""
+    """Tells apart those that can be there under one key at a time, an earlier and a later one."""
 
 
 def manifest(

@@ -10,30 +10,46 @@ priority whole from 71 % of its hosts up, and Envoy Gateway 1.8.1 has no setting
 Shares are in the route alone.  How often a request is tried again depends on how many hosts are named under `shares`,
 drained ones included, so that no share edit changes it.
 
-The hosts of a route stand in order of name, whatever their role, so that it changes least when a fallback becomes a
-sharing host.  Envoy AI Gateway 1.1.0 knows a host by its place in the list, and its processor learns of a new list up
-to 5 s after Envoy does: a host that comes or goes before others costs errors for so long.  A change of weights costs
-none.
+The hosts of a route stand in order of name, whatever their role, so that a fallback becomes a sharing host by its
+weight and priority alone.
+
+A route has its list of hosts for life: another list is a route of another name.  Envoy AI Gateway 1.1.0 knows a host by
+its place in the list, and the processor beside each Envoy learns of a list seconds after the Envoy does, so that hosts
+which change places under it cost errors for so long.  Two routes of one model can be there at a time.  The older one is
+followed (the Gateway API says so), and the processor learns of the younger one meanwhile.  Then a patch
+(`succession.py`) has the younger one followed, and the older one goes when nobody comes to it any more.
+
+It has one rule as long as every tenant may be served by all of the model's hosts, and otherwise one for each group of
+tenants (`residency.py`).  Then the lists of all rules are for life; which tenants are in which group is not.
+
+Its labels and annotations it has for life as well: the gateway says when it accepted a route, and nothing of a change
+in these, for which nobody could wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.plan.failover import RETRIED_STATUS
 from components.plan.plan import Limits, ModelPlan
+from components.render.gateway_api.callers import Caller, called_by
 from components.render.gateway_api.hosts import wanted_by_a_route
 from components.render.gateway_api.link import Link
-from components.render.gateway_api.names import GATEWAY, object_name
+from components.render.gateway_api.names import GATEWAY, MODEL_HEADER, edition, object_name, route_name
+from components.render.gateway_api.residency import Group
 from components.render.gateway_api.resource import AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API, Resource, manifest, target
 from components.render.gateway_api.units import duration
 
-MODEL_HEADER = "x-ai-eg-model"
-"""Where Envoy AI Gateway puts the model that it read from the body."""
+_UNLISTED = MODEL_HEADER.title()
+"""The same header, by a name in which Envoy AI Gateway 1.1.0 does not see it: it lists a model once for each rule that
+asks for `MODEL_HEADER`."""
 
-_PARALLEL_RETRIES = 1024
-"""With fewer, requests fail that a fallback could have answered while a host is down."""
+_UNBOUNDED = 1_000_000
+"""Envoy Gateway breaks the circuit at 1,024 where nothing is said, for all hosts of a model together: requests would
+fail though every host is well, and while one is not, those that a fallback could have answered."""
+
+_BREAKERS = ("maxConnections", "maxPendingRequests", "maxParallelRequests", "maxParallelRetries")
 
 
 def route(model: str) -> str:
@@ -43,68 +59,117 @@ def route(model: str) -> str:
 
 def model_resources(
     model: ModelPlan,
+    groups: Sequence[Group],
+    callers: Mapping[str, Caller],
     links: Mapping[tuple[str, str], Link],
     limits: Limits,
     labels: Mapping[str, str],
+    annotations: Mapping[str, str],
     gateway: tuple[str, ...],
+    *,
+    merged: bool,
 ) -> dict[str, Resource]:
-    """By key, in the order in which they are made; `gateway`: the keys of what stands in front of every route."""
-    name = object_name(model.name)
-    hosts = sorted(target.host for target in model.targets)
+    """By key, in the order in which they are made.
+
+    `groups`: those of the model; `annotations`: of the route, besides its model; `gateway`: the keys of what stands in
+    front of every route; `merged`: whether the Gateway has a policy of the kind that the model's are of.
+    """
+    lasting = edition(model.name, [group.hosts for group in groups], labels, annotations)
+    name = route_name(model.name, lasting)
+    hosts = sorted({host for group in groups for host in group.hosts})
     needs = [key for host in hosts for key in wanted_by_a_route(host, model.name, links[host, model.name])]
     about = {"corral/model": model.name}
-    policy = f"retries/{model.name}"
-    return {
-        policy: Resource(
+    kept = {**about, **annotations}
+    policies = {
+        f"retries/{model.name}" + (f"/{index}" if index else ""): Resource(
             manifest(
-                f"{ENVOY_GATEWAY}/v1alpha1", "BackendTrafficPolicy", name, _traffic(model, name, limits), labels, about
-            )
-        ),
+                f"{ENVOY_GATEWAY}/v1alpha1",
+                "BackendTrafficPolicy",
+                f"{name}-{index}" if index else name,
+                {
+                    "targetRefs": [_rule_of(name, index)],
+                    **({"mergeType": "StrategicMerge"} if merged else {}),
+                    **_traffic(_attempts(model, group), limits),
+                },
+                labels,
+                about,
+            ),
+            edition=lasting,
+        )
+        for index, group in enumerate(groups)
+    }
+    return {
+        **policies,
         route(model.name): Resource(
-            manifest(f"{AI_GATEWAY}/v1beta1", "AIGatewayRoute", name, _route(model, links, limits), labels, about),
-            needs=(*gateway, policy, *needs),
+            manifest(
+                f"{AI_GATEWAY}/v1beta1", "AIGatewayRoute", name, _route(groups, callers, links, limits), labels, kept
+            ),
+            needs=(*gateway, *policies, *needs),
+            edition=lasting,
         ),
     }
 
 
-def _route(model: ModelPlan, links: Mapping[tuple[str, str], Link], limits: Limits) -> dict[str, Any]:
+def _rule_of(route: str, index: int) -> dict[str, str]:
+    """What a policy is of: the whole route, or one rule after the first, which has what its own policy says alone."""
+    return {**target(GATEWAY_API, "HTTPRoute", route), **({"sectionName": _rule_name(index)} if index else {})}
+
+
+def _rule_name(index: int) -> str:
+    return f"residency-{index}" if index else "model"
+
+
+def _route(
+    groups: Sequence[Group],
+    callers: Mapping[str, Caller],
+    links: Mapping[tuple[str, str], Link],
+    limits: Limits,
+) -> dict[str, Any]:
     return {
         "parentRefs": [target(GATEWAY_API, "Gateway", GATEWAY)],
         "rules": [
             {
-                "name": "model",
-                "matches": [{"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": model.name}]}],
+                "name": _rule_name(index),
+                "matches": [{"headers": _match(group, callers, index)}],
                 "backendRefs": [
                     {
-                        "name": object_name(to.host, model.name),
-                        "modelNameOverride": links[to.host, model.name].model_id,
+                        "name": object_name(to.host, group.model.name),
+                        "modelNameOverride": links[to.host, group.model.name].model_id,
                         "weight": to.weight,
                         "priority": to.priority,
                     }
-                    for to in sorted(model.targets, key=lambda target: target.host)
+                    for to in sorted(group.model.targets, key=lambda target: target.host)
                 ],
                 "timeouts": {"request": "0s"},
                 "streamIdleTimeout": duration(limits.idle_timeout),
                 "modelsOwnedBy": "corral",
             }
+            for index, group in enumerate(groups)
         ],
     }
 
 
-def _attempts(model: ModelPlan) -> tuple[int, int]:
+def _match(group: Group, callers: Mapping[str, Caller], index: int) -> list[dict[str, str]]:
+    """The model first, as a succession looks for it there."""
+    of_model = {"type": "Exact", "name": _UNLISTED if index else MODEL_HEADER, "value": group.model.name}
+    return [of_model, *([called_by(callers[name] for name in group.tenants)] if group.tenants else [])]
+
+
+def _attempts(model: ModelPlan, group: Group) -> tuple[int, int]:
     """How many attempts are made at one priority before the next, and how many may follow the first in all.
 
     Envoy counts alike at each priority, so that with several fallbacks one of them may be asked again before the next.
+    Where the group has none of the sharing hosts, the first of its fallbacks stands in their place.
     """
-    sharing = sum(target.priority == 0 for target in model.targets)
-    fallbacks = len(model.fallbacks)
+    left = [target for target in model.targets if target.host in group.hosts]
+    sharing = sum(target.priority == 0 for target in left) or 1
+    fallbacks = len(left) - sharing
     return sharing, sharing * fallbacks if fallbacks else max(1, sharing - 1)
 
 
-def _traffic(model: ModelPlan, name: str, limits: Limits) -> dict[str, Any]:
-    per_priority, retries = _attempts(model)
+def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
+    per_priority, retries = attempts
     return {
-        "targetRefs": [target(GATEWAY_API, "HTTPRoute", name)],
         "retry": {
             "numRetries": retries,
             "numAttemptsPerPriority": per_priority,
@@ -123,7 +188,7 @@ def _traffic(model: ModelPlan, name: str, limits: Limits) -> dict[str, Any]:
             },
             "panicThreshold": 1,
         },
-        "circuitBreaker": {"maxParallelRetries": _PARALLEL_RETRIES},
+        "circuitBreaker": dict.fromkeys(_BREAKERS, _UNBOUNDED),
         "timeout": {"tcp": {"connectTimeout": duration(limits.connect_timeout)}},
         "tcpKeepalive": {"probes": 3, "idleTime": "30s", "interval": "10s"},
     }

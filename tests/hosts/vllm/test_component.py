@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -42,7 +41,7 @@ def world(
                     host="vllm",
                     servers=served(declared),
                     gpus=host.gpus,
-                    cluster=open_cluster(declared, Path("/stacks"), tags),
+                    cluster=open_cluster(declared, tags),
                     gateway_namespace="envoy-gateway-system",
                     region=declared.region,
                     token=pulumi.Output.secret(f"{NEVER}-token") if secrets else None,

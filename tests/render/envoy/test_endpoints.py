@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.plan.plan import Limits, ModelPlan
 from components.render.envoy.clusters import model_clusters
+from components.render.envoy.link import Link
 from components.render.envoy.names import Resource
 from components.render.envoy.routes import retries
 from tests.plan.world import model
@@ -19,8 +22,13 @@ def planned(shares: dict[str, int], fallback: list[str]) -> ModelPlan:
     return model(shares=shares, fallback=fallback)
 
 
-def clusters(plan: ModelPlan) -> dict[str, Resource]:
-    return {cluster["name"]: cluster for cluster in model_clusters(plan, LIMITS)}
+def link(host: str) -> Link:
+    return Link(host, f"https://{host}.example.com/v1", "authorization", "ca.pem")
+
+
+def clusters(plan: ModelPlan, links: dict[str, Link] | None = None) -> dict[str, Resource]:
+    links = links or {target.host: link(target.host) for target in plan.targets}
+    return {cluster["name"]: cluster for cluster in model_clusters(plan, links, LIMITS)}
 
 
 def members(cluster: Resource) -> list[tuple[str, int]]:
@@ -54,17 +62,34 @@ def test_only_the_last_link_tries_hosts_that_were_left_out() -> None:
     }
 
 
-def test_a_member_names_its_host_to_the_relay() -> None:
-    (found,) = clusters(planned({"bedrock": 100}, []))["model/llama-3.3-70b shares"]["load_assignment"]["endpoints"]
-    assert found["lb_endpoints"] == [
-        {
-            "endpoint": {
-                "address": {"envoy_internal_address": {"server_listener_name": "relay", "endpoint_id": "bedrock"}},
-                "hostname": "bedrock",
-            },
-            "metadata": {"filter_metadata": {"corral": {"host": "bedrock"}}},
-        }
-    ]
+def only_member(link: Link) -> dict[str, Any]:
+    found = clusters(planned({"lab": 100}, []), {"lab": link})
+    return found["model/llama-3.3-70b shares"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]
+
+
+def test_a_member_says_how_its_host_is_asked_and_tls_and_dns_are_behind_a_listener() -> None:
+    there = link("lab")
+    assert only_member(there) == {
+        "endpoint": {
+            "address": {"envoy_internal_address": {"server_listener_name": there.name, "endpoint_id": "lab"}},
+            "hostname": "lab",
+        },
+        "metadata": {
+            "filter_metadata": {
+                "corral": {
+                    "host": "lab",
+                    "id": "Llama-Lab",
+                    "link": there.name,
+                    "to": 'lab.example.com /v1 "Llama-Lab"',
+                }
+            }
+        },
+    }
+
+
+def test_a_host_that_needs_neither_tls_nor_dns_is_reached_directly() -> None:
+    there = Link("lab", "http://127.0.0.1:8000/v1", None, None)
+    assert only_member(there)["endpoint"]["address"] == {"socket_address": {"address": "127.0.0.1", "port_value": 8000}}
 
 
 def test_a_drained_host_is_no_member() -> None:

@@ -9,12 +9,16 @@ from typing import Any
 from hypothesis import strategies as st
 
 from components.config.gateway import Gateway, Replicas
-from components.plan.plan import Credential, Lifecycle, Limits, ModelPlan, Plan, Target
+from components.plan.plan import Credential, Issuer, Lifecycle, Limits, ModelPlan, Plan, Rate, Target, TenantPlan
+from components.plan.tenancy import served_to
 from components.render.gateway_api.link import Link
 
 GATEWAY = Gateway(replicas=Replicas(min=2, max=10))
 
 LABELS = {"stack": "test"}
+
+ANNOTATIONS = {"waits": "for it"}
+"""Of every route."""
 
 LIMITS = Limits(
     connect_timeout=5_000, idle_timeout=120_000, drain_timeout=600_000, ejection=10_000, body_limit=50 * 2**20
@@ -57,8 +61,34 @@ def model(name: str, shares: Mapping[str, int], fallback: Sequence[str] = ()) ->
     return ModelPlan(name=name, targets=tuple(targets), unserved=(), residency=None, allowed_regions=None, volume=None)
 
 
-def plan(*models: ModelPlan) -> Plan:
-    return Plan(stack="test", engine="kubernetes", models=models, limits=LIMITS, accept=())
+def tenant(name: str, *models: str, **differing: Any) -> TenantPlan:
+    """One who may ask for these models, and is not limited."""
+    made = TenantPlan(
+        name=name,
+        keys=(),
+        claims=(),
+        models=models,
+        residency=None,
+        allowed_regions=None,
+        priority="normal",
+        rate=Rate(),
+        rates=(),
+        concurrent=None,
+        body_limit=None,
+    )
+    return replace(made, **differing)
+
+
+def plan(*models: ModelPlan, tenants: Sequence[TenantPlan] = (), issuers: Sequence[Issuer] = ()) -> Plan:
+    return Plan(
+        stack="test",
+        engine="kubernetes",
+        models=models,
+        limits=LIMITS,
+        accept=(),
+        tenants=tuple(tenants),
+        issuers=tuple(issuers),
+    )
 
 
 def link(host: str, model: str, **differing: Any) -> Link:
@@ -105,6 +135,38 @@ def plans(draw: st.DrawFn) -> Plan:
         fallbacks = draw(st.integers(0, len(order) - sharing))
         models.append(model(name, draw(shares_of(order[:sharing])), order[sharing : sharing + fallbacks]))
     return plan(*models)
+
+
+def in_regions(model: ModelPlan, regions: Mapping[str, str]) -> ModelPlan:
+    """The model with hosts that process requests in these regions."""
+    placed = (replace(target, reaches=(regions[target.host],)) for target in model.targets)
+    return replace(model, targets=tuple(placed))
+
+
+@st.composite
+def with_tenants(draw: st.DrawFn, plan: Plan) -> Plan:
+    """The plan with up to three tenants, of whom each may be bound to models, to some of two regions, and to limits."""
+    regions = {host: draw(st.sampled_from(["east", "west"])) for host in plan.hosts}
+    models = tuple(in_regions(model, regions) for model in plan.models)
+    names = [model.name for model in models]
+    some = st.none() | st.integers(1, 9)
+    tenants = [
+        tenant(
+            name,
+            *sorted(draw(st.sets(st.sampled_from(names), min_size=1))),
+            allowed_regions=draw(st.none() | st.sampled_from([frozenset({"east"}), frozenset({"west"})])),
+            rate=Rate(draw(some), draw(some)),
+            rates=((names[0], Rate(draw(some), draw(some))),) if draw(st.booleans()) else (),
+        )
+        for name in draw(st.sets(st.sampled_from(["a", "b", "c"]), min_size=1).map(sorted))
+    ]
+    served = [
+        replace(one, allowed_regions=None)
+        if any(not served_to(model, one).targets for model in models if model.name in one.models)
+        else one
+        for one in tenants
+    ]
+    return replace(plan, models=models, tenants=tuple(served))
 
 
 @st.composite

@@ -6,13 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.render.gateway_api.names import object_name
+from components.render.gateway_api.names import object_name, route_name
 from components.render.gateway_api.units import duration, quantity
 
 
 def test_a_name_says_what_it_is_of_and_is_no_name_that_was_chosen_by_hand():
     assert object_name("bedrock", "llama-3.3-70b") == "bedrock-llama-3-3-70b-dfb335"
     assert object_name("tenants") == "tenants-056e22"
+
+
+def test_the_routes_of_a_model_begin_alike_and_are_labels():
+    assert route_name("llama-3.3-70b", "5be30c4e") == "llama-3-3-70b-3026a7-5be30c4e"
+    assert len(route_name("A" * 128, "5be30c4e")) == 63
 
 
 @pytest.mark.parametrize(

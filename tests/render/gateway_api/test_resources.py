@@ -21,13 +21,26 @@ from components.render.gateway_api.hosts import UntranslatedProtocolError, host_
 from components.render.gateway_api.link import Link
 from components.render.gateway_api.names import object_name
 from components.render.gateway_api.resources import render
-from tests.render.gateway_api.plans import GATEWAY, LABELS, LIMITS, link, links, model, plan, plans, share_edits
+from tests.render.gateway_api.plans import (
+    ANNOTATIONS,
+    GATEWAY,
+    LABELS,
+    link,
+    links,
+    model,
+    plan,
+    plans,
+    share_edits,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def rendered(plan: Plan) -> dict[str, dict[str, Any]]:
-    return {key: resource.manifest for key, resource in render(plan, links(plan), GATEWAY, "eks", LABELS).items()}
+    return {
+        key: resource.manifest
+        for key, resource in render(plan, links(plan), GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS).items()
+    }
 
 
 def test_a_plan_with_one_model_is_rendered_whole():
@@ -41,13 +54,13 @@ def test_a_plan_with_one_model_is_rendered_whole():
             "vllm", "llama-3.3-70b", hostname="llama.vllm.svc.cluster.local", port=8000, tls=False, header=None
         ),
     }
-    resources = render(one, reached, GATEWAY, "eks", LABELS)
+    resources = render(one, reached, GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS)
     got = [{"key": key, "needs": list(found.needs), **found.manifest} for key, found in resources.items()]
     assert got == list(yaml.safe_load_all((GOLDEN / "one-model.yaml").read_text()))
 
 
 def specs(reached: Link) -> dict[str, Any]:
-    resources = host_resources("lab", "llama", reached, LABELS)
+    resources = host_resources("lab", "llama", reached, LABELS, tokens=False, counted=False)
     return {found.manifest["kind"]: found.manifest["spec"] for found in resources.values()}
 
 
@@ -139,7 +152,9 @@ def test_a_host_is_rendered_whole(reached: Link, want: dict[str, Any]):
 
 def test_a_host_that_nobody_translates_is_refused_with_the_way_out():
     with pytest.raises(UntranslatedProtocolError) as refused:
-        host_resources("replicate", "llama", link("replicate", "llama", protocol="replicate"), LABELS)
+        host_resources(
+            "replicate", "llama", link("replicate", "llama", protocol="replicate"), LABELS, tokens=False, counted=False
+        )
     assert str(refused.value) == (
         "host replicate speaks replicate, which the gateway does not translate: put something that speaks OpenAI in "
         "front of it and declare that under corral:hosts, with `kind: openai` and its url"
@@ -196,7 +211,7 @@ def https(**reference: str) -> dict[str, Any]:
 def test_the_gateway_proves_its_name_with_the_certificate_of_the_stack(
     gateway: Gateway, listener: dict[str, Any], certificate: tuple[str, str, dict[str, Any]] | None
 ):
-    resources = front_resources(gateway, LIMITS, "eks", LABELS)
+    resources = front_resources(plan(), gateway, "eks", {}, {}, LABELS)
     made = resources["certificate"].manifest if "certificate" in resources else None
     assert (
         resources["gateway"].manifest["spec"]["listeners"],
@@ -249,7 +264,7 @@ ON_EKS = {"name": "corral-gateway", "type": "LoadBalancer", "loadBalancerClass":
     ids=["within a VPC", "public", "with the stack's annotations", "another cluster", "another cluster, public"],
 )
 def test_nothing_is_public_unless_the_stack_asks(gateway: Gateway, network: Network, want: dict[str, Any]):
-    proxy = front_resources(gateway, LIMITS, network, LABELS)["proxy"].manifest
+    proxy = front_resources(plan(), gateway, network, {}, {}, LABELS)["proxy"].manifest
     assert proxy["spec"]["provider"]["kubernetes"]["envoyService"] == want
 
 
@@ -278,6 +293,56 @@ def test_a_share_edit_changes_the_route_of_its_model_and_nothing_else(edit: tupl
     was, now = rendered(before), rendered(after)
     changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
     assert changed == ([] if before == after else [f"route/{edited}"])
+
+
+ROUTE_NAMES = {
+    "the same": (model("llama", {"a": 60, "b": 40}, ["c"]), LABELS, ANNOTATIONS),
+    "other shares": (model("llama", {"a": 0, "b": 100}, ["c"]), LABELS, ANNOTATIONS),
+    "other roles": (model("llama", {"c": 100}, ["b", "a"]), LABELS, ANNOTATIONS),
+    "a host more": (model("llama", {"a": 60, "b": 40, "d": 0}, ["c"]), LABELS, ANNOTATIONS),
+    "a host less": (model("llama", {"a": 100}, ["c"]), LABELS, ANNOTATIONS),
+    "another host": (model("llama", {"a": 60, "b": 40}, ["d"]), LABELS, ANNOTATIONS),
+    "another label": (model("llama", {"a": 60, "b": 40}, ["c"]), {"stack": "other"}, ANNOTATIONS),
+    "another annotation": (model("llama", {"a": 60, "b": 40}, ["c"]), LABELS, {"waits": "for nothing"}),
+    "another model": (model("scout", {"a": 60, "b": 40}, ["c"]), LABELS, ANNOTATIONS),
+}
+
+
+def test_a_route_keeps_its_name_as_long_as_its_hosts_its_labels_and_its_annotations_stay():
+    names: dict[str, str] = {}
+    for case, (one, *about) in ROUTE_NAMES.items():
+        resources = render(plan(one), links(plan(one)), GATEWAY, "eks", {}, {}, *about)
+        names[case] = resources[f"route/{one.name}"].manifest["metadata"]["name"]
+    assert [case for case, name in names.items() if name == names["the same"]] == [
+        "the same",
+        "other shares",
+        "other roles",
+    ]
+    assert len(set(names.values())) == len(names) - 2
+
+
+def test_the_policy_of_a_model_and_its_succession_name_its_route():
+    resources = rendered(plan(model("llama", {"a": 100})))
+    name = resources["route/llama"]["metadata"]["name"]
+    (patch,) = resources["succession/llama"]["spec"]["jsonPatches"]
+    assert (
+        resources["retries/llama"]["metadata"]["name"],
+        resources["retries/llama"]["spec"]["targetRefs"][0]["name"],
+        f"'httproute/corral/{name}/rule/0/match/0/*'" in patch["operation"]["jsonPath"],
+    ) == (name, name, True)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "routes"),
+    [(Gateway(), "corral/corral/http"), (Gateway(certificate=LoadBalancerCertificate(acm=ARN)), "corral/corral/https")],
+    ids=["http", "https"],
+)
+def test_the_routes_that_are_set_aside_are_those_of_the_gateways_listener(gateway: Gateway, routes: str):
+    one = plan(model("llama", {"a": 100}))
+    resources = render(one, links(one), gateway, "eks", {}, {}, LABELS, ANNOTATIONS)
+    (listener,) = resources["gateway"].manifest["spec"]["listeners"]
+    (patch,) = resources["succession/llama"].manifest["spec"]["jsonPatches"]
+    assert patch["name"] == routes == f"corral/corral/{listener['name']}"
 
 
 @given(plan=plans())
@@ -310,7 +375,7 @@ def referred_to(value: object) -> list[tuple[str, str]]:
 
 @given(plan=plans())
 def test_what_a_manifest_names_is_made_before_it(plan: Plan):
-    resources = render(plan, links(plan), GATEWAY, "eks", LABELS)
+    resources = render(plan, links(plan), GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS)
     secrets = {f"secret/{host}": ("Secret", object_name(host)) for host in plan.hosts} | {TENANTS: ("Secret", TENANTS)}
     known = {key: (found.manifest["kind"], found.manifest["metadata"]["name"]) for key, found in resources.items()}
     made: dict[str, set[tuple[str, str]]] = {key: {secret} for key, secret in secrets.items()}
@@ -343,7 +408,7 @@ def test_values_that_are_not_known_yet_are_passed_on_untouched(plan: Plan):
 
     hostname, model_id = Unknown(), Unknown()
     unknown = {at: link(*at, hostname=hostname, model_id=model_id) for at in links(plan)}
-    resources = render(plan, unknown, GATEWAY, "eks", LABELS)
+    resources = render(plan, unknown, GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS)
     found = [
         (
             resources[f"backend/{to.host}/{one.name}"].manifest["spec"]["endpoints"][0]["fqdn"]["hostname"] is hostname,

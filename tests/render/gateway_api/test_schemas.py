@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from components.config.gateway import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
 from components.plan.plan import Plan
@@ -13,14 +13,14 @@ from components.render.gateway_api.front import Network, front_resources
 from components.render.gateway_api.hosts import host_resources
 from components.render.gateway_api.resources import render
 from tests.kubernetes import crds
-from tests.render.gateway_api.plans import GATEWAY, LABELS, LIMITS, link, links, plans
+from tests.render.gateway_api.plans import ANNOTATIONS, GATEWAY, LABELS, link, links, plan, plans
 
 pytestmark = crds.needed
 
 ARN = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
-UNDEFINED = {"Certificate"}
-"""Kinds of cert-manager, whose definitions are not at hand."""
+UNDEFINED = {"Certificate", "EnvoyPatchPolicy"}
+"""Kinds whose definitions are not at hand: one of cert-manager's, and one of Envoy Gateway's."""
 
 
 def faults(manifests: list[dict[str, Any]]) -> list[str]:
@@ -31,9 +31,18 @@ def faults(manifests: list[dict[str, Any]]) -> list[str]:
     return [fault for some in rest for fault in some or []]
 
 
+@settings(deadline=None)
 @given(plan=plans())
 def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
-    assert faults([found.manifest for found in render(plan, links(plan), GATEWAY, "eks", LABELS).values()]) == []
+    assert (
+        faults(
+            [
+                found.manifest
+                for found in render(plan, links(plan), GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS).values()
+            ]
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("network", ["eks", "other"])
@@ -48,7 +57,9 @@ def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
     ids=["plain", "acm", "secret", "issuer"],
 )
 def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network: Network):
-    assert faults([found.manifest for found in front_resources(gateway, LIMITS, network, LABELS).values()]) == []
+    assert (
+        faults([found.manifest for found in front_resources(plan(), gateway, network, {}, {}, LABELS).values()]) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,11 +73,13 @@ def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network
     ids=["key in a header of its own", "signed", "in the cluster", "own authority"],
 )
 def test_a_host_of_any_sort_fits_its_definitions(differing: dict[str, Any]):
-    resources = host_resources("lab", "llama", link("lab", "llama", **differing), LABELS)
+    resources = host_resources("lab", "llama", link("lab", "llama", **differing), LABELS, tokens=False, counted=False)
     assert faults([found.manifest for found in resources.values()]) == []
 
 
 def test_an_unknown_field_is_a_fault():
-    backend = host_resources("lab", "llama", link("lab", "llama"), LABELS)["backend/lab/llama"].manifest
+    backend = host_resources("lab", "llama", link("lab", "llama"), LABELS, tokens=False, counted=False)[
+        "backend/lab/llama"
+    ].manifest
     backend["spec"]["endpoint"] = []
     assert crds.faults(backend) == ["spec: Additional properties are not allowed ('endpoint' was unexpected)"]

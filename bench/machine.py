@@ -1,0 +1,30 @@
+"""On what was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+
+def machine() -> str:
+    """The processor, the cores this process may use, the system and Python."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    system = f"{platform.system()} {platform.release()}"
+    return f"{_processor()}, {cores} cores, {system}, Python {platform.python_version()}"
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    text = described.read_text() if described.exists() else ""
+    named = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return named[1] if named else platform.machine()
+
+
+def envoy_version(envoy: Path) -> str:
+    """Of a binary, as `1.40.0`."""
+    said = subprocess.run([envoy, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"/(\d+\.\d+\.\d+)", said)
+    return found[1] if found else "of an unknown version"

@@ -1,0 +1,76 @@
+"""The stack that is measured: what it declares, and what a caller of it sends.
+
+Everything that a team would have on is declared here; what a measurement asks for is only the number of models, the
+hosts and their shares.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import yaml
+
+from bench.hosts import key, model_id
+from bench.process import THIS_TREE, running
+from components.embedded import registry
+
+NAME = "bench"
+
+
+@dataclass(frozen=True)
+class BenchStack:
+    """A stack file, and what belongs to it."""
+
+    text: str
+    variables: Mapping[str, str]
+    """The environment that holds the hosts' keys."""
+    headers: Mapping[str, str]
+    """What a caller sends."""
+
+    def save(self, project: Path) -> Path:
+        """Puts the stack file into its place at once, as an editor does."""
+        file = project / "stacks" / f"Pulumi.{NAME}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        new = file.with_name("new")
+        new.write_text(self.text)
+        return new.replace(file)
+
+
+def stack(models: Sequence[str], urls: Mapping[str, str], shares: Mapping[str, Mapping[str, int]]) -> BenchStack:
+    """A stack of these models on the hosts at these URLs; `shares` are by model and host."""
+    hosts = {
+        host: {"kind": "openai", "url": url, "models": {model: model_id(host, model) for model in models}}
+        for host, url in urls.items()
+    }
+    config = {
+        "corral:engine": {"kind": "embedded"},
+        "corral:hosts": hosts,
+        "corral:models": {model: {"shares": dict(shares[model])} for model in models},
+    }
+    return BenchStack(
+        text=yaml.dump({"config": config}, Dumper=yaml.CSafeDumper, sort_keys=False),
+        variables={f"{host.upper().replace('-', '_')}_API_KEY": key(host) for host in urls},
+        headers={},
+    )
+
+
+@asynccontextmanager
+async def served(declared: BenchStack, project: Path) -> AsyncGenerator[tuple[registry.Running, psutil.Process]]:
+    """Serves it with `corral up`, as a user would, in a project of its own.  Raises UnavailableError."""
+    declared.save(project)
+    command = (sys.executable, "-m", "components.cli", "up", "--stack", NAME, "--port", "0")
+    variables = {**THIS_TREE, **declared.variables}
+    found: list[registry.Running] = []
+
+    def ready() -> bool:
+        known = registry.find(project, NAME)
+        found.extend([known] if known else [])
+        return bool(known)
+
+    async with running("corral", command, project, ready, cwd=project, variables=variables) as process:
+        yield found[0], process

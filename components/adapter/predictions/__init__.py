@@ -1,0 +1,1 @@
+"""Replicate's predictions.  https://replicate.com/docs/reference/http, and its OpenAPI description."""

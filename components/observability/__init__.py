@@ -1,0 +1,1 @@
+"""Dashboards and alerts as code: one set of recorded names, whichever engine counts."""

@@ -1,0 +1,147 @@
+// One model as a card: its numbers, a bar for each host, its timeline.
+
+import { el, say, set } from "./dom.js";
+import { Timeline } from "./timeline.js";
+import { count, money, percent, rate, time } from "./words.js";
+
+const NUMBERS = [
+  ["requests/s", (model) => rate(model.rps)],
+  ["tokens/s", (model) => rate(model.tps)],
+  ["p50", (model) => time(model.p50)],
+  ["p99", (model) => time(model.p99)],
+  ["first byte", (model) => time(model.first)],
+  ["lost", (model) => count(model.lost)],
+  ["cost/hour", (model) => money(model.cost)],
+];
+
+export class Card {
+  constructor(name, ink) {
+    this.name = name;
+    this.ink = ink;
+    this.loaded = false;
+    this.onScreen = false;
+    this.rows = new Map();
+    this.values = new Map();
+    const title = el("h2", {}, name);
+    title.id = `model-${Card.number++}`;
+    this.trouble = el("p", { class: "trouble" });
+    this.numbers = el("dl", { class: "numbers" });
+    for (const [label] of NUMBERS) {
+      const value = el("dd");
+      this.values.set(label, value);
+      this.numbers.append(el("div", {}, el("dt", {}, label), value));
+    }
+    this.bars = el("ul", { class: "hosts" });
+    this.timeline = new Timeline(name, ink);
+    this.element = el(
+      "article",
+      { class: "card", tabindex: "-1", "aria-labelledby": title.id },
+      title,
+      this.trouble,
+      this.numbers,
+      this.bars,
+      this.timeline.element,
+    );
+  }
+
+  async update(model, marks) {
+    this.trouble.hidden = !model.trouble;
+    say(this.trouble, model.trouble ? `⚠ ${model.trouble}` : "");
+    for (const [label, of] of NUMBERS) say(this.values.get(label), of(model));
+    set(this.values.get("lost"), "class", model.lost ? "bad" : null);
+    this.updateHosts(model);
+    if (!this.loaded) {
+      this.loaded = true;
+      await this.timeline.load();
+    }
+    this.timeline.add(model);
+    this.timeline.draw(marks);
+  }
+
+  // What came while nobody was told: it is asked for again.
+  forget() {
+    this.loaded = false;
+  }
+
+  updateHosts(model) {
+    const names = Object.keys(model.hosts).sort((a, b) => model.hosts[a].order - model.hosts[b].order);
+    for (const [name, row] of this.rows) {
+      if (!names.includes(name)) {
+        row.element.remove();
+        this.rows.delete(name);
+      }
+    }
+    names.forEach((name, place) => {
+      if (!this.rows.has(name)) this.rows.set(name, new Bar(name, this.ink(name)));
+      const row = this.rows.get(name);
+      if (this.bars.children[place] !== row.element) this.bars.insertBefore(row.element, this.bars.children[place] ?? null);
+      row.update(model.hosts[name]);
+    });
+  }
+}
+Card.number = 0;
+
+class Bar {
+  constructor(name, ink) {
+    this.name = name;
+    this.fill = el("div", { class: "fill" });
+    this.notch = el("div", { class: "notch" });
+    this.meter = el(
+      "div",
+      { class: "bar", role: "meter", "aria-label": `Share of ${name}`, "aria-valuemin": 0, "aria-valuemax": 100 },
+      this.fill,
+      this.notch,
+    );
+    this.shares = el("span", { class: "shares" });
+    this.health = el("span", { class: "health" });
+    this.more = el("span", { class: "more" });
+    this.element = el(
+      "li",
+      { class: `ink${ink}` },
+      el("span", { class: "name" }, el("span", { class: "key", "aria-hidden": "true" }), name),
+      this.health,
+      this.shares,
+      this.meter,
+      this.more,
+    );
+  }
+
+  update(host) {
+    const declared = host.role === "share" ? `declared ${percent(host.share)}` : host.role === "fallback" ? "fallback" : "drained";
+    const off = host.off === undefined ? "" : host.off > 0 ? ` ▲ ${percent(host.off)} too much` : ` ▼ ${percent(-host.off)} too little`;
+    say(this.shares, `${percent(host.observed)}, ${declared}${off}`);
+    set(this.shares, "class", off ? "shares bad" : "shares");
+    this.fill.style.width = `${host.observed ?? 0}%`;
+    this.notch.style.left = `${host.share}%`;
+    this.notch.hidden = host.role !== "share";
+    set(this.meter, "aria-valuenow", host.observed ?? 0);
+    set(this.meter, "aria-valuetext", `${percent(host.observed)} observed, ${declared}`);
+    say(this.health, healthOf(host));
+    set(this.health, "class", `health ${host.fault ? "fault" : host.health}`);
+    say(this.more, details(host));
+  }
+}
+
+export function healthOf(host) {
+  if (host.health === "out") return "▼ left out";
+  if (host.health === "failing") return host.fault ? `✕ ${host.fault}` : "⚠ failing";
+  if (host.fault) return `✕ ${host.fault}`;
+  return host.health === "drained" ? "○ drained" : "✓ ok";
+}
+
+function details(host) {
+  const simulated = host.simulated ? [`simulated: ${host.simulated}`] : [];
+  const ejections = host.ejections ? [`left out ${count(host.ejections)}×`] : [];
+  if (!host.rps && !host.failures && host.p50 === undefined) return [...ejections, ...simulated].join(" · ");
+  return [
+    `${rate(host.rps)} requests/s`,
+    `${rate(host.tps)} tokens/s`,
+    `p50 ${time(host.p50)}`,
+    `p99 ${time(host.p99)}`,
+    `first byte ${time(host.first)}`,
+    `${count(host.failures)} failed tries`,
+    `${money(host.cost)}/hour`,
+    ...ejections,
+    ...simulated,
+  ].join(" · ");
+}

@@ -1,0 +1,1 @@
+"""The API keys of tenants: made, judged and hashed."""

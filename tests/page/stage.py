@@ -1,0 +1,95 @@
+"""The page on a real server, shown looks at an engine that was never there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from components.embedded.readings import Key
+from components.page.app import page_app
+from components.page.feed import Feed
+from components.page.look import Look
+from components.page.watch import Watch
+from components.plan.plan import Plan
+from components.simulated.serve import bind
+from tests.page.looks import PLAN
+
+
+class Stage:
+    """What the page shows is what it is told here; the clock is the wall's."""
+
+    def __init__(self, plan: Plan = PLAN) -> None:
+        self.plan = plan
+        self.counters: Counter[Key] = Counter()
+        self.out: frozenset[tuple[str, str]] = frozenset()
+        self.faults: Mapping[str, str] = {}
+        self._watch = Watch("http://127.0.0.1:8080/v1")
+        self._feed = Feed(self._watch.state)
+        self._listening = bind(0)
+        self._loop = asyncio.new_event_loop()
+        self._at = 0.0
+        self.look()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
+
+    def look(self, seconds: float = 1.0) -> None:
+        """Another look, so many seconds after the one before."""
+        self._at += seconds
+        now = time.time_ns() // 1_000_000
+        self._watch.see(
+            Look(
+                self._at,
+                now,
+                self.plan,
+                Counter(self.counters),
+                None,
+                self.out,
+                dict(self.faults),
+                {"deepinfra": "no key"},
+            )
+        )
+
+    def show(self) -> None:
+        """A look, and all viewers are told."""
+        self._do(self._tell())
+
+    def lose(self, problem: str) -> None:
+        self._watch.lose(problem, time.time_ns() // 1_000_000)
+        self._do(self._tell(look=False))
+
+    async def _tell(self, *, look: bool = True) -> None:
+        if look:
+            self.look()
+        self._feed.publish()
+
+    def _do(self, what: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(10)
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Serves the page in a thread."""
+        config = uvicorn.Config(
+            page_app(self._watch, self._feed), ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(
+            target=lambda: self._loop.run_until_complete(server.serve([self._listening])), daemon=True
+        )
+        thread.start()
+        try:
+            yield self.url
+        finally:
+            self._loop.call_soon_threadsafe(self._feed.end)
+            server.should_exit = True
+            thread.join(10)
+            self._loop.close()
+            self._listening.close()

@@ -1,0 +1,396 @@
+"""Who is let through, and what is said to those who are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.render.envoy.lua.worker import NOW, Ran, Worker
+
+KEY = "sk-corral-NEVER"
+ISSUER = "https://login.example.com/"
+JWT = "envoy.filters.http.jwt_authn"
+MINUTE = 60_000_000
+
+
+def context(claim: str = "sub", keys: Mapping[str, str] | None = None, **said: Any) -> dict[str, Any]:
+    """What the filter is told of a tenant `search`."""
+    return {
+        "version": "1",
+        "model:m": True,
+        "model:meta/llama:3": True,
+        **{f"key:{sha256(key.encode()).hexdigest()}": tenant for key, tenant in (keys or {KEY: "search"}).items()},
+        f"claim:{ISSUER}": claim,
+        f"vouched:{ISSUER} team-search": "search",
+        f"vouched:{ISSUER} 7": "search",
+        "tenant:search": {"rate": {}, **said},
+    }
+
+
+def asked(
+    body: Any = None,
+    *,
+    worker: Worker | None = None,
+    told: Mapping[str, Any] | None = None,
+    path: str = "/v1/chat/completions",
+    method: str = "POST",
+    metadata: Mapping[str, Any] | None = None,
+    now: int = NOW,
+    **headers: str | bytes | None,
+) -> Ran:
+    """One request with a key; a header that is None is left out."""
+    text = body if isinstance(body, bytes) else json.dumps({"model": "m"} if body is None else body).encode()
+    sent = {":method": method, ":path": path, "authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return (worker or Worker()).request(
+        {name: value for name, value in {**sent, **more}.items() if value is not None},
+        context=told or context(),
+        metadata=metadata,
+        pieces=[text[:5], text[5:]],
+        now=now,
+    )
+
+
+def error(ran: Ran) -> dict[str, Any]:
+    said = json.loads(ran.answer)
+    assert set(said) == {"error"}
+    assert set(said["error"]) == {"message", "type", "code", "param"}
+    assert ran.sent["content-type"] == "application/json"
+    assert not ran.rerouted
+    return said["error"]
+
+
+def refusal(ran: Ran) -> tuple[int | None, str, str]:
+    said = error(ran)
+    return ran.status, said["code"], said["message"]
+
+
+def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
+    ran = asked({"temperature": 1, "model": "m"}, path="/v1/chat/completions?a=b")
+    assert ran.status is None
+    assert ran.rerouted
+    assert ran.headers == {
+        ":method": "POST",
+        ":path": "/v1/chat/completions?a=b",
+        "authorization": f"Bearer {KEY}",
+        "content-type": "application/json",
+        "x-corral-tenant": "search",
+        "x-corral-model": "m",
+    }
+    assert ran.body == b'{"model":"m","temperature": 1}'
+    assert ran.metadata == {
+        "corral": {
+            "path": "/v1/chat/completions",
+            "tenant": "search",
+            "asked": {"model": "m", "stream": False},
+        },
+        "corral.attempt": {"asked": {"model": "m", "endpoint": "/chat/completions?a=b", "length": len(ran.body)}},
+        "corral.answer": {"asked": {"model": "m", "tenant": "search", "at": NOW, "strip": False}},
+    }
+
+
+def test_without_tenants_nobody_is_asked_for_a_key() -> None:
+    ran = asked(told={"open": True, "model:m": True}, authorization=None)
+    assert ran.headers["x-corral-model"] == "m"
+    assert "x-corral-tenant" not in ran.headers
+    assert ran.metadata["corral.answer"]["asked"]["tenant"] == ""
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": f"Bearer {KEY}"},
+        {"authorization": f"bearer  {KEY} "},
+        {"authorization": None, "api_key": KEY},
+        {"authorization": None, "x_api_key": KEY},
+    ],
+)
+def test_a_key_is_taken_wherever_clients_put_it(headers: dict[str, Any]) -> None:
+    assert asked(**headers).headers["x-corral-tenant"] == "search"
+
+
+UNKNOWN = "This key is not known here: it was mistyped or withdrawn."
+NO_KEY = "No key: send it as Authorization: Bearer <key>."
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"authorization": None}, NO_KEY),
+        ({"authorization": ""}, NO_KEY),
+        ({"authorization": "Basic abc"}, NO_KEY),
+        ({"authorization": "Bearer "}, NO_KEY),
+        ({"authorization": f"Bearer {KEY},Bearer {KEY}"}, NO_KEY),
+        ({"authorization": "Bearer x"}, UNKNOWN),
+        ({"authorization": f"Bearer {KEY}x"}, UNKNOWN),
+        ({"authorization": "Bearer " + "x" * 60_000}, UNKNOWN),
+        ({"authorization": "Bearer a.b.c"}, UNKNOWN),
+    ],
+)
+def test_who_has_no_good_key_is_refused(headers: dict[str, Any], message: str) -> None:
+    ran = asked(**headers)
+    assert refusal(ran) == (401, "invalid_api_key", message)
+    assert ran.sent["www-authenticate"] == "Bearer"
+    assert "tenant" not in ran.metadata["corral"]
+
+
+def test_a_key_is_refused_from_the_moment_it_is_withdrawn() -> None:
+    worker = Worker()
+    assert asked(worker=worker).status is None
+    withdrawn = context(keys={"sk-corral-other": "search"}) | {"version": "2"}
+    assert asked(worker=worker, told=withdrawn).status == 401
+    assert asked(worker=worker).status is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "claims"),
+    [
+        ("sub", {"sub": "team-search"}),
+        ("sub", {"sub": 7}),
+        ("groups", {"groups": ["others", "team-search"]}),
+        ("realm.team", {"realm": {"team": "team-search"}}),
+        ("realm.teams", {"realm": {"teams": [1, "team-search"]}}),
+        ("https://example.com/team", {"https://example.com/team": "team-search"}),
+        ("a.b", {"a.b": "team-search", "a": {"b": "another"}}),
+    ],
+)
+def test_a_good_token_speaks_for_the_tenant_that_its_claim_names(claim: str, claims: dict[str, Any]) -> None:
+    ran = asked(told=context(claim), authorization=None, metadata={JWT: {"token": {"iss": ISSUER, **claims}}})
+    assert ran.headers["x-corral-tenant"] == "search"
+
+
+NO_TENANT = "The token is good, but speaks for no tenant of this gateway."
+
+
+@pytest.mark.parametrize(
+    ("claim", "claims"),
+    [
+        ("sub", {}),
+        ("sub", {"sub": "another"}),
+        ("sub", {"sub": ["another"]}),
+        ("sub", {"sub": {"x": "team-search"}}),
+        ("sub", {"sub": [["team-search"]]}),
+        ("sub", {"sub": False}),
+        ("realm.team", {"realm": "team-search"}),
+        ("realm.team.name", {"realm": {"team": "team-search"}}),
+        ("sub", {"sub": "team-search", "iss": "https://another.example.com/"}),
+        ("sub", {"sub": "team-search", "iss": 5}),
+    ],
+)
+def test_a_good_token_of_nobody_here_is_refused_and_it_is_said_why(claim: str, claims: dict[str, Any]) -> None:
+    # Envoy takes a good token out of the headers
+    token = {"iss": ISSUER, **claims}
+    ran = asked(told=context(claim), authorization=None, metadata={JWT: {"token": token}})
+    assert refusal(ran) == (401, "invalid_api_key", NO_TENANT)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("Bearer a.b.c", "The token is not taken: Jwt is expired."),
+        ("Bearer opaque", UNKNOWN),
+        (None, NO_KEY),
+    ],
+)
+def test_a_token_that_is_not_good_is_refused_with_the_reason(key: str | None, message: str) -> None:
+    failed = {JWT: {"failed": {"code": 5, "message": "Jwt is expired"}}}
+    assert refusal(asked(authorization=key, metadata=failed)) == (401, "invalid_api_key", message)
+
+
+def test_a_key_is_taken_though_it_is_no_token() -> None:
+    failed = {JWT: {"failed": {"code": 2, "message": "Jwt is not in the form of Header.Payload.Signature"}}}
+    assert asked(metadata=failed).headers["x-corral-tenant"] == "search"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "code"),
+    [
+        ({"content_type": None}, None, 400, "json_required"),
+        ({"content_type": "text/plain"}, None, 400, "json_required"),
+        ({"content_encoding": "gzip"}, None, 415, "encoding_not_taken"),
+        ({}, b"", 400, "invalid_json"),
+        ({}, b"[]", 400, "invalid_json"),
+        ({}, {}, 400, "model_required"),
+        ({}, {"model": 7}, 400, "model_required"),
+        ({}, {"model": ""}, 400, "model_required"),
+        ({}, b'{"model":"m","model":"n"}', 400, "invalid_json"),
+        ({}, {"model": "m", "stream": 1}, 400, "invalid_value"),
+        ({}, {"model": "m", "stream": "true"}, 400, "invalid_value"),
+        ({}, {"model": "m", "stream": True, "stream_options": []}, 400, "invalid_value"),
+        ({}, b'{"model":"m","\xff\x00":1', 400, "invalid_json"),
+    ],
+)
+def test_what_cannot_be_read_in_one_way_is_refused(headers: dict[str, Any], body: Any, status: int, code: str) -> None:
+    assert refusal(asked(body, **headers))[:2] == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("another", "another"),
+        ("m us", "m?us"),
+        ("\r\nx-evil: 1", "?r?nx-evil:?1"),
+        ("%REQ(authorization)%", "?REQ?authorization??"),
+        ("é", "?u00e9"),
+        ("x" * 200, "x" * 128),
+    ],
+)
+def test_of_a_model_that_there_is_not_only_harmless_characters_are_repeated(model: str, said: str) -> None:
+    ran = asked({"model": model})
+    assert (ran.status, ran.rerouted, ran.headers["x-corral-model"]) == (None, True, said)
+    assert set(ran.metadata) == {"corral"}
+    assert "asked" not in ran.metadata["corral"]
+
+
+def test_a_model_that_the_tenant_may_not_use_is_refused() -> None:
+    ran = asked(told=context(models={"meta/llama:3": True}))
+    assert refusal(ran) == (
+        403,
+        "model_not_allowed",
+        "Tenant search may not use the model m. GET /v1/models lists those it may use.",
+    )
+    assert ran.metadata["corral"]["asked"] == {"model": "m", "stream": False}
+    assert asked({"model": "meta/llama:3"}, told=context(models={"meta/llama:3": True})).status is None
+
+
+def test_a_tenant_of_a_lane_is_led_into_it() -> None:
+    assert asked(told=context(lane="eu+us")).headers["x-corral-model"] == "m eu+us"
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_length": "21"}])
+def test_a_body_larger_than_the_tenant_may_send_is_refused(headers: dict[str, Any]) -> None:
+    message = "The request body is larger than 20 bytes, the most tenant search may send."
+    ran = asked(b'{"model":"m", "a":12}', told=context(body=20), **headers)
+    assert refusal(ran) == (413, "request_too_large", message)
+    assert asked(b'{"model":"m", "a":1}', told=context(body=20)).status is None
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "want"),
+    [
+        ("/v1/chat/completions", {}, {"stream_options": {"include_usage": True}}),
+        ("/v1/completions", {"stream_options": None}, {"stream_options": {"include_usage": True}}),
+        ("/v1/chat/completions", {"stream_options": {"include_usage": True}}, None),
+        ("/v1/responses", {}, None),
+        ("/v1/embeddings", {"stream_options": {"a": 1}}, None),
+    ],
+)
+def test_a_stream_is_asked_for_its_usage_which_is_then_taken_out(
+    path: str, options: dict[str, Any], want: dict[str, Any] | None
+) -> None:
+    body = {"stream": True, **options, "model": "m"}
+    ran = asked(body, path=path)
+    assert json.loads(ran.body) == {**body, **(want or {})}
+    assert ran.metadata["corral.answer"]["asked"]["strip"] is (want is not None)
+    assert ran.metadata["corral"]["asked"]["stream"] is True
+
+
+def test_requests_are_let_through_until_the_bucket_is_empty() -> None:
+    worker, told = Worker(), context(rate={"requests": 2})
+    assert [asked(worker=worker, told=told).status for _ in range(3)] == [None, None, 429]
+    ran = asked(worker=worker, told=told)
+    assert refusal(ran) == (
+        429,
+        "rate_limit_exceeded",
+        "Tenant search has used its 2 requests per minute. Try again in 30.000s.",
+    )
+    assert error(ran)["type"] == "requests"
+    assert ran.sent == {
+        "content-type": "application/json",
+        "retry-after": "30",
+        "x-ratelimit-limit-requests": "2",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "60.000s",
+    }
+    assert ran.metadata["corral"]["limited"] == {"limit": "requests", "model": "m"}
+    assert "corral.answer" not in ran.metadata
+    assert asked(worker=worker, told=told, now=NOW + 29_999).status == 429
+    assert asked(worker=worker, told=told, now=NOW + 30_000).status is None
+
+
+def test_a_request_that_is_refused_for_one_limit_draws_on_no_other() -> None:
+    worker, told = Worker(), context(rate={"requests": 5}, rates={"m": {"tokens": 10}})
+    worker.count("tokens.search.m", NOW * 1000 + MINUTE)
+    ran = asked(worker=worker, told=told)
+    assert refusal(ran) == (
+        429,
+        "rate_limit_exceeded",
+        "Tenant search has used its 10 tokens per minute for m. Try again in 6.000s.",
+    )
+    assert ran.sent["x-ratelimit-remaining-requests"] == "5"
+    assert "requests.search" not in worker.values
+    assert asked({"model": "meta/llama:3"}, worker=worker, told=told).status is None
+
+
+def test_as_many_requests_are_under_way_as_the_tenant_may_have() -> None:
+    worker, told = Worker(), context(concurrent=2, rate={"requests": 100})
+    assert [asked(worker=worker, told=told).status for _ in range(3)] == [None, None, 429]
+    ran = asked(worker=worker, told=told)
+    assert refusal(ran) == (
+        429,
+        "rate_limit_exceeded",
+        "Tenant search has 2 requests under way, the most it may have at once. Try again when one has ended.",
+    )
+    assert ran.sent["retry-after"] == "1"
+    assert ran.metadata["corral"]["limited"] == {"limit": "concurrent", "model": "m"}
+    assert "counted" not in ran.metadata["corral"]
+    assert worker.values["active.search"] == 2
+    worker.count("active.search", 1)
+    ran = asked(worker=worker, told=told)
+    assert (ran.status, ran.metadata["corral"]["counted"]) == (None, {"tenant": True})
+    assert worker.values["requests.search"] == NOW * 1000 + 3 * MINUTE // 100
+
+
+@pytest.mark.parametrize("told", [context(total=2), {"open": True, "total": 2, "model:m": True}])
+def test_no_more_are_under_way_than_the_gateway_may_have(told: dict[str, Any]) -> None:
+    worker = Worker()
+    assert [asked(worker=worker, told=told).status for _ in range(3)] == [None, None, 503]
+    ran = asked(worker=worker, told=told)
+    assert error(ran)["code"] == "overloaded"
+    assert ran.sent["retry-after"] == "1"
+    assert "counted" not in ran.metadata["corral"]
+    worker.count("active", 1)
+    assert asked(worker=worker, told=told).metadata["corral"]["counted"] == {"total": True}
+
+
+def test_what_is_not_limited_is_not_counted() -> None:
+    worker = Worker()
+    assert "counted" not in asked(worker=worker).metadata["corral"]
+    assert worker.values == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/models"), ("GET", "/v1/chat/completions"), ("POST", "/v1/other"), ("POST", "/")],
+)
+def test_what_names_no_model_needs_a_key_and_nothing_else(method: str, path: str) -> None:
+    ran = asked(b"x", method=method, path=path)
+    assert (ran.status, ran.rerouted, ran.body) == (None, True, b"")
+    assert "x-corral-model" not in ran.headers
+    assert asked(b"x", method=method, path=path, authorization=None).status == 401
+
+
+@given(
+    body=st.binary(max_size=80) | st.text('{}[]":,\\ modelstrau1', max_size=60).map(str.encode),
+    key=st.none() | st.binary(max_size=40),
+    kind=st.sampled_from(["application/json", "application/json; charset=utf-8", "x"]),
+    path=st.sampled_from(["/v1/chat/completions", "/v1/completions?x", "/v1/embeddings", "/v1/models", "/\xff?"]),
+    good=st.booleans(),
+)
+def test_whatever_a_client_sends_it_is_let_on_or_told_why_not(
+    body: bytes, key: bytes | None, kind: str, path: str, good: bool
+) -> None:
+    ran = asked(body, authorization=f"Bearer {KEY}" if good else key, content_type=kind, path=path, worker=ANY)
+    assert ran.status is not None or ran.rerouted
+    if ran.status is not None:
+        assert error(ran)["message"]
+        assert ran.status in (400, 401)
+
+
+ANY = Worker()

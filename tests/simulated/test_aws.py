@@ -1,0 +1,212 @@
+"""Bedrock's protocol: who is let in, what is answered, and in which words it is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.eventstream import EventStreamBuffer
+from starlette.testclient import TestClient
+
+from components.simulated.faults import Fault
+from components.simulated.hosts import SimulatedHost, SimulatedModel
+from components.simulated.simulation import Simulation
+from components.simulated.tokens import IMAGE_TOKENS
+
+LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
+ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x"
+KEY = {"authorization": "Bearer aws-key"}
+HOST = SimulatedHost(
+    name="aws",
+    path="",
+    header="authorization",
+    key="aws-key",
+    models={LLAMA: SimulatedModel(tools_while_streaming=False, vision=True), ARN: SimulatedModel()},
+    protocol="bedrock-converse",
+)
+USER: Any = {"role": "user", "content": [{"text": "hello to you"}]}
+TOOLS: Any = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {}}}}]}
+
+
+@pytest.fixture(autouse=True)
+def its_host(simulation: Simulation) -> None:
+    simulation.replace([HOST])
+
+
+def path(model: str = LLAMA, operation: str = "converse") -> str:
+    return f"/aws/model/{quote(model, safe='')}/{operation}"
+
+
+def ask(*turns: Any, **more: Any) -> dict[str, Any]:
+    return {"messages": list(turns or (USER,))} | more
+
+
+def whole(text: str, prompt: int, answer: int, reason: str = "end_turn") -> dict[str, Any]:
+    return {
+        "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
+        "stopReason": reason,
+        "usage": {"inputTokens": prompt, "outputTokens": answer, "totalTokens": prompt + answer},
+        "metrics": {"latencyMs": 1},
+    }
+
+
+@pytest.mark.parametrize("model", [LLAMA, ARN])
+def test_an_answer(client: TestClient, model: str):
+    answer = client.post(path(model), json=ask(), headers=KEY)
+    assert answer.status_code == 200
+    assert answer.json() == whole(f"aws (simulated) answers as {model}: hello to you", 3, 8)
+    assert answer.headers["x-amzn-requestid"]
+
+
+def test_all_that_is_said_is_counted(client: TestClient):
+    image = {"image": {"format": "png", "source": {"bytes": "iVBORw0KGgo="}}}
+    use = {"toolUse": {"toolUseId": "t", "name": "look", "input": {"not": "counted"}}}
+    result = {"toolResult": {"toolUseId": "t", "content": [{"text": "it is blue"}]}}
+    said = ask(
+        {"role": "user", "content": [{"text": "one"}, image]},
+        {"role": "assistant", "content": [{"text": "two three"}, use]},
+        {"role": "user", "content": [result]},
+        system=[{"text": "be brief"}],
+        inferenceConfig={"maxTokens": 2},
+        toolConfig=TOOLS,
+    )
+    answer = client.post(path(), json=said, headers=KEY)
+    assert answer.json() == whole("aws (simulated)", 1 + IMAGE_TOKENS + 2 + 3 + 2, 2, "max_tokens")
+
+
+def events(body: bytes) -> list[tuple[str, Any]]:
+    buffer = EventStreamBuffer()
+    buffer.add_data(body)
+    return [(message.headers[":event-type"], json.loads(message.payload)) for message in buffer]
+
+
+def test_a_streamed_answer(client: TestClient):
+    answer = client.post(path(operation="converse-stream"), json=ask(inferenceConfig={"maxTokens": 2}), headers=KEY)
+    assert answer.headers["content-type"] == "application/vnd.amazon.eventstream"
+    assert events(answer.content) == [
+        ("messageStart", {"role": "assistant"}),
+        ("contentBlockDelta", {"delta": {"text": "aws"}, "contentBlockIndex": 0}),
+        ("contentBlockDelta", {"delta": {"text": " (simulated)"}, "contentBlockIndex": 0}),
+        ("contentBlockStop", {"contentBlockIndex": 0}),
+        ("messageStop", {"stopReason": "max_tokens"}),
+        (
+            "metadata",
+            {"usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}, "metrics": {"latencyMs": 1}},
+        ),
+    ]
+
+
+USE = {"toolUseId": "tooluse_simulated_0", "name": "look"}
+
+
+@pytest.mark.parametrize("choice", [{"any": {}}, {"tool": {"name": "look"}}])
+def test_a_forced_tool_is_called(client: TestClient, choice: dict[str, Any]):
+    said = ask(toolConfig=TOOLS | {"toolChoice": choice})
+    answer = client.post(path(), json=said, headers=KEY).json()
+    assert (answer["output"]["message"]["content"], answer["stopReason"]) == (
+        [{"toolUse": USE | {"input": {}}}],
+        "tool_use",
+    )
+    streamed = client.post(path(ARN, "converse-stream"), json=said, headers=KEY)
+    assert events(streamed.content)[1:4] == [
+        ("contentBlockStart", {"start": {"toolUse": USE}, "contentBlockIndex": 0}),
+        ("contentBlockDelta", {"delta": {"toolUse": {"input": "{}"}}, "contentBlockIndex": 0}),
+        ("contentBlockStop", {"contentBlockIndex": 0}),
+    ]
+
+
+ASSISTANT: Any = {"role": "assistant", "content": [{"text": "hi"}]}
+RESULT: Any = {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"text": "x"}]}}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "stream", "message"),
+    [
+        (ask(ASSISTANT), False, "A conversation must start with a user message."),
+        (ask(USER, USER), False, "A conversation must alternate between user and assistant roles."),
+        (ask(USER, ASSISTANT, ASSISTANT), False, "A conversation must alternate between user and assistant roles."),
+        (ask({"role": "user", "content": [{"text": " "}]}), False,
+         "The text field in the ContentBlock object at messages.0.content.0 is blank."),
+        (ask(RESULT), False, "The toolConfig field must be defined when using toolUse and toolResult content blocks."),
+        (ask(toolConfig=TOOLS), True, "This model doesn't support tool use in streaming mode."),
+        (ask(inferenceConfig={"maxTokens": 0}), False, "Input should be greater than or equal to 1"),
+        (ask({"role": "user", "content": []}), False, "List should have at least 1 item"),
+        ([], False, "Field required"),
+    ],
+)  # fmt: skip
+def test_what_bedrock_refuses_is_refused_in_its_words(client: TestClient, said: Any, message: str, *, stream: bool):
+    answer = client.post(path(operation="converse-stream" if stream else "converse"), json=said, headers=KEY)
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "ValidationException")
+    assert message in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "name"),
+    [
+        (Fault(kind="401"), 403, "UnrecognizedClientException"),
+        (Fault(kind="404"), 400, "ValidationException"),
+        (Fault(kind="429", retry_after=7), 429, "ThrottlingException"),
+        (Fault(kind="500"), 500, "InternalServerException"),
+        (Fault(kind="503"), 503, "ServiceUnavailableException"),
+    ],
+)
+def test_a_fault_is_aws_s_exception(client: TestClient, simulation: Simulation, fault: Fault, status: int, name: str):
+    simulation.faults.set("aws", fault)
+    answer = client.post(path(), json=ask(), headers=KEY)
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (status, name)
+    assert answer.json().keys() == {"message"}
+    assert answer.headers.get("retry-after") == ("7" if fault.kind == "429" else None)
+
+
+def test_an_id_it_does_not_know_is_invalid(client: TestClient):
+    answer = client.post(path("meta.other"), json=ask(), headers=KEY)
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "ValidationException")
+    assert answer.json() == {"message": "The provided model identifier is invalid."}
+
+
+@pytest.mark.parametrize(
+    ("method", "where", "status", "name"),
+    [
+        ("POST", "/aws/v1/chat/completions", 404, "ResourceNotFoundException"),
+        ("POST", "/aws/model/x/invoke", 404, "ResourceNotFoundException"),
+        ("GET", path(), 405, "UnknownOperationException"),
+    ],
+)
+def test_converse_is_all_there_is(client: TestClient, method: str, where: str, status: int, name: str):
+    answer = client.request(method, where, headers=KEY)
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (status, name)
+
+
+def signed(secret: str, model: str, body: bytes) -> dict[str, str]:
+    """The headers of a request that botocore signs."""
+    request = AWSRequest("POST", f"http://127.0.0.1{path(model)}", data=body)
+    SigV4Auth(Credentials("an id", secret), "bedrock", "us-east-1").add_auth(request)
+    return dict(request.headers.items())
+
+
+@pytest.mark.parametrize("model", [LLAMA, ARN])
+def test_a_signed_request_is_let_in(client: TestClient, model: str):
+    body = json.dumps(ask()).encode()
+    assert client.post(path(model), content=body, headers=signed("aws-key", model, body)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("secret", "model", "body"),
+    [("other", LLAMA, None), ("aws-key", ARN, None), ("aws-key", LLAMA, b'{"messages": []}')],
+    ids=["another secret", "another path", "another body"],
+)
+def test_a_request_that_is_not_what_was_signed_is_refused(
+    client: TestClient, secret: str, model: str, body: bytes | None
+):
+    said = json.dumps(ask()).encode()
+    answer = client.post(path(), content=body or said, headers=signed(secret, model, said))
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (403, "UnrecognizedClientException")
+
+
+def test_a_request_without_any_credential_is_refused(client: TestClient):
+    assert client.post(path(), json=ask()).status_code == 403
