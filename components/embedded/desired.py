@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from components.hosts.bedrock.clients import signed_in
 from components.plan.plan import Plan, Target
 from components.render.envoy.link import Link
 from components.simulated.hosts import SimulatedHost, simulated_hosts
+from components.tenants.proofs import UnfitProofError, public_keys
 
 
 @dataclass(frozen=True)
@@ -97,23 +97,10 @@ class Desired:
 
     def public_keys(self) -> dict[str, str]:
         """Per issuer whose keys lie in a file what is in it.  Raises EngineError."""
-        found: dict[str, str] = {}
-        for issuer in self.plan.issuers:
-            if issuer.jwks_file is None:
-                continue
-            path = (self.loaded.file.parent / issuer.jwks_file).resolve()
-            try:
-                found[issuer.issuer] = path.read_text()
-                json.loads(found[issuer.issuer])
-            except (OSError, ValueError):
-                raise EngineError(
-                    f"corral:issuers: jwksFile of {issuer.issuer} names {path}, which is not a file of JSON."
-                ) from None
-        return found
-
-    def _trusted_by_adapter(self, target: Target) -> str | None:
-        """As `_trusted`; where AWS's own settings say what to trust (`AWS_CA_BUNDLE`) these stand."""
-        return None if target.credential.ambient and target.ca is None else self._trusted(target)
+        try:
+            return public_keys(self.plan.issuers, self.loaded.file.parent)
+        except UnfitProofError as reason:
+            raise EngineError(f"{reason}.") from None
 
     def _trusted(self, target: Target) -> str | None:
         if target.url is None or not target.url.startswith("https:"):

@@ -16,6 +16,7 @@ PREFIX = "sk-corral-"
 _BYTES = 32
 
 _LEAST = 16
+_MOST = 512
 """Characters."""
 
 _SENT = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -37,6 +38,8 @@ def hash_of(key: str) -> str:
         raise UnfitKeyError("has characters that no client can send in a header: letters, digits and -._~+/ can be")
     if len(key) < _LEAST:
         raise UnfitKeyError(f"has fewer than {_LEAST} characters, which can be guessed")
+    if len(key) > _MOST:
+        raise UnfitKeyError(f"has more than {_MOST} characters, and the gateway looks at none that is longer")
     return sha256(key.encode()).hexdigest()
 
 

@@ -37,7 +37,7 @@ def proofs(decrypted: str | None, issuers: tuple[Issuer, ...], folder: Path) -> 
 
     Raises UnfitProofError.
     """
-    return Proofs(_given(json.loads(decrypted or "{}")), _public(issuers, folder))
+    return Proofs(_given(json.loads(decrypted or "{}")), public_keys(issuers, folder))
 
 
 def _given(said: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -57,7 +57,8 @@ def _given(said: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return given
 
 
-def _public(issuers: tuple[Issuer, ...], folder: Path) -> dict[str, str]:
+def public_keys(issuers: tuple[Issuer, ...], folder: Path) -> dict[str, str]:
+    """Per issuer whose keys lie in a file what is in it; files are relative to the folder.  Raises UnfitProofError."""
     found: dict[str, str] = {}
     for issuer in issuers:
         if issuer.jwks_file is None:

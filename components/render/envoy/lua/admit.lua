@@ -92,18 +92,18 @@ end
 -- Whether the tenant has something left of every limit of a minute; the buckets it draws on.
 local function within(handle, tenant, said, model, now)
   local found = buckets(handle:stats(), tenant, said.rate, model, said.rates and said.rates[model] or {}, now)
+  local empty -- of those that are, the one that takes longest
   for _, entry in ipairs(found) do
-    local what, of, where = entry[1], entry[2], entry[3]
-    if left(of) < 1 then
-      local more = { ['retry-after'] = tostring(math.ceil(wait(of) / 1e6)) }
-      for kind, least in pairs(tightest(found)) do tell(more, kind, least) end
-      handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'limited', { limit = what, model = model })
-      refuse(handle, 429, 'rate_limit_exceeded', 'Tenant ' .. tenant .. ' has used its ' .. of.limit .. ' ' .. what
-        .. ' per minute' .. where .. '. Try again in ' .. seconds(wait(of)) .. '.', what, more)
-      return nil
-    end
+    if left(entry[2]) < 1 and (not empty or wait(entry[2]) > wait(empty[2])) then empty = entry end
   end
-  return found
+  if not empty then return found end
+  local what, of, where = empty[1], empty[2], empty[3]
+  local more = { ['retry-after'] = tostring(math.ceil(wait(of) / 1e6)) }
+  for kind, least in pairs(tightest(found)) do tell(more, kind, least) end
+  handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'limited', { limit = what, model = model })
+  refuse(handle, 429, 'rate_limit_exceeded', 'Tenant ' .. tenant .. ' has used its ' .. of.limit .. ' ' .. what
+    .. ' per minute' .. where .. '. Try again in ' .. seconds(wait(of)) .. '.', what, more)
+  return nil
 end
 
 -- The stream_options that make a stream tell its usage; nil where the client's own do, or else what is wrong with them.
