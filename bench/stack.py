@@ -18,8 +18,13 @@ import yaml
 from bench.hosts import key, model_id
 from bench.process import THIS_TREE, running
 from components.embedded import registry
+from components.tenants.keys import hash_of, in_stack
 
 NAME = "bench"
+
+_CALLER = "sk-corral-the-caller-of-every-measurement"
+_LIMITS = {"requestsPerMinute": 10**8, "tokensPerMinute": 10**9, "concurrentRequests": 10**5}
+"""Checked for each request, and never reached."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +53,15 @@ def stack(models: Sequence[str], urls: Mapping[str, str], shares: Mapping[str, M
         for host, url in urls.items()
     }
     config = {
-        "corral:engine": {"kind": "embedded"},
+        "corral:engine": {"kind": "embedded", "pagePort": 0},
+        "corral:tenants": {"caller": {"keys": [in_stack(hash_of(_CALLER))], **_LIMITS}},
         "corral:hosts": hosts,
         "corral:models": {model: {"shares": dict(shares[model])} for model in models},
     }
     return BenchStack(
         text=yaml.dump({"config": config}, Dumper=yaml.CSafeDumper, sort_keys=False),
         variables={f"{host.upper().replace('-', '_')}_API_KEY": key(host) for host in urls},
-        headers={},
+        headers={"authorization": f"Bearer {_CALLER}"},
     )
 
 
