@@ -196,7 +196,7 @@ def test_ctrl_c_while_envoy_is_still_starting_ends_everything(
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(up, project, "--port", "0")
         until(started.exists, "Envoy is starting")
-        corral = psutil.Process().children()[0]
+        (corral,) = (child for child in psutil.Process().children() if child.cwd() == str(project))
         assert len(corral.children()) == 2
         corral.send_signal(signal.SIGINT)
         said = ended.result()
