@@ -19,7 +19,7 @@ import yaml
 
 from components.catalog.load import load_catalog
 from components.cli.main import app
-from components.embedded import registry
+from components.embedded import made_keys, registry
 from tests.embedded.gateway import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
@@ -179,7 +179,9 @@ def test_production_is_rehearsed(clone: Path, environment: dict[str, str]):
     running = until(lambda: registry.find(clone, "prod") or process.poll() is not None, "it serves")
     try:
         body = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "hello"}]}
-        answer = httpx.post(f"{running.url}/chat/completions", json=body)
+        (key,) = made_keys.read(clone, "prod").values()
+        caller = {"authorization": f"Bearer {key}"}
+        answer = httpx.post(f"{running.url}/chat/completions", json=body, headers=caller)
         assert answer.headers["x-corral-host"] in {"bedrock", "azure", "vllm"}
     finally:
         process.send_signal(signal.SIGINT)
