@@ -102,6 +102,10 @@ class Desired:
         except UnfitProofError as reason:
             raise EngineError(f"{reason}.") from None
 
+    def _trusted_by_adapter(self, target: Target) -> str | None:
+        """As `_trusted`; where AWS's own settings say what to trust (`AWS_CA_BUNDLE`) these stand."""
+        return None if target.credential.ambient and target.ca is None else self._trusted(target)
+
     def _trusted(self, target: Target) -> str | None:
         if target.url is None or not target.url.startswith("https:"):
             return None
