@@ -1,10 +1,9 @@
 """What the gateway's first filter is told of those who may call, and of what they may ask for.
 
-It is one flat table, since the filter reads an entry at a time:
+It is one flat table, since the filter reads an entry at a time and keeps it:
 
-    open                       there are no tenants: nobody is asked
-    total                      then: how many requests may be under way
-    version                    changes with the keys, so that none is remembered that was withdrawn
+    version                    changes with the table, so that nothing is kept that no longer holds
+    open                       where there are no tenants, and nobody is asked: the limits of all; else false
     key:<SHA-256>              the tenant of a key
     claim:<issuer>             the claim of its tokens that names the tenant
     vouched:<issuer> <value>   the tenant of a claim's value
@@ -17,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from components.plan.plan import Limits, Plan, Rate, TenantPlan
 from components.render.envoy.lanes import lane_of
@@ -44,14 +42,15 @@ def _tenant(tenant: TenantPlan, models: int, limits: Limits) -> Resource:
 
 def context(plan: Plan, keys: Mapping[str, str]) -> Resource:
     """The table; `keys` are the tenants by the SHA-256 of their keys."""
-    models: dict[str, Any] = {f"model:{model.name}": True for model in plan.models}
-    if not plan.tenants:
-        return {"open": True, **models, **({"total": plan.limits.concurrent} if plan.limits.concurrent else {})}
-    version = hashlib.sha256(json.dumps(sorted(keys.items())).encode()).hexdigest()[:16]
-    said = {"version": version, **models}
-    said |= {f"key:{key}": tenant for key, tenant in keys.items()}
-    for issuer in plan.issuers:
-        said[f"claim:{issuer.issuer}"] = issuer.claim
-        said |= {f"vouched:{issuer.issuer} {value}": tenant.name for tenant in plan.tenants for value in tenant.claims}
-    said |= {f"tenant:{tenant.name}": _tenant(tenant, len(plan.models), plan.limits) for tenant in plan.tenants}
-    return said
+    said: Resource = {f"model:{model.name}": True for model in plan.models}
+    if plan.tenants:
+        said["open"] = False
+        said |= {f"key:{key}": tenant for key, tenant in keys.items()}
+        for issuer in plan.issuers:
+            said[f"claim:{issuer.issuer}"] = issuer.claim
+            said |= {f"vouched:{issuer.issuer} {value}": each.name for each in plan.tenants for value in each.claims}
+        said |= {f"tenant:{tenant.name}": _tenant(tenant, len(plan.models), plan.limits) for tenant in plan.tenants}
+    else:
+        said["open"] = {"total": plan.limits.concurrent} if plan.limits.concurrent else {}
+    version = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    return {"version": version, **said}

@@ -39,7 +39,7 @@ It stands for the room a body gets, which an answer in its place would not give.
 
 _OURS_ALONE = [
     *("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"),
-    *(MODEL_HEADER, TENANT_HEADER),
+    MODEL_HEADER,
     *("x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal"),
     *("forwarded", "x-real-ip", "via"),
     "accept-encoding",

@@ -1,12 +1,13 @@
 """The Lua that Envoy runs.  Stock Envoy reads a request's body only as a whole JSON document that it writes anew, knows
 a caller's key only in the plain, and counts no tokens; these scripts do these three things and nothing else.
 
-    gateway   json, sha256, limits, admit, count    once for each request and its answer
-    attempt   attempt                               once for each attempt at a host
+    gateway   start, told, json, sha256, limits, admit, count    once for each request and its answer
+    attempt   start, attempt                                     once for each attempt at a host
 """
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from components.render.envoy.names import TYPE, Resource
@@ -18,28 +19,37 @@ FILTER = "envoy.filters.http.lua"
 TYPE_URL = TYPE + "envoy.extensions.filters.http.lua.v3.Lua"
 
 
+GATEWAY_SCRIPTS = ("start", "told", "json", "sha256", "limits", "admit", "count")
+ATTEMPT_SCRIPTS = ("start", "attempt")
+
+
+@cache
 def source(*names: str) -> str:
     """Scripts, one after the other."""
     return "\n".join((_FOLDER / f"{name}.lua").read_text() for name in names)
 
 
-def _lua(name: str, code: str) -> Resource:
+def _lua(*names: str) -> Resource:
     return {
         "@type": TYPE_URL,
         "stat_prefix": "corral",
-        "default_source_code": {"inline_string": code},
-        "shared_vm_id": name,
+        "default_source_code": {"inline_string": source(*names)},
+        "clear_route_cache": False,
     }
 
 
 def gateway() -> Resource:
-    """The gateway's first filter."""
-    return _lua("gateway", source("json", "sha256", "limits", "admit", "count"))
+    """The gateway's first filter.
+
+    It keeps counters and gauges from one request to the next.  They belong to the filter, so that its scripts must not
+    outlive it: its virtual machine is shared with no other.
+    """
+    return _lua(*GATEWAY_SCRIPTS)
 
 
 def attempt() -> Resource:
     """The last filter of an attempt."""
-    return _lua("attempt", source("attempt"))
+    return {**_lua(*ATTEMPT_SCRIPTS), "shared_vm_id": "attempt"}
 
 
 def context(said: Resource) -> Resource:

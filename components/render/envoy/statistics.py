@@ -53,7 +53,7 @@ def _tag(name: str, value: str) -> Resource:
     return {"name": name, "value_format": value}
 
 
-_TENANT = _tag("tenant", known("tenant"))
+_TENANT = _tag("tenant", known("asked:tenant"))
 _WHERE = [_tag("model", "%ROUTE_NAME%"), _tag("host", f"%UPSTREAM_METADATA({NAMESPACE}:host)%")]
 _CODE = _tag("code", "%RESPONSE_CODE%")
 
@@ -124,8 +124,8 @@ def count_requests() -> list[Resource]:
             [],
             "limited",
         ),
-        _under_way(ACTIVE, "counted", "total"),
-        _under_way(f"{ACTIVE}.{known('tenant')}", "counted", "tenant"),
+        _under_way(ACTIVE, "asked", "counted_of_all"),
+        _under_way(f"{ACTIVE}.{known('asked:tenant')}", "asked", "counted_of_tenant"),
     ]
 
 

@@ -33,13 +33,15 @@ def with_tenants(*tenants: TenantPlan, issuers: tuple[Issuer, ...] = ()) -> Plan
 
 
 def test_without_tenants_it_is_open_to_everybody() -> None:
-    assert context(PLAN, {}) == {"open": True, **MODELS}
+    said = context(PLAN, {})
+    assert said == {"version": said["version"], "open": {}, **MODELS}
 
 
 def test_every_tenant_is_told_with_what_it_may_and_no_more_than_that() -> None:
     said = context(with_tenants(FREE, SEARCH, issuers=(LOGIN,)), {"aa": "search", "bb": "free"})
     assert said == {
         "version": said["version"],
+        "open": False,
         **MODELS,
         "key:aa": "search",
         "key:bb": "free",
@@ -59,12 +61,13 @@ def test_every_tenant_is_told_with_what_it_may_and_no_more_than_that() -> None:
     }
 
 
-def test_the_version_changes_with_the_keys_alone() -> None:
+def test_the_version_changes_with_whatever_is_told_and_with_nothing_else() -> None:
     def version(plan: Plan, keys: dict[str, str]) -> str:
         return context(plan, keys)["version"]
 
     base = version(with_tenants(FREE, SEARCH), {"aa": "search", "bb": "free"})
-    assert version(with_tenants(FREE, replace(SEARCH, concurrent=1)), {"bb": "free", "aa": "search"}) == base
+    assert version(with_tenants(FREE, SEARCH), {"bb": "free", "aa": "search"}) == base
+    assert version(with_tenants(FREE, replace(SEARCH, concurrent=1)), {"aa": "search", "bb": "free"}) != base
     assert version(with_tenants(FREE, SEARCH), {"aa": "search"}) != base
     assert version(with_tenants(FREE, SEARCH), {"aa": "free", "bb": "search"}) != base
 

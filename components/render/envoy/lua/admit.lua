@@ -7,16 +7,22 @@ local STREAMS_USAGE = { ['/v1/chat/completions'] = true, ['/v1/completions'] = t
 local LONGEST_NAME = 128
 local WANTED = { model = true, stream = true, stream_options = true }
 local OPTIONS = { include_usage = true }
-local MUCH = 2 ^ 15 -- KiB of memory, most of which is then what bodies have left behind
+local NONE = {}
 local LONGEST_KEY = 512 -- bytes; longer ones are nobody's, and cost no hash
--- Of what is remembered of a request: for the logs, for its attempts, for its answer.
-local NAMESPACE, ATTEMPT, ANSWER = 'corral', 'corral.attempt', 'corral.answer'
+local NAMESPACE = 'corral'
 
-local function tidy()
-  if collectgarbage('count') > MUCH then collectgarbage() end
+-- What is known of a request stands in its metadata: for the logs, for its attempts and for its answer.
+--
+--   tenant, path, model, stream
+--   counted_of_all, counted_of_tenant    it is counted among those under way
+--   endpoint, length, strip, at          it was let through: the path within the API, the length of its body, whether
+--                                        its usage is to be taken out of the answer, and when (ms)
+local function remember(handle, known)
+  handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'asked', known)
 end
 
-local function refuse(handle, status, code, message, kind, more)
+local function refuse(handle, known, status, code, message, kind, more)
+  remember(handle, known)
   local headers = { [':status'] = tostring(status), ['content-type'] = 'application/json' }
   for name, value in pairs(more or {}) do headers[name] = value end
   handle:respond(headers, '{"error":{"message":' .. quoted(message) .. ',"type":"' .. (kind or 'invalid_request_error')
@@ -29,19 +35,17 @@ local function bearer(headers)
   return headers:get('api-key') or headers:get('x-api-key')
 end
 
-local known, known_under = {}, nil
-
--- The tenant a key belongs to.  Hashes of keys that are good are remembered until the callers change.
-local function tenant_of(key, context)
-  local version = context:get('version')
-  if version ~= known_under then known, known_under = {}, version end
+-- The tenant a key belongs to.
+local function tenant_of(handle, of, key)
   if #key > LONGEST_KEY then return nil end
-  local hash = known[key]
-  if not hash then
-    hash = sha256(key)
-    if context:get('key:' .. hash) then known[key] = hash end
+  local tenant = of.keys and of.keys[key]
+  if tenant then return tenant end
+  tenant = entry(handle, of, 'key:' .. sha256(key))
+  if tenant then
+    of.keys = of.keys or {}
+    of.keys[key] = tenant
   end
-  return context:get('key:' .. hash)
+  return tenant
 end
 
 -- A claim; of one within others the names have dots between them.
@@ -55,15 +59,15 @@ local function named_claim(claims, name)
 end
 
 -- The tenant that a verified token speaks for; else nil, why not, and whether the token is a good one.
-local function vouched(handle, context)
+local function vouched(handle, of)
   local verified = handle:streamInfo():dynamicMetadata():get('envoy.filters.http.jwt_authn')
   if not verified then return nil, nil end
   local claims = verified.token
   if claims then
     local issuer = tostring(claims.iss)
-    local value = named_claim(claims, context:get('claim:' .. issuer) or '')
+    local value = named_claim(claims, entry(handle, of, 'claim:' .. issuer) or '')
     for _, each in ipairs(type(value) == 'table' and value or { value }) do
-      local tenant = context:get('vouched:' .. issuer .. ' ' .. tostring(each))
+      local tenant = entry(handle, of, 'vouched:' .. issuer .. ' ' .. tostring(each))
       if tenant then return tenant end
     end
     return nil, 'The token is good, but speaks for no tenant of this gateway.', true
@@ -72,12 +76,12 @@ local function vouched(handle, context)
 end
 
 -- The name of who calls; nil, once it was refused.
-local function caller(handle, context)
-  local key = bearer(handle:headers())
-  local tenant = key and tenant_of(key, context)
+local function caller(handle, headers, of, known)
+  local key = bearer(headers)
+  local tenant = key and tenant_of(handle, of, key)
   if tenant then return tenant end
   local why, good
-  tenant, why, good = vouched(handle, context)
+  tenant, why, good = vouched(handle, of)
   if tenant then return tenant end
   local is_token = good or key and select(2, gsub(key, '%.', '')) == 2 -- a good one was taken out of the headers
   if not (key or good) then
@@ -85,25 +89,36 @@ local function caller(handle, context)
   elseif not (is_token and why) then
     why = 'This key is not known here: it was mistyped or withdrawn.'
   end
-  refuse(handle, 401, 'invalid_api_key', why, 'authentication_error', { ['www-authenticate'] = 'Bearer' })
+  refuse(handle, known, 401, 'invalid_api_key', why, 'authentication_error', { ['www-authenticate'] = 'Bearer' })
   return nil
 end
 
--- Whether the tenant has something left of every limit of a minute; the buckets it draws on.
-local function within(handle, tenant, said, model, now)
-  local found = buckets(handle:stats(), tenant, said.rate, model, said.rates and said.rates[model] or {}, now)
-  local empty -- of those that are, the one that takes longest
-  for _, entry in ipairs(found) do
-    if left(entry[2]) < 1 and (not empty or wait(entry[2]) > wait(empty[2])) then empty = entry end
+-- The tenant's buckets for a model.
+local function drawn_on(handle, of, tenant, said, model)
+  local model_rate = said.rates and said.rates[model]
+  local name = model_rate and 'buckets:' .. tenant .. ' ' .. model or 'buckets:' .. tenant
+  local found = of[name]
+  if not found then
+    found = buckets(handle:stats(), tenant, said.rate, model, model_rate or {})
+    of[name] = found
   end
-  if not empty then return found end
-  local what, of, where = empty[1], empty[2], empty[3]
-  local more = { ['retry-after'] = tostring(math.ceil(wait(of) / 1e6)) }
-  for kind, least in pairs(tightest(found)) do tell(more, kind, least) end
-  handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'limited', { limit = what, model = model })
-  refuse(handle, 429, 'rate_limit_exceeded', 'Tenant ' .. tenant .. ' has used its ' .. of.limit .. ' ' .. what
-    .. ' per minute' .. where .. '. Try again in ' .. seconds(wait(of)) .. '.', what, more)
-  return nil
+  return found
+end
+
+-- Whether the tenant has something left in every bucket.
+local function within(handle, known, found, now)
+  local empty -- of those that are, the one that takes longest
+  for _, of in ipairs(found) do
+    look(of, now)
+    if left(of) < 1 and (not empty or wait(of) > wait(empty)) then empty = of end
+  end
+  if not empty then return true end
+  local more = tell(found)
+  more['retry-after'] = tostring(math.ceil(wait(empty) / 1e6))
+  handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'limited', { limit = empty.what, model = known.model })
+  refuse(handle, known, 429, 'rate_limit_exceeded', 'Tenant ' .. known.tenant .. ' has used its ' .. empty.limit .. ' '
+    .. empty.what .. ' per minute' .. empty.where .. '. Try again in ' .. seconds(wait(empty)) .. '.', empty.what, more)
+  return false
 end
 
 -- The stream_options that make a stream tell its usage; nil where the client's own do, or else what is wrong with them.
@@ -137,21 +152,27 @@ local function named(text, found)
 end
 
 -- How many requests are under way, of a tenant or of all.  What is counted here, the log of a request's end takes off.
-local function active(handle, tenant)
-  return handle:stats():counter(tenant and 'active.' .. tenant or 'active')
+local function active(handle, of, tenant)
+  local name = tenant and 'active.' .. tenant or 'active'
+  local counter = of[name]
+  if not counter then
+    counter = handle:stats():counter(name)
+    of[name] = counter
+  end
+  return counter
 end
 
 -- Whether there is room for so many more requests: in the gateway, for those of this tenant's priority, and of the
 -- tenant's own.
-local function room(handle, tenant, said, model, more)
-  if said.total and active(handle):value() + more > said.total then
-    refuse(handle, 503, 'overloaded', 'The gateway has as many requests under way as it may have. Try again.',
+local function room(handle, known, of, said, more)
+  if said.total and active(handle, of):value() + more > said.total then
+    refuse(handle, known, 503, 'overloaded', 'The gateway has as many requests under way as it may have. Try again.',
       'server_error', { ['retry-after'] = '1' })
     return false
   end
-  if said.concurrent and active(handle, tenant):value() + more > said.concurrent then
-    handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'limited', { limit = 'concurrent', model = model })
-    refuse(handle, 429, 'rate_limit_exceeded', 'Tenant ' .. tenant .. ' has ' .. said.concurrent
+  if said.concurrent and active(handle, of, known.tenant):value() + more > said.concurrent then
+    handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'limited', { limit = 'concurrent', model = known.model })
+    refuse(handle, known, 429, 'rate_limit_exceeded', 'Tenant ' .. known.tenant .. ' has ' .. said.concurrent
       .. ' requests under way, the most it may have at once. Try again when one has ended.', 'requests',
       { ['retry-after'] = '1' })
     return false
@@ -160,97 +181,110 @@ local function room(handle, tenant, said, model, more)
 end
 
 -- From here on the request is under way.
-local function begin(handle, tenant, said)
-  if not said.total and not said.concurrent then return end
-  if said.total then active(handle):inc() end
-  if said.concurrent then active(handle, tenant):inc() end
-  handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'counted',
-    { total = said.total and true, tenant = said.concurrent and true })
+local function begin(handle, known, of, said)
+  if said.total then
+    active(handle, of):inc()
+    known.counted_of_all = true
+  end
+  if said.concurrent then
+    active(handle, of, known.tenant):inc()
+    known.counted_of_tenant = true
+  end
 end
 
-local function too_large(handle, tenant, said)
-  refuse(handle, 413, 'request_too_large', 'The request body is larger than ' .. said.body .. ' bytes, the most tenant '
-    .. tenant .. ' may send.')
+local function too_large(handle, known, said)
+  refuse(handle, known, 413, 'request_too_large', 'The request body is larger than ' .. said.body
+    .. ' bytes, the most tenant ' .. known.tenant .. ' may send.')
 end
 
-local function ask(handle, tenant, said, path)
-  if not match(lower(handle:headers():get('content-type') or ''), '^application/json') then
-    return refuse(handle, 400, 'json_required', 'The request must be JSON: send Content-Type: application/json.')
+-- Who calls is told to the table of routes, which answers, where its answer is not the same for all.
+local function answered_by_routes(headers, known)
+  if known.tenant then headers:replace('x-corral-tenant', known.tenant) end
+end
+
+-- Lets a request for a model through to it, or answers why not.
+local function ask(handle, headers, known, of, said)
+  if not match(lower(headers:get('content-type') or ''), '^application/json') then
+    return refuse(handle, known, 400, 'json_required', 'The request must be JSON: send Content-Type: application/json.')
   end
-  local encoding = lower(handle:headers():get('content-encoding') or 'identity')
-  if encoding ~= 'identity' then
-    return refuse(handle, 415, 'encoding_not_taken', 'The request body is compressed (Content-Encoding), which is not '
-      .. 'taken here: send it as it is.')
+  local encoding = headers:get('content-encoding')
+  if encoding and lower(encoding) ~= 'identity' then
+    return refuse(handle, known, 415, 'encoding_not_taken', 'The request body is compressed (Content-Encoding), which '
+      .. 'is not taken here: send it as it is.')
   end
-  if said.body and tonumber(handle:headers():get('content-length') or 0) > said.body then
-    return too_large(handle, tenant, said)
+  if said.body and tonumber(headers:get('content-length') or 0) > said.body then
+    return too_large(handle, known, said)
   end
+  remember(handle, known) -- the body may never come
+  local endpoint = sub(headers:get(':path'), 4)
   local body = handle:body(true)
-  local headers, context = handle:headers(), handle:filterContext() -- what was had before waiting for the body is void
+  headers = handle:headers() -- what was had before waiting for the body is void
   local length = body and body:length() or 0
   local text = length > 0 and body:getBytes(0, length) or ''
-  if said.body and length > said.body then return too_large(handle, tenant, said) end
-  local found, wrong = members(text, WANTED)
-  if not found then return refuse(handle, 400, 'invalid_json', 'The request body ' .. wrong .. '.') end
-  local model, unusable = named(text, found)
-  if not model and (unusable or '') == '' then
-    return refuse(handle, 400, 'model_required', 'The request names no "model". GET /v1/models lists the models.')
+  if said.body and length > said.body then return too_large(handle, known, said) end
+  local members_found, wrong = members(text, WANTED)
+  if not members_found then
+    return refuse(handle, known, 400, 'invalid_json', 'The request body ' .. wrong .. '.')
   end
-  if not model or not context:get('model:' .. model) then
-    -- the table of routes answers, which knows what there is
+  local model, unusable = named(text, members_found)
+  if not model and (unusable or '') == '' then
+    return refuse(handle, known, 400, 'model_required',
+      'The request names no "model". GET /v1/models lists the models.')
+  end
+  if not model or not entry(handle, of, 'model:' .. model) then
+    answered_by_routes(headers, known)
     return headers:replace('x-corral-model', (gsub(sub(model or unusable, 1, LONGEST_NAME), '[^%w._:/-]', '?')))
   end
-  local streams = found.stream and sub(text, found.stream[2], found.stream[3]) or 'null'
+  local streams = members_found.stream and sub(text, members_found.stream[2], members_found.stream[3]) or 'null'
   if streams ~= 'true' and streams ~= 'false' and streams ~= 'null' then
-    return refuse(handle, 400, 'invalid_value', 'The "stream" of the request is neither true nor false.')
+    return refuse(handle, known, 400, 'invalid_value', 'The "stream" of the request is neither true nor false.')
   end
   local stream, options = streams == 'true', nil
-  if stream and STREAMS_USAGE[path] then
-    options, wrong = telling(text, found)
-    if wrong then return refuse(handle, 400, 'invalid_value', 'The "stream_options" of the request ' .. wrong .. '.') end
+  if stream and STREAMS_USAGE[known.path] then
+    options, wrong = telling(text, members_found)
+    if wrong then
+      return refuse(handle, known, 400, 'invalid_value', 'The "stream_options" of the request ' .. wrong .. '.')
+    end
   end
-  local remember = handle:streamInfo():dynamicMetadata()
-  remember:set(NAMESPACE, 'asked', { model = model, stream = stream })
+  known.model, known.stream = model, stream
   if said.models and not said.models[model] then
-    return refuse(handle, 403, 'model_not_allowed', 'Tenant ' .. tenant .. ' may not use the model ' .. model
-      .. '. GET /v1/models lists those it may use.', 'permission_error')
+    return refuse(handle, known, 403, 'model_not_allowed', 'Tenant ' .. known.tenant .. ' may not use the model '
+      .. model .. '. GET /v1/models lists those it may use.', 'permission_error')
   end
-  if not room(handle, tenant, said, model, 1) then return end
+  if not room(handle, known, of, said, 1) then return end
   local now = clock(handle)
-  local drawn = tenant and within(handle, tenant, said, model, now)
-  if tenant and not drawn then return end
-  begin(handle, tenant, said)
+  local found = known.tenant and drawn_on(handle, of, known.tenant, said, model) or NONE
+  if not within(handle, known, found, now) then return end
+  begin(handle, known, of, said)
   -- two workers may have seen the same last place free: rather than one too many, neither is let through
-  if not room(handle, tenant, said, model, 0) then return end
-  for _, entry in ipairs(drawn or {}) do
-    if entry[1] == 'requests' then use(entry[2], 1, now) end
+  if not room(handle, known, of, said, 0) then return end
+  for _, each in ipairs(found) do
+    if each.what == 'requests' then use(each, 1, now) end
   end
-  text = in_order(text, found, model, options)
+  text = in_order(text, members_found, model, options)
   body:setBytes(text)
-  local size = #text
+  known.endpoint, known.length, known.strip, known.at = endpoint, #text, options ~= nil, now / 1000
   text = nil
   tidy()
-  remember:set(ATTEMPT, 'asked', { model = model, endpoint = sub(headers:get(':path'), 4), length = size })
-  remember:set(ANSWER, 'asked', { model = model, tenant = tenant or '', at = now / 1000, strip = options ~= nil })
+  remember(handle, known)
   headers:replace('x-corral-model', said.lane and model .. ' ' .. said.lane or model)
 end
 
 function envoy_on_request(handle)
   tidy()
-  local headers, context = handle:headers(), handle:filterContext()
+  local headers, of = handle:headers(), told(handle)
   local path = match(headers:get(':path') or '', '^[^?]*')
-  local remember = handle:streamInfo():dynamicMetadata()
-  remember:set(NAMESPACE, 'path', sub(path, 1, 128))
-  local tenant, said
-  if context:get('open') then
-    said = { total = context:get('total') }
-  else
-    tenant = caller(handle, context)
-    if not tenant then return end
-    remember:set(NAMESPACE, 'tenant', tenant)
-    headers:replace('x-corral-tenant', tenant)
-    said = context:get('tenant:' .. tenant)
+  local known, said = { path = sub(path, 1, 128) }, entry(handle, of, 'open')
+  if not said then
+    known.tenant = caller(handle, headers, of, known)
+    if not known.tenant then return end
+    said = entry(handle, of, 'tenant:' .. known.tenant)
   end
-  if ENDPOINTS[path] and headers:get(':method') == 'POST' then ask(handle, tenant, said, path) end
+  if ENDPOINTS[path] and headers:get(':method') == 'POST' then
+    ask(handle, headers, known, of, said)
+  else
+    remember(handle, known)
+    answered_by_routes(headers, known)
+  end
   handle:clearRouteCache()
 end

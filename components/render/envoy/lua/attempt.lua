@@ -1,12 +1,10 @@
 -- One attempt at a host: its path, its Host header and its own name for the model.  Attempts of one request share their
 -- headers, so that each overwrites what the one before has written; the body each has as it came.
 
-local MUCH = 2 ^ 15 -- KiB of memory, most of which is then what bodies have left behind
-
 function envoy_on_request(handle)
   local headers = handle:headers()
   local authority, prefix, id = string.match(headers:get('x-corral-to'), '^(%S*) (%S*) (.*)$')
-  local asked = handle:streamInfo():dynamicMetadata():get('corral.attempt').asked
+  local asked = handle:streamInfo():dynamicMetadata():get('corral').asked
   headers:remove('x-corral-to')
   headers:remove('x-corral-link')
   headers:replace(':path', prefix .. asked.endpoint)
@@ -19,5 +17,5 @@ function envoy_on_request(handle)
   local length, kept = body:length(), #asked.model + 11
   -- the gateway has put the model in front: {"model":"<its name here>"
   body:setBytes('{"model":' .. id .. body:getBytes(kept, length - kept))
-  if collectgarbage('count') > MUCH then collectgarbage() end
+  tidy()
 end

@@ -73,32 +73,30 @@ local function pieces(text)
   return found, #text - rest < LONGEST_EVENT and sub(text, rest) or ''
 end
 
-local function draw(buckets_of_tokens, amount, now)
-  for _, of in ipairs(buckets_of_tokens) do use(of, amount, now) end
+local function draw(found, amount, now)
+  for _, of in ipairs(found) do
+    if of.what == 'tokens' then use(of, amount, now) end
+  end
 end
 
 function envoy_on_response(handle)
-  local known = handle:streamInfo():dynamicMetadata():get(ANSWER)
-  if not known then return end
-  local asked = known.asked
-  local headers = handle:headers()
-  local drawn = {}
-  if asked.tenant ~= '' then
-    local said = handle:filterContext():get('tenant:' .. asked.tenant)
+  local known = handle:streamInfo():dynamicMetadata():get(NAMESPACE)
+  local asked = known and known.asked
+  if not (asked and asked.at) then return end -- it was not let through
+  local headers, found = handle:headers(), NONE
+  if asked.tenant then
+    local of = told(handle)
+    local said = entry(handle, of, 'tenant:' .. asked.tenant)
     if said then
-      local rates = said.rates and said.rates[asked.model] or {}
-      local found = buckets(handle:stats(), asked.tenant, said.rate, asked.model, rates, clock(handle))
-      local told = {}
-      for kind, least in pairs(tightest(found)) do tell(told, kind, least) end
-      for name, value in pairs(told) do headers:replace(name, value) end
-      for _, entry in ipairs(found) do
-        if entry[1] == 'tokens' then drawn[#drawn + 1] = entry[2] end
-      end
+      found = drawn_on(handle, of, asked.tenant, said, asked.model)
+      local now = clock(handle)
+      for _, each in ipairs(found) do look(each, now) end
+      for name, value in pairs(tell(found)) do headers:replace(name, value) end
     end
   end
   if headers:get(':status') ~= '200' then return end
   local is_stream = match(headers:get('content-type') or '', '^text/event%-stream') ~= nil
-  local strip, charged, counted, tail, unfinished, first, told = asked.strip and is_stream, 0, 0, '', '', nil, false
+  local strip, charged, counted, tail, unfinished, first, told_by_host = asked.strip and is_stream, 0, 0, '', '', nil, false
   if strip then headers:remove('content-length') end
   for chunk in handle:bodyChunks() do
     local length = chunk:length()
@@ -106,7 +104,7 @@ function envoy_on_response(handle)
       local at = clock(handle)
       first = first or at / 1000 - asked.at
       local text = chunk:getBytes(0, length)
-      local seen = tail .. text
+      local seen = tail == '' and text or tail .. text
       local input, output = usage(seen)
       if strip then
         local pass
@@ -116,20 +114,20 @@ function envoy_on_response(handle)
       else
         tail = sub(seen, -KEPT)
       end
-      if is_stream and not input and not told then
+      if is_stream and not input and not told_by_host then
         local more
         more, unfinished = pieces(unfinished .. text)
         counted = counted + more
         input, output = nil, counted
       end
       if output then
-        told = told or input ~= nil
+        told_by_host = told_by_host or input ~= nil
         local amount = (input or 0) + output
-        draw(drawn, amount - charged, at)
+        draw(found, amount - charged, at)
         charged = amount
         -- what was had before waiting for the piece is void
-        handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'answer',
-          { input_tokens = input, input_counted = input or 0, output_tokens = output, estimated = not told, first_byte = first })
+        handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'answer', { input_tokens = input,
+          input_counted = input or 0, output_tokens = output, estimated = not told_by_host, first_byte = first })
       end
     elseif strip and not only_usage(tail) then
       chunk:setBytes(tail) -- the end of the answer: an event that the host has not ended

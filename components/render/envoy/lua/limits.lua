@@ -9,13 +9,20 @@ local floor, max = math.floor, math.max
 local MINUTE = 60e6
 
 local function clock(handle)
-  return tonumber(handle:timestamp()) * 1000
+  return handle:timestamp() * 1000
 end
 
--- The bucket's name, limit (of a minute) and time at which it is full, as they are now.
-local function bucket(stats, name, limit, now)
-  local gauge = stats:gauge(name)
-  return { gauge = gauge, limit = limit, now = now, full = max(gauge:value(), now) }
+-- A bucket of requests or tokens a minute, as it is once it was looked at.
+local function bucket(stats, what, of, limit, where)
+  return {
+    gauge = stats:gauge(what .. '.' .. of), what = what, limit = limit, where = where, now = 0, full = 0,
+    names = { 'x-ratelimit-limit-' .. what, 'x-ratelimit-remaining-' .. what, 'x-ratelimit-reset-' .. what },
+    told = tostring(limit),
+  }
+end
+
+local function look(of, now)
+  of.now, of.full = now, max(of.gauge:value(), now)
 end
 
 local function left(of)
@@ -38,32 +45,28 @@ local function seconds(microseconds)
   return string.format('%.3fs', microseconds / 1e6)
 end
 
--- The headers that tell a client what is left.
-local function tell(headers, what, of)
-  headers['x-ratelimit-limit-' .. what] = tostring(of.limit)
-  headers['x-ratelimit-remaining-' .. what] = tostring(left(of))
-  headers['x-ratelimit-reset-' .. what] = seconds(of.full - of.now)
-end
-
--- The buckets of a request: the tenant's, and the tenant's for this model.
-local function buckets(stats, tenant, rate, model, model_rate, now)
+-- The buckets of a tenant's requests for a model: of each kind its own, then its own for this model.
+local function buckets(stats, tenant, rate, model, model_rate)
   local found = {}
   for _, what in ipairs({ 'requests', 'tokens' }) do
-    if rate[what] then found[#found + 1] = { what, bucket(stats, what .. '.' .. tenant, rate[what], now), '' } end
+    if rate[what] then found[#found + 1] = bucket(stats, what, tenant, rate[what], '') end
     if model_rate[what] then
-      local name = what .. '.' .. tenant .. '.' .. gsub(model, ':', '_')
-      found[#found + 1] = { what, bucket(stats, name, model_rate[what], now), ' for ' .. model }
+      local of = tenant .. '.' .. gsub(model, ':', '_')
+      found[#found + 1] = bucket(stats, what, of, model_rate[what], ' for ' .. model)
     end
   end
   return found
 end
 
--- Of several buckets of one kind the one with the least left.
-local function tightest(found)
-  local least = {}
-  for _, entry in ipairs(found) do
-    local what, of = entry[1], entry[2]
-    if not least[what] or left(of) < left(least[what]) then least[what] = of end
+-- The headers that tell a client what is left: of two buckets of a kind, of the one with less.
+local function tell(found)
+  local headers = {}
+  for at, of in ipairs(found) do
+    local before = found[at - 1]
+    if not before or before.what ~= of.what or left(of) < left(before) then
+      headers[of.names[1]], headers[of.names[2]] = of.told, tostring(left(of))
+      headers[of.names[3]] = seconds(of.full - of.now)
+    end
   end
-  return least
+  return headers
 end

@@ -52,3 +52,5 @@ local function sha256(text)
   for i = 1, 8 do state[i] = tohex(state[i]) end
   return table.concat(state)
 end
+
+jit.on(sha256) -- the one function that computes: a key that nobody knows costs as little as it can

@@ -7,9 +7,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.render.envoy import scripts
 from tests.render.envoy.lua.worker import Worker
 
-SCRIPTS = Worker(["attempt"])
+SCRIPTS = Worker(scripts.ATTEMPT_SCRIPTS)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", fullmatch=True)
 
 
@@ -28,7 +29,7 @@ def test_the_host_gets_its_own_id_of_the_model_and_the_rest_as_it_came(
             "x-corral-link": "host/lab@0",
             "content-length": "7",
         },
-        metadata={"corral.attempt": {"asked": asked}},
+        metadata={"corral": {"asked": asked}},
         pieces=[body],
     )
     length = ran.headers["content-length"]
@@ -46,7 +47,7 @@ def test_the_host_gets_its_own_id_of_the_model_and_the_rest_as_it_came(
 def test_a_host_of_the_same_name_for_the_model_gets_the_body_as_it_is_and_its_length() -> None:
     ran = SCRIPTS.request(
         {":path": "/x", ":authority": "gateway", "x-corral-to": '127.0.0.1:9  "m"', "content-length": "99"},
-        metadata={"corral.attempt": {"asked": {"model": "m", "endpoint": "/embeddings", "length": 13}}},
+        metadata={"corral": {"asked": {"model": "m", "endpoint": "/embeddings", "length": 13}}},
         pieces=[b'{"model":"m"}'],
     )
     assert ran.headers == {":path": "/embeddings", ":authority": "127.0.0.1:9", "content-length": "13"}

@@ -36,11 +36,8 @@ def answered(
 ) -> Ran:
     return worker.response(
         {":status": status, "content-type": kind, "content-length": "9"},
-        metadata={
-            "corral.answer": {"asked": {"model": "m", "tenant": "search", "at": NOW - 250, "strip": strip}},
-            "corral": {},
-        },
-        context={"tenant:search": {"rate": {"tokens": LIMIT}}},
+        metadata={"corral": {"asked": {"model": "m", "tenant": "search", "at": NOW - 250, "strip": strip}}},
+        context={"version": "1", "tenant:search": {"rate": {"tokens": LIMIT}}},
         pieces=[*pieces, b""],
         **of,
     )
@@ -236,11 +233,11 @@ def test_an_answer_to_a_request_that_was_not_let_through_is_left_alone() -> None
 
 def test_without_tenants_tokens_are_counted_and_nothing_is_drawn() -> None:
     worker = Worker()
-    asked = {"model": "m", "tenant": "", "at": NOW - 250, "strip": True}
+    asked = {"model": "m", "at": NOW - 250, "strip": True}
     ran = worker.response(
         {":status": "200", "content-type": STREAM},
-        metadata={"corral.answer": {"asked": asked}},
-        context={"open": True},
+        metadata={"corral": {"asked": asked}},
+        context={"version": "1", "open": {}},
         pieces=[events(SAYS, USAGE, "[DONE]")],
     )
     assert (ran.metadata["corral"]["answer"], worker.values) == (told(12, 34), {})
@@ -251,8 +248,8 @@ def test_a_tenant_that_was_withdrawn_meanwhile_draws_on_nothing() -> None:
     asked = {"model": "m", "tenant": "search", "at": NOW - 250, "strip": False}
     ran = worker.response(
         {":status": "200", "content-type": STREAM},
-        metadata={"corral.answer": {"asked": asked}},
-        context={},
+        metadata={"corral": {"asked": asked}},
+        context={"version": "2"},
         pieces=[events(USAGE)],
     )
     assert (ran.metadata["corral"]["answer"], worker.values) == (told(12, 34), {})

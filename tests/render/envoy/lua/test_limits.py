@@ -19,7 +19,7 @@ START = NOW * 1000
 LIMITS = st.integers(1, 10**9)
 PAUSES = st.integers(0, MINUTE // 10).map(lambda pause: pause * 10) | st.just(0) | st.integers(0, 1_000)
 
-FUNCTIONS = ["bucket", "left", "use", "wait", "tell", "buckets", "tightest", "clock"]
+FUNCTIONS = ["bucket", "look", "left", "use", "wait", "tell", "buckets", "clock"]
 SCRIPTS = Worker(functions=FUNCTIONS)
 
 
@@ -28,10 +28,12 @@ class Bucket:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        SCRIPTS.count("bucket", 0)
+        SCRIPTS.count("tokens.bucket", 0)
 
     def at(self, now: int) -> Any:
-        return SCRIPTS.call("bucket", SCRIPTS.stats, "bucket", self.limit, now)
+        of = SCRIPTS.call("bucket", SCRIPTS.stats, "tokens", "bucket", self.limit, "")
+        SCRIPTS.call("look", of, now)
+        return of
 
     def left(self, now: int) -> int:
         return int(SCRIPTS.call("left", self.at(now)))
@@ -43,8 +45,7 @@ class Bucket:
         return SCRIPTS.call("wait", self.at(now))
 
     def told(self, now: int) -> dict[str, str]:
-        headers = SCRIPTS.lua({})
-        SCRIPTS.call("tell", headers, "tokens", self.at(now))
+        headers = SCRIPTS.call("tell", SCRIPTS.lua([self.at(now)]))
         return {name.decode(): value.decode() for name, value in headers.items()}
 
 
@@ -133,7 +134,7 @@ def test_what_is_given_back_is_as_if_it_had_not_been_used(limit: int, used: int,
     straight, corrected = Bucket(limit), Bucket(limit)
     straight.use(used, START)
     want = straight.left(START + pause)
-    SCRIPTS.count("bucket", 0)
+    SCRIPTS.count("tokens.bucket", 0)
     corrected.use(used + more, START)
     corrected.use(-more, START)
     assert abs(corrected.left(START + pause) - want) <= 1 + limit / MINUTE * 2
@@ -176,20 +177,39 @@ def test_a_request_draws_on_its_tenants_buckets_and_on_those_for_its_model(
     rate: dict[str, int], model_rate: dict[str, int], want: list[tuple[str, str, str]]
 ) -> None:
     worker = Worker(functions=FUNCTIONS)
-    found = worker.call("buckets", worker.stats, "search", rate, "meta/llama-3.3:70b", model_rate, START)
+    found = worker.call("buckets", worker.stats, "search", rate, "meta/llama-3.3:70b", model_rate)
     entries = [found[at] for at in range(1, len(found) + 1)]
     for entry in entries:
-        worker.call("use", entry[2], 1, START)
-    assert [(entry[1].decode(), entry[3].decode()) for entry in entries] == [(what, where) for what, _, where in want]
+        worker.call("use", entry, 1, START)
+    assert [(entry[b"what"].decode(), entry[b"where"].decode()) for entry in entries] == [
+        (what, where) for what, _, where in want
+    ]
     assert set(worker.values) == {name for _, name, _ in want}
 
 
-def test_the_headers_tell_of_the_bucket_with_the_least_left() -> None:
+@pytest.mark.parametrize(
+    ("used", "want"),
+    [
+        ({}, {"limit-requests": "3", "remaining-requests": "3", "limit-tokens": "100", "remaining-tokens": "100"}),
+        (
+            {"requests.search": 9, "tokens.search.m": 990},
+            {"limit-requests": "10", "remaining-requests": "1", "limit-tokens": "1000", "remaining-tokens": "10"},
+        ),
+    ],
+)
+def test_the_headers_tell_of_the_bucket_with_the_least_left(used: dict[str, int], want: dict[str, str]) -> None:
     worker = Worker(functions=FUNCTIONS)
     rates = {"requests": 10, "tokens": 100}, {"requests": 3, "tokens": 1_000}
-    found = worker.call("buckets", worker.stats, "search", rates[0], "m", rates[1], START)
-    least = worker.call("tightest", found)
-    assert {kind.decode(): of[b"limit"] for kind, of in least.items()} == {"requests": 3, "tokens": 100}
+    limits = {"requests.search": 10, "tokens.search.m": 1_000}
+    for name, amount in used.items():
+        worker.count(name, START + amount * MINUTE // limits[name])
+    found = worker.call("buckets", worker.stats, "search", rates[0], "m", rates[1])
+    for at in range(1, 5):
+        worker.call("look", found[at], START)
+    told = {name.decode(): value.decode() for name, value in worker.call("tell", found).items()}
+    assert {name: value for name, value in told.items() if "reset" not in name} == {
+        f"x-ratelimit-{name}": value for name, value in want.items()
+    }
 
 
 @given(st.lists(PAUSES, min_size=2, max_size=20), LIMITS)
@@ -197,5 +217,5 @@ def test_a_worker_whose_clock_is_behind_takes_nothing_back(pauses: list[int], li
     bucket, level = Bucket(limit), list[int]()
     for pause in pauses:
         bucket.use(1, START + pause)
-        level.append(SCRIPTS.values["bucket"])
+        level.append(SCRIPTS.values["tokens.bucket"])
     assert all(before <= after for before, after in pairwise(level))

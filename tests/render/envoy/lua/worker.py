@@ -13,8 +13,6 @@ from components.render.envoy import scripts
 
 _HANDLE = Path(__file__).with_name("handle.lua").read_text()
 
-GATEWAY = ("json", "sha256", "limits", "admit", "count")
-
 NOW = 1_795_276_110_747
 """Milliseconds since 1970."""
 
@@ -48,7 +46,7 @@ def _texts(value: Any) -> dict[str, Any]:
 class Worker:
     """Scripts of one virtual machine, and the statistics that they share."""
 
-    def __init__(self, names: Sequence[str] = GATEWAY, functions: Iterable[str] = ()) -> None:
+    def __init__(self, names: Sequence[str] = scripts.GATEWAY_SCRIPTS, functions: Iterable[str] = ()) -> None:
         self._lua: Any = LuaRuntime(encoding=None)  # pyright: ignore[reportCallIssue]
         own = (
             "run = run, stats = stats, values = values, on_request = envoy_on_request, on_response = envoy_on_response"
