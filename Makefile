@@ -26,7 +26,8 @@ bench: .venv/ready  ## the gateway beside others, how it grows, and program star
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Corral needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
 	@echo "setting up .venv (once, some minutes)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@# Compiling all of it would take a minute; Python compiles what is imported.
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@# Pulumi looks for a dynamic provider's environment beside the program, not beside Pulumi.yaml.
 	@ln -sfn ../.venv stacks/.venv
