@@ -74,6 +74,10 @@ class Gateway(Strict):
     """Of the load balancer's Service, besides our own."""
     cert_manager: bool = True
     """Whether to install cert-manager, which renews inner certificates; false where the cluster has it."""
+    count_tokens: bool = True
+    """Whether the tokens of every request are counted, for the access log.  Hosts are then asked for the usage of
+    streams, each of which ends with a chunk that has no choices, whether its client asked for it or not.  Limits of
+    tokens count in any case."""
     handover: Milliseconds = 100_000
     """How long another list of a model's hosts is left to reach every Envoy before the one before it goes.  A cluster
     refreshes what it has given to a pod after 95 seconds at the latest."""

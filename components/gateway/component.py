@@ -5,8 +5,9 @@ route that names it.  Pulumi deletes in the opposite order and after it updates,
 host goes.  Another list of hosts is another route: the one before goes when the next one is known everywhere.
 
 Waiting.  A route is done when the gateway has accepted this version of it, not an earlier one.  Envoy AI Gateway 1.1
-says when it last accepted a route but not which version, so the time of its word is held against the time at which the
-version was applied, which the API server keeps with the fields of whoever applied them.
+says when it last accepted or refused a route but not which version, so the time of its word is held against the time at
+which the version was applied, which the API server keeps with the fields of whoever applied them.  Pulumi waits for a
+word; which it was is looked at after (`acceptance.py`), as Pulumi can wait for what is good but not end at what is not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pulumi_kubernetes as kubernetes
 from components.cluster.base import ClusterComponent
 from components.cluster.labels import labels
 from components.config import gateway as config
+from components.gateway.acceptance import Observed, accepted
 from components.gateway.handover import Handover
 from components.gateway.software import Software, SoftwareArgs
 from components.gateway.tenants import Tenants, TenantsArgs
@@ -47,9 +49,9 @@ _WAIT_FOR = {
     "BackendSecurityPolicy": "condition=Accepted",
     "EnvoyPatchPolicy": "jsonpath={.status.ancestors[0].conditions"
     "[?@.type=='Programmed' && @.observedGeneration == $.metadata.generation]}",
-    "AIGatewayRoute": f"jsonpath={{.status.conditions[?@.type=='Accepted' && !(@.lastTransitionTime < {_APPLIED})]}}",
+    "AIGatewayRoute": f"jsonpath={{.status.conditions[?!(@.lastTransitionTime < {_APPLIED})]}}",
 }
-"""Per kind what Pulumi waits for.  A route that is not accepted has a condition of another type.
+"""Per kind what Pulumi waits for.
 
 In a path Pulumi reads no `>=`, whose `=` it takes for the value's, and no second `&&`, which its parser does not take
 (theory/jsonpath 0.9.0)."""
@@ -129,12 +131,14 @@ class Gateway(pulumi.ComponentResource):
         first = [software.ready, namespace]
         rendered = self._rendered()
         late = {succession(model.name) for model in args.plan.models}
+        applied: dict[str, Observed] = {}
         for key in [key for key in rendered if key not in late]:
-            before = [*first, *(made[need] for need in rendered[key].needs), *ready.get(key, ())]
-            made[key] = self._applied(key, rendered[key], [*before, *args.identity] if key == "gateway" else before)
-        self._hand_over(rendered, made)
+            there = made | applied
+            before = [*first, *(there[need] for need in rendered[key].needs), *ready.get(key, ())]
+            applied[key] = self._applied(key, rendered[key], [*before, *args.identity] if key == "gateway" else before)
+        self._hand_over(rendered, {model.name: applied[route(model.name)] for model in args.plan.models})
         self.certificate = _named(args.gateway.certificate)
-        self.address = self._address(made["gateway"])
+        self.address = self._address(applied["gateway"])
         host = pulumi.Output.from_input(args.gateway.hostname or self.address)
         self.url = host.apply(lambda host: f"{scheme(args.gateway)}://{host}/v1")
         self.register_outputs(
@@ -190,29 +194,36 @@ class Gateway(pulumi.ComponentResource):
                 )
         return made
 
-    def _applied(self, key: str, resource: Resource, first: Sequence[pulumi.Resource]) -> pulumi.CustomResource:
+    def _applied(self, key: str, resource: Resource, first: Sequence[pulumi.Resource]) -> Observed:
         manifest = resource.manifest
         kind, metadata = manifest["kind"], manifest["metadata"]
-        return kubernetes.apiextensions.CustomResource(
+        told = {**metadata, "annotations": {**metadata.get("annotations", {}), **_told_pulumi(kind)}}
+        return Observed(
             f"{self._name}-{key}" + (f"/{resource.edition}" if resource.edition else ""),
-            api_version=manifest["apiVersion"],
-            kind=kind,
-            metadata={**metadata, "annotations": {**metadata.get("annotations", {}), **_told_pulumi(kind)}},
-            spec=manifest["spec"],
-            opts=self._child(first),
+            manifest["apiVersion"],
+            kind,
+            {**manifest, "metadata": told},
+            self._child(first),
         )
 
-    def _hand_over(self, rendered: Mapping[str, Resource], made: Mapping[str, pulumi.Resource]) -> None:
-        """Has the routes followed once they are known everywhere, and makes nothing end before they are."""
+    def _hand_over(self, rendered: Mapping[str, Resource], routes: Mapping[str, Observed]) -> None:
+        """Has the routes followed once they are accepted and known everywhere, and makes nothing end before they are.
+
+        `routes`: by model.
+        """
         models = [model.name for model in self._args.plan.models]
         names = {model: rendered[route(model)].manifest["metadata"]["name"] for model in models}
 
-        def given(name: str, milliseconds: int, first: list[pulumi.Resource]) -> Handover:
+        def given(name: str, milliseconds: int, first: list[pulumi.Input[pulumi.Resource]]) -> Handover:
             options = pulumi.ResourceOptions(parent=self, depends_on=first)
             return Handover(f"{self._name}-{name}", names, milliseconds, options)
 
         time = self._args.gateway.handover
-        learned = given("learned", time, [made[route(model)] for model in models])
+        learned = given(
+            "learned",
+            time,
+            [accepted(f"{self._name}-seen/{model}", model, routes[model], self._child([])) for model in models],
+        )
         keys = [succession(model) for model in models]
         followed = [self._applied(key, rendered[key], [learned]) for key in keys]
         given("followed", min(time, _FOLLOWED), [*followed])

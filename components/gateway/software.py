@@ -24,6 +24,7 @@ import pulumi_kubernetes as kubernetes
 from components.gateway import charts
 from components.gateway.charts import Chart
 from components.gateway.redis import ADDRESS, Redis, RedisArgs
+from components.render.gateway_api.access_log import KEPT_OF_REQUESTS
 from components.render.gateway_api.names import ENVOY_NAMESPACE
 
 _AI_NAMESPACE = "envoy-ai-gateway-system"
@@ -87,6 +88,7 @@ _AI_GATEWAY: dict[str, Any] = {
         "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
         "maxRecvMsgSize": str(_LARGEST_MESSAGE),
         "mutatingWebhook": {"certManager": {"enable": True}},
+        "logRequestHeaderAttributes": KEPT_OF_REQUESTS,
     }
 }
 

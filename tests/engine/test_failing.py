@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.engine.project import FailedError, Project
-from tests.engine.stacks import CLOUD, HOSTED, SERVED, Swap
+from tests.engine.stacks import CLOUD, HOSTED, SERVED, SHARED, Swap, move_share
 
 pytestmark = pytest.mark.engine
 
@@ -63,6 +63,39 @@ def test_a_route_that_is_not_accepted_keeps_the_host_that_leaves(project: Callab
     updated = [(kind, name.rpartition("/")[0]) for kind, name in recovered.done("update")]
     assert ("AIGatewayRoute", f"gateway-route/{swap.model}") in updated
     assert not any(name.startswith(f"gateway-service/{swap.leaves}/") for _, name in _names(there))
+
+
+@pytest.mark.parametrize("kind", ["AIGatewayRoute", "HTTPRoute"])
+def test_a_refused_route_fails_the_update_with_the_reason_until_it_is_accepted(
+    kind: str, project: Callable[[str], Project]
+) -> None:
+    stack, model = SHARED[0]
+    there = project(stack)
+    there.edit(move_share(model))
+
+    there.store.set_faults([{"what": "accept", "kind": kind}])
+    for _ in ("edited", "not edited"):
+        with pytest.raises(FailedError, match=f"the route of {model} is not accepted: .* it was told to be refused"):
+            there.up()
+        assert not {"create", "update", "replace", "delete"} & there.preview().changes.keys()
+
+    there.store.set_faults([])
+    assert not {"create", "update", "replace", "delete"} & there.up().changes.keys()
+    assert there.preview().changes == {"same": len(there.made())}
+
+
+def test_a_refused_route_keeps_the_host_that_leaves(project: Callable[[str], Project]) -> None:
+    there = project(SERVED.stack)
+    before = {thing.urn for thing in there.things()}
+    there.edit(SERVED.edit)
+
+    there.store.set_faults([{"what": "accept", "kind": "AIGatewayRoute"}])
+    with pytest.raises(FailedError) as failed:
+        there.up()
+
+    assert before <= {thing.urn for thing in there.things()}
+    assert not failed.value.history.done("delete")
+    assert "EnvoyPatchPolicy" not in {kind for kind, _ in failed.value.history.done("update")}
 
 
 def _names(project: Project) -> set[tuple[str, str]]:

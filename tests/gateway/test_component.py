@@ -149,6 +149,11 @@ def test_the_software_comes_in_the_order_of_its_upgrades(made: world.World):
     }  # fmt: skip
 
 
+def test_envoy_ai_gateway_is_told_what_of_a_request_to_keep_for_the_log(made: world.World):
+    values = made["gateway-software-ai-gateway"].inputs["values"]
+    assert values["controller"]["logRequestHeaderAttributes"] == "x-corral-tenant:tenant"
+
+
 def test_cert_manager_is_left_alone_where_the_cluster_has_it():
     found = world.run(lambda: program(gateway=config.Gateway(cert_manager=False)))
     assert [name for name in names(found.resources) if "cert" in name] == []
@@ -268,12 +273,12 @@ def test_a_host_with_certificates_of_its_own_is_verified_with_them(made: world.W
     assert made["gateway-authority/lab"].inputs["data"] == {"ca.crt": "-----BEGIN CERTIFICATE-----"}
 
 
-def test_a_route_is_done_when_the_gateway_has_accepted_this_version_of_it(made: world.World):
+def test_a_route_is_waited_for_until_something_is_said_of_this_version_of_it(made: world.World):
     annotations = made[edition(made, "gateway-route/llama")].inputs["metadata"]["annotations"]
     assert annotations == {
         "corral/model": "llama",
         "pulumi.com/waitFor": "jsonpath={.status.conditions"
-        "[?@.type=='Accepted' && !(@.lastTransitionTime < $.metadata.managedFields[0].time)]}",
+        "[?!(@.lastTransitionTime < $.metadata.managedFields[0].time)]}",
         "pulumi.com/timeoutSeconds": "180",
         "pulumi.com/deletionPropagationPolicy": "background",
     }

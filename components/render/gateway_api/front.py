@@ -14,6 +14,7 @@ from components.config.gateway import (
 )
 from components.plan.plan import Limits, Plan
 from components.render.gateway_api.access import access
+from components.render.gateway_api.access_log import TOKENS, access_log
 from components.render.gateway_api.callers import Caller
 from components.render.gateway_api.limits import TOKEN_COSTS, has_limits, has_token_limits, rules
 from components.render.gateway_api.names import (
@@ -75,6 +76,7 @@ def front_resources(
 
     controller = f"{ENVOY_GATEWAY}/gatewayclass-controller"
     certificate = _certificate(gateway, labels)
+    costs = [*(TOKENS if gateway.count_tokens else ()), *(TOKEN_COSTS if has_token_limits(plan) else ())]
     return {
         "class": made(f"{GATEWAY_API}/v1", "GatewayClass", {"controllerName": controller}),
         "proxy": made(envoy, "EnvoyProxy", _proxy(gateway, limits, network)),
@@ -83,7 +85,7 @@ def front_resources(
             "GatewayConfig",
             {
                 "extProc": {"kubernetes": {"resources": {"requests": _PROCESSOR}}},
-                **({"globalLLMRequestCosts": TOKEN_COSTS} if has_token_limits(plan) else {}),
+                **({"globalLLMRequestCosts": costs} if costs else {}),
             },
         ),
         **certificate,
@@ -141,6 +143,7 @@ def _proxy(gateway: Gateway, limits: Limits, network: Network) -> dict[str, Any]
             },
         },
         "shutdown": {"drainTimeout": duration(limits.drain_timeout), "minDrainDuration": "10s"},
+        "telemetry": {"accessLog": access_log()},
     }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.render.gateway_api.link import Link
-from components.render.gateway_api.names import TENANT_HEADER, object_name
+from components.render.gateway_api.names import HOST_HEADER, TENANT_HEADER, object_name
 from components.render.gateway_api.resource import (
     AI_GATEWAY,
     ENVOY_GATEWAY,
@@ -108,7 +108,7 @@ def _service(host: str, name: str, link: Link, *, tokens: bool, counted: bool) -
     return {
         "schema": _schema(host, link),
         "backendRef": target(ENVOY_GATEWAY, "Backend", name),
-        "headerMutation": {"remove": removed},
+        "headerMutation": {"set": [{"name": HOST_HEADER, "value": host}], "remove": removed},
         **({"bodyMutation": {"set": fields}} if fields else {}),
     }
 

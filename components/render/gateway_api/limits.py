@@ -14,15 +14,12 @@ from typing import Any
 
 from components.plan.plan import Plan, Rate
 from components.render.gateway_api.callers import Caller, called_by
-from components.render.gateway_api.names import MODEL_HEADER
-
-METADATA = "io.envoy.ai_gateway"
-"""Where Envoy AI Gateway puts what it knows of a request."""
+from components.render.gateway_api.names import METADATA, MODEL_HEADER
 
 TOTAL_TOKENS = "total_tokens"
 
 TOKEN_COSTS = [{"metadataKey": TOTAL_TOKENS, "type": "TotalToken"}]
-"""What Envoy AI Gateway is to count."""
+"""What Envoy AI Gateway is to count for limits of tokens."""
 
 
 def has_limits(plan: Plan) -> bool:

@@ -35,6 +35,11 @@ TENANT_HEADER = "x-corral-tenant"
 MODEL_HEADER = "x-ai-eg-model"
 """Where Envoy AI Gateway puts the model that it read from the body."""
 
+HOST_HEADER = "x-corral-host"
+"""The host that a request goes to, for the log; the host sees it."""
+
+METADATA = "io.envoy.ai_gateway"
+"""Where Envoy AI Gateway puts what it knows of a request."""
 
 _EDITION_DIGITS = 8
 

@@ -51,6 +51,10 @@ class Cloud:
         """What is there and was not made here; None: nothing."""
         return None
 
+    def said(self, _type: str) -> dict[str, Any]:
+        """What is said now of a thing, besides what it was when it was made: nothing."""
+        return {}
+
     def answer(self, token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of a function."""
         return made_up.ANSWERS[token](args)

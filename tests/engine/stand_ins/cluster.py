@@ -19,6 +19,9 @@ PACKAGE = "kubernetes"
 _RELEASE = "kubernetes:helm.sh/v3:Release"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _SERVICE = "kubernetes:core/v1:Service"
+_ROUTE = "kubernetes:aigateway.envoyproxy.io/v1beta1:AIGatewayRoute"
+_HTTP_ROUTE = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
+_REFUSAL = "it was told to be refused"
 _ALWAYS = ("default", "kube-system")
 
 _NAMED: Mapping[str, str] = {"backendRefs": "AIServiceBackend"}
@@ -53,6 +56,7 @@ class Cluster:
         made = dict(inputs)
         if id_ is not None and type_ != _RELEASE:
             made["metadata"] = {**inputs.get("metadata", {}), "uid": uuid4().hex}
+            made |= self.said(type_)
         if type_.endswith(":Secret"):
             plain = revealed(inputs.get("stringData", {}))
             made["data"] = {key: _coded(value) for key, value in plain.items()} if plain is not UNKNOWN else UNKNOWN
@@ -66,11 +70,28 @@ class Cluster:
         """Whether the new one cannot be beside the old one: it has the same name."""
         return _place(type_, old) == _place(type_, new)
 
+    def said(self, type_: str) -> dict[str, Any]:
+        """What the controllers say now of an object of this type, as far as somebody looks at it."""
+        kind = type_.rpartition(":")[2]
+        refused = self._store.told("accept", kind, "")
+        if type_ == _ROUTE:
+            word = {"type": "NotAccepted" if refused else "Accepted", "status": "False" if refused else "True"}
+            return {"status": {"conditions": [{**word, "message": _REFUSAL if refused else "reconciled"}]}}
+        if type_ == _HTTP_ROUTE:
+            word = {"observedGeneration": 1, "status": "True", "message": ""}
+            resolved = {"status": "False", "reason": "BackendNotFound", "message": _REFUSAL} if refused else {}
+            conditions = [{**word, "type": "Accepted"}, {**word, "type": "ResolvedRefs", **resolved}]
+            return {"status": {"parents": [{"conditions": conditions}]}}
+        return {}
+
     def found(self, type_: str, id_: str) -> dict[str, Any] | None:
-        """The Service that Envoy Gateway makes for the gateway, with its load balancer; nothing else."""
+        """What the controllers make: the gateway's Service with its load balancer, and HTTPRoutes."""
+        namespace, _, name = id_.rpartition("/")
+        if type_ == _HTTP_ROUTE:
+            metadata = {"name": name, "namespace": namespace, "generation": 1}
+            return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata}
         if type_ != _SERVICE:
             return None
-        namespace, _, name = id_.rpartition("/")
         return {
             "apiVersion": "v1",
             "kind": "Service",

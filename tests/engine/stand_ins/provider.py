@@ -35,6 +35,8 @@ class World(Protocol):
 
     def found(self, type_: str, id_: str, /) -> dict[str, Any] | None: ...
 
+    def said(self, type_: str, /) -> dict[str, Any]: ...
+
     def answer(self, token: str, args: Mapping[str, Any], /) -> Mapping[str, Any]: ...
 
 
@@ -108,14 +110,15 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:  # noqa: ARG002, N802
         thing = self._store.get(self._world.package, request.type, request.id)
+        now = self._world.said(request.type)
         if thing is not None:
             return provider_pb2.ReadResponse(
-                id=thing.id, inputs=_struct(thing.given), properties=_struct(thing.outputs)
+                id=thing.id, inputs=_struct(thing.given), properties=_struct({**thing.outputs, **now})
             )
         found = self._world.found(request.type, request.id)
         if found is None:
             return provider_pb2.ReadResponse()
-        return provider_pb2.ReadResponse(id=request.id, inputs=encoded(found), properties=encoded(found))
+        return provider_pb2.ReadResponse(id=request.id, inputs=encoded(found), properties=encoded({**found, **now}))
 
     def _begin(self, verb: Verb, urn: str, inputs: Mapping[str, Any], context: grpc.ServicerContext) -> Event:
         """Writes down that it begins, and lets it fail where it must."""

@@ -94,8 +94,12 @@ class Store:
 
     def fails(self, what: str, event: Event) -> bool:
         """Whether this is to fail; `what` is a verb, or `ready` for what is made and never gets ready."""
+        return self.told(what, event.kind, event.name)
+
+    def told(self, what: str, kind: str, name: str) -> bool:
+        """Whether there is such a fault; `accept` is of what a controller refuses."""
         faults: list[dict[str, str]] = json.loads(self._faults.read_text()) if self._faults.exists() else []
-        said = {"what": what, "kind": event.kind, "name": event.name}
+        said = {"what": what, "kind": kind, "name": name}
         return any(all(said[key] == wanted for key, wanted in fault.items()) for fault in faults)
 
     def _file(self, package: str, type_: str, id_: str) -> Path:

@@ -67,7 +67,12 @@ def specs(reached: Link) -> dict[str, Any]:
 NAME, SECRET = object_name("lab", "llama"), object_name("lab")
 BACKEND = {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": NAME}
 SERVICE = {"group": "aigateway.envoyproxy.io", "kind": "AIServiceBackend", "name": NAME}
-STRIPPED = {"headerMutation": {"remove": ["x-corral-tenant", "x-forwarded-for", "x-forwarded-host"]}}
+STRIPPED = {
+    "headerMutation": {
+        "set": [{"name": "x-corral-host", "value": "lab"}],
+        "remove": ["x-corral-tenant", "x-forwarded-for", "x-forwarded-host"],
+    }
+}
 KEY = {"secretRef": {"group": "", "kind": "Secret", "name": SECRET}}
 SYSTEM = {
     "targetRefs": [BACKEND],

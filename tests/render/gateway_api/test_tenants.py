@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.config.gateway import Gateway
 from components.plan.plan import Issuer, Plan, Rate
 from components.plan.tenancy import served_to
 from components.render.gateway_api.callers import Caller, callers, key_names
@@ -46,8 +47,10 @@ ISSUER = Issuer("https://login.example.com/", ("corral",), "https://login.exampl
 OTHER = Issuer("https://in.the.cluster", ("corral", "tests"), None, "keys.json", "sub")
 
 
-def rendered(plan: Plan, keys: dict[str, int] | None = None, jwks: dict[str, str] | None = None) -> dict[str, Any]:
-    made = render(plan, links(plan), GATEWAY, "eks", keys or {}, jwks or {}, LABELS, ANNOTATIONS)
+def rendered(
+    plan: Plan, keys: dict[str, int] | None = None, jwks: dict[str, str] | None = None, gateway: Gateway = GATEWAY
+) -> dict[str, Any]:
+    made = render(plan, links(plan), gateway, "eks", keys or {}, jwks or {}, LABELS, ANNOTATIONS)
     return {key: resource.manifest for key, resource in made.items()}
 
 
@@ -189,26 +192,32 @@ def test_limits_are_counted_by_tenant_and_by_tenant_and_model_whatever_key_is_us
             }
         },
     }
-    assert served["processor"]["spec"]["globalLLMRequestCosts"] == [
-        {"metadataKey": "total_tokens", "type": "TotalToken"}
-    ]
+    assert counts(served) == ["InputToken", "OutputToken", "TotalToken"]
     assert {key: served[key]["spec"].get("mergeType") for key in served if key.startswith("retries")} == {
         "retries/llama": "StrategicMerge",
         "retries/scout": "StrategicMerge",
     }
 
 
-def test_without_limits_nothing_is_counted_and_no_policy_is_merged():
+def counts(served: dict[str, dict[str, Any]]) -> list[str]:
+    return [cost["type"] for cost in served["processor"]["spec"].get("globalLLMRequestCosts", [])]
+
+
+def test_without_limits_tokens_are_counted_for_the_log_alone_and_no_policy_is_merged():
     served = rendered(plan(LLAMA, tenants=[tenant("free", "llama", concurrent=3, body_limit=9, priority="high")]))
-    found = [
-        spec for each in served.values() for spec in each["spec"] if spec in ("mergeType", "globalLLMRequestCosts")
-    ]
-    assert ("limits" in served, found) == (False, [])
+    merged = [key for key, each in served.items() if "mergeType" in each["spec"]]
+    assert ("limits" in served, merged, counts(served)) == (False, [], ["InputToken", "OutputToken"])
 
 
-def test_requests_are_counted_without_asking_for_tokens():
+def test_limits_of_requests_do_not_ask_for_the_sum_of_tokens():
     served = rendered(plan(LLAMA, tenants=[tenant("search", "llama", rate=Rate(requests=1))]))
-    assert ("limits" in served, "globalLLMRequestCosts" in served["processor"]["spec"]) == (True, False)
+    assert ("limits" in served, counts(served)) == (True, ["InputToken", "OutputToken"])
+
+
+@pytest.mark.parametrize(("rate", "want"), [(Rate(), []), (Rate(tokens=1), ["TotalToken"])])
+def test_tokens_can_be_counted_for_limits_alone(rate: Rate, want: list[str]):
+    served = plan(LLAMA, tenants=[tenant("search", "llama", rate=rate)])
+    assert counts(rendered(served, gateway=Gateway(count_tokens=False))) == want
 
 
 EAST, WEST = frozenset({"east"}), frozenset({"west"})
