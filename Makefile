@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STACK ?= local
+# Where a machine keeps Python from writing bytecode, every start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: up test lint bench lock
 
@@ -14,7 +16,7 @@ test: .venv/ready  ## all tests
 lint: .venv/ready  ## lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/basedpyright
+	@$(BIN)/basedpyright --threads 2
 
 bench: .venv/ready  ## the gateway beside others, how it grows, and program start beside a bare program
 	@$(BIN)/python -m bench.side_by_side

@@ -29,3 +29,5 @@ class Look:
     """Per simulated host that was made to fail the kind of fault."""
     simulated: Mapping[str, str | None]
     """Per host why it is simulated; None: it is the real one."""
+    under_way: Mapping[str, int]
+    """Requests under way of the tenants that have a limit on them; who has not called yet may be missing."""

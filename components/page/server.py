@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import uvicorn
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from components.embedded.errors import EngineError
+from components.loopback.listening import LOOPBACK, bind
+from components.loopback.server import settings
 from components.page.app import page_app
 from components.page.feed import Feed
 from components.page.watch import Watch
 from components.page.watching import Served, keep_watching
-from components.simulated.serve import LOOPBACK, bind
 
 _GRACE = 2
 """Seconds that answers under way get when the server is told to end."""
@@ -54,7 +54,7 @@ async def serving_page(listening: Listening, served: Served, url: str, *more: Ro
     """Serves the page of a stack, whose clients' base URL is `url`, until the end of the block."""
     watch = Watch(url)
     feed = Feed(watch.state)
-    server = _server(page_app(watch, feed, *more))
+    server = _Server(settings(page_app(watch, feed, *more), log_level="error", timeout_graceful_shutdown=_GRACE))
     watching = asyncio.create_task(keep_watching(served, watch, feed))
     answering = asyncio.create_task(server.serve([listening.socket]))
     try:
@@ -64,22 +64,6 @@ async def serving_page(listening: Listening, served: Served, url: str, *more: Ro
         feed.end()
         server.should_exit = True
         await asyncio.gather(watching, answering, return_exceptions=True)
-
-
-def _server(app: ASGIApp) -> uvicorn.Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
-    )
 
 
 class _Server(uvicorn.Server):

@@ -5,6 +5,7 @@
     models.<name>               rps tps p50 p99 first lost cost unpriced uncounted trouble
       .hosts.<name>             order role share observed off rps tps p50 p99 first failures cost health ejections
                                 simulated fault
+    tenants.<name>              see `tenants`; there is no `tenants` where the stack declares none
     marks.<number>              at kind text model host
 
 rps and tps (requests, tokens a second) are of the last `RATES` seconds; everything else that is counted is of the last
@@ -22,17 +23,17 @@ from components.embedded.status import role
 from components.page.delta import State
 from components.page.look import Look
 from components.page.off import points_off
+from components.page.pace import cost, rate, tenths
 from components.page.quantile import quantile
-from components.page.tally import DURATION, FIRST_BYTE, Tally, tally, timings
+from components.page.tally import DURATION, FIRST_BYTE, Tally, tally, timings, whole
+from components.page.tenants import tenants_of
 from components.page.window import Window
-from components.plan.money import nearest
 from components.plan.plan import ModelPlan, Target
 from components.render.envoy.names import link_name
 
 RATES = 10
 LATELY = 30
 
-_MILLION, _HOUR = 1_000_000, 3600
 _SOME = 3
 """Fewer failures are no pattern."""
 
@@ -51,19 +52,20 @@ class Sums:
 
 
 def state_of(look: Look, sums: Sums, ejections: Mapping[tuple[str, str], int]) -> State:
-    """The models' part of the state, and the sums over all of them; `ejections` are by the cluster and host."""
+    """What was counted: of models and all of them together, and of tenants; `ejections` are by the cluster and host."""
     builder = _Builder(look, sums, ejections)
     models = {model.name: builder.model(model) for model in look.plan.models}
     left_out = sum(host.get("health") == "out" for model in models.values() for host in model["hosts"].values())
     costs = [model["cost"] for model in models.values() if "cost" in model]
     return {
-        "rps": _tenths(sum(model["rps"] for model in models.values())),
-        "tps": _tenths(sum(model.get("tps", 0) for model in models.values())),
+        "rps": tenths(sum(model["rps"] for model in models.values())),
+        "tps": tenths(sum(model.get("tps", 0) for model in models.values())),
         "lost": sum(model["lost"] for model in models.values()),
         "out": left_out,
         "unpriced": len(models) - len(costs),
         "cost": sum(costs),
         "models": models,
+        **({"tenants": tenants_of(look, sums.rates, sums.lately)} if look.plan.tenants else {}),
     }
 
 
@@ -81,13 +83,13 @@ class _Builder:
         rates, lately = self._rates.get(name, {}), self._lately.get(name, {})
         answered = sum(of.requests for host, of in self._shares.get(name, {}).items() if host)
         hosts = {target.host: self._host(model, order, target, answered) for order, target in enumerate(model.targets)}
-        now, late = _whole(rates), _whole(lately)
+        now, late = whole(rates.values()), whole(lately.values())
         costs = [hosts[host].get("cost") for host, of in lately.items() if host in hosts and (of.input or of.output)]
         unpriced = any(cost is None for cost in costs)
-        uncounted = _uncounted(late)
+        uncounted = late.uncounted
         return {
-            "rps": _rate(now.requests, self._rates_span),
-            **({} if uncounted else {"tps": _rate(now.input + now.output, self._rates_span)}),
+            "rps": rate(now.requests, self._rates_span),
+            **({} if uncounted else {"tps": rate(now.input + now.output, self._rates_span)}),
             **self._quantiles(name, ""),
             "lost": late.lost,
             **({} if unpriced or uncounted else {"cost": sum(cost or 0 for cost in costs)}),
@@ -104,19 +106,18 @@ class _Builder:
         share = self._shares.get(name, {}).get(host, Tally()).requests
         member = (link_name(model.name, target.priority), host)
         off = points_off(target.share, share, answered)
-        uncounted = _uncounted(lately)
         simulated, fault = self._look.simulated.get(host), self._look.faults.get(host)
         return {
             "order": order,
             "role": role(target),
             "share": target.share,
-            **({"observed": _tenths(100 * share / answered)} if answered else {}),
-            **({"off": _tenths(off)} if off is not None else {}),
-            "rps": _rate(rates.requests, self._rates_span),
-            **({} if uncounted else {"tps": _rate(rates.input + rates.output, self._rates_span)}),
+            **({"observed": tenths(100 * share / answered)} if answered else {}),
+            **({"off": tenths(off)} if off is not None else {}),
+            "rps": rate(rates.requests, self._rates_span),
+            **({} if lately.uncounted else {"tps": rate(rates.input + rates.output, self._rates_span)}),
             **self._quantiles(name, host),
             "failures": lately.failures,
-            **({} if uncounted else self._cost(target, lately)),
+            **self._cost(target, lately),
             "health": _health(target, lately, out=member in self._look.out),
             "ejections": self._ejections.get(member, 0),
             **({"simulated": simulated} if simulated else {}),
@@ -125,11 +126,9 @@ class _Builder:
 
     def _cost(self, target: Target, lately: Tally) -> State:
         """Micro-dollars an hour, at the pace of the last seconds."""
-        if target.price is None:
+        if target.price is None or lately.uncounted:
             return {}
-        spent = lately.input * target.price.input + lately.output * target.price.output
-        milliseconds = round(1000 * self._lately_span)
-        return {"cost": nearest(spent * 1000 * _HOUR, _MILLION * milliseconds) if milliseconds else 0}
+        return {"cost": cost(target.price, lately, self._lately_span)}
 
     def _quantiles(self, name: str, host: str) -> State:
         durations: Mapping[Span, int] = self._times.get((DURATION, name, host), {})
@@ -139,14 +138,7 @@ class _Builder:
             "p99": quantile(durations, 0.99),
             "first": quantile(first_bytes, 0.5),
         }
-        return {each: _tenths(value) for each, value in found.items() if value is not None}
-
-
-def _whole(hosts: Mapping[str, Tally]) -> Tally:
-    whole = Tally()
-    for of in hosts.values():
-        whole.add(of)
-    return whole
+        return {each: tenths(value) for each, value in found.items() if value is not None}
 
 
 def _health(target: Target, lately: Tally, *, out: bool) -> str:
@@ -156,11 +148,6 @@ def _health(target: Target, lately: Tally, *, out: bool) -> str:
     if lately.failures >= _SOME and 2 * lately.failures > lately.attempts:
         return "failing"
     return "ok" if target.live else "drained"
-
-
-def _uncounted(lately: Tally) -> bool:
-    """Whether there were answers, and nobody told how many tokens they took."""
-    return lately.requests > lately.lost and not (lately.input or lately.output)
 
 
 def _trouble(lately: Tally, hosts: Mapping[str, State]) -> State:
@@ -173,12 +160,3 @@ def _trouble(lately: Tally, hosts: Mapping[str, State]) -> State:
     words += [f"{name} is made to fail ({host['fault']})" for name, host in hosts.items() if "fault" in host]
     words += ["shares are not as declared"] if any("off" in host for host in hosts.values()) else []
     return {"trouble": "; ".join(words)} if words else {}
-
-
-def _rate(number: int, span: float) -> float:
-    return _tenths(number / span) if span else 0
-
-
-def _tenths(value: float) -> float:
-    """To one decimal; more changes each second and tells nobody anything."""
-    return round(value, 1)

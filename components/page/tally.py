@@ -1,27 +1,28 @@
-"""Counters added up by model and host, in the words of the page."""
+"""Counters added up, in the words of the page: by model and host, by tenant, by limit."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from components.embedded.readings import Key, Span, Timed
 from components.embedded.status import failed
 from components.render.envoy import statistics
 
-DURATION, FIRST_BYTE = statistics.DURATION, "first_byte"
-INPUT, OUTPUT = "input_tokens", "output_tokens"
+DURATION, FIRST_BYTE = statistics.DURATION, statistics.FIRST_BYTE
 
 
 @dataclass
 class Tally:
-    """Of one host of one model, or of a whole model."""
+    """Of one host of one model, of a whole model, or of a tenant."""
 
     requests: int = 0
     """Answered by the host; of a model those that no host answered as well."""
     lost: int = 0
     """Requests that ended in a 5xx, or in no answer at all."""
+    errors: int = 0
+    """The same, and those that ended in a 4xx."""
     attempts: int = 0
     failures: int = 0
     """Attempts that failed."""
@@ -29,30 +30,69 @@ class Tally:
     output: int = 0
     """Tokens."""
 
+    @property
+    def uncounted(self) -> bool:
+        """Whether there were answers, and nobody told how many tokens they took."""
+        return self.requests > self.errors and not (self.input or self.output)
+
+    def count(self, key: Key, number: int) -> None:
+        """Adds what one counter says."""
+        match key.counter:
+            case statistics.REQUESTS:
+                self.requests += number
+                self.lost += number if key.code == 0 or key.code >= 500 else 0
+                self.errors += number if key.code == 0 or key.code >= 400 else 0
+            case statistics.ATTEMPTS:
+                self.attempts += number
+                self.failures += number if failed(key.code) else 0
+            case statistics.INPUT_TOKENS:
+                self.input += number
+            case statistics.OUTPUT_TOKENS:
+                self.output += number
+            case _:
+                pass
+
     def add(self, other: Tally) -> None:
         self.requests += other.requests
         self.lost += other.lost
+        self.errors += other.errors
         self.attempts += other.attempts
         self.failures += other.failures
         self.input += other.input
         self.output += other.output
 
 
+def whole(parts: Iterable[Tally]) -> Tally:
+    """All of them together."""
+    sum_of_all = Tally()
+    for part in parts:
+        sum_of_all.add(part)
+    return sum_of_all
+
+
 def tally(total: Mapping[Key, int]) -> dict[str, dict[str, Tally]]:
     """By model and host; the host is empty for what none answered."""
     found: defaultdict[str, dict[str, Tally]] = defaultdict(dict)
     for key, number in total.items():
-        of = found[key.model].setdefault(key.host, Tally())
-        if key.counter == statistics.REQUESTS:
-            of.requests += number
-            of.lost += number if key.code == 0 or key.code >= 500 else 0
-        elif key.counter == statistics.ATTEMPTS:
-            of.attempts += number
-            of.failures += number if failed(key.code) else 0
-        elif key.counter == INPUT:
-            of.input += number
-        elif key.counter == OUTPUT:
-            of.output += number
+        found[key.model].setdefault(key.host, Tally()).count(key, number)
+    return dict(found)
+
+
+def tally_of_tenants(total: Mapping[Key, int]) -> dict[str, dict[tuple[str, str], Tally]]:
+    """By tenant, then by model and host; attempts are nobody's."""
+    found: defaultdict[str, dict[tuple[str, str], Tally]] = defaultdict(dict)
+    for key, number in total.items():
+        if key.tenant:
+            found[key.tenant].setdefault((key.model, key.host), Tally()).count(key, number)
+    return dict(found)
+
+
+def limited(total: Mapping[Key, int]) -> dict[str, Counter[str]]:
+    """By tenant, the requests that each of its limits has refused."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for key, number in total.items():
+        if key.counter == statistics.LIMITED:
+            found[key.tenant][key.limit] += number
     return dict(found)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from components.embedded.admin import Admin
 from components.embedded.errors import EngineError
-from components.embedded.readings import left_out, read_counters, read_times
+from components.embedded.readings import left_out, read_counters, read_times, read_under_way
 from components.page.feed import Feed
 from components.page.look import Look
 from components.page.watch import Watch
@@ -74,6 +74,7 @@ async def _look(served: Served, faults: _Faults, *, with_times: bool) -> Look:
         out=frozenset(await left_out(admin)),
         faults=await faults.read(served.control),
         simulated=served.simulated,
+        under_way=await read_under_way(admin) if any(tenant.concurrent for tenant in plan.tenants) else {},
     )
 
 

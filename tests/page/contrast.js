@@ -29,9 +29,14 @@
     const ratio = contrast(getComputedStyle(element).color, behind(element));
     found.push(["text", walk.currentNode.textContent.trim().slice(0, 40), ratio]);
   }
-  const style = getComputedStyle(document.documentElement);
+  const probe = document.body.appendChild(document.createElement("span"));
+  const drawn = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
   for (const name of ["--ink0", "--ink1", "--ink2", "--ink3", "--ink4", "--ink5", "--line", "--link", "--text", "--bad", "--good"])
     for (const ground of ["--ground", "--raised"])
-      found.push(["drawn", name + " on " + ground, contrast(style.getPropertyValue(name), style.getPropertyValue(ground))]);
+      found.push(["drawn", name + " on " + ground, contrast(drawn(name), drawn(ground))]);
+  probe.remove();
   return found;
 }

@@ -17,13 +17,33 @@ SHARES = f"model/{LLAMA} shares"
 START = 1_795_000_000_000
 
 
-def requests(host: str, number: int, code: int = 200) -> Counter[Key]:
+def requests(host: str, number: int, code: int = 200, tenant: str = "") -> Counter[Key]:
     """Requests that a host answered at once."""
-    return Counter({Key("requests", LLAMA, host, code): number, Key("attempts", LLAMA, host, code): number})
+    return Counter(
+        {
+            Key("requests", LLAMA, host, code, tenant): number,
+            Key("attempts", LLAMA, host, code): number,
+        }
+    )
 
 
-def tokens(host: str, given: int, answered: int) -> Counter[Key]:
-    return Counter({Key("input_tokens", LLAMA, host): given, Key("output_tokens", LLAMA, host): answered})
+def tokens(host: str, given: int, answered: int, tenant: str = "") -> Counter[Key]:
+    return Counter(
+        {
+            Key("input_tokens", LLAMA, host, tenant=tenant): given,
+            Key("output_tokens", LLAMA, host, tenant=tenant): answered,
+        }
+    )
+
+
+def limited(tenant: str, limit: str, number: int) -> Counter[Key]:
+    """Requests that a tenant's limit has refused."""
+    return Counter(
+        {
+            Key("requests", LLAMA, "", 429, tenant): number,
+            Key("limited", LLAMA, tenant=tenant, limit=limit): number,
+        }
+    )
 
 
 def look(
@@ -35,6 +55,7 @@ def look(
     out: frozenset[tuple[str, str]] = frozenset(),
     faults: Mapping[str, str] | None = None,
     simulated: Mapping[str, str | None] | None = None,
+    under_way: Mapping[str, int] | None = None,
 ) -> Look:
     """A look `second` seconds after the start; counters count from the start."""
     return Look(
@@ -46,4 +67,5 @@ def look(
         out=out,
         faults=faults or {},
         simulated=simulated or {},
+        under_way=under_way or {},
     )

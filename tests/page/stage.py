@@ -13,12 +13,13 @@ from typing import Any
 import uvicorn
 
 from components.embedded.readings import Key
+from components.loopback.listening import bind
+from components.loopback.server import settings
 from components.page.app import page_app
 from components.page.feed import Feed
 from components.page.look import Look
 from components.page.watch import Watch
 from components.plan.plan import Plan
-from components.simulated.serve import bind
 from tests.page.looks import PLAN
 
 
@@ -30,6 +31,7 @@ class Stage:
         self.counters: Counter[Key] = Counter()
         self.out: frozenset[tuple[str, str]] = frozenset()
         self.faults: Mapping[str, str] = {}
+        self.under_way: Mapping[str, int] = {}
         self._watch = Watch("http://127.0.0.1:8080/v1")
         self._feed = Feed(self._watch.state)
         self._listening = bind(0)
@@ -55,6 +57,7 @@ class Stage:
                 self.out,
                 dict(self.faults),
                 {"deepinfra": "no key"},
+                dict(self.under_way),
             )
         )
 
@@ -77,10 +80,7 @@ class Stage:
     @contextmanager
     def served(self) -> Iterator[str]:
         """Serves the page in a thread."""
-        config = uvicorn.Config(
-            page_app(self._watch, self._feed), ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(settings(page_app(self._watch, self._feed), timeout_graceful_shutdown=1))
         thread = threading.Thread(
             target=lambda: self._loop.run_until_complete(server.serve([self._listening])), daemon=True
         )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from components.page.delta import applied
 from components.page.server import listen
+from components.tenants.keys import hash_of
 from tests.embedded.gateway import TWO_HOSTS, Gateway, Load, chat, serving, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+KEY = "sk-corral-0123456789abcdef-"
 
 
 def config(shares: dict[str, int], **engine: Any) -> dict[str, Any]:
@@ -41,6 +45,15 @@ def events(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 name = line.removeprefix("event: ")
             elif line.startswith("data: "):
                 yield name, json.loads(line.removeprefix("data: "))
+
+
+def seen(
+    viewer: Iterator[tuple[str, dict[str, Any]]], state: dict[str, Any], holds: Callable[[dict[str, Any]], object]
+) -> dict[str, Any]:
+    """The state as soon as this holds of it."""
+    while not holds(state):
+        state = applied(state, next(viewer)[1])
+    return state
 
 
 def test_a_port_that_is_taken_gives_way_to_a_free_one():
@@ -75,6 +88,31 @@ def test_the_page_of_a_stack_tells_its_requests_its_moves_and_ends_with_it(gatew
     assert [mark["text"] for mark in marks.values()] == ["groq is made to fail: 503"]
     assert gateway.end() == 0
     assert all(name == "change" for name, _ in viewer)
+
+
+def test_the_page_of_a_stack_with_tenants_tells_what_each_of_them_does(tmp_path: Path):
+    limits = {"one": {"requestsPerMinute": 2}, "two": {"concurrentRequests": 1}}
+    tenants = {name: {"keys": [f"sha256:{hash_of(KEY + name)}"], **limit} for name, limit in limits.items()}
+    with serving(tmp_path, {**config({"groq": 60, "deepinfra": 40}), "corral:tenants": tenants}) as gateway:
+        viewer = events(gateway.running.page_url)
+        state = seen(viewer, {}, lambda state: "tenants" in state)
+        assert {name: of.get("concurrent") for name, of in state["tenants"].items()} == {"one": None, "two": 1}
+        completions = f"{gateway.url}/chat/completions"
+        caller = {name: {"authorization": f"Bearer {KEY + name}"} for name in tenants}
+        asked = {"model": "m", "messages": [{"role": "user", "content": "word " * 40}]}
+        answers = [httpx.post(completions, json=asked, headers=caller["one"]) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        state = seen(viewer, state, lambda state: state["tenants"]["one"]["limited"])
+        one = state["tenants"]["one"]
+        assert (one["limited"], one["errors"]) == ({"requests": 1}, 0)
+        state = seen(viewer, state, lambda state: state["tenants"]["one"]["tps"])
+        assert state["tenants"]["one"]["rps"] > 0
+        with gateway.control() as control:
+            for host in ("groq", "deepinfra"):
+                control.set_speed(host, tokens_per_second=5)
+        with httpx.stream("POST", completions, json={**asked, "stream": True}, headers=caller["two"]):
+            state = seen(viewer, state, lambda state: state["tenants"]["two"]["active"] == 1)
+        seen(viewer, state, lambda state: state["tenants"]["two"]["active"] == 0)
 
 
 def test_traffic_is_sent_to_simulated_hosts(tmp_path: Path):

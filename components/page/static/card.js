@@ -1,6 +1,6 @@
 // One model as a card: its numbers, a bar for each host, its timeline.
 
-import { el, say, set } from "./dom.js";
+import { el, keep, say, set } from "./dom.js";
 import { Timeline } from "./timeline.js";
 import { count, money, percent, rate, time } from "./words.js";
 
@@ -65,18 +65,8 @@ export class Card {
 
   updateHosts(model) {
     const names = Object.keys(model.hosts).sort((a, b) => model.hosts[a].order - model.hosts[b].order);
-    for (const [name, row] of this.rows) {
-      if (!names.includes(name)) {
-        row.element.remove();
-        this.rows.delete(name);
-      }
-    }
-    names.forEach((name, place) => {
-      if (!this.rows.has(name)) this.rows.set(name, new Bar(name, this.ink(name)));
-      const row = this.rows.get(name);
-      if (this.bars.children[place] !== row.element) this.bars.insertBefore(row.element, this.bars.children[place] ?? null);
-      row.update(model.hosts[name]);
-    });
+    keep(this.bars, this.rows, names, (name) => new Bar(name, this.ink(name)));
+    for (const name of names) this.rows.get(name).update(model.hosts[name]);
   }
 }
 Card.number = 0;

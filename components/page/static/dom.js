@@ -16,6 +16,24 @@ function fill(element, attributes, children) {
   return element;
 }
 
+// A child of the parent for each name, in their order and behind `first` others; what has gone is taken away.
+// `kept` maps the names to what `make` made of them, which has an `element`.
+export function keep(parent, kept, names, make, first = 0) {
+  const wanted = new Set(names);
+  for (const [name, { element }] of kept) {
+    if (!wanted.has(name)) {
+      element.remove();
+      kept.delete(name);
+    }
+  }
+  names.forEach((name, place) => {
+    if (!kept.has(name)) kept.set(name, make(name));
+    const { element } = kept.get(name);
+    const there = parent.children[first + place] ?? null;
+    if (there !== element) parent.insertBefore(element, there);
+  });
+}
+
 // Only what differs is written, so that a selection and a screen reader's place stay.
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;

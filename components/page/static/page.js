@@ -5,6 +5,7 @@ import { el, say, set } from "./dom.js";
 import { SIGNS, signPicture } from "./signs.js";
 import { follow } from "./stream.js";
 import { Table } from "./table.js";
+import { Tenants } from "./tenants.js";
 import { byName, clock, count, money, rate } from "./words.js";
 
 const AT_A_TIME = 24;
@@ -18,6 +19,7 @@ const main = find("models");
 const search = find("search");
 const cards = new Map();
 const table = new Table();
+const tenants = new Tenants(find("tenants"));
 const list = el("div", { class: "cards" });
 const more = el("button", { type: "button", class: "show-more" });
 const nothing = el("p", { class: "nothing" });
@@ -152,6 +154,7 @@ function seen(now, changes) {
   find("problem").hidden = !state.problem;
   say(find("problem"), state.problem ?? "");
   totals();
+  if (!changes || changes.tenants !== undefined) tenants.update(state.tenants ?? {});
   if (!changes || changes.marks) happened(!changes);
   if (!changes) {
     for (const card of cards.values()) card.forget();

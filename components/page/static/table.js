@@ -1,7 +1,7 @@
 // The same as a table, for those who read rather than look.
 
 import { healthOf } from "./card.js";
-import { el, say, set } from "./dom.js";
+import { el, keep, say, set } from "./dom.js";
 import { count, money, percent, rate, time } from "./words.js";
 
 const COLUMNS = [
@@ -21,36 +21,21 @@ const COLUMNS = [
 export class Table {
   constructor() {
     this.bodies = new Map();
-    this.table = el(
-      "table",
-      {},
-      el("caption", {}, "Each model, and its hosts in the order in which requests reach them"),
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Model, host"), ...COLUMNS.map(([name]) => el("th", { scope: "col" }, name)))),
-    );
+    this.table = headed("Each model, and its hosts in the order in which requests reach them", ["Model, host", ...COLUMNS.map(([name]) => name)]);
+    this.headed = this.table.children.length;
     this.element = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of the models" }, this.table);
   }
 
   update(names, models) {
-    for (const [name, body] of this.bodies) {
-      if (!names.includes(name)) {
-        body.element.remove();
-        this.bodies.delete(name);
-      }
-    }
-    names.forEach((name, place) => {
-      if (!this.bodies.has(name)) this.bodies.set(name, new Body(name));
-      const body = this.bodies.get(name);
-      const there = this.table.tBodies[place] ?? null;
-      if (there !== body.element) this.table.insertBefore(body.element, there);
-      body.update(models[name]);
-    });
+    keep(this.table, this.bodies, names, (name) => new Body(name), this.headed);
+    for (const name of names) this.bodies.get(name).update(models[name]);
   }
 }
 
 class Body {
   constructor(name) {
     this.element = el("tbody");
-    this.whole = new Row("whole", "rowgroup", name);
+    this.whole = new Row("whole", "rowgroup", name, COLUMNS.length);
     this.element.append(this.whole.element);
     this.rows = new Map();
   }
@@ -58,26 +43,24 @@ class Body {
   update(model) {
     this.whole.update(COLUMNS.map(([, , of]) => of(model)));
     const names = Object.keys(model.hosts).sort((a, b) => model.hosts[a].order - model.hosts[b].order);
-    for (const [name, row] of this.rows) {
-      if (!names.includes(name)) {
-        row.element.remove();
-        this.rows.delete(name);
-      }
-    }
-    names.forEach((name, place) => {
-      if (!this.rows.has(name)) this.rows.set(name, new Row("host", "row", name));
+    keep(this.element, this.rows, names, (name) => new Row("host", "row", name, COLUMNS.length), 1);
+    for (const name of names) {
       const row = this.rows.get(name);
-      const there = this.element.children[place + 1] ?? null;
-      if (there !== row.element) this.element.insertBefore(row.element, there);
       row.update(COLUMNS.map(([, of]) => of(model.hosts[name])));
       set(row.element, "data-health", model.hosts[name].health);
-    });
+    }
   }
 }
 
-class Row {
-  constructor(kind, scope, name) {
-    this.cells = COLUMNS.map(() => el("td"));
+export function headed(caption, columns) {
+  const heads = columns.map((name) => el("th", { scope: "col" }, name));
+  return el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, ...heads)));
+}
+
+// A name and so many cells.
+export class Row {
+  constructor(kind, scope, name, cells) {
+    this.cells = Array.from({ length: cells }, () => el("td"));
     this.element = el("tr", { class: kind }, el("th", { scope }, name), ...this.cells);
   }
 
