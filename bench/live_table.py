@@ -23,7 +23,9 @@ from rich.table import Table
 from components.cli.project import load_servable
 from components.cli.tables import status_table
 from components.embedded import registry
-from components.embedded.session import Options, Session, Source, serving
+from components.embedded.serving import serving
+from components.embedded.session import Options, Session
+from components.embedded.source import Source
 from components.plan.moves import shares_moved
 from components.plan.plan import Plan
 from components.simulated.control import SimulatedControl

@@ -1,4 +1,5 @@
-"""For all tests: nobody's AWS credentials are found, so that no test can ask, or pay, the real Bedrock."""
+"""For all tests: nobody's AWS credentials are found, so that no test can ask, or pay, the real Bedrock; and how long an
+example takes is not tested, since the machine may have other work."""
 
 from __future__ import annotations
 
@@ -6,6 +7,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("corral", deadline=None)
+settings.load_profile("corral")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -40,7 +40,9 @@ def commands() -> list[str]:
 SERVING = ("make up", "corral up --stack prod --simulate")
 """They go on until they are told to end."""
 OF_MAKE = ("make test",)
-OTHERS = [line for line in commands() if line not in (*SERVING, *OF_MAKE)]
+DRILL = "corral drill --stack prod"
+"""It goes on for longer than any other."""
+OTHERS = [line for line in commands() if line not in (*SERVING, *OF_MAKE, DRILL)]
 
 
 def free_port() -> int:
@@ -187,6 +189,22 @@ def test_production_is_rehearsed(clone: Path, environment: dict[str, str]):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
+
+
+def test_the_drill_of_production_loses_nothing(clone: Path, environment: dict[str, str]):
+    assert DRILL in commands()
+    done = subprocess.run(
+        [*DRILL.split(), "--minutes", "0.2"],  # as short as there is
+        cwd=clone,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=8 * PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^prod: [1-9][\d,]* requests, .* 0 lost, in \d+ s\.$", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.parametrize("command", [*OF_MAKE, "make up", "make bench"])

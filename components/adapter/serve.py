@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from components.adapter.app import Adapter
 from components.adapter.hosts import HOSTS
 from components.adapter.served import Served
+from components.loopback.server import ProcessServer, settings
 
 _LONGEST_LINE = 2**26
 """Bytes."""
@@ -31,32 +32,14 @@ def serve(listening: socket.socket, token: str) -> None:
     """Serves until SIGTERM or the end of standard input; cuts what is still open then."""
     served = Served()
     server = _Server(
-        uvicorn.Config(
-            Adapter(served, token),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-        ),
+        settings(Adapter(served, token), log_level="warning", timeout_keep_alive=_KEEP_ALIVE),
         served,
     )
-    signal.signal(signal.SIGTERM, _exit)
-    server.run(sockets=[listening])
+    server.serve_until(listening, signal.SIGTERM)
 
 
-def _exit(*_: object) -> None:
-    sys.exit(0)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn's server, which listens to its parent, and does not wait for open requests when it ends.
-
-    After a signal uvicorn raises it once more for whoever handled it before; that is the exit with status 0 in `serve`.
-    """
+class _Server(ProcessServer):
+    """Listens to its parent."""
 
     def __init__(self, config: uvicorn.Config, served: Served) -> None:
         super().__init__(config)
@@ -76,8 +59,6 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._listening:
             self._listening.cancel()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
         await super().shutdown(sockets)
         await self._served.close()
 

@@ -2,7 +2,7 @@
 
 On both engines a tenant is stopped by what it has used, and the tokens of an answer are used when it has been given.
 The embedded engine counts in its own memory.  The kubernetes engine counts requests and tokens in Redis for all its
-Envoys together.  Of what is under way it knows nothing by tenant, it measures a body before it knows whose it is, and
+Envoys together.  Of what is under way it limits nothing, it measures a body before it knows whose it is, and
 it serves requests as they come (Envoy Gateway 1.8.3: circuit breakers are of a host's cluster, buffers of the first
 route that a request is on).
 """
@@ -42,11 +42,11 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "requests pass uncounted while those who count, or their Redis, cannot be reached",
             "watch the deployments envoy-ratelimit and corral-redis",
         )
-    if any(tenant.concurrent for tenant in plan.tenants):
+    if plan.limits.concurrent or any(tenant.concurrent for tenant in plan.tenants):
         yield _warning(
             "concurrentRequests",
-            "the kubernetes engine does not limit what a tenant has under way: concurrentRequests is for the embedded "
-            "engine",
+            "the kubernetes engine does not limit what is under way: concurrentRequests, of the engine or of a tenant, "
+            "is for the embedded engine",
             "limit requestsPerMinute, or accept it",
         )
     if any(_is_bound(tenant, plan) for tenant in plan.tenants):
@@ -62,10 +62,10 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "have every tenant come with a token there",
         )
     if any(tenant.priority == "high" for tenant in plan.tenants):
-        yield _note(
+        yield _warning(
             "priority",
             "the kubernetes engine serves requests as they come: priority is for the embedded engine",
-            "keep other tenants in bounds with limits",
+            "keep other tenants in bounds with limits, or accept it",
         )
 
 

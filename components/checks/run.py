@@ -11,6 +11,7 @@ from components.checks.enforcement import enforcement
 from components.checks.fallback import fallback
 from components.checks.findings import Finding
 from components.checks.fit import fit
+from components.checks.guardrail import guardrail
 from components.checks.lifecycle import lifecycle
 from components.checks.parity import parity
 from components.checks.price import price
@@ -43,6 +44,7 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
         *parity(plan, today),
         *price(plan, today),
         *drained(plan),
+        *guardrail(plan),
         *tenants(plan),
         *room(plan),
         *enforcement(plan),

@@ -11,7 +11,7 @@ from components.cli.project import StackOption, load
 from components.cli.terminal import console
 from components.config.errors import ConfigError
 from components.config.names import correction
-from components.embedded.session import RefusedError
+from components.embedded.source import RefusedError
 from components.plan.explain import explain as in_words
 
 

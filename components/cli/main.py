@@ -10,7 +10,7 @@ from components.cli import diff, drill, explain, fault, key, monitoring, plan, s
 from components.cli.terminal import complain
 from components.config.errors import ConfigError
 from components.embedded.errors import EngineError
-from components.embedded.session import RefusedError
+from components.embedded.source import RefusedError
 from components.usage.errors import UsageError
 
 REFUSED, UNREADABLE = 1, 2

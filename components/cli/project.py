@@ -13,7 +13,7 @@ from components.catalog.load import load_catalog
 from components.checks.run import check
 from components.config.read import read_stack
 from components.embedded.desired import Loaded
-from components.embedded.session import RefusedError
+from components.embedded.source import RefusedError
 from components.plan.build import build
 
 FOLDER = "stacks"

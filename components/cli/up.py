@@ -18,7 +18,10 @@ from components.cli.tables import findings_text, status_table
 from components.cli.tenants_text import tenant_lines
 from components.cli.terminal import lossy_console
 from components.embedded.errors import EngineError
-from components.embedded.session import Options, Say, Session, Source, serving
+from components.embedded.placement import unguarded
+from components.embedded.serving import serving
+from components.embedded.session import Options, Say, Session
+from components.embedded.source import Source
 from components.embedded.traffic import send_traffic
 from components.plan.moves import shares_moved
 from components.plan.plan import Plan
@@ -101,6 +104,11 @@ def _introduce(session: Session, out: Console) -> None:
         style="dim",
     )
     out.print(_who_may_call(session), style="yellow" if session.desired.callers.made else "")
+    if session.plan.engine == "kubernetes" and (hosts := unguarded(session.plan, session.simulated)):
+        out.print(
+            f"Not simulated, and asked here without the guardrail that pulumi up makes: {', '.join(hosts)}.\n",
+            style="yellow",
+        )
     warnings = [finding for finding in loaded.findings if finding.level == "warning" and not finding.accepted]
     if warnings:
         out.print(findings_text(warnings), soft_wrap=True)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from components.drill.door import LOOPBACK, Door
+from components.drill.door import Door
 from components.drill.limits import own_tenants
 from components.embedded.adapter import Address
 from components.embedded.desired import Desired, Loaded
 from components.embedded.placement import Simulate
-from components.embedded.session import Source
+from components.embedded.source import Source
 from components.embedded.stand_ins import Keys
+from components.loopback.listening import LOOPBACK
 from components.plan.plan import Limits, Plan
 from components.render.envoy.link import Link
 from components.tenants.keys import hash_of, new_key
@@ -58,8 +59,10 @@ class Copy(Source):
 
     doors: Mapping[str, Door] = field(default_factory=dict[str, Door])
 
-    def desire(self, simulate: Simulate | None, keys: Keys, made_before: Mapping[str, str] | None = None) -> Desired:
-        found = super().desire(simulate, keys, made_before)
+    def desire(
+        self, loaded: Loaded, simulate: Simulate | None, keys: Keys, made_before: Mapping[str, str] | None = None
+    ) -> Desired:
+        found = super().desire(loaded, simulate, keys, made_before)
         return BehindDoors(**{each.name: getattr(found, each.name) for each in fields(Desired)}, doors=self.doors)
 
     def save(self, text: str) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
+from components.loopback.listening import LOOPBACK
+
 _CHUNK = 2**16
-LOOPBACK = "127.0.0.1"
 
 
 class Door:

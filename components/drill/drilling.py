@@ -14,7 +14,8 @@ from components.drill.record import Record
 from components.drill.run import Drill
 from components.drill.script import Fail, Script
 from components.embedded.desired import Loaded
-from components.embedded.session import Options, serving
+from components.embedded.serving import serving
+from components.embedded.session import Options
 
 
 @asynccontextmanager

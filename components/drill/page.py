@@ -6,23 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from components.drill import plots
 from components.drill.report import Report
+from components.drill.sections import figures, sentences
 from components.drill.svg import element, text
-from components.drill.wording import (
-    FAILURES,
-    LATENCY,
-    MOVES,
-    SHARES,
-    Row,
-    broken_text,
-    failure_row,
-    latency_row,
-    limit_text,
-    move_row,
-    reasons_text,
-    said_text,
-    share_row,
-    verdict,
-)
+from components.drill.wording import MOVES, SHARES, Row, cut_short_text, reasons_text, said_text, verdict
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --dim: #666; --line: #ddd; --band: #f2f2f2;
@@ -78,8 +64,7 @@ def _opening(report: Report) -> Iterable[str]:
     refused = (
         f" {report.refused_by_limit} requests beyond a limit were refused, as they must be." if report.limit else ""
     )
-    cut = f" {report.cut_short} requests were under way at the end and are not counted." if report.cut_short else ""
-    yield element("p", text(f"Begun {report.started}.{refused}{cut}"), class_="dim")
+    yield element("p", text(f"Begun {report.started}.{refused} {cut_short_text(report)}".rstrip()), class_="dim")
 
 
 def _plots(report: Report, models: Sequence[str], hosts: dict[str, str]) -> Iterable[str]:
@@ -106,29 +91,16 @@ def _steps(report: Report) -> Iterable[Row]:
 
 
 def _figures(report: Report) -> Iterable[str]:
-    if report.latency:
-        yield element("h2", "What the gateway adds")
-        yield _table(LATENCY, map(latency_row, report.latency))
-    if report.moves:
-        yield element("h2", "Moves: time from the save")
-        yield plots.move_times(report)
-        yield _table(MOVES, map(move_row, report.moves))
-    if report.failures:
-        yield element("h2", "Failures")
-        yield _table(FAILURES, map(failure_row, report.failures))
-    if report.shares:
-        yield element("h2", "Shares at the hosts, with bounds at a confidence of 99.9 %")
-        yield plots.share_errors(report, plots.colours(report))
-        yield _table(SHARES, map(share_row, report.shares))
-    if report.limit:
-        yield element("h2", "Limits")
-        yield element("p", text(limit_text(report.limit)))
-    if report.broken:
-        yield element("h2", "Files that must be refused")
-        yield _list([broken_text(file) for file in report.broken])
-    if report.differences:
-        yield element("h2", "The copy of the stack differs")
-        yield _list(report.differences)
+    for table in figures(report):
+        yield element("h2", text(table.title))
+        if table.columns == MOVES:
+            yield plots.move_times(report)
+        if table.columns == SHARES:
+            yield plots.share_errors(report, plots.colours(report))
+        yield _table(table.columns, table.rows)
+    for listed in sentences(report):
+        yield element("h2", text(listed.title))
+        yield _list(listed.lines)
     if report.said:
         yield element("h2", "What the engine said")
         yield _list(map(said_text, report.said))

@@ -34,8 +34,8 @@ _SLOW = 800
 _LOOK = 0.1
 """Seconds between two looks at who is left out."""
 
-_FOLLOWED = 10.0
-"""Seconds that an edit has to come into force, or to be refused."""
+_FOLLOWED = 30.0
+"""Seconds that an edit has to come into force, or to be refused: many on an idle machine, few on a crowded one."""
 
 _WHOLE = 20.0
 """Seconds that a host has to be back in all its models."""
@@ -152,7 +152,8 @@ class Drill:
         self._copy.save(self._text)
         saved = self._clock()
         try:
-            await asyncio.wait_for(self._moved.wait(), _FOLLOWED)
+            async with asyncio.timeout(_FOLLOWED):
+                await self._moved.wait()
             in_force = self._clock()
         except TimeoutError:
             in_force = None

@@ -11,23 +11,8 @@ from rich.text import Text
 from components.drill.record import Record, Span
 from components.drill.report import Report
 from components.drill.script import Skipped
-from components.drill.wording import (
-    FAILURES,
-    LATENCY,
-    MOVES,
-    SHARES,
-    Row,
-    broken_text,
-    failure_row,
-    latency_row,
-    limit_text,
-    move_row,
-    reasons_text,
-    said_text,
-    share_row,
-    skipped,
-    verdict,
-)
+from components.drill.sections import Figures, figures, sentences
+from components.drill.wording import MOVES, SHARES, cut_short_text, reasons_text, said_text, skipped, verdict
 
 
 def line(span: Span) -> str:
@@ -62,32 +47,27 @@ def print_report(report: Report, out: Console) -> None:
         out.print(f"  {problem}", style="red", markup=False, soft_wrap=True)
     if report.reasons:
         out.print(f"  lost: {reasons_text(report.reasons)}", style="red", markup=False, soft_wrap=True)
-    if report.cut_short:
-        out.print(f"  {report.cut_short} requests were under way at the end and are not counted.", style="dim")
-    _table(out, "What the gateway adds", LATENCY, map(latency_row, report.latency))
-    _table(out, "Moves: time from the save", MOVES, map(move_row, report.moves))
-    _table(out, "Failures", FAILURES, map(failure_row, report.failures))
-    _table(out, "Shares at the hosts, with bounds at a confidence of 99.9 %", SHARES, map(share_row, report.shares))
-    if report.limit:
-        _lines(out, "Limits", [limit_text(report.limit)])
-    _lines(out, "Files that must be refused", [broken_text(file) for file in report.broken])
+    if cut_short := cut_short_text(report):
+        out.print(f"  {cut_short}", style="dim")
+    for found in figures(report):
+        _table(out, found)
+    for listed in sentences(report):
+        _lines(out, listed.title, listed.lines)
     _lines(out, "Skipped", [f"{step.title}: {step.skipped}" for step in skipped(report)])
-    _lines(out, "The copy of the stack differs", report.differences)
     if report.problems:
         _lines(out, "What the engine said", map(said_text, report.said))
 
 
-def _table(out: Console, title: str, columns: Row, rows: Iterable[Row]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"\n{title}", title_justify="left")
-    for place, name in enumerate(columns):
-        first_words = columns in (SHARES, MOVES) and place < 3
+def _table(out: Console, found: Figures) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"\n{found.title}", title_justify="left")
+    for place, name in enumerate(found.columns):
+        first_words = found.columns in (SHARES, MOVES) and place < 3
         table.add_column(name, justify="left" if place == 0 or first_words else "right")
     before = ""
-    for row in rows:
+    for row in found.rows:
         table.add_row("" if row[0] == before else row[0], *row[1:])
         before = row[0]
-    if table.row_count:
-        out.print(table)
+    out.print(table)
 
 
 def _lines(out: Console, title: str, lines: Iterable[str]) -> None:

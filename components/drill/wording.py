@@ -35,6 +35,12 @@ def verdict(report: Report) -> str:
     return f"{asked}, {when}{', ended early' if report.ended_early else ''}."
 
 
+def cut_short_text(report: Report) -> str:
+    """What became of the requests that the end of the drill met; empty: there were none."""
+    number = report.cut_short
+    return f"{number} requests were under way at the end and are not counted." if number else ""
+
+
 LATENCY = ("ANSWER", "PAIRS", "DIRECT P50", "P99", "THROUGH P50", "P99", "ADDED P50", "P99")
 
 

@@ -1,4 +1,7 @@
-"""What an operator must hear of a host at once: it refuses our key, it has not got the model, it is left out."""
+"""What an operator must hear of a host at once: it refuses our key, it has not got the model, it is left out.
+
+A host answers 404 for want of the model or of the path (Bedrock has no embeddings): Envoy's counters do not tell which.
+"""
 
 from __future__ import annotations
 
@@ -50,4 +53,6 @@ def _refusal(target: Target, model: str, code: int) -> str:
         key = f" (is the one in {target.credential.variable} right?)" if target.credential.variable else ""
         return f"{target.host} REFUSES OUR KEY for {model}: HTTP {code}{key}."
     missing = f"{target.model_id}, which it should serve as {model}"
+    if code == 404:
+        missing += ", or not the path that was asked for"
     return f"{target.host} HAS NOT GOT {missing}: HTTP {code}. Try corral verify."

@@ -84,3 +84,12 @@ def place(
         else:
             unreachable.append(Unreachable(host, f"{host}: {obstacle}; {_way_out(target, obstacle)}"))
     return placements, tuple(unreachable)
+
+
+def unguarded(plan: Plan, simulated: Mapping[str, str | None]) -> list[str]:
+    """The real hosts that are asked without the guardrail which the stack gives them, in order of name.
+
+    `simulated` says per live host why it is simulated.
+    """
+    guarded = {target.host for model in plan.models for target in model.targets if target.guarded}
+    return sorted(host for host, why in simulated.items() if why is None and host in guarded)

@@ -107,7 +107,8 @@ class Child:
         if self.running:
             self._process.terminate()
             try:
-                await asyncio.wait_for(self.ended(), patience)
+                async with asyncio.timeout(patience):
+                    await self.ended()
             except TimeoutError:
                 self._process.kill()
         await self.ended()

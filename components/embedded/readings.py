@@ -1,7 +1,4 @@
-"""What Envoy has counted at one moment, each number by what it is tagged with.
-
-A tenant's own numbers are not told apart here: they are added up.
-"""
+"""What Envoy has counted at one moment, each number by what it is tagged with."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from components.embedded.admin import Admin
 from components.render.envoy import statistics
+from components.render.envoy.names import GATEWAY
 
 K = TypeVar("K")
 
@@ -25,6 +23,9 @@ class Key(NamedTuple):
     host: str = ""
     code: int = 0
     """HTTP status; 0 where the answer never came."""
+    tenant: str = ""
+    limit: str = ""
+    """That refused a request: `requests` or `tokens` of a minute, or `concurrent`."""
 
 
 class Span(NamedTuple):
@@ -44,10 +45,11 @@ class Timed(NamedTuple):
 
 
 _NAME = re.compile(
-    rf"{statistics.PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>.*))?\.model\.(?P<model>.*?)"
+    rf"{statistics.PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>[^.]*))?\.model\.(?P<model>.*?)"
     r"(?:\.host\.(?P<host>.*?))?(?:\.code\.(?P<code>\d+))?(?:\.limit\.(?P<limit>\w+))?"
 )
 _OUT = r"\.outlier_detection\.ejections_active$"
+_UNDER_WAY = f"http.{GATEWAY}.lua.{statistics.PREFIX}.{statistics.ACTIVE}."
 
 
 @lru_cache(maxsize=1 << 16)
@@ -56,8 +58,10 @@ def key_of(name: str) -> Key | None:
     match = _NAME.fullmatch(name)
     if not match:
         return None
-    model, host = (value if value and value != "-" else "" for value in (match["model"], match["host"]))
-    return Key(match["counter"], model, host, int(match["code"] or 0))
+    model, host, tenant, limit = (
+        value if value and value != "-" else "" for value in match.group("model", "host", "tenant", "limit")
+    )
+    return Key(match["counter"], model, host, int(match["code"] or 0), tenant, limit)
 
 
 def counters(entries: Iterable[dict[str, Any]]) -> Counter[Key]:
@@ -90,6 +94,12 @@ async def read_counters(admin: Admin) -> Counter[Key]:
 async def read_times(admin: Admin) -> Counter[Timed]:
     """Corral's histograms as they stand; Envoy brings them up to date every five seconds.  Raises EngineError."""
     return bins(await admin.histograms(rf"^{statistics.PREFIX}\."))
+
+
+async def read_under_way(admin: Admin) -> dict[str, int]:
+    """The requests under way of each tenant that has a limit on them and has called.  Raises EngineError."""
+    entries = await admin.stats(f"^{re.escape(_UNDER_WAY)}", "Counters", used=True)
+    return {entry["name"].removeprefix(_UNDER_WAY): entry["value"] for entry in entries}
 
 
 async def left_out(admin: Admin) -> set[tuple[str, str]]:

@@ -9,52 +9,40 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
-import watchfiles
 
 from components.config.errors import ConfigError
-from components.embedded import directory, made_keys, registry
-from components.embedded.adapter import Adapter
+from components.embedded import made_keys, registry
 from components.embedded.admin import Admin
-from components.embedded.binary import find_envoy
+from components.embedded.beside import Beside
 from components.embedded.callers import refuse_strangers
 from components.embedded.collector import held_back
-from components.embedded.desired import Desired, Loaded, desire, system_certificates
-from components.embedded.engine import Engine, claim_port
+from components.embedded.desired import Desired, system_certificates
+from components.embedded.engine import Engine
 from components.embedded.errors import EngineError
-from components.embedded.metrics import Metrics, metrics_route
+from components.embedded.metrics import Metrics
 from components.embedded.notices import Notices
 from components.embedded.placement import Simulate
 from components.embedded.readings import left_out
 from components.embedded.records import Records
-from components.embedded.stand_ins import Keys, StandIns
+from components.embedded.source import Edition, RefusedError, Source
+from components.embedded.stand_ins import Keys
 from components.embedded.status import NOTHING, Counts, ModelStatus, count, status
-from components.page.server import Listening, listen, serving_page
+from components.page.server import Listening
 from components.plan.plan import Plan
 from components.render.envoy.configuration import Configuration, Site, render
 from components.render.envoy.link import Link
 from components.render.envoy.model_texts import ModelTexts
 from components.render.envoy.names import Files
-from components.usage.folder import Folder
 from components.usage.prices import tariff
-
-_DEBOUNCE_MS, _STEP_MS = 50, 10
-"""An event is acted on once none has followed it for the shorter time; after the longer one in any case."""
-_LOOK_MS = 500
-"""The stack file is looked at this often also where no event comes, as on some network file systems."""
 
 Say = Callable[[str], None]
 """Tells the person at the terminal."""
-
-
-class RefusedError(Exception):
-    """A stack that cannot be served; the message holds every reason, one a line."""
 
 
 @dataclass(frozen=True)
@@ -66,33 +54,6 @@ class Options:
     port: int | None = None
     grace: float = 5.0
     """Seconds that requests under way get when the engine is told to end."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """The stack file that is followed, and how it is read."""
-
-    project: Path
-    file: Path
-    load: Callable[[], Loaded]
-    """Raises ConfigError or RefusedError."""
-    environment: Mapping[str, str]
-    """Where the hosts' keys are."""
-
-    def text(self) -> bytes | None:
-        """What the file holds; None while there is none, as when an editor is about to replace it."""
-        try:
-            return self.file.read_bytes()
-        except OSError:
-            return None
-
-    def desire(self, simulate: Simulate | None, keys: Keys, made_before: Mapping[str, str] | None = None) -> Desired:
-        """What the file asks of this machine; `made_before` are tenants' keys that this run has made.
-
-        Raises ConfigError, RefusedError or EngineError.
-        """
-        loaded = self.load()
-        return desire(loaded, simulate or loaded.settings.simulate, self.environment, keys, made_before or {})
 
 
 @dataclass(frozen=True)
@@ -120,25 +81,24 @@ class Session:
         options: Options,
         place: Place,
         engine: Engine,
-        stand_ins: StandIns,
-        adapter: Adapter,
+        beside: Beside,
         records: Records,
+        first: Edition,
         say: Say,
     ) -> None:
         self._source = source
         self._options = options
         self._place = place
         self._engine = engine
-        self._stand_ins = stand_ins
-        self._adapter = adapter
+        self._beside = beside
         self._records = records
         self._metrics = Metrics(engine.admin, lambda: engine.life)
         self._say = say
         self._keys = Keys()
         self._texts = ModelTexts()
         self._notices = Notices(say)
-        self._text = source.text()
-        self.desired = source.desire(options.simulate, self._keys)
+        self._text = first.text
+        self.desired = source.desire(first.loaded, options.simulate, self._keys)
         """What is in force, once `start` has returned."""
         self._first = self.desired
         self._settled = True
@@ -146,8 +106,6 @@ class Session:
         self._complaint = ""
         self._baseline = NOTHING
         self._tidying: asyncio.Task[None] | None = None
-        self._beside: asyncio.Task[None] | None = None
-        """The last change of what is served beside Envoy."""
 
     @property
     def url(self) -> str:
@@ -171,7 +129,7 @@ class Session:
     @property
     def control(self) -> tuple[str, str] | None:
         """URL and token of the simulated hosts' control endpoints; None: there are none."""
-        return self._stand_ins.control
+        return self._beside.control
 
     @property
     def simulated(self) -> Mapping[str, str | None]:
@@ -180,7 +138,7 @@ class Session:
 
     def reached(self) -> tuple[dict[str, Link], dict[str, str]]:
         """How Envoy reaches each host, and per link the whole value of the header that carries its key."""
-        return self._reached(self.desired)
+        return self._beside.reached(self.desired)
 
     @property
     def made_keys(self) -> Path:
@@ -190,7 +148,7 @@ class Session:
     async def start(self) -> None:
         """Starts everything and waits until it serves.  Raises EngineError."""
         refuse_strangers(self.plan, self._place.address)
-        await self._serve_beside(self.desired, keep_former=False)
+        await self._beside.serve(self.desired, keep_former=False)
         await self._engine.start(*self._rendered(self.desired), _drain_time(self.desired))
         self._in_force(self.desired, NOTHING)
 
@@ -199,13 +157,15 @@ class Session:
         text = self._source.text()
         again, self._text = text == self._text, text
         try:
-            desired = self._source.desire(self._options.simulate, self._keys, self.desired.callers.made)
+            desired = self._source.desire(
+                self._source.load(), self._options.simulate, self._keys, self.desired.callers.made
+            )
             refuse_strangers(desired.plan, self._place.address)
             if desired == self.desired and self._settled:
                 return True
             self._settled = False
             await self._stop_tidying()
-            await self._serve_beside(desired, keep_former=True)
+            await self._beside.serve(desired, keep_former=True)
             if tariff(desired.plan) != tariff(self.plan):
                 await self._metrics.look(self.plan)
             before = await count(self._engine.admin)
@@ -239,21 +199,7 @@ class Session:
             await asyncio.gather(lost, watch, return_exceptions=True)
 
     async def _follow_file(self, moved: Callable[[Plan, Plan], None]) -> None:
-        file = self._source.file
-
-        def ours(_: watchfiles.Change, path: str) -> bool:
-            return Path(path) == file
-
-        # What the file holds decides, not the event: one that came before the watch began is not missed.
-        async for _ in watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (its event type is untyped)
-            file.parent,
-            watch_filter=ours,
-            debounce=_DEBOUNCE_MS,
-            step=_STEP_MS,
-            recursive=False,
-            rust_timeout=_LOOK_MS,
-            yield_on_timeout=True,
-        ):
+        async for _ in self._source.looks():
             text = self._source.text()
             if text is None or (text == self._text and self._settled):
                 continue
@@ -283,34 +229,14 @@ class Session:
     async def stop(self) -> None:
         """Ends what the session does beside serving."""
         await self._stop_tidying()
-        if self._beside:
-            await asyncio.gather(self._beside, return_exceptions=True)
-
-    async def _serve_beside(self, desired: Desired, *, keep_former: bool) -> None:
-        """Has the simulated hosts and the adapter ready for it.
-
-        What was begun is finished, and in order, also where nobody waits for it any more: what is served there would
-        not be known otherwise.
-        """
-        self._beside = asyncio.create_task(self._change_beside(desired, self._beside, keep_former=keep_former))
-        await asyncio.shield(self._beside)
-
-    async def _change_beside(self, desired: Desired, before: asyncio.Task[None] | None, *, keep_former: bool) -> None:
-        if before:
-            await asyncio.gather(before, return_exceptions=True)
-        await self._stand_ins.serve(desired.simulated, keep_former=keep_former)
-        await self._adapter.serve(desired.adapted(self._stand_ins.port), keep_former=keep_former)
+        await self._beside.settled()
 
     def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
         """The configuration, and the secrets it names."""
-        links, secrets = self._reached(desired)
+        links, secrets = self._beside.reached(desired)
         place, log = self._place, self._records.log
         site = Site(place.address, place.port, place.files, log, desired.public_keys(), system_certificates())
         return render(desired.plan, links, desired.callers.hashes, site, self._texts), secrets
-
-    def _reached(self, desired: Desired) -> tuple[dict[str, Link], dict[str, str]]:
-        links = desired.links(self._stand_ins.port, self._adapter.address)
-        return links, desired.secrets(links, self._adapter.address)
 
     def _tell_what_waits(self, desired: Desired) -> None:
         now, then = desired.loaded.settings, self._first.loaded.settings
@@ -324,7 +250,7 @@ class Session:
         self._complaint = complaint
 
     def _in_force(self, desired: Desired, baseline: Counts) -> None:
-        control = self._stand_ins.control
+        control = self._beside.control
         registry.write(
             self._source.project,
             desired.plan.stack,
@@ -353,7 +279,7 @@ class Session:
     async def _tidy(self, desired: Desired) -> None:
         try:
             await self._engine.drained()
-            await self._serve_beside(desired, keep_former=False)
+            await self._beside.serve(desired, keep_former=False)
         except EngineError as reason:
             self._say(f"{reason}\nWhat the former plan needed stays until the next change.")
 
@@ -365,46 +291,3 @@ class Session:
 
 def _drain_time(desired: Desired) -> float:
     return desired.plan.limits.drain_timeout / 1000
-
-
-def _refuse_second(project: Path, stack: str) -> None:
-    running = registry.find(project, stack)
-    if running:
-        raise EngineError(
-            f"Stack {stack} is being served already, by process {running.pid} at {running.url}. "
-            "End that one first (Ctrl-C), or look at it with: corral status"
-        )
-
-
-@asynccontextmanager
-async def serving(source: Source, options: Options, say: Say) -> AsyncGenerator[Session]:
-    """Serves a stack from here until the end of the block, however it ends; nothing is left running or lying about.
-
-    Raises ConfigError, RefusedError or EngineError where it cannot be served.
-    """
-    async with AsyncExitStack() as ending:
-        first = source.load()
-        settings, stack = first.settings, first.plan.stack
-        _refuse_second(source.project, stack)
-        envoy = find_envoy()
-        address = options.address or settings.address
-        port = claim_port(address, settings.port if options.port is None else options.port)
-        page = listen(settings.page_port)
-        ending.callback(page.socket.close)
-        files = directory.create(stack)
-        ending.callback(directory.remove, files)
-        ending.callback(registry.forget, source.project, stack)
-        ending.callback(made_keys.forget, source.project, stack)
-        stand_ins = StandIns(say)
-        ending.push_async_callback(stand_ins.stop)
-        adapter = Adapter(say)
-        ending.push_async_callback(adapter.stop)
-        engine = Engine(envoy, files, say)
-        ending.push_async_callback(engine.stop, options.grace)
-        records = Records(Folder.of(source.project, stack), engine.admin.reopen_logs, say)
-        session = Session(source, options, Place(address, port, files, page), engine, stand_ins, adapter, records, say)
-        ending.push_async_callback(session.stop)
-        await session.start()
-        await ending.enter_async_context(records.kept_in_order())
-        await ending.enter_async_context(serving_page(page, session, session.url, metrics_route(session.metrics)))
-        yield session

@@ -27,18 +27,18 @@ def explain(model: ModelPlan, plan: Plan, findings: Sequence[Finding]) -> str:
     paragraphs = [
         f"{model.name} in stack {plan.stack}, on the {plan.engine} engine",
         _items(_places(model)),
-        *(map(_wrapped, _course(model, live, plan.limits)) if live else ["No request can go anywhere."]),
+        *(map(_wrapped, _course(model, live, plan)) if live else ["No request can go anywhere."]),
         _items(callers) if len(callers) > 1 else _wrapped(callers),
         _items(_said(finding) for finding in findings if _concerns(finding, model, plan)),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
-def _course(model: ModelPlan, live: Sequence[Target], limits: Limits) -> Iterator[Iterator[str]]:
+def _course(model: ModelPlan, live: Sequence[Target], plan: Plan) -> Iterator[Iterator[str]]:
     """The paragraphs, as sentences, of a model that a request can reach."""
-    yield _failure(model, limits)
-    yield _afterwards(live, limits)
-    yield _limits(live, limits)
+    yield _failure(model, plan.limits)
+    yield _afterwards(live, plan.limits)
+    yield _limits(live, plan)
     yield _residency(model, live)
     yield _money(model)
 
@@ -116,7 +116,8 @@ def _afterwards(live: Sequence[Target], limits: Limits) -> Iterator[str]:
     yield f"A host that is removed has {span(limits.drain_timeout)} to finish what it has begun."
 
 
-def _limits(live: Sequence[Target], limits: Limits) -> Iterator[str]:
+def _limits(live: Sequence[Target], plan: Plan) -> Iterator[str]:
+    limits = plan.limits
     yield from _least("context (prompt and answer together)", live, lambda target: target.context)
     yield from _least("limit of an answer", live, lambda target: target.output)
     for what, _ in CAPABILITIES:
@@ -124,7 +125,7 @@ def _limits(live: Sequence[Target], limits: Limits) -> Iterator[str]:
         if without:
             yield f"No {what} at {listed(without, 'and')}."
     yield f"A request's body may have {size(limits.body_limit)}; a larger one gets 413."
-    if limits.concurrent:
+    if limits.concurrent and plan.engine == "embedded":
         yield (
             f"{limits.concurrent} requests may be under way at once, {limits.concurrent_of_normal} of them of tenants "
             "of normal priority; one more gets 503."

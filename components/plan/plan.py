@@ -118,6 +118,8 @@ class Target:
     """The capacity the stack declares (Azure), where it does."""
     fit: Fit | Misfit | None = None
     """On GPUs that the stack provisions; None: no such host."""
+    guarded: bool = False
+    """Whether the stack gives the host a guardrail (Bedrock), which the kubernetes engine makes."""
 
     @property
     def live(self) -> bool:

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from components.catalog.catalog import Catalog, HostEntry, ModelEntry
 from components.config import hosts
-from components.config.hosts import AzureHost, Host, ModelAtHost, Restricted, Retired, VllmHost
+from components.config.hosts import AzureHost, BedrockHost, Host, ModelAtHost, Restricted, Retired, VllmHost
 from components.config.stack import Model, Stack
 from components.plan import calling
 from components.plan.fit import fit
@@ -72,6 +72,7 @@ def serve(
         source=known.source if known else "stack",
         tokens_per_minute=_tokens_per_minute(host, model),
         fit=_fit(model, name, host, said, stack, catalog),
+        guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
     )
 
 

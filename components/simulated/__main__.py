@@ -10,9 +10,10 @@ import os
 import socket
 from pathlib import Path
 
+from components.loopback.listening import LOOPBACK, bind
 from components.simulated.described import TOKEN_VARIABLE
 from components.simulated.hosts import HostsError, read_hosts
-from components.simulated.serve import LOOPBACK, bind, serve
+from components.simulated.serve import serve
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ CASES = [
     ("kubernetes", {"search": {"bodyLimit": "50Mi"}}, []),
 ]
 
-UNENFORCED = ("enforced/concurrentRequests", "enforced/bodyLimit")
+UNENFORCED = ("enforced/concurrentRequests", "enforced/bodyLimit", "enforced/priority")
 """Not at all, instead of not to the letter."""
 
 
@@ -49,6 +49,12 @@ def test_on_a_cluster_tokens_are_all_that_callers_of_issuers_can_come_with() -> 
         engine={"kind": "kubernetes"},
     )
     assert [finding.name for finding in enforcement(plan)] == ["enforced/issuers"]
+
+
+@pytest.mark.parametrize(("engine", "want"), [("embedded", []), ("kubernetes", ["enforced/concurrentRequests"])])
+def test_a_cluster_does_not_limit_what_is_under_way_in_all_either(engine: str, want: list[str]) -> None:
+    plan = build({LLAMA: {"shares": {"bedrock": 100}}}, engine={"kind": engine, "concurrentRequests": 500})
+    assert [finding.name for finding in enforcement(plan)] == want
 
 
 def test_a_stack_without_tenants_has_nothing_to_enforce() -> None:

@@ -49,7 +49,7 @@ def test_the_copy_calls_no_real_host_and_takes_free_ports_of_its_own(tmp_path: P
     door = Door()
     door.port = 4_000
     copy = copied(file, tmp_path / "folder", load_servable_file, TenantKeys(), {"lab": door})
-    desired = copy.desire("always", Keys())
+    desired = copy.desire(copy.load(), "always", Keys())
     settings = desired.loaded.settings
     assert (settings.address, settings.port, settings.page_port) == ("127.0.0.1", 0, 0)
     assert dict(copy.environment) == {}

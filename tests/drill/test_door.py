@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from components.drill.door import LOOPBACK, Door
+from components.drill.door import Door
+from components.loopback.listening import LOOPBACK
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from rich.console import Console
 from components.drill.page import page
 from components.drill.record import Record
 from components.drill.report import report
+from components.drill.sections import Figures, figures, sentences
 from components.drill.svg import Scale, decades, element, text, ticks
 from components.drill.terminal import print_report, progress
 from tests.drill.recorded import alone, record, with_loss
@@ -56,6 +57,25 @@ def test_what_a_page_shows_is_in_its_tables_too():
     assert made.count("<svg") == 4
     for said in ("azure 40→0, vllm 60→100", "drill-limited may have 60 requests a minute", "60.0%"):
         assert said in made
+
+
+@pytest.mark.parametrize("kept", RECORDS.values(), ids=RECORDS)
+def test_the_terminal_and_the_page_have_the_same_sections(kept: Record):
+    found = report(kept, STARTED)
+    parts = [*figures(found), *sentences(found)]
+    assert len({part.title for part in parts}) == len(parts) == (0 if kept is RECORDS["only begun"] else 7)
+    out = Console(width=300)
+    with out.capture() as shown:
+        print_report(found, out)
+    lines = [line.strip() for line in shown.get().splitlines()]
+    assert [line for line in lines if line in {part.title for part in parts}] == [part.title for part in parts]
+    made = page(found)
+    headings = re.findall("<h2>(.*?)</h2>", made)
+    assert [title for title in headings if title in {part.title for part in parts}] == [part.title for part in parts]
+    for part in parts:
+        for said in part.rows[-1] if isinstance(part, Figures) else part.lines:
+            assert said in shown.get()
+            assert text(said) in made
 
 
 def test_names_cannot_break_a_page():

@@ -12,9 +12,9 @@ import trustme
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.loopback.listening import bind
 from components.simulated.app import simulated_app
 from components.simulated.hosts import SimulatedHost, SimulatedModel
-from components.simulated.serve import bind
 from components.simulated.simulation import Simulation
 from tests.embedded.gateway import until
 

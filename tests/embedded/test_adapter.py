@@ -100,13 +100,14 @@ def test_bedrock_is_real_with_credentials_of_this_machine(project: Path, tmp_pat
     stack: dict[str, Any] = {
         "aws:region": "us-east-1",
         "corral:engine": {"simulate": "never"},
-        "corral:hosts": {"bedrock": {"url": host.base_url(elsewhere.port)}},
+        "corral:hosts": {"bedrock": {"url": host.base_url(elsewhere.port), "guardrail": {}}},
         "corral:models": {LLAMA: {"shares": {"bedrock": 100}}},
     }
     signing = {"AWS_ACCESS_KEY_ID": "an-id", "AWS_SECRET_ACCESS_KEY": "a-secret"}
     try:
         with serving(project, stack, environment=signing) as gateway:
             assert gateway.running.simulated == {"bedrock": None}
+            until(lambda: f"guardrail/{LLAMA}/bedrock" in gateway.said(), "that it has no guardrail is said")
             answer = chat(gateway.url, LLAMA)
             assert (answer.status_code, answer.headers["x-corral-host"]) == (200, "bedrock")
             said = answer.json()["choices"][0]["message"]["content"]

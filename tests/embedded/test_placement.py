@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from components.embedded.placement import Placement, Simulate, Unreachable, place
+from components.embedded.placement import Placement, Simulate, Unreachable, place, unguarded
 from components.plan.plan import Plan
 from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, build
 
@@ -139,3 +139,13 @@ def test_the_hosts_of_these_cases_are_what_they_are_taken_for() -> None:
         "bedrock-converse",
         "DEEPINFRA_API_KEY",
     )
+
+
+def test_real_hosts_lack_a_guardrail_that_the_stack_gives_them():
+    plan = build(
+        {"llama-3.3-70b": {"shares": {"bedrock": 50, "deepinfra": 50}}},
+        {"bedrock": {"region": "us-east-1", "guardrail": {}}},
+        engine={"kind": "kubernetes"},
+    )
+    assert unguarded(plan, {"bedrock": None, "deepinfra": None}) == ["bedrock"]
+    assert unguarded(plan, {"bedrock": "asked for", "deepinfra": None}) == []

@@ -15,12 +15,13 @@ M = "llama-3.3-70b"
     ("name", "want"),
     [
         (f"corral.requests.model.{M}.host.azure.code.200", Key("requests", M, "azure", 200)),
-        (f"corral.requests.tenant.search.model.{M}.host.azure.code.200", Key("requests", M, "azure", 200)),
+        (f"corral.requests.tenant.search.model.{M}.host.azure.code.200", Key("requests", M, "azure", 200, "search")),
         (f"corral.requests.tenant.-.model.{M}.host.-.code.503", Key("requests", M, "", 503)),
         (f"corral.attempts.model.{M}.host.my.lab.code.0", Key("attempts", M, "my.lab", 0)),
         (f"corral.duration.model.{M}.host.azure", Key("duration", M, "azure")),
-        (f"corral.output_tokens.tenant.a.model.{M}.host.azure", Key("output_tokens", M, "azure")),
-        (f"corral.limited.tenant.a.model.{M}.limit.tokens", Key("limited", M)),
+        (f"corral.output_tokens.tenant.a.model.{M}.host.azure", Key("output_tokens", M, "azure", tenant="a")),
+        (f"corral.limited.tenant.a.model.{M}.limit.tokens", Key("limited", M, tenant="a", limit="tokens")),
+        ("corral.input_tokens.tenant.a.model.m.model.n.host.azure", Key("input_tokens", "m.model.n", "azure", 0, "a")),
         ("cluster.model/m.upstream_rq_active", None),
         ("", None),
     ],
@@ -29,12 +30,14 @@ def test_a_name_says_what_is_counted(name: str, want: Key | None):
     assert key_of(name) == want
 
 
-def test_tenants_are_added_up():
+def test_each_tenant_is_counted_for_itself():
     entries = [
         {"name": f"corral.requests.tenant.{tenant}.model.{M}.host.azure.code.200", "value": number}
         for tenant, number in (("search", 3), ("support", 4))
     ]
-    assert counters([*entries, {"histograms": {}}]) == Counter({Key("requests", M, "azure", 200): 7})
+    assert counters([*entries, {"histograms": {}}]) == Counter(
+        {Key("requests", M, "azure", 200, "search"): 3, Key("requests", M, "azure", 200, "support"): 4}
+    )
 
 
 def test_the_bins_of_a_histogram():

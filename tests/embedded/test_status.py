@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from components.embedded.notices import Notices
 from components.embedded.status import Counts, HostStatus, ModelStatus, failed, status
 from tests.plan.world import build
@@ -78,6 +80,16 @@ def test_a_refused_key_is_said_once_and_again_after_a_new_plan() -> None:
     notices.forget()
     notices.look(seen, set(), PLAN)
     assert said == [want, want]
+
+
+@pytest.mark.parametrize("host", ["deepinfra", "bedrock"])
+@pytest.mark.parametrize(("code", "other"), [(404, ", or not the path that was asked for"), (410, "")])
+def test_a_host_that_does_not_know_what_was_asked_for_may_know_the_model(host: str, code: int, other: str) -> None:
+    said: list[str] = []
+    Notices(said.append).look(counts({}, {(host, code): 1}), set(), PLAN)
+    (target,) = (target for target in PLAN.models[0].targets if target.host == host)
+    want = f"{host} HAS NOT GOT {target.model_id}, which it should serve as {M}{other}: HTTP {code}. Try corral verify."
+    assert said == [f"{want} Its requests go to the other hosts."]
 
 
 def test_that_a_host_is_left_out_and_comes_back_is_said_each_time() -> None:

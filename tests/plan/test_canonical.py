@@ -61,6 +61,7 @@ WANT = {
                     "source": "the host's page",
                     "tokensPerMinute": None,
                     "fit": None,
+                    "guarded": False,
                 }
             ],
             "unserved": [

@@ -83,3 +83,13 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.golden)
 def test_a_plan_is_explained_in_words(case: Case) -> None:
     assert f"{case.text()}\n" == (GOLDEN / case.golden).read_text(encoding="utf-8")
+
+
+def test_how_many_may_be_under_way_is_said_where_they_are_counted() -> None:
+    def said(engine: str) -> str:
+        plan = build({LLAMA: {"shares": {"bedrock": 100}}}, engine={"kind": engine, "concurrentRequests": 500})
+        return " ".join(explain(plan.models[0], plan, ()).split())
+
+    counted = "500 requests may be under way at once, 400 of them of tenants of normal priority; one more gets 503."
+    assert counted in said("embedded")
+    assert "under way" not in said("kubernetes")

@@ -14,6 +14,9 @@ from components.render.envoy.clusters import host_cluster
 from components.render.envoy.link import Link
 from components.render.envoy.names import TYPE, Files, Resource
 
+_SCHEMES = ("Bearer ", "bearer ", "BEARER ")
+"""How clients write the scheme, whose case means nothing; Envoy compares it as it is."""
+
 
 def _link(issuer: Issuer, trusted: str) -> Link:
     url = issuer.jwks or ""
@@ -48,7 +51,7 @@ def verifier(issuers: Sequence[Issuer], known: Mapping[str, str], trusted: str) 
         issuer.issuer: {
             "issuer": issuer.issuer,
             "audiences": list(issuer.audiences),
-            "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+            "from_headers": [{"name": "Authorization", "value_prefix": scheme} for scheme in _SCHEMES],
             "payload_in_metadata": "token",
             "failed_status_in_metadata": "failed",
             "require_expiration": True,

@@ -29,7 +29,9 @@ def test_where_nobody_vouches_there_is_no_filter() -> None:
 
 def test_every_request_passes_and_what_was_found_of_its_token_is_told() -> None:
     both = {
-        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+        "from_headers": [
+            {"name": "Authorization", "value_prefix": scheme} for scheme in ("Bearer ", "bearer ", "BEARER ")
+        ],
         "payload_in_metadata": "token",
         "failed_status_in_metadata": "failed",
         "require_expiration": True,
