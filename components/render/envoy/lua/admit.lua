@@ -8,6 +8,7 @@ local LONGEST_NAME = 128
 local WANTED = { model = true, stream = true, stream_options = true }
 local OPTIONS = { include_usage = true }
 local NONE = {}
+local AS_HEADERS = { __index = { replace = rawset } }
 local LONGEST_KEY = 512 -- bytes; longer ones are nobody's, and cost no hash
 local NAMESPACE = 'corral'
 
@@ -17,6 +18,7 @@ local NAMESPACE = 'corral'
 --   counted_of_all, counted_of_tenant    it is counted among those under way
 --   endpoint, length, strip, at          it was let through: the path within the API, the length of its body, whether
 --                                        its usage is to be taken out of the answer, and when (ms)
+--   named_from, named_to                 bytes of the body before the model's name, and as far as its end
 local function remember(handle, known)
   handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'asked', known)
 end
@@ -113,7 +115,8 @@ local function within(handle, known, found, now)
     if left(of) < 1 and (not empty or wait(of) > wait(empty)) then empty = of end
   end
   if not empty then return true end
-  local more = tell(found)
+  local more = setmetatable({}, AS_HEADERS)
+  tell(found, more)
   more['retry-after'] = tostring(math.ceil(wait(empty) / 1e6))
   handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'limited', { limit = empty.what, model = known.model })
   refuse(handle, known, 429, 'rate_limit_exceeded', 'Tenant ' .. known.tenant .. ' has used its ' .. empty.limit .. ' '
@@ -134,15 +137,15 @@ local function telling(text, found)
   return '{"include_usage":true' .. (match(said, '^{%s*}') and '' or ',') .. sub(said, 2)
 end
 
--- The body with the model in front, where each attempt puts the host's own name for it; likewise the options of the
--- stream where others are given.
-local function in_order(text, found, model, options)
-  local gone = { found.model, options and found.stream_options }
-  table.sort(gone, function(one, other) return one[1] > other[1] end) -- the last first: where the others stand stays right
-  for _, member in ipairs(gone) do text = without(text, member) end
-  local rest = sub(text, find(text, '{', 1, true) + 1)
-  return '{"model":"' .. model .. '"' .. (options and ',"stream_options":' .. options or '')
-    .. (match(rest, '^%s*}') and '' or ',') .. rest
+-- The body with these options of the stream, and by how much that moves the model.
+local function with_options(text, found, options)
+  local before = found.stream_options
+  if not before then
+    local stop = found.model[3]
+    return sub(text, 1, stop) .. ',"stream_options":' .. options .. sub(text, stop + 1), 0
+  end
+  local moved = before[1] < found.model[1] and #options - (before[3] - before[2] + 1) or 0
+  return sub(text, 1, before[2] - 1) .. options .. sub(text, before[3] + 1), moved
 end
 
 local function named(text, found)
@@ -261,9 +264,13 @@ local function ask(handle, headers, known, of, said)
   for _, each in ipairs(found) do
     if each.what == 'requests' then use(each, 1, now) end
   end
-  text = in_order(text, members_found, model, options)
-  body:setBytes(text)
+  local moved = 0
+  if options then
+    text, moved = with_options(text, members_found, options)
+    body:setBytes(text)
+  end
   known.endpoint, known.length, known.strip, known.at = endpoint, #text, options ~= nil, now / 1000
+  known.named_from, known.named_to = members_found.model[2] - 1 + moved, members_found.model[3] + moved
   text = nil
   tidy()
   remember(handle, known)

@@ -14,8 +14,7 @@ function envoy_on_request(handle)
     return headers:replace('content-length', string.format('%d', asked.length))
   end
   local body = handle:body()
-  local length, kept = body:length(), #asked.model + 11
-  -- the gateway has put the model in front: {"model":"<its name here>"
-  body:setBytes('{"model":' .. id .. body:getBytes(kept, length - kept))
+  local from, to = asked.named_from, asked.named_to
+  body:setBytes(body:getBytes(0, from) .. id .. body:getBytes(to, body:length() - to))
   tidy()
 end

@@ -85,13 +85,14 @@ function envoy_on_response(handle)
   if not (asked and asked.at) then return end -- it was not let through
   local headers, found = handle:headers(), NONE
   if asked.tenant then
-    local of = told(handle)
-    local said = entry(handle, of, 'tenant:' .. asked.tenant)
+    local name = 'tenant:' .. asked.tenant
+    local of = kept[name] and kept or told(handle)
+    local said = entry(handle, of, name)
     if said then
       found = drawn_on(handle, of, asked.tenant, said, asked.model)
       local now = clock(handle)
       for _, each in ipairs(found) do look(each, now) end
-      for name, value in pairs(tell(found)) do headers:replace(name, value) end
+      tell(found, headers)
     end
   end
   if headers:get(':status') ~= '200' then return end

@@ -59,14 +59,13 @@ local function buckets(stats, tenant, rate, model, model_rate)
 end
 
 -- The headers that tell a client what is left: of two buckets of a kind, of the one with less.
-local function tell(found)
-  local headers = {}
+local function tell(found, headers)
   for at, of in ipairs(found) do
     local before = found[at - 1]
     if not before or before.what ~= of.what or left(of) < left(before) then
-      headers[of.names[1]], headers[of.names[2]] = of.told, tostring(left(of))
-      headers[of.names[3]] = seconds(of.full - of.now)
+      headers:replace(of.names[1], of.told)
+      headers:replace(of.names[2], tostring(left(of)))
+      headers:replace(of.names[3], seconds(of.full - of.now))
     end
   end
-  return headers
 end

@@ -83,7 +83,8 @@ def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
         "content-type": "application/json",
         "x-corral-model": "m",
     }
-    assert ran.body == b'{"model":"m","temperature": 1}'
+    assert ran.body == b'{"temperature": 1, "model": "m"}'
+    assert ran.body[known(ran)["named_from"] : known(ran)["named_to"]] == b'"m"'
     assert ran.metadata == {
         "corral": {
             "asked": {
@@ -93,6 +94,8 @@ def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
                 "stream": False,
                 "endpoint": "/chat/completions?a=b",
                 "length": len(ran.body),
+                "named_from": 28,
+                "named_to": 31,
                 "at": NOW,
                 "strip": False,
             }

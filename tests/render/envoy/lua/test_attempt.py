@@ -14,13 +14,19 @@ SCRIPTS = Worker(scripts.ATTEMPT_SCRIPTS)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", fullmatch=True)
 
 
-@given(NAMES, st.text(max_size=40), st.dictionaries(st.text(), st.text() | st.integers(), max_size=3))
+OTHERS = st.dictionaries(st.text(), st.text() | st.integers(), max_size=3)
+
+
+@given(NAMES, st.text(max_size=40), OTHERS, OTHERS)
 def test_the_host_gets_its_own_id_of_the_model_and_the_rest_as_it_came(
-    model: str, model_id: str, rest: dict[str, str | int]
+    model: str, model_id: str, rest: dict[str, str | int], before: dict[str, str | int]
 ) -> None:
-    sent = {"model": model, **{f"_{key}": value for key, value in rest.items()}}
-    body = json.dumps(sent, separators=(",", ":")).encode()
-    asked = {"model": model, "endpoint": "/chat/completions?a=b", "length": len(body)}
+    more = [{f"{mark}{key}": value for key, value in each.items()} for mark, each in (("<", before), (">", rest))]
+    sent = {**more[0], "model": model, **more[1]}
+    body = json.dumps(sent).encode()
+    from_ = body.index(b'"model": ') + 9
+    at = {"named_from": from_, "named_to": from_ + len(model) + 2}
+    asked = {"model": model, "endpoint": "/chat/completions?a=b", "length": len(body), **at}
     ran = SCRIPTS.request(
         {
             ":path": "/v1/chat/completions?a=b",

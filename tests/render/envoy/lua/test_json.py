@@ -8,12 +8,12 @@ from time import process_time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.render.envoy.lua.worker import Worker
 
-SCRIPTS = Worker(functions=["members", "text_of", "without", "in_order", "telling", "quoted", "WANTED"])
+SCRIPTS = Worker(functions=["members", "text_of", "without", "with_options", "telling", "quoted", "WANTED"])
 WANTED = ("model", "stream", "stream_options")
 
 VALUES = st.recursive(
@@ -64,19 +64,18 @@ def test_the_members_are_found_where_they_stand(body: tuple[dict[str, Any], byte
         assert json.loads(text[value:stop]) == given[key]
 
 
-@given(bodies(), st.booleans())
-def test_the_model_is_put_in_front_and_nothing_else_changes(body: tuple[dict[str, Any], bytes], tell: bool) -> None:
+@given(bodies())
+def test_a_stream_is_asked_for_its_usage_and_nothing_else_changes(body: tuple[dict[str, Any], bytes]) -> None:
     given, text = body
-    options = given.get("stream_options")
     where = SCRIPTS.call("members", text, dict.fromkeys(WANTED, True))
-    telling = SCRIPTS.call("telling", text, where) if tell else None
-    made = SCRIPTS.call("in_order", text, where, given["model"], telling)
-    assert made.startswith(b'{"model":' + json.dumps(given["model"]).encode())
-    want = dict(given)
-    if telling:
-        want["stream_options"] = {**(options or {}), "include_usage": True}
+    telling = SCRIPTS.call("telling", text, where)
+    assume(telling)
+    made, moved = SCRIPTS.call("with_options", text, where, telling)
+    want = {**given, "stream_options": {**(given.get("stream_options") or {}), "include_usage": True}}
     assert json.loads(made) == want
     assert len(json.loads(made, object_pairs_hook=list)) == len(want)
+    _, start, stop = where[b"model"].values()
+    assert made[start - 1 + moved : stop + moved] == text[start - 1 : stop]
 
 
 @pytest.mark.parametrize(
