@@ -57,6 +57,7 @@ def at_a_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Te
     """`corral` in the foreground of a terminal."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
+    own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
         [sys.executable, "-m", "components.cli", *arguments],
         stdin=slave,
@@ -64,7 +65,7 @@ def at_a_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Te
         stderr=slave,
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+        env={**own, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
     )
     os.close(slave)
     try:
@@ -87,7 +88,7 @@ def test_the_live_table_follows_the_traffic_and_ctrl_c_ends_it(project: Path):
         until(lambda: "DECLARED" in terminal.shown, "the table is shown")
         with Load(running.url, clients=1) as load:
             load.more(50)
-            row = re.compile(r"m +deepinfra +40% +\d+\.\d% +\d+ +0 +\d+ ms +\d+ ms +ok +simulated: asked for")
+            row = re.compile(r"m +deepinfra +40% +\d+\.\d% +[\d,]+ +0 +\d+ ms +\d+ ms +ok +simulated: asked for")
             until(lambda: row.search(terminal.shown), "the table shows the traffic")
         assert load.failures == []
         assert "\x1b[1m" in terminal.written

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -29,9 +30,8 @@ STACK: dict[str, Any] = {
 class Drill:
     """One `corral drill`, of some ten seconds, in a project and with temporary folders of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, temporary: str) -> None:
         (folder / "stacks").mkdir()
-        (folder / "tmp").mkdir()
         self.folder = folder
         self.file = folder / "stacks" / "Pulumi.test.yaml"
         self.file.write_text(yaml.safe_dump({"config": STACK}))
@@ -46,7 +46,7 @@ class Drill:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": temporary},
             )
 
     def said(self) -> str:
@@ -66,14 +66,15 @@ class Drill:
 
 @pytest.fixture
 def drill(tmp_path: Path) -> Iterator[Drill]:
-    begun = Drill(tmp_path)
-    before = begun.file.read_text()
-    yield begun
-    if begun.process.poll() is None:
-        begun.process.terminate()
-        begun.process.wait(PATIENCE)
-    assert begun.file.read_text() == before, "the stack is as it was"
-    assert list((tmp_path / "tmp").iterdir()) == [], "nothing lies about"
+    with TemporaryDirectory(prefix="c-") as short:  # a Unix socket has no room for pytest's path
+        begun = Drill(tmp_path, short)
+        before = begun.file.read_text()
+        yield begun
+        if begun.process.poll() is None:
+            begun.process.terminate()
+            begun.process.wait(PATIENCE)
+        assert begun.file.read_text() == before, "the stack is as it was"
+        assert list(Path(short).iterdir()) == [], "nothing lies about"
     assert not (tmp_path / ".corral").exists()
 
 

@@ -13,7 +13,7 @@ from components.hosts.verdict import HostError, Question, Verdict
 MODEL = "meta.llama3-3-70b-instruct-v1:0"
 PROFILE = f"us.{MODEL}"
 PAST = datetime(2026, 7, 7, tzinfo=UTC)
-FUTURE = datetime.now(UTC) + timedelta(days=40)
+FUTURE = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=40)
 
 
 @pytest.fixture
