@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import openai
+import psutil
 import yaml
 
 from components.embedded import registry
@@ -204,3 +205,16 @@ class Load:
         """Waits until so many further requests are answered."""
         goal = self.answered.total() + number
         until(lambda: self.answered.total() >= goal or self.failures, f"{number} more answers")
+
+
+def processes(machine: Path) -> list[str]:
+    """What runs with the files of this test: Envoy and the simulated hosts name them on their command lines."""
+    found: list[str] = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if str(machine) in line:
+            found.append(line)
+    return found

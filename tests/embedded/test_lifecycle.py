@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,39 +20,11 @@ import pytest
 
 from components.embedded import registry
 from components.embedded.binary import find_envoy
-from tests.embedded.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, serving, until
+from tests.embedded.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, processes, serving, until
+from tests.embedded.streams import is_whole, slow_streams
 
 ROOT = Path(__file__).parents[2]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for temporary files of this test's own, with a path short enough for a Unix socket."""
-    folder = Path(tempfile.mkdtemp(prefix="c-"))
-    monkeypatch.setenv("TMPDIR", str(folder))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def gateway(project: Path, machine: Path) -> Iterator[Gateway]:
-    with serving(project, TWO_HOSTS) as gateway:
-        yield gateway
-    assert processes(machine) == []
-
-
-def processes(machine: Path) -> list[str]:
-    """What runs with the files of this test: Envoy and the simulated hosts name them on their command lines."""
-    found: list[str] = []
-    for process in psutil.process_iter():
-        try:
-            line = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        if str(machine) in line:
-            found.append(line)
-    return found
 
 
 def up(
@@ -288,27 +257,6 @@ def test_killed_simulated_hosts_come_back(gateway: Gateway):
     assert gateway.run("fault", "groq", "none").returncode == 0
 
 
-def slow_streams(gateway: Gateway, number: int) -> list[Any]:
-    """Opens streams that take a second and a half, and reads the first chunk of each."""
-    with gateway.control() as control:
-        for host in ("groq", "deepinfra"):
-            control.set_speed(host, tokens_per_second=20)
-    opened: list[Any] = []
-    for _ in range(number):
-        chunks = iter(
-            gateway.client().chat.completions.create(
-                model="m", messages=[{"role": "user", "content": "x " * 20}], stream=True
-            )
-        )
-        next(chunks)
-        opened.append(chunks)
-    return opened
-
-
-def is_whole(chunks: Any) -> bool:
-    return [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
 def test_told_to_end_it_finishes_what_is_under_way_and_leaves_nothing_behind(
     gateway: Gateway, machine: Path, number: signal.Signals
@@ -371,88 +319,3 @@ def test_told_so_it_listens_elsewhere(project: Path):
         assert listening(gateway) == {"127.0.0.1", "0.0.0.0"}
         assert gateway.url.startswith("http://127.0.0.1:")
         assert chat(gateway.url).status_code == 401
-
-
-@LINUX
-def test_a_disk_too_full_for_its_own_words_does_not_end_it(project: Path, machine: Path):
-    gateway = Gateway(project, "test")
-    gateway.file.parent.mkdir(parents=True)
-    gateway.save(TWO_HOSTS)
-    with Path("/dev/full").open("wb") as full:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "components.cli", "up", "--stack", "test", "--port", "0"],
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-    try:
-        before = until(lambda: registry.find(project, "test") or process.poll() is not None, "it serves")
-        gateway.save({**TWO_HOSTS, "corral:models": {"m": {"shares": {"groq": 100}}}})
-        until(lambda: gateway.running != before, "the move is in force")
-        assert chat(gateway.url).headers["x-corral-host"] == "groq"
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-    assert processes(machine) == []
-
-
-MANY = [f"model-{number}" for number in range(40)]
-
-
-def with_many_models() -> dict[str, Any]:
-    """So many models that the file of Envoy's clusters is larger than 32 KiB, and every other file is not."""
-    return {
-        **TWO_HOSTS,
-        "corral:hosts": {name: {"models": dict.fromkeys(["m", *MANY], "x")} for name in ("groq", "deepinfra")},
-        "corral:models": {"m": {"shares": {"groq": 0, "deepinfra": 100}}}
-        | {name: {"shares": {"groq": 100, "deepinfra": 0}} for name in MANY},
-    }
-
-
-@LINUX
-def test_a_disk_that_is_full_when_a_removed_host_has_drained_is_said_and_the_next_change_tidies_up(gateway: Gateway):
-    assert gateway.process
-    corral = psutil.Process(gateway.process.pid)
-    opened = slow_streams(gateway, 4)
-    models = {name: {"shares": {"deepinfra": 100}} for name in ("m", *MANY)}
-    without = {**with_many_models(), "corral:models": models}
-    gateway.move(without)
-    corral.rlimit(psutil.RLIMIT_FSIZE, (2**12, psutil.RLIM_INFINITY))
-    assert all(map(is_whole, opened))
-    said = "What the former plan needed stays until the next change."
-    until(lambda: said in gateway.said(), "it is said")
-    corral.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
-    clusters = Path(gateway.running.admin_socket).with_name("clusters.json")
-    assert "host/groq" in clusters.read_text()
-    gateway.move({**without, "corral:accept": ["price/m/deepinfra"]})
-    until(lambda: "host/groq" not in clusters.read_text(), "what groq needed is gone")
-    assert chat(gateway.url).status_code == 200
-    assert "Traceback" not in gateway.said()
-
-
-@LINUX
-def test_a_full_disk_is_said_changes_nothing_and_once_there_is_room_the_stack_is_in_force(gateway: Gateway):
-    assert gateway.process
-    corral = psutil.Process(gateway.process.pid)
-    before = gateway.running
-    corral.rlimit(psutil.RLIMIT_FSIZE, (2**15, psutil.RLIM_INFINITY))
-    gateway.save(with_many_models())
-    root = Path(before.admin_socket).parent
-    complaint = re.compile(
-        rf"{root}/(.+/)?[a-z-]+\.json cannot be written: File too large\. Make room for it in {root}\S*\n"
-        r"The last good plan serves on; the new one is tried again until it is in force\.\n"
-    )
-    until(lambda: complaint.search(gateway.said()), "the refusal is said")
-    assert list(root.rglob("*.new")) == []
-    with Load(gateway.url) as load:
-        load.more(100)
-    assert (load.failures, load.answered.keys()) == ([], {"groq", "deepinfra"})
-    assert gateway.running == before
-    corral.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
-    until(lambda: gateway.running != before, "it is in force")
-    assert {chat(gateway.url).headers["x-corral-host"] for _ in range(20)} == {"deepinfra"}
-    assert chat(gateway.url, MANY[-1]).headers["x-corral-host"] == "groq"
-    assert len(complaint.findall(gateway.said())) == 1
-    assert "Traceback" not in gateway.said()

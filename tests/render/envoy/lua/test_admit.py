@@ -3,73 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.render.envoy.lua.worker import NOW, Ran, Worker
-
-KEY = "sk-corral-NEVER"
-ISSUER = "https://login.example.com/"
-JWT = "envoy.filters.http.jwt_authn"
-MINUTE = 60_000_000
-
-
-def context(claim: str = "sub", keys: Mapping[str, str] | None = None, **said: Any) -> dict[str, Any]:
-    """What the filter is told of a tenant `search`."""
-    return {
-        "version": "1",
-        "open": False,
-        "model:m": True,
-        "model:meta/llama:3": True,
-        **{f"key:{sha256(key.encode()).hexdigest()}": tenant for key, tenant in (keys or {KEY: "search"}).items()},
-        f"claim:{ISSUER}": claim,
-        f"vouched:{ISSUER} team-search": "search",
-        f"vouched:{ISSUER} 7": "search",
-        "tenant:search": {"rate": {}, **said},
-    }
-
-
-def asked(
-    body: Any = None,
-    *,
-    worker: Worker | None = None,
-    told: Mapping[str, Any] | None = None,
-    path: str = "/v1/chat/completions",
-    method: str = "POST",
-    metadata: Mapping[str, Any] | None = None,
-    now: int = NOW,
-    **headers: str | bytes | None,
-) -> Ran:
-    """One request with a key; a header that is None is left out."""
-    text = body if isinstance(body, bytes) else json.dumps({"model": "m"} if body is None else body).encode()
-    sent = {":method": method, ":path": path, "authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    more = {name.replace("_", "-"): value for name, value in headers.items()}
-    return (worker or Worker()).request(
-        {name: value for name, value in {**sent, **more}.items() if value is not None},
-        context=told or context(),
-        metadata=metadata,
-        pieces=[text[:5], text[5:]],
-        now=now,
-    )
-
-
-def error(ran: Ran) -> dict[str, Any]:
-    said = json.loads(ran.answer)
-    assert set(said) == {"error"}
-    assert set(said["error"]) == {"message", "type", "code", "param"}
-    assert ran.sent["content-type"] == "application/json"
-    assert not ran.rerouted
-    return said["error"]
-
-
-def refusal(ran: Ran) -> tuple[int | None, str, str]:
-    said = error(ran)
-    return ran.status, said["code"], said["message"]
+from tests.render.envoy.lua.asking import ISSUER, JWT, KEY, asked, context, error, known, refusal
+from tests.render.envoy.lua.worker import NOW, Worker
 
 
 def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
@@ -101,11 +42,6 @@ def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
             }
         }
     }
-
-
-def known(ran: Ran) -> Mapping[str, Any]:
-    """What is remembered of a request."""
-    return ran.metadata["corral"]["asked"]
 
 
 def test_until_its_body_comes_it_is_known_who_calls_and_where() -> None:
@@ -307,83 +243,6 @@ def test_a_stream_is_asked_for_its_usage_which_is_then_taken_out(
     ran = asked(body, path=path)
     assert json.loads(ran.body) == {**body, **(want or {})}
     assert (known(ran)["strip"], known(ran)["stream"]) == (want is not None, True)
-
-
-def test_requests_are_let_through_until_the_bucket_is_empty() -> None:
-    worker, told = Worker(), context(rate={"requests": 2})
-    assert [asked(worker=worker, told=told).status for _ in range(3)] == [None, None, 429]
-    ran = asked(worker=worker, told=told)
-    assert refusal(ran) == (
-        429,
-        "rate_limit_exceeded",
-        "Tenant search has used its 2 requests per minute. Try again in 30.000s.",
-    )
-    assert error(ran)["type"] == "requests"
-    assert ran.sent == {
-        "content-type": "application/json",
-        "retry-after": "30",
-        "x-ratelimit-limit-requests": "2",
-        "x-ratelimit-remaining-requests": "0",
-        "x-ratelimit-reset-requests": "60.000s",
-    }
-    assert ran.metadata["corral"]["limited"] == {"limit": "requests", "model": "m"}
-    assert "at" not in known(ran)
-    assert asked(worker=worker, told=told, now=NOW + 29_999).status == 429
-    assert asked(worker=worker, told=told, now=NOW + 30_000).status is None
-
-
-def test_a_request_that_is_refused_for_one_limit_draws_on_no_other() -> None:
-    worker, told = Worker(), context(rate={"requests": 5}, rates={"m": {"tokens": 10}})
-    worker.count("tokens.search.m", NOW * 1000 + MINUTE)
-    ran = asked(worker=worker, told=told)
-    assert refusal(ran) == (
-        429,
-        "rate_limit_exceeded",
-        "Tenant search has used its 10 tokens per minute for m. Try again in 6.000s.",
-    )
-    assert ran.sent["x-ratelimit-remaining-requests"] == "5"
-    assert "requests.search" not in worker.values
-    assert asked({"model": "meta/llama:3"}, worker=worker, told=told).status is None
-
-
-def test_as_many_requests_are_under_way_as_the_tenant_may_have() -> None:
-    worker, told = Worker(), context(concurrent=2, rate={"requests": 100})
-    assert [asked(worker=worker, told=told).status for _ in range(3)] == [None, None, 429]
-    ran = asked(worker=worker, told=told)
-    assert refusal(ran) == (
-        429,
-        "rate_limit_exceeded",
-        "Tenant search has 2 requests under way, the most it may have at once. Try again when one has ended.",
-    )
-    assert ran.sent["retry-after"] == "1"
-    assert ran.metadata["corral"]["limited"] == {"limit": "concurrent", "model": "m"}
-    assert "counted_of_tenant" not in known(ran)
-    assert worker.values["active.search"] == 2
-    worker.count("active.search", 1)
-    ran = asked(worker=worker, told=told)
-    assert (ran.status, known(ran)["counted_of_tenant"]) == (None, True)
-    assert "counted_of_all" not in known(ran)
-    assert worker.values["requests.search"] == NOW * 1000 + 3 * MINUTE // 100
-
-
-@pytest.mark.parametrize("told", [context(total=2), {"version": "1", "open": {"total": 2}, "model:m": True}])
-def test_no_more_are_under_way_than_the_gateway_may_have(told: dict[str, Any]) -> None:
-    worker = Worker()
-    assert [asked(worker=worker, told=told).status for _ in range(3)] == [None, None, 503]
-    ran = asked(worker=worker, told=told)
-    assert error(ran)["code"] == "overloaded"
-    assert ran.sent["retry-after"] == "1"
-    assert "counted_of_all" not in known(ran)
-    worker.count("active", 1)
-    counted = known(asked(worker=worker, told=told))
-    assert counted["counted_of_all"] is True
-    assert "counted_of_tenant" not in counted
-
-
-def test_what_is_not_limited_is_not_counted() -> None:
-    worker = Worker()
-    assert not [name for name in known(asked(worker=worker)) if name.startswith("counted")]
-    assert worker.values == {}
 
 
 @pytest.mark.parametrize(
