@@ -90,7 +90,7 @@ def recorded(config: Mapping[str, Any]) -> Recording:
         return deploy("edited", Path(folder), config, KEYS).recording
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(edits())
 def test_an_edit_of_shares_updates_the_routes_of_the_models_that_move_and_nothing_else(
     edit: tuple[dict[str, Any], dict[str, Any], list[str]],

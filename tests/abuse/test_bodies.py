@@ -115,7 +115,7 @@ def test_bodies_that_take_long_to_read_keep_nobody_waiting(served: Arena) -> Non
                 assert answer(served.port, request(WILD, body=body)).status in {400, 404}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     edits=st.lists(
         st.tuples(

@@ -151,7 +151,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(edits=st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 8), PIECES), min_size=1, max_size=4))
 def test_no_spoilt_head_gets_more_than_an_answer(served: Arena, edits: list[tuple[int, int, bytes]]) -> None:
     data = GOOD

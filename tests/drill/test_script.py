@@ -111,7 +111,7 @@ def test_drained_hosts_stay_drained_and_fallbacks_have_no_share():
 
 
 @given(stacks(serving=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_the_stack_every_move_is_whole_and_every_failure_leaves_a_host(said: dict[str, Any]):
     plan = planning.build(Stack.model_validate(said), CATALOG, price_of)
     present = declared(plan)

@@ -377,7 +377,7 @@ def inputs(served: Plan) -> dict[str, tuple[str, Any]]:
     return {found.urn: (found.name, found.inputs) for found in record(lambda: program(served)).resources}
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(edit=share_edits())
 def test_a_share_edit_updates_one_resource(edit: tuple[Plan, Plan, str]):
     was, now = (inputs(one) for one in edit[:2])

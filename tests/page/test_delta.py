@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.page.delta import applied, difference
@@ -19,13 +19,11 @@ STATES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(STATES, STATES)
 def test_the_difference_applied_gives_the_state(before: dict[str, Any], after: dict[str, Any]):
     assert applied(before, difference(before, after)) == after
 
 
-@settings(deadline=None)
 @given(STATES, STATES)
 def test_the_same_is_no_difference_and_a_difference_is_json(before: dict[str, Any], after: dict[str, Any]):
     assert difference(before, before) == {}
@@ -33,7 +31,6 @@ def test_the_same_is_no_difference_and_a_difference_is_json(before: dict[str, An
     assert json.loads(json.dumps(changes)) == changes
 
 
-@settings(deadline=None)
 @given(st.lists(STATES, min_size=1, max_size=6))
 def test_whoever_is_sent_a_snapshot_and_all_that_follows_has_the_last_state(states: list[dict[str, Any]]):
     seen = states[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.embedded.readings import Span
@@ -28,7 +28,6 @@ def test_values_are_spread_evenly_within_a_bin(bins: dict[Span, int], part: floa
     assert quantile(bins, part) == (want if want is None else pytest.approx(want))
 
 
-@settings(deadline=None)
 @given(BINS, st.floats(0.01, 1))
 def test_a_quantile_lies_where_values_are_and_grows_with_its_part(bins: dict[Span, int], part: float):
     value = quantile(bins, part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.embedded.readings import Key, Span, Timed
@@ -202,7 +202,6 @@ SEEN = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(SEEN, max_size=8))
 def test_whatever_is_seen_the_differences_add_up_to_the_state(
     steps: list[tuple[Counter[Key], bool, bool, dict[str, str]]],

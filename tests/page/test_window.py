@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.page.window import Window
@@ -17,7 +17,6 @@ def test_what_is_older_than_the_window_counts_no_more():
     assert (window.total, window.span) == (Counter({"a": 3, "at 3": 5, "at 4": 5, "at 5": 5}), 3)
 
 
-@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)), max_size=20), st.integers(1, 5))
 def test_the_total_is_the_sum_of_the_last_steps(steps: list[dict[str, int]], seconds: int):
     window = Window[str](seconds)

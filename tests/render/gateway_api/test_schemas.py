@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from components.config.gateway import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
 from components.plan.plan import Plan
@@ -31,7 +31,6 @@ def faults(manifests: list[dict[str, Any]]) -> list[str]:
     return [fault for some in rest for fault in some or []]
 
 
-@settings(deadline=None)
 @given(plan=plans())
 def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
     assert (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.config.gateway import Gateway
@@ -331,7 +331,6 @@ def test_a_claim_is_matched_to_the_letter():
     ]
 
 
-@settings(deadline=None)
 @given(plan=plans().flatmap(with_tenants))
 def test_every_tenant_reaches_exactly_the_hosts_that_it_may(plan: Plan):
     calling = callers(plan, {})
@@ -353,7 +352,6 @@ def test_every_tenant_reaches_exactly_the_hosts_that_it_may(plan: Plan):
             ]
 
 
-@settings(deadline=None)
 @given(plan=plans().flatmap(with_tenants))
 def test_who_is_served_by_all_hosts_comes_first(plan: Plan):
     for one in plan.models:
@@ -373,7 +371,6 @@ def edits_with_tenants(draw: st.DrawFn) -> tuple[Plan, Plan, str]:
     return with_regions, replace(after, models=models, tenants=with_regions.tenants), edited
 
 
-@settings(deadline=None)
 @given(edit=edits_with_tenants())
 def test_a_share_edit_changes_the_route_of_its_model_and_nothing_else_whatever_tenants_there_are(
     edit: tuple[Plan, Plan, str],
@@ -397,7 +394,6 @@ def met(plan: Plan) -> list[list[tuple[str, int, int]]]:
 
 
 @crds.needed
-@settings(deadline=None)
 @given(plan=plans().flatmap(with_tenants))
 def test_what_tenants_are_rendered_to_fits_its_definitions(plan: Plan):
     found = [fault for each in rendered(plan, {"a": 2}).values() for fault in crds.faults(each) or []]
