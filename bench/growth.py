@@ -26,11 +26,11 @@ from bench.machine import machine
 from bench.process import PATIENCE, UnavailableError, run
 from bench.stack import NAME, BenchStack, served, stack
 from bench.table import table
-from components.catalog.load import load_catalog
-from components.checks.run import check
-from components.config.read import read_stack
-from components.embedded import registry
-from components.plan.build import build
+from corral.catalog.load import load_catalog
+from corral.config.read import read_stack
+from corral.local import state_folder as registry
+from corral.plan.build import build
+from corral.plan.checks.run import check
 
 SIZES = ((1, 2), (10, 2), (100, 2), (1000, 2), (1, 10), (1, 50), (100, 10), (1000, 10))
 """Models × hosts."""
@@ -81,9 +81,9 @@ def seconds_to_plan(file: Path) -> float:
 
 async def seconds_to_reload(edited: BenchStack, project: Path) -> float:
     """From the edited file until the time that the engine gives for its coming into force."""
-    known, began = registry.find(project, NAME), time.time()
+    known, began = registry.find_running(project, NAME), time.time()
     edited.save(project)
-    while (now := registry.find(project, NAME)) is None or known is None or now.since == known.since:
+    while (now := registry.find_running(project, NAME)) is None or known is None or now.since == known.since:
         if time.time() > began + PATIENCE:
             raise UnavailableError("an edit did not come into force")
         await asyncio.sleep(_LOOK)

@@ -23,7 +23,7 @@ import httpx
 import uvloop
 
 from bench.process import THIS_TREE, listens, running
-from components.embedded.engine import claim_port
+from corral.local.envoy_process import claim_port
 
 EVENTS, PAUSE = 20, 0.01
 """Of a streamed answer; seconds between two."""

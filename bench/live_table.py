@@ -20,15 +20,15 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from components.cli.project import load_servable
-from components.cli.tables import status_table
-from components.embedded import registry
-from components.embedded.serving import serving
-from components.embedded.session import Options, Session
-from components.embedded.source import Source
-from components.plan.moves import shares_moved
-from components.plan.plan import Plan
-from components.simulated.control import SimulatedControl
+from corral.cli.project import load_servable
+from corral.cli.tables import status_table
+from corral.local import state_folder as registry
+from corral.local.serving import serving
+from corral.local.session import Options, Session
+from corral.local.source import Source
+from corral.plan.diff import shares_moved
+from corral.plan.plan import Plan
+from corral.simulated.control import SimulatedControl
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "live-table.svg"
@@ -95,7 +95,7 @@ async def make(project: Path, out: Console) -> None:
     file = project / "stacks" / f"Pulumi.{STACK}.yaml"
     source = Source(project, file, lambda: load_servable(STACK), {})
     async with serving(source, Options(port=0), out.print) as session:
-        running = registry.find(project, STACK)
+        running = registry.find_running(project, STACK)
         assert running
         assert running.control_url
         assert running.control_token

@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import machine
-from tests.engine.home import furnish, missing
-from tests.engine.project import Project, nobody
+from tests.pulumi_engine.home import furnish, missing
+from tests.pulumi_engine.project import Project, nobody
 
 STACK = "prod"
 ROUNDS = 7

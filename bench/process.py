@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import uvloop
 
-from components.embedded.errors import EngineError
+from corral.local.errors import EngineError
 
 ROOT = Path(__file__).parents[1]
 THIS_TREE = {"PYTHONPATH": str(ROOT)}

@@ -34,22 +34,20 @@ AIM = 1.5
 BARE = "import pulumi, pulumi_aws, pulumi_azure_native, pulumi_kubernetes, pulumi_random"
 
 TO_PLAN = """
-import runpy
 from datetime import date
 from pathlib import Path
 
-program = runpy.run_path("stacks/__main__.py")
+from corral.config.read import read_stack
+from corral.gateway.program import build, check, load_catalog
 
-from components.config.read import read_stack
-
-catalog = program["load_catalog"]()
-plan = program["build"](read_stack(Path("stacks/Pulumi.prod.yaml"), catalog), catalog)
-program["check"](plan, date.today())
+catalog = load_catalog()
+plan = build(read_stack(Path("stacks/Pulumi.prod.yaml"), catalog), catalog)
+check(plan, date.today())
 """
 """The program's own imports, then what it does before it makes anything; the stack is read from its file, as no engine
 is there to hand it over."""
 
-LOADED = f"{TO_PLAN}\nimport components.cluster.open, components.gateway.component, components.hosts.registry"
+LOADED = f"{TO_PLAN}\nimport corral.cluster.clusters, corral.gateway.component, corral.hosts.registry"
 
 PROGRAMS = {"bare, providers loaded": BARE, "prod, plan made": TO_PLAN, "prod, providers loaded too": LOADED}
 

@@ -25,7 +25,7 @@ from bench.load import Result, load, milliseconds
 from bench.machine import machine
 from bench.process import UnavailableError, cpu_seconds, mebibytes, run
 from bench.table import table
-from components.embedded.errors import EngineError
+from corral.local.errors import EngineError
 
 SHARES = {"north": 60, "south": 40}
 CONNECTIONS = 16

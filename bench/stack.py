@@ -17,8 +17,8 @@ import yaml
 
 from bench.hosts import key, model_id
 from bench.process import THIS_TREE, running
-from components.embedded import registry
-from components.tenants.keys import hash_of, in_stack
+from corral.local import state_folder as registry
+from corral.plan.credentials import hash_of, in_stack
 
 NAME = "bench"
 
@@ -69,12 +69,12 @@ def stack(models: Sequence[str], urls: Mapping[str, str], shares: Mapping[str, M
 async def served(declared: BenchStack, project: Path) -> AsyncGenerator[tuple[registry.Running, psutil.Process]]:
     """Serves it with `corral up`, as a user would, in a project of its own.  Raises UnavailableError."""
     declared.save(project)
-    command = (sys.executable, "-m", "components.cli", "up", "--stack", NAME, "--port", "0")
+    command = (sys.executable, "-m", "corral.cli", "up", "--stack", NAME, "--port", "0")
     variables = {**THIS_TREE, **declared.variables}
     found: list[registry.Running] = []
 
     def ready() -> bool:
-        known = registry.find(project, NAME)
+        known = registry.find_running(project, NAME)
         found.extend([known] if known else [])
         return bool(known)
 

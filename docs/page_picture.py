@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import ViewportSize, sync_playwright
 
-from components.embedded import registry
+from corral.local import state_folder as registry
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -33,14 +33,14 @@ def picture(project: Path) -> None:
     text = file.read_text()
     ports = "    kind: embedded\n    pagePort: 0\n"
     file.write_text(text.replace("    kind: embedded\n", ports))
-    corral = [sys.executable, "-m", "components.cli"]
+    corral = [sys.executable, "-m", "corral.cli"]
     up = subprocess.Popen(
         [*corral, "up", "--stack", STACK, "--port", "0", "--traffic", "--simulate"],
         cwd=project,
         stdout=subprocess.DEVNULL,
     )
     try:
-        while (running := registry.find(project, STACK)) is None:
+        while (running := registry.find_running(project, STACK)) is None:
             time.sleep(0.1)
         time.sleep(BEFORE_THE_MOVE)
         file.write_text(file.read_text().replace(*MOVE))

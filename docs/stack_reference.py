@@ -1,7 +1,7 @@
 """Makes docs/stack.md, the reference of the stack file, from the schema: `python -m docs.stack_reference`.
 
-What a key means, what it holds and what it is where it is left out stands in the code (components/config) and nowhere
-else; this only lays it out.  A test keeps the file up to date.
+What a key means, what it holds and what it is where it is left out stands in the code (components/corral/config) and
+nowhere else; this only lays it out.  A test keeps the file up to date.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import typer
 from pydantic.fields import FieldInfo
 
-from components.catalog.load import load_catalog
-from components.config.hosts import CLASSES, HostedHost
-from components.config.schema import json_schema
-from components.config.types import Strict
+from corral.catalog.load import load_catalog
+from corral.catalog.units import Strict
+from corral.config.hosts import CLASSES, HostedHost
+from corral.config.schema import json_schema
 
 FILE = Path(__file__).parent / "stack.md"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from corral import deploy as deploy_stack
 from tests.world import NEVER, World, run
 
 STACKS = Path(__file__).parents[1] / "stacks"
@@ -24,5 +24,4 @@ def deploy(stack: str, tmp_path: Path, said: Mapping[str, Any] | None = None, ke
     config = said or config_of(stack)
     file = tmp_path / f"Pulumi.{stack}.yaml"
     file.write_text(yaml.safe_dump({"config": dict(config)}))
-    program = runpy.run_path(str(STACKS / "__main__.py"))
-    return run(lambda: program["deploy"](file), stack=stack, config={**config, "corral:keys": dict(keys)})
+    return run(lambda: deploy_stack(file), stack=stack, config={**config, "corral:keys": dict(keys)})

@@ -1,4 +1,4 @@
-"""Which way data flows, read from the imports: Pulumi at the edge, a pure middle, one parser, two engines apart."""
+"""The house: its rooms in order, a room importing only rooms above it; a pure top, Pulumi at the edge, one parser."""
 
 from __future__ import annotations
 
@@ -12,160 +12,129 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "components" / "corral"
 
-PULUMI_MAY = (
-    "stacks/__main__.py",
-    "components/hosts/base.py",
-    "components/hosts/registry.py",
-    "components/hosts/keys.py",
-    "components/hosts/*/component.py",
-    "components/hosts/bedrock/provider.py",
-    "components/cluster/*.py",
-    "components/gateway/*.py",
-    "components/preview/*.py",
-    "bench/floor.py",
+ROOMS = (
+    *("catalog", "config", "plan", "hosts", "cluster", "gateway", "monitoring", "testing", "simulated", "local"),
+    "cli",
 )
-"""Components, the program, what records a preview of it, and the program that a preview is measured against."""
+"""In order: a room imports only itself and rooms above it."""
 
-PURE = ("config", "catalog", "plan", "checks", "render")
+PURE = ("catalog", "config", "plan")
+"""And of the rooms of the engines what is said to be pure."""
+
+PURE_PARTS = ("gateway/manifests", "local/envoy")
 
 PURE_MAY_IMPORT = {
     *("__future__", "abc", "ast", "base64", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum"),
-    *(
-        "fractions",
-        "functools",
-        "hashlib",
-        "inspect",
-        "ipaddress",
-        "itertools",
-        "json",
-        "math",
-        "operator",
-        "re",
-        "string",
-    ),
-    *("textwrap", "types", "typing", "typing_extensions", "urllib.parse", "components"),
+    *("fractions", "functools", "hashlib", "inspect", "ipaddress", "itertools", "json", "math", "operator", "re"),
+    *("string", "textwrap", "types", "typing", "typing_extensions", "urllib.parse", "corral"),
     *("pydantic", "pydantic_core", "yaml", "genai_prices"),
     *("pathlib", "importlib.resources"),
 }
 """Nothing that opens a socket, starts a process, waits, or asks for the time.  `pathlib` and `importlib.resources` are
 for the stack file and the catalog's data."""
 
-READS_STACKS = (
-    "components.config.read",
-    "components.config.stack_file",
-    "components.config.yaml_tree",
-    "components.config.plain",
-    "components.config.translation",
+PULUMI_MAY = (
+    *("hosts/base.py", "hosts/iam.py", "hosts/registry.py", "hosts/keys.py", "hosts/*/component.py"),
+    *("hosts/bedrock/provider.py", "cluster/*.py", "gateway/*.py", "testing/*.py"),
 )
-MAY_READ_STACKS = ("components/config/*.py", "components/cli/*.py", "components/preview/*.py", "stacks/__main__.py")
+"""Components, the program, and what records it."""
 
-ENGINES = {
-    "embedded": ("components/embedded", "components/adapter", "components/simulated", "components/render/envoy"),
-    "kubernetes": ("components/gateway", "components/cluster", "components/render/gateway_api"),
-}
+READS_STACKS = {f"corral.config.{name}" for name in ("read", "stack_file", "yaml_tree", "translation")}
+MAY_READ_STACKS = ("config/*.py", "cli/*.py", "testing/*.py", "gateway/program.py", "local/drill/run.py")
+"""A drill edits the shares of its copy of a stack file, as a person would."""
 
 
 def modules(*folders: str) -> Iterator[tuple[str, Path]]:
-    """Every Python file in these folders, by its path in the project."""
+    """Every Python file in these folders of the package, by its path in it."""
     for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), path
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            yield path.relative_to(PACKAGE).as_posix(), path
 
 
 def imported(path: Path) -> set[str]:
     """The modules a file imports anywhere in it; `from a import b` counts as `a` and as `a.b`."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide where a name comes from"
-            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
-def within(module: str, packages: set[str] | tuple[str, ...]) -> bool:
+def within(module: str, packages: set[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-def test_pulumi_is_imported_by_components_and_the_program_only():
-    importing = [
-        name
-        for name, path in modules("components", "stacks", "bench")
-        if any(module.split(".")[0].split("_")[0] == "pulumi" for module in imported(path))
-    ]
-    assert [name for name in importing if not any(fnmatch(name, pattern) for pattern in PULUMI_MAY)] == []
-    assert "stacks/__main__.py" in importing
+def uses_pulumi(modules: set[str]) -> bool:
+    return any(module.split(".")[0].split("_")[0] == "pulumi" for module in modules)
 
 
-@pytest.mark.parametrize("package", PURE)
-def test_the_middle_does_nothing_but_compute(package: str):
+def test_the_rooms_are_these_and_each_says_in_a_sentence_what_it_is():
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(ROOMS)
+    for room in ROOMS:
+        assert ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))), room
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_above_it(room: str):
+    below = {f"corral.{name}" for name in ROOMS[ROOMS.index(room) + 1 :]}
+    apart = {"gateway": {"corral.local"}, "local": {"corral.gateway"}}.get(room, set[str]())
+    crossing = {
+        (name, module) for name, path in modules(room) for module in imported(path) if within(module, below | apart)
+    }
+    assert crossing == set()
+
+
+@pytest.mark.parametrize("part", [*PURE, *PURE_PARTS])
+def test_the_middle_does_nothing_but_compute(part: str):
     impure = {
         (name, module)
-        for name, path in modules(f"components/{package}")
+        for name, path in modules(part)
         for module in imported(path)
         if not within(module, PURE_MAY_IMPORT)
     }
     assert impure == set()
 
 
+def test_pulumi_is_imported_by_components_and_the_program_only():
+    importing = [name for name, path in modules("") if uses_pulumi(imported(path))]
+    assert [name for name in importing if not any(fnmatch(name, pattern) for pattern in PULUMI_MAY)] == []
+    assert "gateway/program.py" in importing
+
+
 def test_stack_files_are_read_in_one_place():
-    loading = {
-        name
-        for name, path in modules("components", "stacks")
-        if {"yaml", "components.config.yaml_loader"} & imported(path) and not name.startswith("components/config/")
-    }
-    assert loading == {"components/catalog/load.py"}
+    loading = {name for name, path in modules("") if "yaml" in imported(path)}
+    assert {name for name in loading if not name.startswith("config/")} == {"catalog/load.py"}
     reading = {
         (name, module)
-        for name, path in modules("components", "stacks")
+        for name, path in modules("")
         for module in imported(path)
         if within(module, READS_STACKS) and not any(fnmatch(name, pattern) for pattern in MAY_READ_STACKS)
     }
     assert reading == set()
 
 
-@pytest.mark.parametrize(("engine", "other"), [("embedded", "kubernetes"), ("kubernetes", "embedded")])
-def test_neither_engine_knows_the_other(engine: str, other: str):
-    packages = tuple(folder.replace("/", ".") for folder in ENGINES[other])
-    crossing = {
-        (name, module)
-        for name, path in modules(*ENGINES[engine])
-        for module in imported(path)
-        if within(module, packages)
-    }
-    assert crossing == set()
-
-
-def test_the_plan_and_the_checks_know_no_engine():
-    engines = (*(folder.replace("/", ".") for folders in ENGINES.values() for folder in folders), "components.hosts")
-    knowing = {
-        (name, module)
-        for name, path in modules("components/config", "components/catalog", "components/plan", "components/checks")
-        for module in imported(path)
-        if within(module, engines)
-    }
-    assert knowing == set()
+def loaded_by(program: str) -> list[str]:
+    """The modules that a program has loaded when it ends."""
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"],
+        cwd=ROOT / "components",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ended.stdout.split()
 
 
 def test_the_commands_of_one_machine_load_no_pulumi():
-    loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, components.cli.main; print(*sys.modules)"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert [name for name in loaded.stdout.split() if name.split(".")[0].split("_")[0] == "pulumi"] == []
+    assert [name for name in loaded_by("import corral.cli.main") if uses_pulumi({name})] == []
 
 
 def test_the_program_loads_no_provider_before_it_has_accepted_a_stack():
-    loaded = subprocess.run(
-        [sys.executable, "-c", "import runpy, sys; runpy.run_path('stacks/__main__.py'); print(*sys.modules)"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert [name for name in loaded.stdout.split() if name.startswith("pulumi_")] == []
+    loaded = loaded_by("import corral.gateway.program")
+    assert "pulumi" in loaded
+    assert [name for name in loaded if name.startswith("pulumi_")] == []

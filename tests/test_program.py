@@ -11,8 +11,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.preview.changes import Change, Changes, changes
-from components.preview.recording import Secret, revealed, walk
+from corral.testing.changes import Change, Changes, changes
+from corral.testing.recording import Secret, revealed, walk
 from tests.deployed import KEYS, config_of, deploy
 from tests.world import NEVER, World
 

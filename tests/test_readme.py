@@ -17,10 +17,11 @@ import httpx
 import pytest
 import yaml
 
-from components.catalog.load import load_catalog
-from components.cli.main import app
-from components.embedded import made_keys, registry
-from tests.embedded.gateway import PATIENCE, until
+from corral.catalog.load import load_catalog
+from corral.cli.main import app
+from corral.local import state_folder as made_keys
+from corral.local import state_folder as registry
+from tests.local.gateway import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -94,7 +95,7 @@ def served(clone: Path, environment: dict[str, str]) -> Iterator[subprocess.Pope
         text=True,
     )
     try:
-        until(lambda: registry.find(clone, "local") or process.poll() is not None, "make up serves")
+        until(lambda: registry.find_running(clone, "local") or process.poll() is not None, "make up serves")
         yield process
     finally:
         process.terminate()
@@ -102,7 +103,7 @@ def served(clone: Path, environment: dict[str, str]) -> Iterator[subprocess.Pope
 
 
 def url(clone: Path) -> str:
-    running = registry.find(clone, "local")
+    running = registry.find_running(clone, "local")
     assert running, "make up has ended"
     return running.url
 
@@ -120,9 +121,9 @@ def moved(clone: Path, served: subprocess.Popen[str]) -> subprocess.Popen[str]:
     before, after = (line[1:] for line in edit.splitlines())
     file = clone / "stacks" / "Pulumi.local.yaml"
     assert file.read_text().count(before) == 1
-    running = registry.find(clone, "local")
+    running = registry.find_running(clone, "local")
     file.write_text(file.read_text().replace(before, after))
-    until(lambda: registry.find(clone, "local") != running, "the move is in force")
+    until(lambda: registry.find_running(clone, "local") != running, "the move is in force")
     return served
 
 
@@ -158,7 +159,7 @@ def test_the_python_of_the_readme_gets_an_answer(clone: Path, environment: dict[
 
 
 def test_make_up_says_the_move_and_ends_with_status_0(clone: Path, moved: subprocess.Popen[str]):
-    corral = registry.find(clone, "local")
+    corral = registry.find_running(clone, "local")
     assert corral
     os.kill(corral.pid, signal.SIGINT)
     said, _ = moved.communicate(timeout=PATIENCE)
@@ -178,10 +179,10 @@ def test_production_is_rehearsed(clone: Path, environment: dict[str, str]):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    running = until(lambda: registry.find(clone, "prod") or process.poll() is not None, "it serves")
+    running = until(lambda: registry.find_running(clone, "prod") or process.poll() is not None, "it serves")
     try:
         body = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "hello"}]}
-        (key,) = made_keys.read(clone, "prod").values()
+        (key,) = made_keys.read_keys(clone, "prod").values()
         caller = {"authorization": f"Bearer {key}"}
         answer = httpx.post(f"{running.url}/chat/completions", json=body, headers=caller)
         assert answer.headers["x-corral-host"] in {"bedrock", "azure", "vllm"}

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.preview.changes import Changes, changes
-from components.preview.recording import Recording
+from corral.testing.changes import Changes, changes
+from corral.testing.recording import Recording
 from tests.deployed import deploy
 from tests.world import NEVER
 

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 import pytest
 
-from components.preview.recording import Secret
+from corral.testing.recording import Secret
 from tests import world as test_world
 from tests.kubernetes import crds
 from tests.world import NEVER, run

@@ -20,9 +20,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from components.preview import made_up
-from components.preview.recording import Recorded, Recording, revealed, walk
-from components.preview.run import record
+from corral.testing import mock_outputs as made_up
+from corral.testing.program import record
+from corral.testing.recording import Recorded, Recording, revealed, walk
 from tests.kubernetes import crds
 
 KUBERNETES = "1.33"

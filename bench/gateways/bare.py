@@ -12,8 +12,7 @@ from bench.gateways.gateway import Gateway
 from bench.hosts import Hosts
 from bench.machine import envoy_version
 from bench.process import listens, running
-from components.embedded.binary import find_envoy
-from components.embedded.engine import claim_port
+from corral.local.envoy_process import claim_port, find_envoy
 
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
 

@@ -12,7 +12,7 @@ from bench.gateways.gateway import MODEL, Gateway
 from bench.hosts import Hosts
 from bench.machine import envoy_version
 from bench.stack import served, stack
-from components.embedded.binary import find_envoy
+from corral.local.envoy_process import find_envoy
 
 
 @asynccontextmanager

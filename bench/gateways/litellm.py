@@ -16,7 +16,7 @@ from bench.environment import python_environment
 from bench.gateways.gateway import MODEL, Gateway
 from bench.hosts import Hosts, key, model_id
 from bench.process import listens, running
-from components.embedded.engine import claim_port
+from corral.local.envoy_process import claim_port
 
 VERSION = "1.106.0"
 """The newest whose requirements could all be had from PyPI when it was chosen."""

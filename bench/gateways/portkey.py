@@ -15,7 +15,7 @@ from bench.environment import node_package
 from bench.gateways.gateway import MODEL, Gateway
 from bench.hosts import Hosts, key, model_id
 from bench.process import UnavailableError, listens, running
-from components.embedded.engine import claim_port
+from corral.local.envoy_process import claim_port
 
 VERSION = "1.15.2"
 _OVERRIDES = {"@hono/node-server": "1.14.1"}

@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import psutil
 
-from components.simulated.control import SimulatedControl
-from components.usage.folder import Folder
+from corral.local.state_folder import Folder
+from corral.simulated.control import SimulatedControl
 from tests.abuse.recorder import Recorder, recorder
-from tests.embedded.gateway import Gateway, serving, until
+from tests.local.gateway import Gateway, serving, until
 
 CALM, WILD, SMALL, BARRED = (f"sk-corral-of-the-{name}-one" for name in ("calm", "wild", "small", "barred"))
 """The tenants' keys."""

@@ -14,7 +14,7 @@ import pytest
 from tests.abuse import http2
 from tests.abuse.arena import IDLE_TIMEOUT, WILD, Arena
 from tests.abuse.wire import ASKED, answers, connect, read_answer, request
-from tests.embedded.gateway import until
+from tests.local.gateway import until
 
 ENDLESS = b'{"stream":true,"model":"recorded","messages":[{"role":"user","content":"hello"}]}'
 

@@ -11,9 +11,9 @@ import yaml
 from botocore.loaders import Loader
 from genai_prices.data import providers
 
-from components.catalog.catalog import Catalog
-from components.catalog.load import DATA, load_catalog
-from components.config.hosts import Restricted, Retired
+from corral.catalog.catalog import Catalog
+from corral.catalog.load import DATA, load_catalog
+from corral.catalog.units import Restricted, Retired
 
 TODAY = datetime.now(UTC).date()
 

@@ -1,5 +1,5 @@
-from components.catalog.catalog import Shape
-from components.catalog.load import load_catalog
+from corral.catalog.catalog import Shape
+from corral.catalog.load import load_catalog
 
 
 def test_an_instance_type_has_one_kind_of_gpu():

@@ -3,8 +3,8 @@ from importlib.resources.abc import Traversable
 import pytest
 import yaml
 
-from components.catalog.catalog import Catalog
-from components.catalog.load import DATA, load_catalog
+from corral.catalog.catalog import Catalog
+from corral.catalog.load import DATA, load_catalog
 
 
 def test_the_catalog_has_every_host():

@@ -5,11 +5,11 @@ import pytest
 from genai_prices.data import providers
 from genai_prices.types import ClauseContains, ConditionalPrice, ModelInfo, ModelPrice, Tier, TieredPrices
 
-from components.catalog import prices
-from components.catalog.catalog import HostEntry, ModelEntry
-from components.catalog.load import load_catalog
-from components.catalog.prices import listed, price_of
-from components.plan.plan import Price
+from corral.catalog.catalog import HostEntry, ModelEntry
+from corral.catalog.load import load_catalog
+from corral.plan import money as prices
+from corral.plan.money import listed, price_of
+from corral.plan.plan import Price
 
 CATALOG = load_catalog()
 ENTRIES = [(host, model) for host, entry in CATALOG.hosts.items() for model in entry.models]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from components.cli.main import main
+from corral.cli.main import main
 
 STACK = """\
 config:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from components.cli.main import app
-from components.cli.revision import NoRevisionError, at_revision
-from components.config.errors import ConfigError
+from corral.cli.main import app
+from corral.cli.project import NoRevisionError, at_revision
+from corral.config.problems import ConfigError
 
 STACKS = Path(__file__).parents[2] / "stacks"
 FILE = "stacks/Pulumi.kind.yaml"

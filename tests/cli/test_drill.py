@@ -13,7 +13,7 @@ from tests.cli.conftest import Corral
         (("--short", "--minutes", "2"), "it is this or --short, not both"),
         (("--minutes", "0"), "greater than or equal to 0.2"),
         (("--json", "nowhere/report.json"), "nowhere is no folder: make it, or name a file elsewhere"),
-        (("--html", "stacks"), "stacks is a folder: name a file in it"),
+        (("--json", "stacks"), "stacks is a folder: name a file in it"),
         (("--stack", "prd"), "there is no stack prd: did you mean prod?"),
     ],
 )

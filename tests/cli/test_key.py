@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from components.config.tenants import Tenant
+from corral.config.tenants import Tenant
 from tests.cli.conftest import Corral
 
 pytestmark = pytest.mark.usefixtures("project")

@@ -112,11 +112,11 @@ def test_a_reader_that_goes_away_is_no_error_to_speak_of(project: Path):
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
         ended = subprocess.run(
-            [sys.executable, "-m", "components.cli", "schema", "-o", "-"],
+            [sys.executable, "-m", "corral.cli", "schema", "-o", "-"],
             cwd=project,
             stdout=pipe,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "components")},
             check=False,
         )
     assert (ended.returncode, ended.stderr) == (1, b"")

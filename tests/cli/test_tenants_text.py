@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from components.cli.tenants_text import issuer_line, tenant_lines
-from components.plan.plan import Plan
-from components.plan.tenant_moves import issuer_moves, tenant_moves
+from corral.cli.tables import issuer_line, tenant_lines
+from corral.plan.diff import issuer_moves, tenant_moves
+from corral.plan.plan import Plan
 from tests.cli.conftest import STACK, Corral
 from tests.plan.world import LLAMA, SCOUT, build
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from components.embedded import registry
-from tests.embedded.gateway import PATIENCE, Load, until
+from corral.local import state_folder as registry
+from tests.local.gateway import PATIENCE, Load, until
 
 ROOT = Path(__file__).parents[2]
 CTRL_C = b"\x03"
@@ -59,7 +59,7 @@ def at_a_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Te
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
     own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "components.cli", *arguments],
+        [sys.executable, "-m", "corral.cli", *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -84,7 +84,7 @@ def test_the_live_table_follows_the_traffic_and_ctrl_c_ends_it(project: Path):
         "    m: {shares: {groq: 60, deepinfra: 40}}\n"
     )
     with at_a_terminal("up", "--simulate", "--port", "0") as (process, terminal):
-        running = until(lambda: registry.find(project, "local"), "the stack is served")
+        running = until(lambda: registry.find_running(project, "local"), "the stack is served")
         until(lambda: "DECLARED" in terminal.shown, "the table is shown")
         with Load(running.url, clients=1) as load:
             load.more(50)
@@ -97,4 +97,4 @@ def test_the_live_table_follows_the_traffic_and_ctrl_c_ends_it(project: Path):
         until(lambda: terminal.shown.rstrip().endswith("Stopped."), "it has said so")
     assert terminal.written.rindex("\x1b[?25h") > terminal.written.rindex("\x1b[?25l"), "the cursor is shown again"
     assert "Traceback" not in terminal.shown
-    assert registry.find(project, "local") is None
+    assert registry.find_running(project, "local") is None

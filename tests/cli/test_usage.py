@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from components.plan.plan import Price
-from components.usage.folder import Folder
-from components.usage.prices import Tariff, with_tariff
+from corral.local.state_folder import Folder
+from corral.local.statistics.prices import Tariff, with_tariff
+from corral.plan.plan import Price
 from tests.cli.conftest import Corral, Said
-from tests.usage.log_lines import line, log
+from tests.local.statistics.log_lines import line, log
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
 TEXT = "".join(

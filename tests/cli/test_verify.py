@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Corral
-from tests.embedded.real_host import RealHost, real_host
+from tests.local.real_host import RealHost, real_host
 
 KEY = "sk-the-lab-s-own-key"
 STACK = """\

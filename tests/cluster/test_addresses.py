@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.cluster.addresses import Zone, zones
+from corral.cluster.network import Zone, zones
 
 
 def test_a_vpc_is_divided_among_its_zones():

@@ -6,10 +6,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.cluster.eks import Eks, EksArgs
-from components.config.cluster import EksCluster
-from components.config.hosts import Gpus
-from components.preview.recording import Secret
+from corral.cluster.eks import Eks, EksArgs
+from corral.config.cluster import EksCluster
+from corral.config.hosts import Gpus
+from corral.testing.recording import Secret
 from tests.world import World, run
 
 TAGS = {"corral-stack": "prod"}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from components.cluster.existing import ExistingCluster
-from components.config.cluster import KubeconfigCluster
-from components.config.hosts import Gpus
+from corral.cluster.clusters import ExistingCluster
+from corral.config.cluster import KubeconfigCluster
+from corral.config.hosts import Gpus
 from tests.world import run
 
 

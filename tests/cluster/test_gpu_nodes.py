@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from components.cluster.gpu_nodes import node_class, node_pool
-from components.config.hosts import Gpus
+from corral.cluster.gpu_nodes import node_class, node_pool
+from corral.config.hosts import Gpus
 
 MARKS = {"corral-stack": "prod"}
 

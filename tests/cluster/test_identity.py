@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from components.cluster.identity import PodIdentity, PodIdentityArgs, Statement, policy, trust
+from corral.cluster.roles import PodIdentity, PodIdentityArgs
+from corral.hosts.iam import Statement, policy, trust
 from tests.world import run
 
 BEDROCK = Statement(

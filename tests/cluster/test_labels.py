@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from components.cluster.labels import labels
+from corral.hosts.base import labels
 
 
 def test_tags_are_labels_as_far_as_labels_hold_them():

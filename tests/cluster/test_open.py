@@ -5,8 +5,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.cluster.open import open_cluster
-from components.config.stack import Stack
+from corral.cluster.clusters import open_cluster
+from corral.config.stack import Stack
 from tests.world import run
 
 

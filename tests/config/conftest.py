@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from components.catalog.catalog import Catalog, HostEntry, ModelFamily
+from corral.catalog.catalog import Catalog, HostEntry, ModelFamily
 
 
 def _host(title: str, variable: str | None = None) -> HostEntry:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.catalog.catalog import Catalog
-from components.catalog.load import load_catalog
-from components.config import yaml_tree
-from components.config.errors import ConfigError
-from components.config.read import read_stack
+from corral.catalog.catalog import Catalog
+from corral.catalog.load import load_catalog
+from corral.config import yaml_tree
+from corral.config.problems import ConfigError
+from corral.config.read import read_stack
 
 STACKS = Path(__file__).parents[1] / "stacks"
 VALID = sorted((STACKS / "valid").glob("*.yaml"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from components.config.docstrings import docstrings
-from components.config.types import Strict
+from corral.catalog.units import Strict
+from corral.config.schema import docstrings
 
 
 class Above(Strict):

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.config.names import correction, listed, named, nearest
-from components.config.wording import flow, shown
+from corral.config.problems import correction, flow, listed, named, nearest, shown
 
 HOSTS = ["azure", "bedrock", "vllm"]
 

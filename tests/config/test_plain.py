@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from components.config.errors import Problem, Report
-from components.config.plain import value_of
-from components.config.yaml_tree import parse
+from corral.config.problems import Problem, Report
+from corral.config.yaml_tree import parse, value_of
 
 NUMBER = "a number is written in plain digits, like 1000 or 0.72; for a text put it in quotes"
 

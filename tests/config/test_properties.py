@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from components.catalog.catalog import Catalog
-from components.config.errors import ConfigError
-from components.config.read import read_stack, stack_from_config
-from components.config.stack_file import PARTS
+from corral.catalog.catalog import Catalog
+from corral.config.problems import ConfigError
+from corral.config.read import read_stack, stack_from_config
+from corral.config.stack_file import PARTS
 
 VALID = [path.read_text() for path in sorted((Path(__file__).parents[1] / "stacks" / "valid").glob("*.yaml"))]
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from components.catalog.catalog import Catalog
-from components.config.errors import ConfigError, Report
-from components.config.plain import value_of
-from components.config.read import read_stack, stack_from_config
-from components.config.yaml_tree import parse
+from corral.catalog.catalog import Catalog
+from corral.config.problems import ConfigError, Report
+from corral.config.read import read_stack, stack_from_config
+from corral.config.yaml_tree import parse, value_of
 
 STACKS = Path(__file__).parents[1] / "stacks"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.config.pulumi_values import plain_values
+from corral.config.stack_file import plain_values
 
 TEXTS = {
     "aws:region": "us-east-1",

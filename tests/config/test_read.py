@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from components.catalog.catalog import Catalog
-from components.config.errors import ConfigError, Problem
-from components.config.hosts import AzureHost, BedrockHost, Gpus, HostedHost, VllmHost
-from components.config.read import read_stack
-from components.config.stack import Engine, Model, Secret, Stack
+from corral.catalog.catalog import Catalog
+from corral.config.hosts import AzureHost, BedrockHost, Gpus, HostedHost, VllmHost
+from corral.config.problems import ConfigError, Problem
+from corral.config.read import read_stack
+from corral.config.stack import Engine, Model, Secret, Stack
 
 MINIMAL = """\
 config:
@@ -164,7 +164,7 @@ def test_a_message_is_one_short_line_whatever_the_names_are(tmp_path: Path, cata
 
 
 def test_reading_a_stack_needs_no_pulumi():
-    program = "import sys, components.config.read, components.config.schema; print('pulumi' in sys.modules)"
+    program = "import sys, corral.config.read, corral.config.schema; print('pulumi' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.catalog.catalog import Catalog
-from components.catalog.load import load_catalog
-from components.config.errors import ConfigError, Report
-from components.config.plain import value_of
-from components.config.read import stack_from_config
-from components.config.schema import json_schema
-from components.config.yaml_tree import NotYamlError, parse
+from corral.catalog.catalog import Catalog
+from corral.catalog.load import load_catalog
+from corral.config.problems import ConfigError, Report
+from corral.config.read import stack_from_config
+from corral.config.schema import json_schema
+from corral.config.yaml_tree import NotYamlError, parse, value_of
 
 ROOT = Path(__file__).parents[2]
 STACKS = ROOT / "tests" / "stacks"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.catalog.load import load_catalog
-from components.config.read import read_stack
-from components.config.share_edit import with_shares
+from corral.catalog.load import load_catalog
+from corral.config.read import read_stack
+from corral.config.stack_file import with_shares
 
 FILE = """\
 # Shares of the stack «été», edited often.

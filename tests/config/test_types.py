@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from components.config import types
+from corral.catalog import units as types
 
 TOKENS, TIME, SIZE = map(TypeAdapter[Any], (types.Tokens, types.Milliseconds, types.Bytes))
 DAY, DOLLARS = map(TypeAdapter[Any], (types.Day, types.MicroDollars))

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from components.catalog.load import load_catalog
-from components.config.schema import json_schema
+from corral.catalog.load import load_catalog
+from corral.config.schema import json_schema
 from docs.stack_reference import FILE, reference
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.gateway.acceptance import Word, judge, word_on_http_route, word_on_route
+from corral.gateway.cutover import Word, judge, word_on_http_route, word_on_route
 
 NOTHING = Word("Envoy AI Gateway says nothing of it", known=False)
 NOTHING_OF_THIS = Word("Envoy Gateway says nothing of this version of it", known=False)

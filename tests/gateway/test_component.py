@@ -11,19 +11,19 @@ import pulumi_kubernetes as kubernetes
 import pytest
 from hypothesis import given, settings
 
-from components.cluster.existing import ExistingCluster
-from components.config import gateway as config
-from components.config.cluster import KubeconfigCluster
-from components.gateway.component import Gateway, GatewayArgs
-from components.hosts.base import AmbientCredential, Endpoint, KeyCredential
-from components.plan.plan import Issuer, Plan, Rate
-from components.preview.changes import changes
-from components.preview.recording import Recorded, Secret
-from components.preview.run import record
-from components.render.gateway_api.front import Network
-from components.tenants.proofs import Proofs
+from corral.cluster.clusters import ExistingCluster
+from corral.config import cluster as config
+from corral.config.cluster import KubeconfigCluster
+from corral.gateway.component import Gateway, GatewayArgs
+from corral.gateway.manifests.front import Network
+from corral.hosts.base import AmbientCredential, Endpoint, KeyCredential
+from corral.plan.credentials import Proofs
+from corral.plan.plan import Issuer, Plan, Rate
+from corral.testing.changes import changes
+from corral.testing.program import record
+from corral.testing.recording import Recorded, Secret
 from tests import world
-from tests.render.gateway_api.plans import model, plan, share_edits, tenant
+from tests.gateway.manifests.plans import model, plan, share_edits, tenant
 
 TENANTS = (tenant("search", "llama", "scout"), tenant("support", "llama", "scout"))
 

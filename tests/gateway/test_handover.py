@@ -8,7 +8,7 @@ import time
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
-from components.gateway.handover import HandoverProvider, Properties, is_handed_over
+from corral.gateway.cutover import HandoverProvider, Properties, is_handed_over
 
 
 @pytest.fixture
@@ -62,5 +62,5 @@ def test_another_time_alone_is_no_change():
 
 def test_the_state_keeps_of_the_provider_its_name_alone():
     pickled = base64.b64decode(serialize_provider(HandoverProvider()))
-    assert b"components.gateway.handover" in pickled
+    assert b"corral.gateway.cutover" in pickled
     assert len(pickled) < 200

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from components.hosts import fetch
-from components.hosts.verdict import Question
-from components.plan.plan import Credential, Lifecycle, Target
+from corral.hosts import probing as fetch
+from corral.hosts.probing import Question
+from corral.plan.plan import Credential, Lifecycle, Target
 
 TARGET: dict[str, Any] = {
     "host": "lab",

@@ -4,8 +4,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from components.hosts.fetch import content, get
-from components.hosts.verdict import HostError
+from corral.hosts.probing import HostError, content, get
 
 KEY = "sk-very-secret"
 HEADERS = {"authorization": f"Bearer {KEY}"}

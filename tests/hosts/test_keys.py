@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from components.hosts.keys import missing_keys, said_missing
-from components.plan.plan import Credential, Target
+from corral.hosts.keys import missing_keys, said_missing
+from corral.plan.plan import Credential, Target
 from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, LLAMA, VLLM, build
 
 PLAN = build({LLAMA: {"shares": {"bedrock": 100}}})

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from components.checks.findings import Finding
-from components.hosts.keys import said_missing
-from components.hosts.refusal import refusal
+from corral.hosts.keys import refusal, said_missing
+from corral.plan.checks.findings import Finding
 from tests.plan.world import LLAMA, build
 
 PLAN = replace(build({LLAMA: {"shares": {"bedrock": 60, "lab": 40}}}), engine="kubernetes")

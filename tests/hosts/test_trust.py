@@ -10,9 +10,9 @@ from threading import Thread
 import pytest
 import trustme
 
-from components.hosts.verdict import Verdict
-from components.hosts.verify import verify
-from components.plan.plan import Limits, ModelPlan, Plan, Target
+from corral.hosts.probing import Verdict
+from corral.hosts.verify import verify
+from corral.plan.plan import Limits, ModelPlan, Plan, Target
 
 AUTHORITY = trustme.CA()
 

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from components.hosts.verdict import Verdict
-from components.hosts.verify import verify
-from components.plan.plan import Credential, Limits, ModelPlan, Plan, Target
+from corral.hosts.probing import Verdict
+from corral.hosts.verify import verify
+from corral.plan.plan import Credential, Limits, ModelPlan, Plan, Target
 
 NO_KEY_WANTED = Credential(None, ambient=False, variable=None)
 AZURE_KEY = Credential("api-key", ambient=False, variable="AZURE_OPENAI_API_KEY")

@@ -9,19 +9,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from components.catalog.load import load_catalog
-from components.config.gateway import Gateway, GivenCertificate, LoadBalancerCertificate
-from components.config.read import read_stack
-from components.plan.build import build
-from components.plan.plan import Issuer, Plan, Rate, Target
-from components.render.gateway_api.front import Network
-from components.render.gateway_api.link import Link
-from components.render.gateway_api.names import NAMESPACE
-from components.render.gateway_api.resources import render
+from corral.catalog.load import load_catalog
+from corral.config.cluster import Gateway, GivenCertificate, LoadBalancerCertificate
+from corral.config.read import read_stack
+from corral.gateway.manifests.front import Network
+from corral.gateway.manifests.render import render
+from corral.gateway.manifests.resource import Link
+from corral.gateway.names import NAMESPACE
+from corral.plan.build import build
+from corral.plan.plan import Issuer, Plan, Rate, Target
+from tests.gateway.manifests.plans import ANNOTATIONS, GATEWAY, LABELS, in_regions, link, links, model, plan, tenant
 from tests.kubernetes import crds
 from tests.kubernetes.binaries import UnavailableError, binaries
 from tests.kubernetes.server import RefusedError, Server, running
-from tests.render.gateway_api.plans import ANNOTATIONS, GATEWAY, LABELS, in_regions, link, links, model, plan, tenant
 
 pytestmark = [pytest.mark.apiserver, crds.needed]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.plan.plan import Limits, ModelPlan, Plan, Target, Unserved
+from corral.plan.plan import Limits, ModelPlan, Plan, Target, Unserved
 from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, LLAMA, SCOUT, VLLM, build, model
 
 SERVED_BY = ("azure", "bedrock", "deepinfra", "vllm")

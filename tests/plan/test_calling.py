@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.plan.plan import Credential
+from corral.plan.plan import Credential
 from tests.plan.world import HOSTS, LLAMA, build
 
 

@@ -7,8 +7,8 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-from components.plan.canonical import content_hash, to_json
-from components.plan.plan import Plan
+from corral.plan.plan import Plan
+from corral.plan.public_json import content_hash, to_json
 from tests.plan.world import LLAMA, build
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.checks.run import check
-from components.plan.explain import explain
+from corral.plan.checks.run import check
+from corral.plan.explain import explain
 from tests.plan.world import LLAMA, TODAY, build
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.catalog.load import load_catalog
-from components.config.hosts import Gpus
-from components.plan.fit import CONTEXT, LEAST_CONTEXT, fit
-from components.plan.plan import Fit, Misfit
+from corral.catalog.load import load_catalog
+from corral.config.hosts import Gpus
+from corral.plan.gpu_fit import CONTEXT, LEAST_CONTEXT, fit
+from corral.plan.plan import Fit, Misfit
 from tests.plan.world import LLAMA, build
 
 CATALOG = load_catalog()

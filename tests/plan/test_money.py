@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.plan.money import Blended, Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly, nearest
-from components.plan.plan import ModelPlan, Price
+from corral.plan.money import Blended, Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly, nearest
+from corral.plan.plan import ModelPlan, Price
 from tests.plan.world import model
 
 

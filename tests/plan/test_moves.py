@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from components.config.stack import Stack
-from components.plan import build as planning
-from components.plan.money import Blended, Monthly, Unpriced
-from components.plan.moves import IdMove, LimitMove, ModelMove, Move, ShareMove, Side, move, shares_moved
+from corral.config.stack import Stack
+from corral.plan import build as planning
+from corral.plan.diff import IdMove, LimitMove, ModelMove, Move, ShareMove, Side, move, shares_moved
+from corral.plan.money import Blended, Monthly, Unpriced
 from tests.plan.strategies import stacks
 from tests.plan.world import CATALOG, LLAMA, SCOUT, build, price_of
 

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from components.config.stack import Stack
-from components.plan import build as planning
-from components.plan.canonical import content_hash
-from components.plan.plan import ModelPlan, Plan
+from corral.config.stack import Stack
+from corral.plan import build as planning
+from corral.plan.plan import ModelPlan, Plan
+from corral.plan.public_json import content_hash
 from tests.plan.strategies import shuffled, stacks
 from tests.plan.world import CATALOG, LLAMA, price_of
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.plan.prose import size, span
+from corral.config.problems import size, span
 
 
 @pytest.mark.parametrize(

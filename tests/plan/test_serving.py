@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.plan.plan import Credential, Lifecycle, Price, Target, Unserved
+from corral.plan.plan import Credential, Lifecycle, Price, Target, Unserved
 from tests.plan.world import BEDROCK, DEEPINFRA, HOSTS, LAB, LLAMA, SCOUT, VLLM, build
 
 NEW_ID = replace(DEEPINFRA, model_id="mine", price=None, verified=True, as_of=None, source="stack")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from pydantic import TypeAdapter
 
-from components.config.stack import Stack
-from components.plan import build as planning
-from components.plan.plan import Issuer, Plan, Rate, TenantPlan
-from components.plan.regions import stays_within
-from components.plan.tenancy import served_to
+from corral.config.stack import Stack
+from corral.plan import build as planning
+from corral.plan.plan import Issuer, Plan, Rate, TenantPlan
+from corral.plan.residency import stays_within
+from corral.plan.tenants import served_to
 from tests.plan.strategies import stacks
 from tests.plan.world import CATALOG, LLAMA, SCOUT, build, model, price_of
 

@@ -8,18 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from components.config.stack import Stack
-from components.plan import build as planning
-from components.plan.moves import move
-from components.plan.plan import Plan
-from components.plan.tenant_moves import (
-    IssuerMove,
-    TenantLimit,
-    TenantMove,
-    TenantSide,
-    issuer_moves,
-    tenant_moves,
-)
+from corral.config.stack import Stack
+from corral.plan import build as planning
+from corral.plan.diff import IssuerMove, TenantLimit, TenantMove, TenantSide, issuer_moves, move, tenant_moves
+from corral.plan.plan import Plan
 from tests.plan.strategies import stacks
 from tests.plan.world import CATALOG, LLAMA, SCOUT, build, price_of
 

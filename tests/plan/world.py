@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from components.catalog.catalog import Catalog, HostEntry, ModelEntry
-from components.config.stack import Stack
-from components.plan import build as planning
-from components.plan.plan import Credential, Lifecycle, ModelPlan, Plan, Price, Target
+from corral.catalog.catalog import Catalog, HostEntry, ModelEntry
+from corral.config.stack import Stack
+from corral.plan import build as planning
+from corral.plan.plan import Credential, Lifecycle, ModelPlan, Plan, Price, Target
 
 TODAY = date(2026, 11, 21)
 SEEN = date(2026, 8, 20)

@@ -9,10 +9,10 @@ import pytest
 from openai import OpenAI
 from starlette.testclient import TestClient
 
-from components.simulated.app import simulated_app
-from components.simulated.child import Child
-from components.simulated.hosts import SimulatedHost, SimulatedModel
-from components.simulated.simulation import Simulation
+from corral.simulated.child import SimulatedProcess
+from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.server import simulated_app
+from corral.simulated.simulation import Simulation
 
 GROQ = SimulatedHost(
     name="groq",
@@ -73,15 +73,15 @@ def lenient_groq(client: TestClient) -> OpenAI:
 
 
 @pytest.fixture(scope="session")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedProcess]:
     """One real process for all tests; see `child`."""
-    started = Child.start(HOSTS, tmp_path_factory.mktemp("simulated"))
+    started = SimulatedProcess.start(HOSTS, tmp_path_factory.mktemp("simulated"))
     yield started
     started.stop()
 
 
 @pytest.fixture
-def child(process: Child) -> Child:
+def child(process: SimulatedProcess) -> SimulatedProcess:
     """The real process, with the hosts above, at full speed and without a fault."""
     process.control.replace_hosts(())
     process.control.replace_hosts(HOSTS)

@@ -13,10 +13,10 @@ from botocore.credentials import Credentials
 from botocore.eventstream import EventStreamBuffer
 from starlette.testclient import TestClient
 
-from components.simulated.faults import Fault
-from components.simulated.hosts import SimulatedHost, SimulatedModel
-from components.simulated.simulation import Simulation
-from components.simulated.tokens import IMAGE_TOKENS
+from corral.simulated.faults import Fault
+from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.simulation import Simulation
+from corral.simulated.tokens import IMAGE_TOKENS
 
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x"

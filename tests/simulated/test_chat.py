@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from components.simulated.asked import ECHO
-from components.simulated.tokens import IMAGE_TOKENS
+from corral.simulated.requests import ECHO
+from corral.simulated.tokens import IMAGE_TOKENS
 
 MODEL = "llama-3.3-70b-versatile"
 ANSWER = f"groq (simulated) answers as {MODEL}: hello to you"

@@ -17,9 +17,9 @@ import httpx
 import pytest
 from openai import APIConnectionError, OpenAI, RateLimitError
 
-from components.simulated.child import Child, ChildError
-from components.simulated.control import ControlError, SimulatedControl
-from components.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.child import SimulatedProcess, SimulatedProcessError
+from corral.simulated.control import ControlError, SimulatedControl
+from corral.simulated.hosts import SimulatedHost, SimulatedModel
 
 Until = Callable[[Callable[[], bool]], None]
 BIG, SMALL = "llama-3.3-70b-versatile", "llama-3.1-8b-instant"
@@ -28,11 +28,11 @@ LONG: Any = [{"role": "user", "content": "word " * 300}]
 LAB = SimulatedHost(name="lab", path="", header=None, key=None, models={"Llama 3.3": SimulatedModel()})
 
 
-def groq(child: Child) -> OpenAI:
+def groq(child: SimulatedProcess) -> OpenAI:
     return OpenAI(base_url=f"http://127.0.0.1:{child.port}/groq/openai/v1", api_key="groq-key", max_retries=0)
 
 
-def raw(child: Child, **more: Any) -> tuple[bytes, int | None]:
+def raw(child: SimulatedProcess, **more: Any) -> tuple[bytes, int | None]:
     """The bytes that a plain socket gets for a chat completion, and the error its connection ended with."""
     body = json.dumps({"model": BIG, "messages": HELLO} | more).encode()
     head = f"POST /groq/openai/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
@@ -47,7 +47,7 @@ def raw(child: Child, **more: Any) -> tuple[bytes, int | None]:
         return got, None
 
 
-def test_the_official_client_is_answered_streaming_and_not(child: Child):
+def test_the_official_client_is_answered_streaming_and_not(child: SimulatedProcess):
     with groq(child) as client:
         whole = client.chat.completions.create(model=BIG, messages=HELLO)
         with client.chat.completions.stream(model=BIG, messages=HELLO) as stream:
@@ -56,21 +56,21 @@ def test_the_official_client_is_answered_streaming_and_not(child: Child):
     assert [made.choices[0].message.content for made in (whole, streamed)] == [answer, answer]
 
 
-def test_the_official_client_understands_a_fault(child: Child):
+def test_the_official_client_understands_a_fault(child: SimulatedProcess):
     child.control.set_fault("groq", "429", retry_after=3)
     with groq(child) as client, pytest.raises(RateLimitError) as error:
         client.chat.completions.create(model=BIG, messages=HELLO)
     assert (error.value.code, error.value.response.headers["retry-after"]) == ("rate_limit_exceeded", "3")
 
 
-def test_a_reset_is_a_real_one_before_the_first_byte(child: Child):
+def test_a_reset_is_a_real_one_before_the_first_byte(child: SimulatedProcess):
     child.control.set_fault("groq", "reset")
     assert raw(child) == (b"", errno.ECONNRESET)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("speed", [None, 200])
-def test_a_reset_mid_stream_comes_after_half_of_the_answer(child: Child, speed: int | None, *, stream: bool):
+def test_a_reset_mid_stream_comes_after_half_of_the_answer(child: SimulatedProcess, speed: int | None, *, stream: bool):
     child.control.set_speed("groq", tokens_per_second=speed)
     child.control.set_fault("groq", "reset-mid-stream")
     got, error = raw(child, stream=stream)
@@ -81,7 +81,7 @@ def test_a_reset_mid_stream_comes_after_half_of_the_answer(child: Child, speed: 
     assert b"[DONE]" not in got
 
 
-def test_the_official_client_sees_a_stream_break(child: Child):
+def test_the_official_client_sees_a_stream_break(child: SimulatedProcess):
     child.control.set_fault("groq", "reset-mid-stream")
     with groq(child) as client:
         stream = client.chat.completions.create(model=BIG, messages=HELLO, stream=True)
@@ -89,7 +89,7 @@ def test_the_official_client_sees_a_stream_break(child: Child):
             list(stream)
 
 
-def test_a_hanging_host_takes_the_request_and_never_answers(child: Child, until: Until):
+def test_a_hanging_host_takes_the_request_and_never_answers(child: SimulatedProcess, until: Until):
     child.control.set_fault("groq", "hang")
     body = json.dumps({"model": BIG, "messages": HELLO}).encode()
     with socket.create_connection(("127.0.0.1", child.port)) as connection:
@@ -104,7 +104,7 @@ def test_a_hanging_host_takes_the_request_and_never_answers(child: Child, until:
     until(lambda: child.control.state().open == {})
 
 
-def test_a_fault_ends_by_itself(child: Child, until: Until):
+def test_a_fault_ends_by_itself(child: SimulatedProcess, until: Until):
     child.control.set_fault("groq", "503", seconds=0.2)
     with httpx.Client(base_url=f"http://127.0.0.1:{child.port}/groq/openai/v1") as client:
         client.headers["authorization"] = "Bearer groq-key"
@@ -113,7 +113,7 @@ def test_a_fault_ends_by_itself(child: Child, until: Until):
     assert child.control.state().hosts["groq"].faults == ()
 
 
-def test_a_cleared_fault_is_gone(child: Child):
+def test_a_cleared_fault_is_gone(child: SimulatedProcess):
     child.control.set_fault("groq", "hang", model=SMALL)
     (fault,) = child.control.state().hosts["groq"].faults
     assert (fault.kind, fault.model, fault.seconds_left) == ("hang", SMALL, None)
@@ -121,7 +121,7 @@ def test_a_cleared_fault_is_gone(child: Child):
     assert child.control.state().hosts["groq"].faults == ()
 
 
-def test_a_stream_that_has_begun_outlives_its_host(child: Child):
+def test_a_stream_that_has_begun_outlives_its_host(child: SimulatedProcess):
     child.control.set_speed("groq", tokens_per_second=1000)
     with groq(child) as client:
         stream = client.chat.completions.create(model=BIG, messages=LONG, stream=True)
@@ -133,7 +133,7 @@ def test_a_stream_that_has_begun_outlives_its_host(child: Child):
     assert list(child.control.state().hosts) == ["lab"]
 
 
-def test_what_a_client_that_leaves_did_not_get_is_not_counted(child: Child, until: Until):
+def test_what_a_client_that_leaves_did_not_get_is_not_counted(child: SimulatedProcess, until: Until):
     def sent() -> tuple[int, int]:
         rows = [row for row in child.control.state().counts if (row.model, row.status) == (SMALL, 200)]
         return sum(row.requests for row in rows), sum(row.answer_tokens for row in rows)
@@ -149,7 +149,7 @@ def test_what_a_client_that_leaves_did_not_get_is_not_counted(child: Child, unti
     assert 1 <= sent()[1] - tokens < 100
 
 
-def test_a_command_that_fails_says_why(child: Child):
+def test_a_command_that_fails_says_why(child: SimulatedProcess):
     with pytest.raises(ControlError, match="no simulated host is named 'grok': there are azure, bedrock, groq, lab"):
         child.control.set_fault("grok", "503")
     with pytest.raises(ControlError, match="latency: Input should be greater than or equal to 0"):
@@ -171,7 +171,7 @@ def test_hosts_that_are_not_there_say_so():
 
 
 def test_its_files_are_its_owners_alone_and_the_ready_file_tells_port_and_process(tmp_path: Path):
-    child = Child.start([LAB], tmp_path)
+    child = SimulatedProcess.start([LAB], tmp_path)
     try:
         assert json.loads((tmp_path / "ready.json").read_text()) == {"port": child.port, "pid": child.process.pid}
         assert (tmp_path / "hosts.json").stat().st_mode & 0o777 == 0o600
@@ -184,7 +184,7 @@ def test_its_files_are_its_owners_alone_and_the_ready_file_tells_port_and_proces
 def test_it_ends_at_once_and_cleanly_when_it_is_told_to_even_with_requests_open(
     tmp_path: Path, until: Until, signum: signal.Signals
 ):
-    child = Child.start([LAB], tmp_path)
+    child = SimulatedProcess.start([LAB], tmp_path)
     try:
         child.control.set_fault("lab", "hang")
         with socket.create_connection(("127.0.0.1", child.port)) as connection:
@@ -198,7 +198,7 @@ def test_it_ends_at_once_and_cleanly_when_it_is_told_to_even_with_requests_open(
 
 
 def test_it_ends_when_its_standard_input_does(tmp_path: Path):
-    child = Child.start([LAB], tmp_path)
+    child = SimulatedProcess.start([LAB], tmp_path)
     try:
         assert child.process.stdin is not None
         child.process.stdin.close()
@@ -210,8 +210,8 @@ def test_it_ends_when_its_standard_input_does(tmp_path: Path):
 PARENT = """
 import sys, time
 from pathlib import Path
-from components.simulated.child import Child
-child = Child.start([], Path(sys.argv[1]))
+from corral.simulated.child import SimulatedProcess
+child = SimulatedProcess.start([], Path(sys.argv[1]))
 print(child.process.pid, flush=True)
 time.sleep(600)
 """
@@ -271,14 +271,14 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ChildError) as error:
-            Child.start([LAB], tmp_path, port=port)
+        with pytest.raises(SimulatedProcessError) as error:
+            SimulatedProcess.start([LAB], tmp_path, port=port)
     assert str(error.value).startswith("the simulated hosts did not start: ")
     assert f"cannot listen on 127.0.0.1:{port}: " in str(error.value)
 
 
 def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "components.simulated", *arguments]
+    command = [sys.executable, "-m", "corral.simulated", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, **more)
 
 
@@ -304,7 +304,7 @@ def test_it_serves_a_socket_that_it_inherits(tmp_path: Path, until: Until):
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         fd, port = listening.fileno(), listening.getsockname()[1]
-        command = [sys.executable, "-m", "components.simulated", "--hosts", str(hosts), "--fd", str(fd)]
+        command = [sys.executable, "-m", "corral.simulated", "--hosts", str(hosts), "--fd", str(fd)]
         with subprocess.Popen(
             [*command, "--ready-file", str(ready)], env=os.environ | {"CORRAL_SIMULATED_TOKEN": "t"}, pass_fds=[fd]
         ) as process:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from components.simulated.hosts import SimulatedHost, to_json
-from components.simulated.simulation import Simulation
+from corral.simulated.hosts import SimulatedHost, to_json
+from corral.simulated.simulation import Simulation
 
 TOKEN = {"authorization": "Bearer the-token"}
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from openai import OpenAI
 
-from components.simulated.embeddings import DIMENSIONS
+from corral.simulated.openai import DIMENSIONS
 
 MODEL = "llama-3.3-70b-versatile"
 

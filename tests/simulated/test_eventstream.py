@@ -9,7 +9,7 @@ from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.simulated import eventstream
+from corral.simulated import bedrock as eventstream
 
 
 def read(*chunks: bytes) -> list[tuple[dict[str, Any], bytes]]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from components.simulated.faults import Fault, Faults
+from corral.simulated.faults import Fault, Faults
 
 
 class Clock:

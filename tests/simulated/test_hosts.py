@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.plan.plan import Credential, ModelPlan, Plan, Target
-from components.simulated.hosts import (
+from corral.plan.plan import Credential, ModelPlan, Plan, Target
+from corral.simulated.hosts import (
     HostsError,
     SimulatedHost,
     SimulatedModel,

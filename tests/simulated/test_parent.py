@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import os, signal
-from components.simulated.parent import end_with_parent
+from corral.simulated.server import end_with_parent
 end_with_parent(lambda: os.write(1, b"stop"))
 os.kill(os.getpid(), signal.SIGUSR1)
 os.write(1, b"on ")

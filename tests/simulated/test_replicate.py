@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from components.simulated.faults import Fault
-from components.simulated.hosts import SimulatedHost, SimulatedModel, Speed
-from components.simulated.simulation import Simulation
-from components.simulated.state import Count
+from corral.simulated.faults import Fault
+from corral.simulated.hosts import SimulatedHost, SimulatedModel, Speed
+from corral.simulated.simulation import Count, Simulation
 
 MODEL = "meta/llama-4-maverick-instruct"
 MAKE = f"/replicate/v1/models/{MODEL}/predictions"

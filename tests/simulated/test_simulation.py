@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from components.simulated.faults import Fault
-from components.simulated.hosts import SimulatedHost, SimulatedModel, Speed
-from components.simulated.simulation import Simulation
-from components.simulated.state import ActiveFault, HostState, State
+from corral.simulated.faults import Fault
+from corral.simulated.hosts import SimulatedHost, SimulatedModel, Speed
+from corral.simulated.simulation import ActiveFault, HostState, Simulation, State
 
 
 def host(name: str, *models: str, latency: int = 0) -> SimulatedHost:

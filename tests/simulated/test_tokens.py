@@ -4,16 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.simulated.tokens import (
-    IMAGE_TOKENS,
-    Content,
-    Part,
-    Prompts,
-    content_tokens,
-    count,
-    prompts_tokens,
-    split,
-)
+from corral.simulated.tokens import IMAGE_TOKENS, Content, Part, Prompts, content_tokens, count, prompts_tokens, split
 
 
 @given(st.text())

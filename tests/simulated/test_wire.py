@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from components.simulated.faults import Fault, FaultKind
-from components.simulated.hosts import SimulatedHost, SimulatedModel, Speed
-from components.simulated.simulation import Simulation
-from components.simulated.state import Count
+from corral.simulated.faults import Fault, FaultKind
+from corral.simulated.hosts import SimulatedHost, SimulatedModel, Speed
+from corral.simulated.simulation import Count, Simulation
 
 GROQ, AZURE, BEDROCK, LAB = "/groq/openai/v1", "/azure/openai/v1", "/bedrock/v1", "/lab"
 BIG, SMALL = "llama-3.3-70b-versatile", "llama-3.1-8b-instant"

@@ -5,14 +5,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.catalog.load import load_catalog
-from components.config.hosts import AzureHost, PrivateEndpoint
-from components.config.stack import Stack
-from components.hosts.azure.component import Azure, AzureArgs, azure_args
-from components.hosts.azure.deployments import Deployment
-from components.hosts.base import Endpoint, KeyCredential
-from components.plan.build import build
-from components.preview.recording import Secret
+from corral.catalog.load import load_catalog
+from corral.config.hosts import AzureHost, PrivateEndpoint
+from corral.config.stack import Stack
+from corral.hosts.azure.component import Azure, AzureArgs, azure_args
+from corral.hosts.azure.deployments import Deployment
+from corral.hosts.base import Endpoint, KeyCredential
+from corral.plan.build import build
+from corral.testing.recording import Secret
 from tests.world import World, run
 
 CATALOG = load_catalog()

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from components.catalog.load import load_catalog
-from components.config.hosts import AzureHost
-from components.config.stack import Stack
-from components.hosts.azure.deployments import Deployment, NoCapacityError, deployments
-from components.plan.build import build
+from corral.catalog.load import load_catalog
+from corral.config.hosts import AzureHost
+from corral.config.stack import Stack
+from corral.hosts.azure.deployments import Deployment, NoCapacityError, deployments
+from corral.plan.build import build
 
 CATALOG = load_catalog()
 HOST: dict[str, Any] = {"kind": "azure", "location": "eastus2", "capacity": {"llama-3.3-70b": 200, "ours": 10}}

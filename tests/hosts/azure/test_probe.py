@@ -4,8 +4,8 @@ from typing import Any
 import httpx
 import pytest
 
-from components.hosts.azure.probe import probe
-from components.hosts.verdict import HostError, Question, Verdict
+from corral.hosts.azure.probe import probe
+from corral.hosts.probing import HostError, Question, Verdict
 
 URL = "https://acme.services.ai.azure.com/openai/v1"
 LISTED = {

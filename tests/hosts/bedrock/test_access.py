@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.hosts.bedrock.access import Access, Answers, Asked, Unanswered, access
+from corral.hosts.bedrock.access import Access, Answers, Asked, Unanswered, access
 from tests.hosts.bedrock import aws
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

@@ -8,15 +8,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.catalog.load import load_catalog
-from components.cluster.base import Vpc
-from components.config.hosts import BedrockHost, Guardrail, InvocationLogs
-from components.config.stack import Stack
-from components.hosts.base import AmbientCredential, Endpoint
-from components.hosts.bedrock.component import Bedrock, BedrockArgs, bedrock_args
-from components.hosts.bedrock.models import BedrockModel
-from components.hosts.bedrock.policy import PublishedGuardrail, invoke_policy, log_policy, log_trust
-from components.plan.build import build
+from corral.catalog.load import load_catalog
+from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
+from corral.config.stack import Stack
+from corral.hosts.base import AmbientCredential, Endpoint, Vpc
+from corral.hosts.bedrock.component import Bedrock, BedrockArgs, bedrock_args
+from corral.hosts.bedrock.identity import PublishedGuardrail, invoke_policy, log_policy, log_trust
+from corral.hosts.bedrock.models import BedrockModel
+from corral.plan.build import build
 from tests.world import World, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:aws.ec2/encryptioncontrol:DeprecationWarning")
@@ -245,7 +244,7 @@ def test_another_guardrail_is_another_version():
 
 
 def test_boto3_is_not_loaded_with_the_component():
-    program = "import sys, components.hosts.bedrock.component; print({'boto3', 'botocore'} & sys.modules.keys())"
+    program = "import sys, corral.hosts.bedrock.component; print({'boto3', 'botocore'} & sys.modules.keys())"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert loaded.stdout == "set()\n"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from components.hosts.bedrock.ids import foundation_model, is_profile, partition
+from corral.hosts.bedrock.models import foundation_model, is_profile, partition
 
 LLAMA = "meta.llama3-3-70b-instruct-v1:0"
 HERE = "arn:aws:bedrock:us-east-1:123456789012"

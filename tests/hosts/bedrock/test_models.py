@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from components.catalog.load import load_catalog
-from components.config.stack import Stack
-from components.hosts.bedrock.models import BedrockModel, NotCallableError, models
-from components.plan.build import build
-from components.plan.plan import Plan
+from corral.catalog.load import load_catalog
+from corral.config.stack import Stack
+from corral.hosts.bedrock.models import BedrockModel, NotCallableError, models
+from corral.plan.build import build
+from corral.plan.plan import Plan
 
 CATALOG = load_catalog()
 LLAMA = "meta.llama3-3-70b-instruct-v1:0"

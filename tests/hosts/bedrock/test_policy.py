@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.hosts.bedrock.models import BedrockModel
-from components.hosts.bedrock.policy import PublishedGuardrail, invoke_policy, log_policy, log_trust
+from corral.hosts.bedrock.identity import PublishedGuardrail, invoke_policy, log_policy, log_trust
+from corral.hosts.bedrock.models import BedrockModel
 
 ACCOUNT = "123456789012"
 LLAMA = "meta.llama3-3-70b-instruct-v1:0"

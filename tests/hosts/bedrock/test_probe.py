@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from components.hosts.bedrock.probe import Bedrock, connect, probe
-from components.hosts.verdict import HostError, Question, Verdict
+from corral.hosts.bedrock.probe import Bedrock, connect, probe
+from corral.hosts.probing import HostError, Question, Verdict
 
 MODEL = "meta.llama3-3-70b-instruct-v1:0"
 PROFILE = f"us.{MODEL}"

@@ -8,8 +8,8 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from pulumi.dynamic.dynamic import serialize_provider
 
-from components.hosts.bedrock import provider
-from components.hosts.bedrock.provider import ModelAccessProvider
+from corral.hosts.bedrock import provider
+from corral.hosts.bedrock.provider import ModelAccessProvider
 from tests.hosts.bedrock import aws
 
 ASKED: dict[str, Any] = {
@@ -182,6 +182,6 @@ def test_what_changed_is_updated_and_another_model_is_another_resource(changed: 
 
 def test_the_state_holds_the_name_of_the_provider_and_nothing_else():
     pickled = base64.b64decode(serialize_provider(ModelAccessProvider()))
-    assert b"components.hosts.bedrock.provider" in pickled
+    assert b"corral.hosts.bedrock.provider" in pickled
     assert len(pickled) < 200
     assert ModelAccessProvider.serialize_as_secret_always is False

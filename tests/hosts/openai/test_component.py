@@ -10,10 +10,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.hosts.base import Endpoint, KeyCredential
-from components.hosts.openai.component import OpenAIHost, OpenAIHostArgs
-from components.plan.plan import Credential, Target
-from components.preview.recording import Secret
+from corral.hosts.base import Endpoint, KeyCredential
+from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
+from corral.plan.plan import Credential, Target
+from corral.testing.recording import Secret
 from tests.plan.world import DEEPINFRA, LAB, LLAMA, SCOUT
 from tests.world import NEVER, World, run
 

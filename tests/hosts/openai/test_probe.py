@@ -4,8 +4,8 @@ from typing import Any
 import httpx
 import pytest
 
-from components.hosts.openai.probe import probe
-from components.hosts.verdict import HostError, Question, Verdict
+from corral.hosts.openai.probe import probe
+from corral.hosts.probing import HostError, Question, Verdict
 
 LISTED = {"object": "list", "data": [{"id": "Llama-3.3-70B", "object": "model"}, {"id": "Llama-4-Scout"}]}
 

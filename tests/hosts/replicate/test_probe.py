@@ -2,8 +2,8 @@ from collections.abc import Callable
 
 import httpx
 
-from components.hosts.replicate.probe import probe
-from components.hosts.verdict import Question, Verdict
+from corral.hosts.probing import Question, Verdict
+from corral.hosts.replicate.probe import probe
 
 
 def _host(request: httpx.Request) -> httpx.Response:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.catalog.load import load_catalog
-from components.config.cluster import Prometheus
-from components.config.read import stack_from_config
-from components.config.stack import Stack
-from components.hosts.vllm.manifests import Surroundings
-from components.hosts.vllm.server import Server, servers
-from components.plan.build import build
+from corral.catalog.load import load_catalog
+from corral.config.cluster import Prometheus
+from corral.config.read import stack_from_config
+from corral.config.stack import Stack
+from corral.hosts.vllm.manifests import Surroundings
+from corral.hosts.vllm.server import Server, servers
+from corral.plan.build import build
 
 LLAMA = "llama-3.3-70b"
 FP8 = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"

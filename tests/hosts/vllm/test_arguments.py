@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from components.hosts.vllm.arguments import arguments, environment
+from corral.hosts.vllm.server import arguments, environment
 from tests.hosts.vllm.stack import FP8, LLAMA, server
 
 TOOLS_3 = [

@@ -6,11 +6,11 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.cluster.open import open_cluster
-from components.config.hosts import VllmHost
-from components.hosts.base import KeyCredential
-from components.hosts.vllm.component import Vllm, VllmArgs
-from components.preview.recording import Secret
+from corral.cluster.clusters import open_cluster
+from corral.config.hosts import VllmHost
+from corral.hosts.base import KeyCredential
+from corral.hosts.vllm.component import Vllm, VllmArgs
+from corral.testing.recording import Secret
 from tests.hosts.vllm.stack import FP8, GPUS, LLAMA, served, stack
 from tests.world import NEVER, World, run
 

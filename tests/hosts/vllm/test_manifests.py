@@ -8,10 +8,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from components.config.cluster import Prometheus
-from components.hosts.vllm.arguments import arguments, environment
-from components.hosts.vllm.manifests import Manifest, manifests, namespace, service_account
-from components.hosts.vllm.server import Server
+from corral.config.cluster import Prometheus
+from corral.hosts.vllm.manifests import Manifest, manifests, namespace, service_account
+from corral.hosts.vllm.server import Server, arguments, environment
 from tests.hosts.vllm.stack import GPUS, LLAMA, PROMETHEUS, around, server
 from tests.world import KUBERNETES
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.hosts.vllm.scaling import scaled_object
+from corral.hosts.vllm.scaling import scaled_object
 from tests.hosts.vllm.stack import PROMETHEUS, server
 
 METADATA = {"name": "llama-3-3-70b-3026a7", "namespace": "corral-vllm"}

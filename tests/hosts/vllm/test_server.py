@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from components.hosts.vllm.server import Server
-from components.plan.plan import Fit
+from corral.hosts.vllm.server import Server
+from corral.plan.plan import Fit
 from tests.hosts.vllm.stack import FP8, GPUS, LLAMA, served, server, stack
 
 

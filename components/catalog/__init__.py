@@ -1,1 +1,0 @@
-"""Dated facts about hosts and their models: data files, and the types they are read into."""

@@ -1,0 +1,127 @@
+"""The types of the catalog and its loader.
+
+The data is in the YAML files beside this one.  Each entry carries the day and the source it was seen at; the catalog is
+checked against the hosts (`corral verify`), never trusted for ever.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from corral.catalog.units import Auth, Day, Lifecycle, MicroDollars, Price, Strict
+
+Protocol = Literal["openai", "bedrock-converse", "replicate"]
+"""The wire protocol a host speaks."""
+
+
+class ModelEntry(Strict):
+    """One model at one host."""
+
+    id: str
+    """The host's own id."""
+    context: int | None = None
+    """Tokens of prompt and answer together; None: unknown.  Likewise for what follows."""
+    output: int | None = None
+    streaming: bool | None = None
+    tools: bool | None = None
+    tools_while_streaming: bool | None = None
+    vision: bool | None = None
+    lifecycle: Lifecycle = "available"
+    callable_from: list[str] | None = None
+    """The regions from which it can be called; None: from anywhere."""
+    reaches: list[str] | None = None
+    """Every region in which a request may be processed; None: unknown, or the host's own regions."""
+    price: Price | None = None
+    """Only where genai-prices does not know it."""
+    verified: bool = True
+    """False where the entry rests on a third party or on inference, not on the host's own word."""
+    as_of: Day
+    source: str
+
+
+class HostEntry(Strict):
+    """One host."""
+
+    title: str
+    protocol: Protocol = "openai"
+    url: str | None = None
+    """May hold `{region}` or `{resource}`; None: known only once provisioned, or to be filled in by the stack."""
+    auth: Auth
+    key_variable: str | None = None
+    regions: list[str] | None = None
+    """Where the host processes requests; None: unknown."""
+    model_list: str = "/models"
+    """What stands after the base URL to list the models that can be called."""
+    prices: str | None = None
+    """The provider's id in genai-prices."""
+    placeholder: str | None = None
+    """Why nothing can be called here unless the stack fills it in."""
+    note: str | None = None
+    models: dict[str, ModelEntry] = Field(default={})
+    as_of: Day
+    source: str
+
+
+_Positive = Annotated[int, Field(gt=0)]
+
+
+class Shape(Strict):
+    """What of a model's architecture decides on which GPUs it fits."""
+
+    parameters: _Positive
+    """Millions, all experts included."""
+    layers: _Positive
+    heads: _Positive
+    """Attention heads; each GPU holds as many as any other."""
+    kv_heads: _Positive
+    """Heads of keys and values, which the cache holds."""
+    head_size: _Positive
+    """Numbers per head."""
+    as_of: Day
+    source: str
+
+
+class ModelFamily(Strict):
+    """One model, wherever it runs."""
+
+    title: str
+    placeholder: str | None = None
+    """Why no host can serve it yet."""
+    context: int | None = None
+    vision: bool | None = None
+    shape: Shape | None = None
+    """None: unknown."""
+    as_of: Day | None = None
+    source: str | None = None
+
+
+class InstanceEntry(Strict):
+    """An instance type."""
+
+    count: _Positive
+    """GPUs."""
+    hourly: MicroDollars | None = None
+    """Dollars an hour in YAML; None: not sold on demand."""
+
+
+class GpuEntry(Strict):
+    """A GPU, and the instance types that have it."""
+
+    memory: _Positive
+    """MiB of one GPU."""
+    instances: Annotated[dict[str, InstanceEntry], Field(min_length=1)]
+    as_of: Day
+    source: str
+
+
+class Catalog(Strict):
+    """All that is known of hosts, models, regions and GPUs."""
+
+    hosts: dict[str, HostEntry]
+    models: dict[str, ModelFamily]
+    places: dict[str, str]
+    """Per region the place it lies in: `us-east-1` → `us`.  A region that is not here is unknown."""
+    gpus: dict[str, GpuEntry] = Field(default={})
+    """Per GPU the instance types that have it; no instance type has two kinds."""

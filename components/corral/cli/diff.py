@@ -1,0 +1,201 @@
+"""A comparison of two versions of a stack, in plain text that can be pasted into a pull request.
+
+`corral diff`: what an edit of a stack would do, before it is deployed.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from pydantic.alias_generators import to_camel
+
+from corral.catalog.load import load_catalog
+from corral.cli.project import FOLDER, NoRevisionError, StackOption, at_revision, root, stack_file
+from corral.cli.tables import issuer_line, tenant_lines
+from corral.cli.terminal import complain, console
+from corral.config.problems import ConfigError, listed, number, size, span
+from corral.plan.diff import LimitMove, ModelMove, Side
+from corral.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
+from corral.testing.changes import Change, Changes
+
+if TYPE_CHECKING:
+    from corral.testing.comparison import Comparison
+
+_PATHS = 3
+"""How many of a resource's properties are named."""
+
+_NOTHING = "none"
+
+
+def comparison_text(found: Comparison, before: str, after: str) -> str:
+    """`before` and `after` name the two versions."""
+    paragraphs = [
+        f"{before} → {after}",
+        *("\n".join(_model(model)) for model in found.move.models),
+        "\n".join(_limit(limit) for limit in found.move.limits),
+        *("\n".join(tenant_lines(tenant)) for tenant in found.move.tenants),
+        "\n".join(issuer_line(issuer) for issuer in found.move.issuers),
+        "" if found.move else "No traffic moves.",
+        "\n".join(_resources(found)),
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _model(model: ModelMove) -> Iterator[str]:
+    yield model.model if model.change == "changed" else f"{model.model} ({model.change})"
+    width = max(len("fallback"), *(len(share.host) for share in model.shares), 0)
+    for share in model.shares:
+        moved = f"{share.before}%" if share.before == share.after else f"{share.before}% → {share.after}%"
+        yield f"  {share.host:<{width}}  {moved}"
+    for what, said in _facts(model):
+        yield f"  {what:<{width}}  {said}"
+    for each in model.ids:
+        yield f"  {each.host} is called by another id: {each.before} → {each.after}"
+
+
+def _facts(model: ModelMove) -> Iterator[tuple[str, str]]:
+    yield "fallback", _moved(_fallback(model.before), _fallback(model.after))
+    yield "price", f"{_moved(_price(model.before), _price(model.after))} per million tokens"
+    volume = model.after.volume if model.after else None
+    if months := _moved(_month(model.before), _month(model.after)):
+        yield "month", f"{months}{f' for {number(volume)} tokens' if volume else ''}"
+    if places := [*_places("+", model.gained, model.gained_unknown), *_places("-", model.lost, model.lost_unknown)]:
+        yield "places", ", ".join(places)
+
+
+def _moved(before: str | None, after: str | None) -> str:
+    """`one → other`, or the one that there is."""
+    return " → ".join(dict.fromkeys(each for each in (before, after) if each))
+
+
+def _fallback(side: Side | None) -> str | None:
+    return side and (", then ".join(side.fallback) or _NOTHING)
+
+
+def _price(side: Side | None) -> str | None:
+    match side and side.price:
+        case Blended(input=prompt, output=answer):
+            return dollars(prompt) if prompt == answer else f"{dollars(prompt)} in and {dollars(answer)} out"
+        case Unpriced(hosts=hosts):
+            return f"unknown (at {listed(hosts, 'and')})" if hosts else "unknown"
+        case _:
+            return None
+
+
+def _month(side: Side | None) -> str | None:
+    match side and side.month:
+        case Monthly(least=least, most=most):
+            return " to ".join(dict.fromkeys((dollars_and_cents(least), dollars_and_cents(most))))
+        case Unpriced():
+            return "unknown"
+        case _:
+            return None
+
+
+def _places(sign: str, regions: Iterable[str], hosts: Iterable[str]) -> Iterator[str]:
+    for region in regions:
+        yield f"{sign} {region}"
+    for host in hosts:
+        yield f"{sign} unknown ({host})"
+
+
+def _limit(limit: LimitMove) -> str:
+    say = size if limit.name.endswith("limit") else span
+    return f"{limit.name.replace('_', ' ')}: {say(limit.before)} → {say(limit.after)}"
+
+
+def _resources(found: Comparison) -> Iterator[str]:
+    if found.resources is None:
+        yield "Which resources change is not known, because a version is refused:"
+        yield from (f"  {reason}" for reason in found.refused)
+    elif not found.resources:
+        yield "No resource changes."
+    else:
+        yield f"Resources: {_counted(found.resources)}"
+        for sign, each in _signed(found.resources):
+            properties = f": {_named(each.properties)}" if each.properties else ""
+            yield f"  {sign:<2} {each.type} {each.name}{properties}"
+
+
+def _counted(resources: Changes) -> str:
+    counts = {
+        "to create": len(resources.create),
+        "to update": len(resources.update),
+        "to replace": len(resources.replace),
+        "to delete": len(resources.delete),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _signed(resources: Changes) -> Iterator[tuple[str, Change]]:
+    for sign, each in (
+        ("+", resources.create),
+        ("~", resources.update),
+        ("+-", resources.replace),
+        ("-", resources.delete),
+    ):
+        yield from ((sign, change) for change in each)
+
+
+def _named(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - _PATHS} more" if len(paths) > _PATHS else ""
+    return f"{', '.join(paths[:_PATHS])}{more}"
+
+
+DIFFERENT, UNREADABLE = 1, 2
+
+
+def diff(
+    stack: StackOption = "local",
+    against: Annotated[
+        str, typer.Option("--against", metavar="REVISION", help="The git revision to compare the working copy with.")
+    ] = "HEAD",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what the edits of a stack file would move, and which resources they would touch.
+
+    Needs no engine, no cloud account and no network.  Exit status 0 if nothing differs, 1 if something does or may,
+    2 if one of the two versions cannot be read.
+    """
+    from corral.testing.comparison import compare, read_version
+
+    file, catalog = stack_file(stack), load_catalog()
+    shown = f"{against}:{FOLDER}/{file.name}"
+    try:
+        text = at_revision(root(), f"{FOLDER}/{file.name}", against)
+    except NoRevisionError as why:
+        complain(f"{why}.")
+        raise typer.Exit(UNREADABLE) from None
+    with tempfile.TemporaryDirectory() as folder:
+        earlier = Path(folder) / file.name
+        before = None
+        if text is not None:
+            earlier.write_text(text, encoding="utf-8")
+            try:
+                before = read_version(earlier, shown, catalog)
+            except ConfigError as error:
+                raise ConfigError([replace(problem, file=shown) for problem in error.problems]) from None
+        after = read_version(file, str(file), catalog)
+        found = compare(before, after, datetime.now(UTC).date())
+    if as_json:
+        console().out(json.dumps(_plain(found), indent=2), highlight=False)
+    else:
+        console().out(comparison_text(found, shown if before else "no stack", str(file)), highlight=False)
+    if found:
+        raise typer.Exit(DIFFERENT)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as JSON's objects, with camelCase keys."""
+    if is_dataclass(value):
+        return {to_camel(field.name): _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in cast("tuple[Any, ...]", value)]
+    return value

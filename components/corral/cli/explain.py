@@ -1,0 +1,35 @@
+"""`corral explain`: one model's plan in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from corral.cli.project import StackOption, load
+from corral.cli.terminal import console
+from corral.config.problems import ConfigError, correction
+from corral.local.source import RefusedError
+from corral.plan.explain import explain as in_words
+
+
+def _complete_model(context: typer.Context, incomplete: str) -> Iterator[str]:
+    try:
+        models = load(context.params.get("stack") or "local").plan.models
+    except ConfigError:
+        return
+    yield from (model.name for model in models if model.name.startswith(incomplete))
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="The name clients ask for.", autocompletion=_complete_model)],
+    stack: StackOption = "local",
+) -> None:
+    """Say in words where a request for a model can go, in which order, with which limits, and why."""
+    loaded = load(stack)
+    found = {each.name: each for each in loaded.plan.models}.get(model)
+    if found is None:
+        names = [each.name for each in loaded.plan.models]
+        raise RefusedError(f"{loaded.file} has no model {model!r}{correction(model, names)}")
+    console().out(in_words(found, loaded.plan, loaded.findings), highlight=False)

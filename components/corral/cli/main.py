@@ -1,0 +1,57 @@
+"""The `corral` command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from corral.cli import diff, drill, explain, fault, key, monitoring, plan, schema, status, usage, verify
+from corral.cli import serve as up
+from corral.cli.terminal import complain
+from corral.config.problems import ConfigError
+from corral.local.errors import EngineError
+from corral.local.source import RefusedError
+from corral.local.statistics.prices import UsageError
+
+REFUSED, UNREADABLE = 1, 2
+
+app = typer.Typer(
+    name="corral",
+    help="Llama on many hosts behind one load balancer: shares in a stack file, traffic that follows them.",
+    epilog="Exit status: 0 done, 1 refused or not running, 2 a stack file or command line that cannot be read.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("up")(up.up)
+app.command("plan")(plan.plan)
+app.command("diff")(diff.diff)
+app.command("explain")(explain.explain)
+app.command("verify")(verify.verify)
+app.command("status")(status.status)
+app.command("usage")(usage.usage)
+app.command("fault")(fault.fault)
+app.command("drill")(drill.drill)
+app.command("monitoring")(monitoring.monitoring)
+app.command("schema")(schema.schema)
+app.add_typer(key.key, name="key")
+
+
+def main() -> None:
+    """Runs the command; whatever is wrong with the input is said in words, never as a traceback."""
+    try:
+        app()
+    except ConfigError as unreadable:
+        complain(str(unreadable))
+        sys.exit(UNREADABLE)
+    except (RefusedError, EngineError, UsageError) as refused:
+        complain(str(refused))
+        sys.exit(REFUSED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(REFUSED)
+    except OSError as reason:
+        complain(f"{reason.filename or 'standard output'}: {reason.strerror}")
+        sys.stdout = None  # type: ignore[assignment] (what it holds cannot be written, at exit neither)
+        sys.exit(REFUSED)

@@ -1,0 +1,127 @@
+"""A file as a git revision has it.
+
+Finds the stack file a command is about, and reads, plans and checks it.
+
+The running engine that a command is about.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corral.catalog.load import load_catalog
+from corral.config.read import read_stack
+from corral.local import state_folder as registry
+from corral.local.desired import Loaded
+from corral.local.errors import EngineError
+from corral.local.source import RefusedError
+from corral.plan.build import build
+from corral.plan.checks.run import check
+
+
+class NoRevisionError(Exception):
+    """The revision cannot be looked at; the message says why."""
+
+
+def at_revision(root: Path, file: str, revision: str) -> str | None:
+    """The text of `file`, a path below `root`, as the revision has it; None: it is not there.
+
+    Raises NoRevisionError.
+    """
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None:
+        inside = _git(root, "rev-parse", "--is-inside-work-tree") is not None
+        raise NoRevisionError(f"git knows no revision {revision!r}" if inside else f"{root} is no git work tree")
+    if not _git(root, "ls-tree", "--name-only", commit.strip(), "--", file):
+        return None
+    return _git(root, "show", f"{commit.strip()}:./{file}")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git writes; None where it refuses."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],  # noqa: S607
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+        )
+    except FileNotFoundError:
+        raise NoRevisionError("there is no git on PATH") from None
+    return done.stdout if done.returncode == 0 else None
+
+
+FOLDER = "stacks"
+
+
+def root() -> Path:
+    """The project: this folder or the nearest one above it that has `stacks/`; this folder where there is none."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / FOLDER).is_dir()), here)
+
+
+def stack_file(stack: str) -> Path:
+    """The file of a stack, relative to where the command was called, if it can be."""
+    path = root() / FOLDER / f"Pulumi.{stack}.yaml"
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def complete_stack(incomplete: str) -> Iterator[str]:
+    """The stacks that exist, for the shell's completion."""
+    for path in sorted((root() / FOLDER).glob("Pulumi.*.yaml")):
+        name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+        if name.startswith(incomplete):
+            yield name
+
+
+StackOption = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        "-s",
+        envvar="CORRAL_STACK",
+        help="The stack: stacks/Pulumi.NAME.yaml.",
+        autocompletion=complete_stack,
+    ),
+]
+"""The option every verb has."""
+
+
+def load(stack: str) -> Loaded:
+    """Reads, plans and checks a stack.  Raises ConfigError with every mistake in the file."""
+    return _load(stack_file(stack))
+
+
+def load_servable(stack: str) -> Loaded:
+    """Likewise, for what is to be served: a plan with errors is refused.  Raises ConfigError or RefusedError."""
+    return load_servable_file(stack_file(stack))
+
+
+def load_servable_file(file: Path) -> Loaded:
+    """Likewise, of a file that may lie anywhere."""
+    loaded = _load(file)
+    errors = [finding for finding in loaded.findings if finding.level == "error"]
+    if errors:
+        raise RefusedError("\n".join(f"{loaded.file}: {finding}" for finding in errors))
+    return loaded
+
+
+def _load(file: Path) -> Loaded:
+    catalog = load_catalog()
+    read = read_stack(file, catalog)
+    plan = build(read, catalog)
+    return Loaded(file, read.engine, plan, check(plan, datetime.now(UTC).date()))
+
+
+def running(stack: str) -> registry.Running:
+    """Raises EngineError where the stack is not being served."""
+    found = registry.find_running(root(), stack)
+    if found is None:
+        raise EngineError(f"Stack {stack} is not being served here. Start it with: corral up --stack {stack}")
+    return found

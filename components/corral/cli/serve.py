@@ -1,0 +1,159 @@
+"""`corral up`: serves a stack on this machine, and follows its file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from ipaddress import ip_address
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from corral.cli.project import StackOption, load_servable, root, stack_file
+from corral.cli.tables import findings_text, status_table, tenant_lines
+from corral.cli.terminal import lossy_console, until_told
+from corral.local.errors import EngineError
+from corral.local.placement import unguarded
+from corral.local.serving import serving
+from corral.local.session import Options, Say, Session
+from corral.local.source import Source
+from corral.local.traffic import send_traffic
+from corral.plan.diff import shares_moved, tenant_moves
+from corral.plan.plan import Plan
+
+_REFRESH = 0.5
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not an IP address like 127.0.0.1 or 0.0.0.0") from None
+
+
+def up(
+    stack: StackOption = "local",
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Simulate every host, also those there is a key for.")
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            parser=_address, metavar="ADDRESS", help="The address to listen on, instead of the stack's (loopback)."
+        ),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The port, instead of the stack's; 0: a free one.")
+    ] = None,
+    traffic: Annotated[
+        bool, typer.Option("--traffic", help="Send a trickle of requests to models whose hosts are all simulated.")
+    ] = False,
+) -> None:
+    """Serve a stack on this machine: Envoy, simulated hosts where they are wanted, and a live table.
+
+    Edit the stack file and save: shares, hosts, models and keys change at once, and no request is lost.
+    Ctrl-C ends it.
+    """
+    out = lossy_console()
+    options = Options("always" if simulate else None, address, port)
+
+    def say(message: str) -> None:
+        out.print(message, style="yellow", markup=False, soft_wrap=True)
+
+    file = stack_file(stack).resolve()
+    source = Source(root(), file, lambda: load_servable(stack), os.environ)
+    asyncio.run(until_told(_serve(source, options, say, out, traffic=traffic)))
+    out.print("Stopped.")
+
+
+async def _serve(source: Source, options: Options, say: Say, out: Console, *, traffic: bool) -> None:
+    async with serving(source, options, say) as session:
+        _introduce(session, out)
+        with Live(console=out, auto_refresh=False) as live:
+            beside = [asyncio.create_task(_show(session, live, out.is_terminal))]
+            if traffic:
+                beside.append(asyncio.create_task(send_traffic(session, _own_key(session))))
+            try:
+                await session.follow(lambda before, after: _moved(before, after, out))
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _introduce(session: Session, out: Console) -> None:
+    loaded = session.desired.loaded
+    model = loaded.plan.models[0].name
+    out.print(
+        f"[bold]{loaded.plan.stack}[/] serves at [bold]{session.url}[/]; "
+        f"edit {loaded.file} to move traffic, Ctrl-C to end."
+    )
+    taken = f"; port {session.page.taken} is taken" if session.page.taken else ""
+    out.print(f"Watch it at [bold]{session.page.url}[/]{taken}.")
+    out.print(
+        f"  curl {session.url}/chat/completions -H 'content-type: application/json' "
+        f"""-d '{{"model": "{model}", "messages": [{{"role": "user", "content": "hello"}}]}}'\n""",
+        markup=False,
+        soft_wrap=True,
+        style="dim",
+    )
+    out.print(_who_may_call(session), style="yellow" if session.desired.callers.made else "")
+    if session.plan.engine == "kubernetes" and (hosts := unguarded(session.plan, session.simulated)):
+        out.print(
+            f"Not simulated, and asked here without the guardrail that pulumi up makes: {', '.join(hosts)}.\n",
+            style="yellow",
+        )
+    warnings = [finding for finding in loaded.findings if finding.level == "warning" and not finding.accepted]
+    if warnings:
+        out.print(findings_text(warnings), soft_wrap=True)
+
+
+def _who_may_call(session: Session) -> str:
+    """Whether callers need a key, and where those are that this run has made."""
+    if not session.plan.tenants:
+        return "No tenants are declared: whoever is on this machine may call, without a key.\n"
+    names = ", ".join(tenant.name for tenant in session.plan.tenants)
+    if not session.desired.callers.made:
+        return f"Callers need the key of a tenant: {names}.\n"
+    return (
+        f"Callers need the key of a tenant: {names}. Made for this run: {', '.join(session.desired.callers.made)}; "
+        f"the keys are in {session.made_keys}.\n"
+    )
+
+
+def _own_key(session: Session) -> str:
+    """A tenant's key that this run has made; empty where it has made none."""
+    return next(iter(session.desired.callers.made.values()), "")
+
+
+def _moved(before: Plan, after: Plan, out: Console) -> None:
+    said = [
+        *shares_moved(before, after),
+        *(line for each in tenant_moves(before, after) for line in tenant_lines(each)),
+    ]
+    out.print(
+        "\n".join(said) if said else "The stack file is in force; no share and no tenant has changed.",
+        style="bold cyan",
+        markup=False,
+    )
+
+
+async def _show(session: Session, live: Live, terminal: bool) -> None:
+    """Keeps the table fresh; without a terminal there is none, and only what is to be said is said."""
+    while True:
+        try:
+            if terminal:
+                _update(live, status_table(await session.status()))
+            else:
+                await session.notice()
+        except EngineError as reason:
+            if terminal:
+                _update(live, Text(str(reason), style="red"))
+        await asyncio.sleep(_REFRESH)
+
+
+def _update(live: Live, shown: RenderableType) -> None:
+    live.update(Group(Text(""), shown), refresh=True)

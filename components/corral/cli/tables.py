@@ -1,0 +1,236 @@
+"""Tenants at the terminal: who may call, with their limits, as a table; and what an edit changes for them, in lines.
+
+The tables of `plan`, `status` and `up`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from corral.config.problems import number, size
+from corral.local.statistics.status import HostStatus, ModelStatus
+from corral.plan.checks.findings import Finding
+from corral.plan.diff import IssuerMove, TenantLimit, TenantMove
+from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
+from corral.plan.plan import ModelPlan, Plan, Rate, Target, TenantPlan
+
+_MANY = 5
+"""More models than this are not spelled out."""
+
+_UNLIMITED = "–"
+
+_LIMITS = {
+    "requests_per_minute": "requests a minute",
+    "tokens_per_minute": "tokens a minute",
+    "concurrent_requests": "requests at a time",
+    "body_limit": "body",
+}
+
+
+def tenants_table(plan: Plan) -> Table:
+    """Per tenant what it may ask for, where that is processed, how much it may have, and how it is known."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in (
+        "TENANT",
+        "MODELS",
+        "REQUESTS/MIN",
+        "TOKENS/MIN",
+        "AT A TIME",
+        "BODY",
+        "PRIORITY",
+        "PLACES",
+        "KNOWN BY",
+    ):
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+    for tenant in plan.tenants:
+        table.add_row(
+            tenant.name,
+            "all" if len(tenant.models) == len(plan.models) else _models(tenant.models),
+            *_rate(tenant.rate),
+            _UNLIMITED if tenant.concurrent is None else number(tenant.concurrent),
+            size(plan.limits.body_limit if tenant.body_limit is None else tenant.body_limit),
+            tenant.priority,
+            ", ".join(tenant.residency) if tenant.residency else "",
+            _known_by(tenant, plan),
+        )
+        for model, rate in tenant.rates:
+            table.add_row("", f"of {model}", *_rate(rate))
+    return table
+
+
+_NUMBERS = ("REQUESTS/MIN", "TOKENS/MIN", "AT A TIME", "BODY")
+
+
+def _rate(rate: Rate) -> tuple[str, str]:
+    requests, tokens = (_UNLIMITED if each is None else number(each) for each in (rate.requests, rate.tokens))
+    return requests, tokens
+
+
+def _known_by(tenant: TenantPlan, plan: Plan) -> str:
+    count = len(tenant.keys)
+    keys = [f"{count} key{'' if count == 1 else 's'}"] if count and plan.engine == "embedded" else []
+    made = ["a key of the cluster"] if plan.engine == "kubernetes" else []
+    return ", ".join([*keys, *made, *(f"claim {claim}" for claim in tenant.claims)]) or "no key in the stack"
+
+
+def _models(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return f"{', '.join(names[:_MANY])}{more}"
+
+
+def issuer_line(move: IssuerMove) -> str:
+    """`issuer https://login.example.com/ (added)`."""
+    return f"issuer {move.issuer} ({move.change})"
+
+
+def tenant_lines(move: TenantMove) -> Iterator[str]:
+    """A tenant's move: its name, and below it what is different."""
+    yield f"tenant {move.tenant}{'' if move.change == 'changed' else f' ({move.change})'}"
+    if move.change == "removed":
+        return
+    facts = [*_facts(move)]
+    width = max((len(what) for what, _ in facts), default=0)
+    for what, said in facts:
+        yield f"  {what:<{width}}  {said}"
+
+
+def _facts(move: TenantMove) -> Iterator[tuple[str, str]]:
+    if move.allowed or move.withdrawn:
+        signed = (f"{sign} {_models(names)}" for sign, names in (("+", move.allowed), ("-", move.withdrawn)) if names)
+        yield "models", ", ".join(signed)
+    for limit in move.limits:
+        of = f" of {limit.model}" if limit.model else ""
+        yield f"{_LIMITS[limit.name]}{of}", _moved(move, _amount(limit, limit.before), _amount(limit, limit.after))
+    before, after = move.before, move.after
+    if after is None:
+        return
+    if (before and before.residency) != after.residency:
+        yield "places", _moved(move, _places(before and before.residency), _places(after.residency))
+    if (before.priority if before else "normal") != after.priority:
+        yield "priority", _moved(move, before.priority if before else "", after.priority)
+    if keys := [
+        f"{count} {what}" for count, what in ((move.keys_added, "added"), (move.keys_removed, "removed")) if count
+    ]:
+        yield "keys", ", ".join(keys)
+    old, new = set(before.claims if before else ()), set(after.claims)
+    if claims := [*(f"+ {claim}" for claim in sorted(new - old)), *(f"- {claim}" for claim in sorted(old - new))]:
+        yield "claims", ", ".join(claims)
+
+
+def _moved(move: TenantMove, before: str, after: str) -> str:
+    return f"{before} → {after}" if move.change == "changed" else after
+
+
+def _amount(limit: TenantLimit, value: int | None) -> str:
+    if value is None:
+        return "unlimited"
+    return size(value) if limit.name == "body_limit" else number(value)
+
+
+def _places(residency: tuple[str, ...] | None) -> str:
+    return ", ".join(residency) if residency else "anywhere"
+
+
+_LEVEL_STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def _role(target: Target) -> str:
+    if target.priority > 0:
+        return f"fallback {target.priority}"
+    return f"{target.share}%" if target.live else "0% (drained)"
+
+
+def plan_table(plan: Plan, here: Mapping[str, str]) -> Table:
+    """Per model and host: share, id, regions, price; `here` says per host whether it is real on this machine."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("MODEL", "HOST", "SHARE", "ID AT THE HOST", "PROCESSED IN", "IN $/M", "OUT $/M", "ON THIS MACHINE"):
+        table.add_column(name, justify="right" if "$" in name or name == "SHARE" else "left", overflow="fold")
+    for model in plan.models:
+        for index, target in enumerate(model.targets):
+            table.add_row(
+                model.name if index == 0 else "",
+                target.host,
+                _role(target),
+                target.model_id,
+                ", ".join(target.reaches) if target.reaches is not None else "unknown",
+                dollars(target.price.input) if target.price else "unknown",
+                dollars(target.price.output) if target.price else "unknown",
+                here.get(target.host, ""),
+                style=None if target.live else "dim",
+            )
+        table.add_row("", "", "", "", _blended_label(model), *_blended(model), "", style="bold", end_section=True)
+    return table
+
+
+def _blended_label(model: ModelPlan) -> str:
+    cost = monthly(model)
+    if isinstance(cost, Monthly):
+        return f"blended; {dollars_and_cents(cost.least)} to {dollars_and_cents(cost.most)} a month"
+    return "blended"
+
+
+def _blended(model: ModelPlan) -> tuple[str, str]:
+    price = blended(model)
+    if isinstance(price, Unpriced):
+        return ("unknown", "unknown")
+    return (dollars(price.input), dollars(price.output))
+
+
+def findings_text(findings: Iterable[Finding]) -> Text:
+    """The findings, one a line."""
+    text = Text()
+    for finding in findings:
+        accepted = " (accepted)" if finding.accepted else ""
+        text.append(f"{finding.level}{accepted}", style="dim" if finding.accepted else _LEVEL_STYLE[finding.level])
+        text.append(f" {finding.name}: {finding.message}; {finding.way_out}" + "\n")
+    return text
+
+
+def status_table(models: Sequence[ModelStatus]) -> Table:
+    """Declared beside observed."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("MODEL", "HOST", "DECLARED", "OBSERVED", "REQUESTS", "FAILED TRIES", "P50", "P99", "HEALTH"):
+        table.add_column(name, justify="left" if name in ("MODEL", "HOST", "HEALTH") else "right", no_wrap=True)
+    table.add_column()  # the only one that is cut where the terminal is narrow
+    for model in models:
+        for index, host in enumerate(model.hosts):
+            table.add_row(
+                model.model if index == 0 else _lost(model) if index == 1 else "",
+                host.host,
+                f"{host.declared}%" if host.role != "fallback" else "fallback",
+                "–" if host.observed is None else f"{host.observed:.1f}%",
+                str(host.requests),
+                Text(str(host.failures), style="yellow" if host.failures else ""),
+                _milliseconds(host.p50),
+                _milliseconds(host.p99),
+                _health(host),
+                _simulated(host),
+                style="dim" if host.role == "drained" else None,
+            )
+        if len(model.hosts) == 1:
+            table.add_row(_lost(model))
+    return table
+
+
+def _simulated(host: HostStatus) -> Text:
+    why = f"simulated: {host.simulated}" if host.simulated else ""
+    return Text(why, style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def _lost(model: ModelStatus) -> Text:
+    if not model.requests:
+        return Text("")
+    return Text(f"  {model.requests} requests, {model.errors} failed", style="red" if model.errors else "green")
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f} ms"
+
+
+def _health(host: HostStatus) -> Text:
+    if host.role == "drained":
+        return Text("drained")
+    return Text("ok", style="green") if host.healthy else Text("left out", style="bold red")

@@ -1,0 +1,70 @@
+"""`corral verify`: asks the hosts themselves whether they still serve what the plan expects of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from corral.cli.project import StackOption, load
+from corral.cli.terminal import console
+from corral.hosts.probing import Verdict
+from corral.hosts.verify import verify as ask
+from corral.plan.plan import Plan, Target
+
+_STYLE = {"refused": "bold red", "allowed": "green", "unknown": "yellow"}
+
+
+def verify(
+    stack: StackOption = "local",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Ask each host that has a credential for its models; report every id that is gone, retired or not enabled.
+
+    Keys are read from the environment, as for corral up.  Exit status 1 if a host refuses an id; what could not be
+    asked is unknown, is told, and stops nothing.
+    """
+    loaded = load(stack)
+    verdicts = ask(_seen_from_here(loaded.plan, loaded.file.parent), _keys(loaded.plan))
+    out = console()
+    if as_json:
+        out.out(json.dumps([asdict(verdict) for verdict in verdicts], indent=2), highlight=False)
+    else:
+        out.print(_table(verdicts))
+    if any(verdict.outcome == "refused" for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _seen_from_here(plan: Plan, folder: Path) -> Plan:
+    """The plan with the paths of its certificates, which are relative to the stack file's folder, as they are here."""
+
+    def seen(target: Target) -> Target:
+        return replace(target, ca=str(folder / target.ca)) if target.ca else target
+
+    return replace(plan, models=tuple(replace(model, targets=tuple(map(seen, model.targets))) for model in plan.models))
+
+
+def _keys(plan: Plan) -> dict[str, str]:
+    variables = {
+        target.host: target.credential.variable
+        for model in plan.models
+        for target in model.targets
+        if target.credential.header and target.credential.variable
+    }
+    return {host: os.environ[variable] for host, variable in variables.items() if os.environ.get(variable)}
+
+
+def _table(verdicts: list[Verdict]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("MODEL", "HOST", "ID AT THE HOST", "VERDICT", "WHY"):
+        table.add_column(name, overflow="fold")
+    for verdict in verdicts:
+        outcome = Text(verdict.outcome, style=_STYLE[verdict.outcome])
+        table.add_row(verdict.model, verdict.host, verdict.model_id, outcome, verdict.why)
+    return table

@@ -1,0 +1,79 @@
+"""A cluster that is there already: CoreWeave, on-prem, kind.
+
+The stack's cluster, whichever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from typing_extensions import override
+
+from corral.cluster.eks import Eks, EksArgs
+from corral.config.cluster import KubeconfigCluster
+from corral.config.hosts import Gpus
+from corral.config.stack import Stack
+from corral.hosts.base import ClusterComponent
+from corral.hosts.iam import Statement
+
+
+class ExistingCluster(ClusterComponent):
+    """A provider for the cluster that a kubeconfig names, and nothing on the cluster itself.
+
+    The file is named to the provider as the stack names it: its credentials never get into the state, and the state is
+    the same whoever runs Pulumi, wherever the project and the home folder lie.  The provider itself takes `~/` for the
+    home folder, and a relative path for one from the program's folder, which is that of the stack file.
+
+    Leaves to others: nodes with GPUs and what makes them known (`nvidia.com/gpu`, the label
+    `node.kubernetes.io/instance-type`), a network plugin that enforces NetworkPolicy, and credentials for AWS.
+    """
+
+    network = "other"
+
+    def __init__(self, name: str, said: KubeconfigCluster, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("corral:cluster:Existing", name, None, opts)
+        self.provider = kubernetes.Provider(
+            f"{name}-provider",
+            kubeconfig=said.kubeconfig,
+            context=said.context,
+            cluster_identifier=said.context or said.kubeconfig,
+            enable_server_side_apply=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.ready = ()
+        self.prometheus = said.prometheus
+        self.register_outputs({})
+
+    @override
+    def gpu_nodes(self, host: str, gpus: Gpus, count: int, parent: pulumi.Resource) -> Sequence[pulumi.Resource]:
+        return ()
+
+    @override
+    def identity(
+        self,
+        name: str,
+        namespace: str,
+        service_account: str,
+        statements: Sequence[Statement],
+        parent: pulumi.Resource,
+        documents: Sequence[pulumi.Input[str]] = (),
+    ) -> Sequence[pulumi.Resource]:
+        return ()
+
+
+def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOptions | None = None) -> ClusterComponent:
+    """A new cluster on EKS, or the one that a kubeconfig names.
+
+    Raises `pulumi.RunError` where there is no region for a new one.
+    """
+    said = stack.cluster
+    if isinstance(said, KubeconfigCluster):
+        return ExistingCluster("cluster", said, opts)
+    if stack.region is None:
+        raise pulumi.RunError(
+            f"the stack {stack.name} makes a cluster on EKS and says no region: set aws:region, or name a cluster that "
+            "is there, corral:cluster.kubeconfig"
+        )
+    return Eks("cluster", EksArgs(stack.name, said, stack.region, tags), opts)

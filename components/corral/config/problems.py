@@ -1,0 +1,227 @@
+"""How values are written in messages: always short, always on one line.
+
+Names in messages: written on one line, listed, and the nearest valid one for a name that is not valid.
+
+What is wrong with a stack's configuration, said to the person who wrote it.
+
+A problem is one line: where (file, line, key), what is wrong, the way out.  All problems are said at once, in the
+order of the file.  No problem ever shows a secret: nothing that stands below `corral:keys` and `corral:tenantKeys`, and
+no value that stands under `secure`.
+
+How a count, a time and a size are said in a sentence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, cast
+
+
+def shown(value: object) -> str:
+    """A value as YAML would have it; of lists and mappings only that they are such."""
+    match value:
+        case str():
+            short = value if len(value) <= 40 else f"{value[:39]}…"
+            return json.dumps(short, ensure_ascii=not short.isprintable())
+        case bool():
+            return "true" if value else "false"
+        case int() if abs(value) >= 10**18:
+            return "a huge number"
+        case int() | float():
+            return str(value)
+        case _:
+            return kind_of(value)
+
+
+def kind_of(value: object) -> str:
+    """What sort of value it is, in a person's words."""
+    match value:
+        case str():
+            return "text"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case None:
+            return "nothing"
+        case _:
+            return "something else"
+
+
+def flow(value: object) -> str:
+    """An example as one would type it: `{bedrock: 60, vllm: 40}`."""
+    match value:
+        case dict():
+            entries = cast("dict[str, Any]", value).items()
+            return f"{{{', '.join(f'{key}: {flow(below)}' for key, below in entries)}}}"
+        case list():
+            return f"[{', '.join(flow(item) for item in cast('list[Any]', value))}]"
+        case _:
+            return str(value)
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+
+_FEW = 12
+"""As many names a message may list."""
+
+_LONGEST = 128
+"""No valid name is longer; comparing takes the square of the length."""
+
+
+def named(name: str) -> str:
+    """A name as it stands, or quoted where it has characters that no name has."""
+    return name if _PLAIN.fullmatch(name) else shown(name)
+
+
+def listed(names: Sequence[str], last: str = "or") -> str:
+    """`a`, `a or b`, `a, b or c`, in the order given."""
+    *front, end = map(named, names)
+    return f"{', '.join(front)} {last} {end}" if front else end
+
+
+def nearest(name: str, valid: Collection[str]) -> str | None:
+    """The valid name that was probably meant, whatever its case; None where none is near."""
+    if len(name) > _LONGEST:
+        return None
+    folded = {known.lower(): known for known in sorted(valid)}
+    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
+    return folded[found[0]] if found else None
+
+
+def correction(name: str, valid: Collection[str], prefix: str = "") -> str:
+    """The end of a message about a name that is not valid: the nearest valid one, and all of them where they are few.
+
+    Starts with its own punctuation; empty where there is nothing to say.  `prefix` stands in front of every valid name.
+    """
+    near = nearest(name, valid)
+    meant = f"did you mean {prefix}{named(near)}?" if near else ""
+    names = ", ".join(f"{prefix}{named(known)}" for known in sorted(valid))
+    if not 0 < len(valid) <= _FEW or set(valid) == {near}:
+        return f": {meant}" if meant else ""
+    return f": {meant} Valid are {names}" if meant else f": valid {'is' if len(valid) == 1 else 'are'} {names}"
+
+
+Keys = tuple[str | int, ...]
+"""A place in the configuration: `("corral:models", "llama-3.3-70b", "fallback", 0)`."""
+
+SECRETS: Final = "corral:keys"
+TENANT_SECRETS: Final = "corral:tenantKeys"
+SECRET_PLACES: Final = (SECRETS, TENANT_SECRETS)
+"""The places of secrets: the keys of hosts, and those of tenants."""
+
+
+class Mark(NamedTuple):
+    """A place in the file; both count from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong."""
+
+    file: str
+    line: int | None
+    """None where the configuration did not come from a file."""
+    key: str
+    """`corral:models.llama-3.3-70b.shares`; empty where the file as a whole is meant."""
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place} {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` says all that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(*problems)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+class Report:
+    """The problems found so far in one configuration, and where its keys stand in the file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.marks: dict[Keys, Mark] = {}
+        self._found: dict[tuple[Keys, str, Mark | None], None] = {}
+        self._void: set[Keys] = set()
+        self.owners: dict[str, set[str]] = {}
+        """Per place of secrets the hosts, or tenants, that are known to be such, and may be named."""
+
+    def add(self, keys: Keys, message: str, mark: Mark | None = None) -> None:
+        """A problem at this place; `mark` where it does not stand at the key."""
+        self._found.setdefault((keys, message, mark))
+
+    def void(self, keys: Keys, message: str, mark: Mark | None = None) -> None:
+        """A problem that leaves nothing there to look at: what else would be said of this place is not."""
+        self.add(keys, message, mark)
+        self.excuse(keys)
+
+    def excuse(self, keys: Keys) -> None:
+        """Nothing is to be said of this place: what is wrong there was said elsewhere."""
+        self._void.add(keys)
+
+    def is_void(self, keys: Keys) -> bool:
+        return bool(self._void) and any(keys[:length] in self._void for length in range(1, len(keys) + 1))
+
+    def mark(self, keys: Keys) -> Mark | None:
+        """Where the key stands, or the nearest one around it: a missing key stands nowhere."""
+        return next((self.marks[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in self.marks), None)
+
+    def problems(self) -> tuple[Problem, ...]:
+        placed = [(mark or self.mark(keys), keys, message) for keys, message, mark in self._found]
+        placed.sort(key=lambda found: found[0] or Mark(0, 0))
+        problems = (Problem(self.file, mark and mark.line, self._spelled(keys), said) for mark, keys, said in placed)
+        return tuple(dict.fromkeys(problems))
+
+    def _spelled(self, keys: Keys) -> str:
+        """Of a place of secrets the host or tenant at most: a key may have been pasted one place too early."""
+        if keys and keys[0] in SECRET_PLACES:
+            return spelled(keys[:2] if keys[1:] and keys[1] in self.owners.get(str(keys[0]), ()) else keys[:1])
+        return spelled(keys)
+
+    def stop(self) -> ConfigError:
+        """To be raised where nothing more can be found."""
+        return ConfigError(self.problems())
+
+
+def spelled(keys: Keys) -> str:
+    """`corral:models.llama-3.3-70b.fallback[0]`, always on one line."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{named(key)}" for key in keys).removeprefix(".")
+
+
+def number(count: int) -> str:
+    """`131,072`."""
+    return f"{count:,}"
+
+
+def span(milliseconds: int) -> str:
+    """`500 ms`, `90 s`, `2 min`: in the largest unit that leaves a whole number."""
+    for unit, length in (("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+        if milliseconds % length == 0:
+            return f"{number(milliseconds // length)} {unit}"
+    return f"{number(milliseconds)} ms"
+
+
+def size(count: int) -> str:
+    """`50 MiB`, `512 KiB`, `1,000 bytes`: in the largest unit that leaves a whole number."""
+    for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count % length == 0:
+            return f"{number(count // length)} {unit}"
+    return f"{number(count)} bytes"

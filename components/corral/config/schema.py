@@ -1,0 +1,174 @@
+"""What stands under each attribute of a part of the configuration: the text that says what it means.
+
+Python keeps no such text, so it is read from the source.  Pydantic would do it for every class at every start, where it
+takes longer than all else about them; only the schema has use for it.
+
+The JSON Schema of a stack file, for editors: the whole file, with what each key means.
+
+It says what can be said of each key by itself: which there are, types, patterns, kinds, places.  That shares sum to
+100, that a host is declared, only `read_stack` can tell.  It refuses nothing that `read_stack` takes.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from inspect import cleandoc, getsource
+from itertools import pairwise
+from typing import Any, cast
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
+
+from corral.catalog.catalog import Catalog
+from corral.catalog.units import Strict
+from corral.config.hosts import CLASSES, HostedHost
+from corral.config.read import NEEDED, OPENAI, kinds
+from corral.config.stack import Stack
+from corral.config.stack_file import NAMESPACE, PARTS, PULUMIS_OWN, REGION
+
+
+def docstrings(part: type[Strict]) -> dict[str, str]:
+    """Per attribute its text; what the part inherits comes first."""
+    lineage = [each for each in reversed(part.__mro__) if issubclass(each, Strict)]
+    return {name: text for each in lineage for name, text in _own(each).items()}
+
+
+def _own(part: type[Strict]) -> dict[str, str]:
+    definition = cast("ast.ClassDef", ast.parse(getsource(part)).body[0])
+    found: dict[str, str] = {}
+    for statement, below in pairwise(definition.body):
+        match statement, below:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                found[name] = cleandoc(text)
+            case _:
+                pass
+    return found
+
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_NEEDED: dict[str, Any] = {"required": list(NEEDED), "properties": {"models": {"minProperties": 1}}}
+"""What an OpenAI-compatible host must have besides."""
+
+_EXAMPLE = {
+    "config": {
+        "corral:hosts": {"bedrock": {"region": "us-east-1"}, "deepinfra": {}},
+        "corral:models": {"llama-3.3-70b": {"shares": {"bedrock": 100}, "fallback": ["deepinfra"]}},
+    }
+}
+
+
+def json_schema(catalog: Catalog) -> dict[str, Any]:
+    """Draft 2020-12, with the catalog's kinds, models and places spelled out."""
+    stack = _tidy(Stack.model_json_schema(schema_generator=_Described))
+    parts: dict[str, Any] = {part: stack["properties"][part] for part in PARTS}
+    definitions: dict[str, Any] = stack["$defs"]
+    _spell_out_kinds(definitions, catalog)
+    parts["hosts"] |= {
+        "properties": {name: _host_by_name(name, catalog) for name in catalog.hosts},
+        "additionalProperties": {"$ref": "#/$defs/Host"},
+    }
+    parts["models"]["properties"] = {
+        name: {"description": family.title, "$ref": "#/$defs/Model"} for name, family in catalog.models.items()
+    }
+    places = {"enum": sorted({*catalog.places, *catalog.places.values()})}
+    for part in (stack, definitions["Model"], definitions["Tenant"]):
+        part["properties"]["residency"]["items"] = places
+    config: dict[str, Any] = {
+        "type": "object",
+        "properties": {f"{NAMESPACE}:{part}": schema for part, schema in parts.items()}
+        | {REGION: {"type": "string", "description": "The AWS region where a host names none."}},
+        "patternProperties": {f"^(?!{NAMESPACE}:)[^:]+:": True},
+        "required": [f"{NAMESPACE}:{part}" for part in PARTS if part in stack["required"]],
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "Corral stack",
+        "description": "One environment: which hosts serve its Llama models, and which share of the traffic each gets.",
+        "type": "object",
+        "properties": {"config": config} | dict.fromkeys(PULUMIS_OWN, True),
+        "required": ["config"],
+        "additionalProperties": False,
+        "examples": [_EXAMPLE],
+        "$defs": definitions,
+    }
+
+
+class _Described(GenerateJsonSchema):
+    """Each key with the text that stands under its attribute."""
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        written, part = super().model_schema(schema), schema["cls"]
+        texts = docstrings(part)
+        for name, field in part.model_fields.items():
+            if name in texts:
+                written["properties"][field.alias]["description"] = texts[name]
+        return written
+
+
+def _spell_out_kinds(definitions: dict[str, Any], catalog: Catalog) -> None:
+    """Adds `Host`, which says its kind, to the definitions; in those of single kinds it may be left out."""
+    hosted = [kind for kind in kinds(catalog) if kind not in CLASSES]
+    for host in (*CLASSES.values(), HostedHost):
+        definitions[host.__name__].pop("required")
+    definitions["HostedHost"]["properties"]["kind"]["enum"] = hosted
+    definitions["Host"] = {
+        "type": "object",
+        "properties": {"kind": {"enum": list(kinds(catalog)), "description": "What the host is."}},
+        "required": ["kind"],
+        "allOf": [
+            *(_if_kind({"const": kind}, {"$ref": f"#/$defs/{host.__name__}"}) for kind, host in CLASSES.items()),
+            _if_kind({"enum": hosted}, {"$ref": "#/$defs/HostedHost"}),
+            _if_kind({"const": OPENAI}, _NEEDED),
+        ],
+    }
+
+
+def _if_kind(kind: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    return {"if": {"properties": {"kind": kind}, "required": ["kind"]}, "then": then}
+
+
+def _host_by_name(name: str, catalog: Catalog) -> dict[str, Any]:
+    """A host called as its entry in the catalog: its kind may be left out, or be another one."""
+    own = {"$ref": f"#/$defs/{CLASSES.get(name, HostedHost).__name__}"}
+    return {
+        "description": catalog.hosts[name].title,
+        "if": {"required": ["kind"]},
+        "then": {"$ref": "#/$defs/Host"},
+        "else": own | _NEEDED if name == OPENAI else own,
+    }
+
+
+_JSON_TYPES = {"string": str, "integer": int, "boolean": bool}
+
+
+def _tidy(schema: Any) -> Any:
+    """Pydantic's schema as a stack is written.
+
+    No null (a key without a value is refused), no titles, no default that is not written like that, no key of a mapping
+    beside those that match its pattern.
+    """
+    if isinstance(schema, list):
+        return [_tidy(item) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {key: _tidy(value) for key, value in cast("dict[str, Any]", schema).items()}
+    match tidy.pop("anyOf", None):
+        case [inner, {"type": "null"}]:
+            tidy = inner | tidy
+        case None:
+            pass
+        case several:
+            tidy["anyOf"] = several
+    if isinstance(tidy.get("title"), str):
+        del tidy["title"]
+    if "default" in tidy and not isinstance(tidy["default"], _JSON_TYPES.get(str(tidy.get("type")), ())):
+        del tidy["default"]
+    if isinstance(description := tidy.get("description"), str):
+        tidy["description"] = " ".join(description.split())
+    if isinstance(patterns := tidy.pop("patternProperties", None), Mapping):
+        ((pattern, value),) = cast("Mapping[str, Any]", patterns).items()
+        tidy |= {"propertyNames": {"pattern": pattern}, "additionalProperties": value}
+    return tidy

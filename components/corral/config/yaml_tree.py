@@ -1,0 +1,281 @@
+"""YAML text → a tree of nodes that know their line.
+
+Built from the parser's events rather than by a YAML loader: nothing is resolved (that is done in `plain.py`, in the
+way Pulumi does it), nothing is constructed, an alias stays an alias and so cannot multiply, and depth is bounded.
+Messages never quote the text: what is wrong may stand in a secret.
+
+Nodes → plain values: text, numbers, true and false, lists and mappings, as Pulumi's own reader makes them.
+
+Pulumi reads a stack with go-yaml v3.  There `on`, `yes` and `no` are text; a day is a point in time; `0o17`, `017`,
+`0x1f` and `1_000` are numbers.  So that nobody has to know this, a number is written in plain decimal digits here, a
+day stays the text that was written, and what go-yaml would take for some other number is refused.  Tags, anchors,
+aliases and merge keys are refused too: a stack says each thing where it counts, and every line number is that of the
+thing itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import yaml
+
+from corral.catalog.load import LOADER
+from corral.config.problems import Keys, Mark, Report
+
+_DEEPEST = 32
+"""Levels of nesting; the schema needs 8."""
+
+
+@dataclass(slots=True)
+class Node:
+    mark: Mark
+    marked: bool
+    """Whether it has an explicit tag (`!!str`) or an anchor (`&name`)."""
+
+
+@dataclass(slots=True)
+class Scalar(Node):
+    text: str
+    quoted: bool
+    """Or a block scalar: anything but plain."""
+
+
+@dataclass(slots=True)
+class Sequence(Node):
+    items: list[Node] = field(default_factory=list[Node])
+
+
+@dataclass(slots=True)
+class Mapping(Node):
+    entries: list[tuple[Node, Node]] = field(default_factory=list[tuple[Node, Node]])
+
+
+@dataclass(slots=True)
+class Alias(Node):
+    pass
+
+
+class NotYamlError(Exception):
+    """The text is not one YAML document."""
+
+    def __init__(self, mark: Mark, message: str) -> None:
+        super().__init__(message)
+        self.mark, self.message = mark, message
+
+
+def parse(text: str) -> Node | None:
+    """The document's root; None where the text holds no document.  Raises `NotYamlError`."""
+    _refuse_control_characters(text)
+    try:
+        return _tree(_events(text))
+    except yaml.MarkedYAMLError as error:
+        raise _refused(error, text) from None
+    except (yaml.YAMLError, ValueError, OverflowError):  # the latter two of an escape that is no character
+        raise NotYamlError(Mark(1, 1), "is not valid YAML") from None
+
+
+def _events(text: str) -> Iterator[Any]:
+    loader = LOADER(text)
+    while loader.check_event():
+        yield loader.get_event()
+
+
+def _tree(events: Iterator[Any]) -> Node | None:
+    root: Node | None = None
+    open_nodes: list[Sequence | Mapping] = []
+    keys: list[Node | None] = []  # per open node the key that waits for its value
+    for event in events:
+        mark = Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+        marked = bool(getattr(event, "tag", None) or getattr(event, "anchor", None))
+        match event:
+            case yaml.ScalarEvent():
+                node = Scalar(mark, marked, event.value, quoted=bool(event.style))
+            case yaml.SequenceStartEvent():
+                node = Sequence(mark, marked)
+            case yaml.MappingStartEvent():
+                node = Mapping(mark, marked)
+            case yaml.AliasEvent():
+                node = Alias(mark, marked)
+            case yaml.CollectionEndEvent():
+                open_nodes.pop()
+                keys.pop()
+                continue
+            case yaml.DocumentStartEvent() if root is not None:
+                raise NotYamlError(mark, "a second document starts here, and a stack is one: remove the line ---")
+            case _:
+                continue
+        if not open_nodes:
+            root = node
+        elif isinstance(parent := open_nodes[-1], Sequence):
+            parent.items.append(node)
+        elif (key := keys[-1]) is None:
+            keys[-1] = node
+        else:
+            parent.entries.append((key, node))
+            keys[-1] = None
+        if isinstance(node, (Sequence, Mapping)):
+            open_nodes.append(node)
+            keys.append(None)
+            if len(open_nodes) > _DEEPEST:
+                raise NotYamlError(mark, f"is nested deeper than {_DEEPEST} levels")
+    return root
+
+
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""What may not stand in YAML text (YAML 1.2.2, production 1), and a byte order mark anywhere but at the start."""
+
+
+def _refuse_control_characters(text: str) -> None:
+    if found := _CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        column = found.start() - text.rfind("\n", 0, found.start())
+        raise NotYamlError(Mark(line, column), f"a character that cannot be seen, U+{ord(found[0]):04X}: remove it")
+
+
+_MEANINGS = (
+    (
+        "mapping values are not allowed",
+        "a `:` that cannot be here: mend the indentation, end the key above with `:`, or quote a text that holds `: `",
+    ),
+    ("could not find expected ':'", "a key without its `:`, or a text that is indented too little"),
+    ("sequence entries are not allowed", "a list cannot start beside its key: start it on the next line"),
+    ("cannot start any token", "a text that starts with this character must stand in quotes"),
+    ("unknown escape character", "an unknown escape in double quotes: use single quotes, or write a backslash twice"),
+    ("undefined tag handle", "tags (`!name`) have no meaning here: remove it"),
+    ("node content", "a value is missing, or a bracket is one too many"),
+    ("<document start>", "the lines up to here are not a mapping: every key needs its `:`"),
+)
+"""By what is in the problem, in the words that libyaml and PyYAML's own parser have in common."""
+
+_BLOCKS = (
+    ("block mapping", "does not belong here: mend the indentation, or quote the value as a whole"),
+    ("block collection", "the lines of a list start with `- `, all at the same indentation"),
+)
+"""By what was being read, where no more is known."""
+
+_UNFINISHED = (
+    ("unexpected end of stream", "the quote that opens here is not closed"),
+    ("',' or ']'", "the `[` that opens here is not closed, or a comma is missing"),
+    ("',' or '}'", "the `{` that opens here is not closed, or a comma is missing"),
+)
+"""Best said where the thing began."""
+
+
+def _refused(error: yaml.MarkedYAMLError, text: str) -> NotYamlError:
+    at, opened, problem = error.problem_mark, error.context_mark, error.problem or ""
+    here = Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
+    lines = text.splitlines()
+    line = lines[here.line - 1] if here.line <= len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return NotYamlError(here, "a tab in the indentation: YAML allows only spaces there")
+    if opened:
+        for said, meaning in _UNFINISHED:
+            if said in problem:
+                return NotYamlError(Mark(opened.line + 1, opened.column + 1), meaning)
+    in_problem = (meaning for said, meaning in _MEANINGS if said in problem)
+    in_context = (meaning for said, meaning in _BLOCKS if said in (error.context or ""))
+    return NotYamlError(here, next(chain(in_problem, in_context), "is not valid YAML"))
+
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_FRACTION = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}")
+_OTHER_NUMBER = re.compile(
+    r"""[-+]?0 ( x[0-9a-f_]+ | o?[0-7_]+ | b[01_]+ )
+      | [-+]? ( [0-9][0-9_]* (\.[0-9_]*)? | \.[0-9]+ ) ( e[-+]?[0-9_]+ )?
+      | [-+]?\.inf | \.nan""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What go-yaml takes for a number besides: other bases, leading zeros, groups, exponents, numbers too large."""
+_NUMBER_BEGINS = frozenset("+-.0123456789")
+_CONSTANTS = {"": None, "~": None} | {
+    spelling: value
+    for word, value in (("null", None), ("true", True), ("false", False))
+    for spelling in (word, word.capitalize(), word.upper())
+}
+
+
+class _UnreadableError(Exception):
+    """A node that has no plain value; says why."""
+
+
+def value_of(node: Node, keys: Keys, report: Report, *, as_text: bool = False) -> Any:
+    """The node's plain value; what has none is reported and reads as None.  Marks each key below it in the report.
+
+    `as_text`: every scalar is the text that is written, whatever it looks like.
+    """
+    try:
+        match node:
+            case Scalar():
+                return node.text if as_text else _scalar(node)
+            case Sequence():
+                _refuse_marked(node)
+                items: list[Any] = []
+                for place, item in enumerate(node.items):
+                    report.marks[(*keys, place)] = item.mark
+                    items.append(value_of(item, (*keys, place), report, as_text=as_text))
+                return items
+            case Mapping():
+                _refuse_marked(node)
+                entries: dict[str, Any] = {}
+                for key, at, value in entries_of(node, keys, report):
+                    report.marks[(*keys, key)] = at.mark
+                    entries[key] = value_of(value, (*keys, key), report, as_text=as_text)
+                return entries
+            case _:
+                raise _UnreadableError("an alias (`*name`) is not read here: write out what it stands for")
+    except _UnreadableError as why:
+        report.void(keys, str(why), node.mark)
+        return None
+
+
+def entries_of(node: Mapping, keys: Keys, report: Report) -> Iterator[tuple[str, Node, Node]]:
+    """Key, the key's node and the value's; a key that is no text, or was there before, is reported and left out."""
+    seen: dict[str, Node] = {}
+    for at, value in node.entries:
+        try:
+            key = _key(at)
+        except _UnreadableError as why:
+            report.add(keys, str(why), at.mark)
+            continue
+        if key in seen:
+            first = seen[key].mark.line
+            report.add((*keys, key), f"stands here again, after line {first}: keep one of them", at.mark)
+        else:
+            seen[key] = at
+            yield key, at, value
+
+
+def _scalar(node: Scalar) -> str | int | float | bool | None:
+    _refuse_marked(node)
+    if node.quoted:
+        return node.text
+    if node.text in _CONSTANTS:
+        return _CONSTANTS[node.text]
+    if node.text[0] not in _NUMBER_BEGINS:
+        return node.text
+    if _INTEGER.fullmatch(node.text):
+        return int(node.text)
+    if _FRACTION.fullmatch(node.text):
+        return float(node.text)
+    if _OTHER_NUMBER.fullmatch(node.text):
+        raise _UnreadableError("a number is written in plain digits, like 1000 or 0.72; for a text put it in quotes")
+    return node.text
+
+
+def _key(node: Node) -> str:
+    if not isinstance(node, Scalar):
+        raise _UnreadableError("a key must be plain text; a text that starts with { or [ must stand in quotes")
+    if node.text == "<<" and not node.quoted:
+        raise _UnreadableError("a merge key (`<<`) is not read here: write out what it stands for")
+    if not isinstance(key := _scalar(node), str):
+        raise _UnreadableError("a key must be text: put it in quotes")
+    return key
+
+
+def _refuse_marked(node: Node) -> None:
+    if node.marked:
+        raise _UnreadableError("tags (`!name`) and anchors (`&name`) are not read here: remove them")

@@ -1,0 +1,247 @@
+"""The objects of one model: the route with its shares, and the policy by which a request that fails goes on.
+
+Policy.  A request goes to the hosts of priority 0 by weight.  One that fails is tried at each of them before the first
+fallback, and at the fallbacks in order.  A host that fails five times in a row is left out for `ejection` at first and
+longer each time after; every host may be left out, but when all are, they are tried all the same rather than none.
+
+A sharing host that is left out leaves part of its share to the fallback even where a sibling is well: Envoy counts a
+priority whole from 71 % of its hosts up, and Envoy Gateway 1.8.1 has no setting for that.
+
+Shares are in the route alone.  How often a request is tried again depends on how many hosts are named under `shares`,
+drained ones included, so that no share edit changes it.
+
+The hosts of a route stand in order of name, whatever their role, so that a fallback becomes a sharing host by its
+weight and priority alone.
+
+A route has its list of hosts for life: another list is a route of another name.  Envoy AI Gateway 1.1.0 knows a host by
+its place in the list, and the processor beside each Envoy learns of a list seconds after the Envoy does, so that hosts
+which change places under it cost errors for so long.  Two routes of one model can be there at a time.  The older one is
+followed (the Gateway API says so), and the processor learns of the younger one meanwhile.  Then a patch
+(`succession.py`) has the younger one followed, and the older one goes when nobody comes to it any more.
+
+It has one rule as long as every tenant may be served by all of the model's hosts, and otherwise one for each group of
+tenants (`residency.py`).  Then the lists of all rules are for life; which tenants are in which group is not.
+
+Its labels and annotations it has for life as well: the gateway says when it accepted a route, and nothing of a change
+in these, for which nobody could wait.
+
+Which of a model's routes is followed while there are two: the plan's.
+
+By itself Envoy Gateway follows the older one, and a route that goes while it is followed costs requests: for a moment
+its cluster is gone and the route is not (503), or a filter that it names (500).  So a patch sets every other route of
+the model aside: it asks for a header that no request has.  A route that is set aside keeps all it has, and nobody comes
+to it any more.
+
+Mostly a model has one route, and the patch finds nothing to set aside.  Envoy Gateway then says in its status that it
+is not programmed, and does all the rest as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from corral.config.cluster import Gateway
+from corral.gateway.manifests.front import scheme
+from corral.gateway.manifests.hosts import wanted_by_a_route
+from corral.gateway.manifests.resource import AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API, Link, Resource, manifest, target
+from corral.gateway.manifests.tenants import Caller, Group, called_by
+from corral.gateway.names import GATEWAY, MODEL_HEADER, NAMESPACE, duration, edition, object_name, route_name
+from corral.plan.failover import RETRIED_STATUS
+from corral.plan.plan import Limits, ModelPlan
+
+_UNLISTED = MODEL_HEADER.title()
+"""The same header, by a name in which Envoy AI Gateway 1.1.0 does not see it: it lists a model once for each rule that
+asks for `MODEL_HEADER`."""
+
+_UNBOUNDED = 1_000_000
+"""Envoy Gateway breaks the circuit at 1,024 where nothing is said, for all hosts of a model together: requests would
+fail though every host is well, and while one is not, those that a fallback could have answered."""
+
+_BREAKERS = ("maxConnections", "maxPendingRequests", "maxParallelRequests", "maxParallelRetries")
+
+
+def route(model: str) -> str:
+    """The key of the model's route among the resources."""
+    return f"route/{model}"
+
+
+def model_resources(
+    model: ModelPlan,
+    groups: Sequence[Group],
+    callers: Mapping[str, Caller],
+    links: Mapping[tuple[str, str], Link],
+    limits: Limits,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    gateway: tuple[str, ...],
+    *,
+    merged: bool,
+) -> dict[str, Resource]:
+    """By key, in the order in which they are made.
+
+    `groups`: those of the model; `annotations`: of the route, besides its model; `gateway`: the keys of what stands in
+    front of every route; `merged`: whether the Gateway has a policy of the kind that the model's are of.
+    """
+    lasting = edition(model.name, [group.hosts for group in groups], labels, annotations)
+    name = route_name(model.name, lasting)
+    hosts = sorted({host for group in groups for host in group.hosts})
+    needs = [key for host in hosts for key in wanted_by_a_route(host, model.name, links[host, model.name])]
+    about = {"corral/model": model.name}
+    kept = {**about, **annotations}
+    policies = {
+        f"retries/{model.name}" + (f"/{index}" if index else ""): Resource(
+            manifest(
+                f"{ENVOY_GATEWAY}/v1alpha1",
+                "BackendTrafficPolicy",
+                f"{name}-{index}" if index else name,
+                {
+                    "targetRefs": [_rule_of(name, index)],
+                    **({"mergeType": "StrategicMerge"} if merged else {}),
+                    **_traffic(_attempts(model, group), limits),
+                },
+                labels,
+                about,
+            ),
+            edition=lasting,
+        )
+        for index, group in enumerate(groups)
+    }
+    return {
+        **policies,
+        route(model.name): Resource(
+            manifest(
+                f"{AI_GATEWAY}/v1beta1", "AIGatewayRoute", name, _route(groups, callers, links, limits), labels, kept
+            ),
+            needs=(*gateway, *policies, *needs),
+            edition=lasting,
+        ),
+    }
+
+
+def _rule_of(route: str, index: int) -> dict[str, str]:
+    """What a policy is of: the whole route, or one rule after the first, which has what its own policy says alone."""
+    return {**target(GATEWAY_API, "HTTPRoute", route), **({"sectionName": _rule_name(index)} if index else {})}
+
+
+def _rule_name(index: int) -> str:
+    return f"residency-{index}" if index else "model"
+
+
+def _route(
+    groups: Sequence[Group],
+    callers: Mapping[str, Caller],
+    links: Mapping[tuple[str, str], Link],
+    limits: Limits,
+) -> dict[str, Any]:
+    return {
+        "parentRefs": [target(GATEWAY_API, "Gateway", GATEWAY)],
+        "rules": [
+            {
+                "name": _rule_name(index),
+                "matches": [{"headers": _match(group, callers, index)}],
+                "backendRefs": [
+                    {
+                        "name": object_name(to.host, group.model.name),
+                        "modelNameOverride": links[to.host, group.model.name].model_id,
+                        "weight": to.weight,
+                        "priority": to.priority,
+                    }
+                    for to in sorted(group.model.targets, key=lambda target: target.host)
+                ],
+                "timeouts": {"request": "0s"},
+                "streamIdleTimeout": duration(limits.idle_timeout),
+                "modelsOwnedBy": "corral",
+            }
+            for index, group in enumerate(groups)
+        ],
+    }
+
+
+def _match(group: Group, callers: Mapping[str, Caller], index: int) -> list[dict[str, str]]:
+    """The model first, as a succession looks for it there."""
+    of_model = {"type": "Exact", "name": _UNLISTED if index else MODEL_HEADER, "value": group.model.name}
+    return [of_model, *([called_by(callers[name] for name in group.tenants)] if group.tenants else [])]
+
+
+def _attempts(model: ModelPlan, group: Group) -> tuple[int, int]:
+    """How many attempts are made at one priority before the next, and how many may follow the first in all.
+
+    Envoy counts alike at each priority, so that with several fallbacks one of them may be asked again before the next.
+    Where the group has none of the sharing hosts, the first of its fallbacks stands in their place.
+    """
+    left = [target for target in model.targets if target.host in group.hosts]
+    sharing = sum(target.priority == 0 for target in left) or 1
+    fallbacks = len(left) - sharing
+    return sharing, sharing * fallbacks if fallbacks else max(1, sharing - 1)
+
+
+def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
+    per_priority, retries = attempts
+    return {
+        "retry": {
+            "numRetries": retries,
+            "numAttemptsPerPriority": per_priority,
+            "retryOn": {
+                "triggers": ["connect-failure", "refused-stream", "reset", "5xx", "retriable-status-codes"],
+                "httpStatusCodes": list(RETRIED_STATUS),
+            },
+            "perRetry": {"backOff": {"baseInterval": "5ms", "maxInterval": "50ms"}},
+        },
+        "healthCheck": {
+            "passive": {
+                "consecutive5XxErrors": 5,
+                "interval": "1s",
+                "baseEjectionTime": duration(limits.ejection),
+                "maxEjectionPercent": 100,
+            },
+            "panicThreshold": 1,
+        },
+        "circuitBreaker": dict.fromkeys(_BREAKERS, _UNBOUNDED),
+        "timeout": {"tcp": {"connectTimeout": duration(limits.connect_timeout)}},
+        "tcpKeepalive": {"probes": 3, "idleTime": "30s", "interval": "10s"},
+    }
+
+
+_NOBODY = {"name": "x-corral-nobody", "string_match": {"exact": "-"}}
+"""What a client sends under a name that begins like this is dropped before it is read."""
+
+
+def succession(model: str) -> str:
+    """The key of the patch."""
+    return f"succession/{model}"
+
+
+def succession_resources(
+    model: str, followed: str, rules: int, gateway: Gateway, labels: Mapping[str, str]
+) -> dict[str, Resource]:
+    """By key; `followed`: the name of the model's route, which has so many rules."""
+    patch = {
+        "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        "name": f"{NAMESPACE}/{GATEWAY}/{scheme(gateway)}",
+        "operation": {"op": "add", "jsonPath": _others(model, followed, rules), "path": "/-", "value": _NOBODY},
+    }
+    spec: dict[str, Any] = {
+        "targetRef": target(GATEWAY_API, "Gateway", GATEWAY),
+        "type": "JSONPatch",
+        "jsonPatches": [patch],
+    }
+    made = manifest(
+        f"{ENVOY_GATEWAY}/v1alpha1",
+        "EnvoyPatchPolicy",
+        object_name(model),
+        spec,
+        labels,
+        {"corral/model": model},
+    )
+    return {succession(model): Resource(made, needs=(route(model),))}
+
+
+def _others(model: str, followed: str, rules: int) -> str:
+    """Where in Envoy's routes the headers are that a request for the model matches, but for the route that is followed.
+
+    A route is called after the HTTPRoute, which is called as the AIGatewayRoute is, and after one of its rules.
+    """
+    of_model = f"@.match.headers[0].string_match.exact == '{model}'"
+    other = " && ".join(f"@.name != 'httproute/{NAMESPACE}/{followed}/rule/{rule}/match/0/*'" for rule in range(rules))
+    return f"$.virtual_hosts[*].routes[?({of_model} && {other})].match.headers"

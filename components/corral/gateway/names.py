@@ -1,0 +1,91 @@
+"""Times and sizes as Kubernetes and the Gateway API write them.
+
+What things are called in the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from corral.hosts.naming import LABEL, hashed
+
+_SPANS = (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+_SIZES = (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10))
+
+
+def duration(milliseconds: int) -> str:
+    """`120000` → `2m`, `1500` → `1s500ms` (GEP-2257: at most five digits in front of a unit)."""
+    written = ""
+    for unit, length in _SPANS:
+        count, milliseconds = divmod(milliseconds, length)
+        written += f"{count}{unit}" if count else ""
+    return written or "0s"
+
+
+def quantity(size: int) -> str:
+    """Bytes: `52428800` → `50Mi`."""
+    for unit, length in _SIZES:
+        if size and size % length == 0:
+            return f"{size // length}{unit}"
+    return str(size)
+
+
+NAMESPACE = "corral"
+"""Where the Gateway, its policies, routes and secrets are."""
+
+ENVOY_NAMESPACE = "envoy-gateway-system"
+"""Where Envoy Gateway and the Envoys run.  No Gateway may be here (envoyproxy/ai-gateway issue 1708)."""
+
+SERVICE_ACCOUNT = "corral-gateway"
+"""Of the Envoys: who they are to the cloud, where a host wants no key but an identity (Pod Identity)."""
+
+SERVICE = "corral-gateway"
+"""In front of the Envoys."""
+
+GATEWAY = "corral"
+"""The Gateway, and what there is one of beside it."""
+
+TENANT_SECRET = "tenants"  # noqa: S105
+"""The API keys, by tenant."""
+
+CERTIFICATE_SECRET = "certificate"  # noqa: S105
+"""The certificate that cert-manager gets for the Gateway."""
+
+TENANT_HEADER = "x-corral-tenant"
+"""Who calls, as the API key says, or the token; a client cannot set it."""
+
+MODEL_HEADER = "x-ai-eg-model"
+"""Where Envoy AI Gateway puts the model that it read from the body."""
+
+HOST_HEADER = "x-corral-host"
+"""The host that a request goes to, for the log; the host sees it."""
+
+METADATA = "io.envoy.ai_gateway"
+"""Where Envoy AI Gateway puts what it knows of a request."""
+
+_EDITION_DIGITS = 8
+
+
+def object_name(*parts: str) -> str:
+    """The name of the object that belongs to these parts: a host, a model, or a host and a model.
+
+    It has the hash always, since it stands beside the names above; and it is a label at most, since Envoy AI Gateway
+    makes longer names of a route's: `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
+    """
+    return hashed(*parts, limit=LABEL)
+
+
+def edition(
+    model: str, hosts: Sequence[Sequence[str]], labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> str:
+    """Eight digits that stand for a model's route with these lists of hosts, one for each of its rules, these labels
+    and these annotations."""
+    lasting = json.dumps([model, *map(list, hosts), labels, annotations], sort_keys=True)
+    return sha256(lasting.encode()).hexdigest()[:_EDITION_DIGITS]
+
+
+def route_name(model: str, edition: str) -> str:
+    """The name of one edition of a model's route: `llama-3.3-70b`, `5be30c4e` → `llama-3-3-70b-3026a7-5be30c4e`."""
+    return f"{object_name(model)[: LABEL - _EDITION_DIGITS - 1].rstrip('-')}-{edition}"

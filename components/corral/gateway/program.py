@@ -1,0 +1,66 @@
+"""The Pulumi program: a stack's hosts on its cluster, and one load balancer in front of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pulumi
+
+from corral.catalog.load import load_catalog
+from corral.config.problems import SECRETS, TENANT_SECRETS, ConfigError
+from corral.config.read import stack_from_config
+from corral.config.stack_file import plain_values
+from corral.hosts.keys import refusal
+from corral.plan.build import build
+from corral.plan.checks.run import check
+from corral.plan.credentials import UnfitProofError, proofs
+
+
+def deploy(file: Path | None = None) -> None:
+    """Provisions the stack that Pulumi has read from `file`; nothing of one that is refused.
+
+    Left out, it is `Pulumi.<stack>.yaml` in the folder that the program runs in: that of `main` in Pulumi.yaml.
+    """
+    file = file or Path.cwd() / f"Pulumi.{pulumi.get_stack()}.yaml"
+    catalog = load_catalog()
+    values = plain_values(pulumi.runtime.get_config, pulumi.runtime.is_config_secret)
+    try:
+        stack = stack_from_config(pulumi.get_stack(), values, catalog, file)
+        plan = build(stack, catalog)
+        proved = proofs(pulumi.runtime.get_config(TENANT_SECRETS), plan.issuers, file.parent)
+    except (ConfigError, UnfitProofError) as error:
+        raise pulumi.RunError(str(error)) from None
+    given = json.loads(pulumi.runtime.get_config(SECRETS) or "{}")
+    keys = {name: pulumi.Output.secret(secret) for name, secret in given.items()}
+    findings = check(plan, datetime.now(UTC).date())
+    if reasons := refusal(plan, findings, keys):
+        raise pulumi.RunError(reasons)
+    for finding in findings:
+        if finding.level == "warning" and not finding.accepted:
+            pulumi.warn(str(finding).removeprefix("warning "))
+
+    # Loaded only now: a stack that is refused does not wait for the SDKs of its providers.
+    from corral.cluster.clusters import open_cluster
+    from corral.gateway.component import Gateway, GatewayArgs
+    from corral.gateway.names import ENVOY_NAMESPACE, SERVICE_ACCOUNT
+    from corral.hosts.registry import Site, make_hosts
+
+    tags = {"managed-by": "corral", "corral-stack": stack.name}
+    cluster = open_cluster(stack, tags)
+    hosts = make_hosts(Site(stack, plan, catalog, cluster, keys, file.parent, tags, ENVOY_NAMESPACE))
+    endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
+    # The gateway calls, as itself, the hosts that want an identity and no key.
+    documents = [host.invoke_policy for host in hosts.values() if host.invoke_policy is not None]
+    identity = (
+        cluster.identity("gateway-identity", ENVOY_NAMESPACE, SERVICE_ACCOUNT, (), cluster, documents)
+        if documents
+        else ()
+    )
+    gateway = Gateway("gateway", GatewayArgs(plan, stack.gateway, proved, endpoints, cluster, identity, tags))
+
+    pulumi.export("url", gateway.url)
+    pulumi.export("certificate", gateway.certificate)
+    pulumi.export("endpoints", {f"{endpoint.host}/{endpoint.model}": endpoint.url for endpoint in endpoints})
+    pulumi.export("keys", gateway.keys)

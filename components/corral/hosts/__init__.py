@@ -1,0 +1,1 @@
+"""The hosts, per kind: what it makes (`component`), how it is asked (`probe`), and what may call it (`identity`)."""

@@ -1,0 +1,227 @@
+"""Azure AI Foundry as a host: an account with one deployment per model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+from pulumi_azure_native import cognitiveservices, network, resources
+
+from corral.catalog.catalog import Catalog
+from corral.config.hosts import AzureHost, PrivateEndpoint
+from corral.hosts.azure.deployments import Deployment, NoCapacityError, account_name, deployments
+from corral.hosts.base import Endpoint, HostComponent, KeyCredential
+from corral.plan.plan import Plan
+
+_ANYWHERE = "anywhere"
+
+_FORMAT = "Meta"
+"""Azure's name for who made the model."""
+
+
+@dataclass(frozen=True)
+class AzureArgs:
+    """What a stack says of an Azure host, as far as the component carries it out."""
+
+    host: str
+    """The host's name in the stack."""
+    location: str
+    deployments: tuple[Deployment, ...]
+    sku: str
+    content_filter: str | None
+    """The name of a RAI policy; None: Azure's default."""
+    key_header: Literal["authorization", "api-key"] | None
+    """The header the key is sent in; None: the account takes no keys at all."""
+    allow_from: Sequence[pulumi.Input[str]]
+    """Public IPv4 addresses and ranges; `anywhere` among them opens the account to all that have a key."""
+    private_endpoint: PrivateEndpoint | None
+    """Given one, `allow_from` means nothing: the account cannot be called from the internet."""
+    tags: Mapping[str, str]
+    """On everything that can have tags."""
+
+
+def azure_args(
+    name: str,
+    host: AzureHost,
+    plan: Plan,
+    catalog: Catalog,
+    cluster: Sequence[pulumi.Input[str]],
+    tags: Mapping[str, str],
+) -> AzureArgs:
+    """The arguments for the host `name`, of a plan whose checks found no error.
+
+    `cluster` are the public addresses from which the gateway calls.  Raises pulumi.RunError where the stack says too
+    little.
+    """
+    if host.location is None:
+        raise pulumi.RunError(f"{name} has no location to be provisioned in: set corral:hosts.{name}.location")
+    allowed = [*cluster, *host.allow_from]
+    if not allowed and host.private_endpoint is None:
+        raise pulumi.RunError(
+            f"nobody could call {name}: the addresses from which this cluster calls are not known. List them under "
+            f"corral:hosts.{name}.allowFrom (`anywhere` opens it to all that have its key), or give it a "
+            "`privateEndpoint`"
+        )
+    try:
+        deployed = deployments(plan, name, host, catalog.hosts[host.kind])
+    except NoCapacityError as error:
+        raise pulumi.RunError(str(error)) from None
+    targets = [target for model in plan.models for target in model.targets if target.host == name]
+    return AzureArgs(
+        host=name,
+        location=host.location,
+        deployments=deployed,
+        sku=host.sku,
+        content_filter=host.content_filter,
+        key_header=targets[0].credential.header,
+        allow_from=allowed,
+        private_endpoint=host.private_endpoint,
+        tags=tags,
+    )
+
+
+class Azure(HostComponent):
+    """A resource group, the account in it, its deployments one after the other, and as the stack asks a private
+    endpoint.
+
+    Leaves to others: the routes, and where no keys are taken the tokens.
+    """
+
+    endpoints: Mapping[str, Endpoint]
+    """Per model."""
+
+    def __init__(self, name: str, args: AzureArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("corral:hosts:Azure", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        group = resources.ResourceGroup(f"{name}-group", location=args.location, tags=args.tags, opts=child)
+        called = group.name.apply(account_name)
+        account = cognitiveservices.Account(
+            f"{name}-account",
+            account_name=called,
+            resource_group_name=group.name,
+            location=args.location,
+            kind="AIServices",
+            sku={"name": "S0"},
+            properties=cognitiveservices.AccountPropertiesArgs(
+                custom_sub_domain_name=called,
+                disable_local_auth=args.key_header is None,
+                public_network_access="Disabled" if args.private_endpoint else "Enabled",
+                network_acls=_rules(args),
+            ),
+            tags=args.tags,
+            opts=child,
+        )
+        private = _private_endpoint(name, args, args.private_endpoint, group, account, child)
+        deployed = _deployed(name, args, group, account, self)
+        credential = KeyCredential(args.key_header, _key(group, account, self)) if args.key_header else None
+        hostname = pulumi.Output.concat(called, ".services.ai.azure.com")
+        self.endpoints = {
+            each.name: Endpoint(
+                model=each.name,
+                host=args.host,
+                hostname=hostname,
+                port=443,
+                tls=True,
+                protocol="openai",
+                path="/openai/v1",
+                model_id=each.deployment,
+                credential=credential,
+                ready=[deployed[each.name], *private],
+            )
+            for each in args.deployments
+        }
+        self.register_outputs({"hostname": hostname})
+
+
+def _rules(args: AzureArgs) -> cognitiveservices.NetworkRuleSetArgs:
+    """Nobody but those who are named, unless the stack names everybody."""
+    if _ANYWHERE in args.allow_from and not args.private_endpoint:
+        return cognitiveservices.NetworkRuleSetArgs(default_action="Allow", bypass="None")
+    allowed = [] if args.private_endpoint else [cognitiveservices.IpRuleArgs(value=each) for each in args.allow_from]
+    return cognitiveservices.NetworkRuleSetArgs(default_action="Deny", bypass="None", ip_rules=allowed)
+
+
+def _deployed(
+    name: str,
+    args: AzureArgs,
+    group: resources.ResourceGroup,
+    account: cognitiveservices.Account,
+    parent: pulumi.Resource,
+) -> Mapping[str, cognitiveservices.Deployment]:
+    """Per model its deployment.  Each waits for the one before: Azure answers two at a time with RequestConflict.
+
+    A version that the stack states is kept until Azure retires it; without one, Azure moves to its new defaults.
+    """
+    deployed: dict[str, cognitiveservices.Deployment] = {}
+    before: list[pulumi.Resource] = []
+    for each in args.deployments:
+        deployed[each.name] = cognitiveservices.Deployment(
+            f"{name}-deployment-{each.name}",
+            account_name=account.name,
+            resource_group_name=group.name,
+            deployment_name=each.deployment,
+            sku=cognitiveservices.SkuArgs(name=args.sku, capacity=each.capacity),
+            properties=cognitiveservices.DeploymentPropertiesArgs(
+                model=cognitiveservices.DeploymentModelArgs(
+                    format=_FORMAT, name=each.azure_model, version=each.version
+                ),
+                rai_policy_name=args.content_filter,
+                version_upgrade_option="OnceCurrentVersionExpired"
+                if each.version
+                else "OnceNewDefaultVersionAvailable",
+            ),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=before),
+        )
+        before = [deployed[each.name]]
+    return deployed
+
+
+def _key(
+    group: resources.ResourceGroup, account: cognitiveservices.Account, parent: pulumi.Resource
+) -> pulumi.Output[str]:
+    """The account's first key.  Azure's SDK does not mark it as a secret."""
+    keys = cognitiveservices.list_account_keys_output(
+        account_name=account.name, resource_group_name=group.name, opts=pulumi.InvokeOptions(parent=parent)
+    )
+    return pulumi.Output.secret(keys.apply(lambda keys: keys.key1 or ""))
+
+
+def _private_endpoint(
+    name: str,
+    args: AzureArgs,
+    said: PrivateEndpoint | None,
+    group: resources.ResourceGroup,
+    account: cognitiveservices.Account,
+    child: pulumi.ResourceOptions,
+) -> list[pulumi.Resource]:
+    if said is None:
+        return []
+    endpoint = network.PrivateEndpoint(
+        f"{name}-endpoint",
+        resource_group_name=group.name,
+        location=said.location or args.location,
+        subnet={"id": said.subnet},
+        private_link_service_connections=[
+            network.PrivateLinkServiceConnectionArgs(
+                name=args.host, private_link_service_id=account.id, group_ids=["account"]
+            )
+        ],
+        tags=args.tags,
+        opts=child,
+    )
+    if not said.dns_zones:
+        return [endpoint]
+    zones = network.PrivateDnsZoneGroup(
+        f"{name}-endpoint-zones",
+        resource_group_name=group.name,
+        private_endpoint_name=endpoint.name,
+        private_dns_zone_configs=[
+            network.PrivateDnsZoneConfigArgs(name=zone.rpartition("/")[2].replace(".", "-"), private_dns_zone_id=zone)
+            for zone in said.dns_zones
+        ],
+        opts=child,
+    )
+    return [endpoint, zones]

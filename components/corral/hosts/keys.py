@@ -1,0 +1,49 @@
+"""Whose key a stack must have before anything is provisioned.
+
+A host that the stack provisions brings its key, or the cloud's own identity, along; one that is there already is called
+with the key that its owner gave out, and that is in `corral:keys`.
+
+Why a stack is not deployed: said all at once, before anything is provisioned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from corral.plan.checks.findings import Finding
+from corral.plan.plan import Plan, Target
+from corral.plan.targets import PROVISIONED
+
+
+def provisioned(target: Target) -> bool:
+    """Whether the stack makes the host: it is of a kind that can be made, and is not at a URL already."""
+    return target.kind in PROVISIONED and target.url is None
+
+
+def missing_keys(plan: Plan, held: Collection[str]) -> tuple[str, ...]:
+    """The hosts that are called with a key which the stack, holding these hosts' keys, does not have; by name."""
+    targets = (target for model in plan.models for target in model.targets)
+    wanted = {target.host for target in targets if target.credential.header and not provisioned(target)}
+    return tuple(sorted(wanted - {*held}))
+
+
+def said_missing(host: str, stack: str) -> str:
+    """That a host's key is missing, in one line."""
+    return (
+        f"{host} is called with a key, and corral:keys has none for it: "
+        f"`pulumi config set --secret --path 'corral:keys.{host}' -s {stack}`"
+    )
+
+
+def refusal(plan: Plan, findings: Sequence[Finding], held: Collection[str]) -> str | None:
+    """Every reason, one a line, and after them whatever else was found; None: it can be deployed.
+
+    `held` are the hosts whose keys the stack has.
+    """
+    if plan.engine == "embedded":
+        nothing = f"stack {plan.stack} runs on one machine, where there is nothing to provision"
+        return f"{nothing}: corral up --stack {plan.stack}"
+    errors = [str(finding) for finding in findings if finding.level == "error"]
+    reasons = [*errors, *(said_missing(host, plan.stack) for host in missing_keys(plan, held))]
+    others = [str(finding) for finding in findings if finding.level != "error" and not finding.accepted]
+    return "\n".join([*reasons, *others]) if reasons else None

@@ -1,0 +1,61 @@
+"""A hosted API, or any host that is there already and speaks OpenAI's protocol at a URL.
+
+All of it is data of the plan: a host more in the catalog or in a stack is no code here.  There is nothing to provision;
+the component stands for the host in Pulumi's tree, and the load balancer gets its endpoints and its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pulumi
+
+from corral.hosts.base import Endpoint, HostComponent, KeyCredential
+from corral.plan.plan import Target
+
+_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True)
+class OpenAIHostArgs:
+    """What an OpenAI-compatible host is told."""
+
+    targets: Mapping[str, Target]
+    """Per model the host as a target of the plan; each has a URL."""
+    key: pulumi.Output[str] | None = field(repr=False)
+    """The host's key, a secret; None where no target wants one."""
+    folder: Path
+    """The folder of the stack file: the file of a private CA is named relative to it."""
+
+
+class OpenAIHost(HostComponent):
+    """Makes endpoints of a URL.  Leaves the key's Kubernetes secret and the routes to the load balancer."""
+
+    def __init__(self, name: str, args: OpenAIHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("corral:hosts:OpenAI", name, None, opts)
+        self.endpoints = {model: _endpoint(model, target, args) for model, target in sorted(args.targets.items())}
+        self.register_outputs({"endpoints": {model: target.url for model, target in sorted(args.targets.items())}})
+
+
+def _endpoint(model: str, target: Target, args: OpenAIHostArgs) -> Endpoint:
+    parts = urlsplit(target.url or "")
+    if not parts.hostname:
+        raise ValueError(f"{target.host} has no URL: it is no host that is there already")
+    header = target.credential.header
+    if header and args.key is None:
+        raise ValueError(f"{target.host} wants a key in {header} and was given none")
+    return Endpoint(
+        model=model,
+        host=target.host,
+        hostname=parts.hostname,
+        port=parts.port or _PORTS[parts.scheme],
+        tls=parts.scheme == "https",
+        protocol=target.protocol,
+        path=parts.path,
+        model_id=target.model_id,
+        credential=KeyCredential(header, args.key) if header and args.key is not None else None,
+        ca=(args.folder / target.ca).read_text(encoding="utf-8") if target.ca else None,
+    )

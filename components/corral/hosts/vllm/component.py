@@ -1,0 +1,186 @@
+"""The vLLM host: servers of its models on a cluster, and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from corral.config.hosts import Gpus
+from corral.hosts.base import ClusterComponent, Endpoint, HostComponent, KeyCredential, labels
+from corral.hosts.iam import Statement
+from corral.hosts.vllm.manifests import (
+    ACCOUNT,
+    NODE,
+    STARTING,
+    Manifest,
+    Surroundings,
+    manifests,
+    namespace,
+    service_account,
+)
+from corral.hosts.vllm.server import PORT, SECRET, Server
+
+_PATIENCE = pulumi.CustomTimeouts(create=f"{STARTING + NODE}s", update=f"{2 * (STARTING + NODE)}s")
+"""As long as servers take to be ready; Pulumi itself would give up after ten minutes."""
+
+
+@dataclass(frozen=True)
+class VllmArgs:
+    """What the stack says of one vLLM host."""
+
+    host: str
+    """The host's name in the stack."""
+    servers: Sequence[Server]
+    gpus: Gpus | None
+    cluster: ClusterComponent
+    gateway_namespace: str
+    """From where the gateway calls."""
+    region: str | None
+    """AWS's, for weights in S3."""
+    token: pulumi.Output[str] | None = field(repr=False)
+    """The Hugging Face token for gated weights, a secret."""
+    key: pulumi.Output[str] | None = field(repr=False)
+    """The key that vLLM asks for, a secret; None: it asks for none, and only the network policy keeps others out."""
+    tags: Mapping[str, str]
+
+
+class Vllm(HostComponent):
+    """A namespace with a Deployment, a Service and their guards per model, and nodes with GPUs where the cluster has
+    them to be made.
+
+    Leaves to others: the cluster, KEDA and Prometheus.  An endpoint is ready when its Deployment is available.
+    """
+
+    def __init__(self, name: str, args: VllmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("corral:hosts:Vllm", name, None, opts)
+        around = Surroundings(
+            gateway_namespace=args.gateway_namespace,
+            prometheus=args.cluster.prometheus,
+            region=args.region,
+            token=args.token is not None,
+            key=args.key is not None,
+            labels=labels(args.tags),
+        )
+        first = [*args.cluster.ready]
+        if args.gpus and (fit := args.servers[0].fit):
+            first += args.cluster.gpu_nodes(args.host, args.gpus, fit.node, parent=self)
+        where = _applied(f"{name}-namespace", namespace(args.servers[0].namespace, around), args, self, first)
+        inside = args.servers[0].namespace
+        first = [*first, where, _applied(f"{name}-account", service_account(inside, around), args, self, [where])]
+        if args.token is not None or args.key is not None:
+            first.append(_secret(f"{name}-secret", inside, args, around, self, where))
+        if statements := _weights_in_s3(args.servers):
+            first += args.cluster.identity(f"{name}-identity", inside, ACCOUNT, statements, parent=self)
+        self.endpoints = {server.model: _served(name, server, around, args, self, first) for server in args.servers}
+        self.register_outputs({"hostnames": {model: each.hostname for model, each in self.endpoints.items()}})
+
+
+def _served(
+    name: str, server: Server, around: Surroundings, args: VllmArgs, parent: Vllm, first: Sequence[pulumi.Resource]
+) -> Endpoint:
+    """Applies one model's objects; what guards its servers is there before them."""
+    made = manifests(server, around)
+    applied = {
+        part: _applied(f"{name}-{server.name}-{part}", manifest, args, parent, first)
+        for part, manifest in made.items()
+        if part not in ("deployment", "scaled-object")
+    }
+    deployment = kubernetes.apps.v1.Deployment(
+        f"{name}-{server.name}-deployment",
+        metadata=made["deployment"]["metadata"],
+        spec=made["deployment"]["spec"],
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            provider=args.cluster.provider,
+            depends_on=[*first, *applied.values()],
+            ignore_changes=["spec.replicas"] if "scaled-object" in made else [],
+            custom_timeouts=_PATIENCE,
+        ),
+    )
+    if scaled := made.get("scaled-object"):
+        _applied(f"{name}-{server.name}-scaled-object", scaled, args, parent, [deployment])
+    return Endpoint(
+        model=server.model,
+        host=server.host,
+        hostname=server.hostname,
+        port=PORT,
+        tls=False,
+        protocol="openai",
+        path="/v1",
+        model_id=server.served_as,
+        credential=KeyCredential("authorization", args.key) if args.key is not None else None,
+        ready=(deployment,),
+    )
+
+
+def _class_of(kind: str) -> Any:
+    """Of an object that has a class of its own; None: a custom resource.
+
+    Looked up when it is needed: the SDK's modules take half a second to load, which a plan does not wait for.
+    """
+    match kind:
+        case "Namespace":
+            return kubernetes.core.v1.Namespace
+        case "ServiceAccount":
+            return kubernetes.core.v1.ServiceAccount
+        case "Service":
+            return kubernetes.core.v1.Service
+        case "PodDisruptionBudget":
+            return kubernetes.policy.v1.PodDisruptionBudget
+        case "NetworkPolicy":
+            return kubernetes.networking.v1.NetworkPolicy
+        case _:
+            return None
+
+
+def _applied(
+    name: str, manifest: Manifest, args: VllmArgs, parent: Vllm, first: Sequence[pulumi.Resource]
+) -> pulumi.Resource:
+    opts = pulumi.ResourceOptions(parent=parent, provider=args.cluster.provider, depends_on=list(first))
+    fields = {_snake(key): value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
+    if kind := _class_of(manifest["kind"]):
+        return kind(name, **fields, opts=opts)
+    return kubernetes.apiextensions.CustomResource(
+        name, api_version=manifest["apiVersion"], kind=manifest["kind"], **fields, opts=opts
+    )
+
+
+def _snake(key: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)
+
+
+def _secret(
+    name: str, inside: str, args: VllmArgs, around: Surroundings, parent: Vllm, where: pulumi.Resource
+) -> kubernetes.core.v1.Secret:
+    entries = {"token": args.token, "key": args.key}
+    return kubernetes.core.v1.Secret(
+        name,
+        metadata={"name": SECRET, "namespace": inside, "labels": dict(around.labels)},
+        string_data={entry: pulumi.Output.secret(value) for entry, value in entries.items() if value is not None},
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            provider=args.cluster.provider,
+            depends_on=[where],
+            additional_secret_outputs=["stringData", "data"],
+        ),
+    )
+
+
+def _weights_in_s3(servers: Sequence[Server]) -> list[Statement]:
+    """To read the weights that are in S3, and nothing beside them."""
+    statements: list[Statement] = []
+    for server in servers:
+        if server.from_s3:
+            bucket, _, prefix = server.weights.removeprefix("s3://").rstrip("/").partition("/")
+            below = f"{prefix}/*" if prefix else "*"
+            statements += [
+                Statement(["s3:GetObject"], [f"arn:aws:s3:::{bucket}/{below}"], {}),
+                Statement(
+                    ["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], {"StringLike": {"s3:prefix": [prefix, below]}}
+                ),
+            ]
+    return statements

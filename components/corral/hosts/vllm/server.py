@@ -1,0 +1,158 @@
+"""What one model's servers are: everything of a vLLM Deployment that the plan and the stack decide.
+
+vLLM's command line and environment.
+
+The image's entry point is `vllm serve`, and a simulator's takes the same `--model`, `--served-model-name` and `--port`;
+what is about GPUs is left out without them.  No secret stands on the command line: vLLM reads its key from
+`VLLM_API_KEY` and the Hugging Face token from `HF_TOKEN`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from corral.config.hosts import VllmHost
+from corral.config.stack import Stack
+from corral.hosts.naming import physical
+from corral.plan.plan import Fit, Plan
+
+
+@dataclass(frozen=True)
+class Server:
+    """One model at one vLLM host."""
+
+    host: str
+    """The host's name in the stack."""
+    model: str
+    """The name clients ask for."""
+    served_as: str
+    """The name vLLM knows it by (`--served-model-name`)."""
+    weights: str
+    """A Hugging Face repository or an `s3://` path."""
+    image: str
+    fit: Fit | None
+    """None: without GPUs, for a simulator's image."""
+    drain: int
+    """Seconds that a server which is to go has for what it has begun."""
+
+    @property
+    def name(self) -> str:
+        """Of its Deployment, Service and the rest."""
+        return physical(self.model)
+
+    @property
+    def namespace(self) -> str:
+        """One per host."""
+        return physical("corral", self.host)
+
+    @property
+    def hostname(self) -> str:
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+    @property
+    def from_s3(self) -> bool:
+        return self.weights.startswith("s3://")
+
+    @property
+    def scales(self) -> bool:
+        """Whether there is anything to scale between."""
+        return self.fit is not None and self.fit.least < self.fit.most
+
+
+def servers(plan: Plan, stack: Stack, host: str) -> tuple[Server, ...]:
+    """The servers that the stack is to run for the host, in order of model; none where it has a URL.
+
+    The plan is one that the checks let pass: every model fits.
+    """
+    said = stack.hosts[host]
+    if not isinstance(said, VllmHost) or said.url:
+        return ()
+    return tuple(_servers(plan, stack, host, said))
+
+
+def _servers(plan: Plan, stack: Stack, host: str, said: VllmHost) -> Iterator[Server]:
+    for model in plan.models:
+        for target in model.targets:
+            if target.host == host and model.name in said.weights:
+                yield Server(
+                    host=host,
+                    model=model.name,
+                    served_as=target.model_id,
+                    weights=said.weights[model.name],
+                    image=said.image,
+                    fit=target.fit if isinstance(target.fit, Fit) else None,
+                    drain=stack.engine.drain_timeout // 1_000,
+                )
+
+
+PORT = 8000
+SEQUENCES = 128
+"""Requests a server works on at a time; what comes beyond them waits in its queue."""
+SECRET = "vllm"  # noqa: S105
+"""The Secret in the host's namespace, with `token` and `key` where there are such."""
+CACHE = "/cache"
+
+_TOOLS = {
+    "3": ("llama3_json", "examples/tool_chat_template_llama3.1_json.jinja"),
+    "4": ("llama4_pythonic", "examples/tool_chat_template_llama4_pythonic.jinja"),
+}
+"""Per generation of Llama vLLM's parser of tool calls and the chat template in its image (docs.vllm.ai, v0.29)."""
+_GENERATION = re.compile(r"llama[-_]?([0-9])", re.IGNORECASE)
+
+
+def arguments(server: Server) -> list[str]:
+    """What stands after the image's entry point."""
+    common = ["--model", server.weights, "--served-model-name", server.served_as, "--port", str(PORT)]
+    if server.fit is None:
+        return common
+    length = ["--max-model-len", str(server.fit.context)] if server.fit.context else []
+    return [
+        *common,
+        *("--tensor-parallel-size", str(server.fit.gpus)),
+        *length,
+        *("--gpu-memory-utilization", "0.90"),
+        *("--max-num-seqs", str(SEQUENCES)),
+        *("--shutdown-timeout", str(server.drain)),
+        *_tools(server),
+        *(_streamed(server.fit.gpus) if server.from_s3 else ()),
+    ]
+
+
+def _tools(server: Server) -> list[str]:
+    """By the generation in the weights' name, else in the model's; none for a model that has no generation there."""
+    found = _GENERATION.search(server.weights) or _GENERATION.search(server.model)
+    if found is None or found[1] not in _TOOLS:
+        return []
+    parser, template = _TOOLS[found[1]]
+    return ["--enable-auto-tool-choice", "--tool-call-parser", parser, "--chat-template", template]
+
+
+def _streamed(gpus: int) -> list[str]:
+    """From S3 into the GPUs, without a copy on disk."""
+    extra = '{"concurrency":16,"distributed":true}' if gpus > 1 else '{"concurrency":16}'
+    return ["--load-format", "runai_streamer", "--model-loader-extra-config", extra]
+
+
+def environment(server: Server, region: str | None, *, token: bool, key: bool) -> list[dict[str, Any]]:
+    """`region` is AWS's, for weights in S3; `token` and `key`: whether the Secret has such."""
+    plain = {
+        "HF_HOME": f"{CACHE}/huggingface",
+        "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    if server.from_s3:
+        plain["RUNAI_STREAMER_CHUNK_BYTESIZE"] = str(4 * 2**30)
+        if region:
+            plain["AWS_REGION"] = region
+    secret = {"HF_TOKEN": "token"} if token else {}
+    secret |= {"VLLM_API_KEY": "key"} if key else {}
+    return [
+        *({"name": name, "value": value} for name, value in plain.items()),
+        *(
+            {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": entry}}}
+            for name, entry in secret.items()
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""One machine: a plan carried out by a stock Envoy, which follows the stack file."""

@@ -1,0 +1,105 @@
+"""What the adapter and its parent agree on: which hosts are asked, and how.  The descriptions hold keys.
+
+What the adapter wants of a host, whatever its protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from corral.catalog.units import HostName
+from corral.local.adapter.requests import Asked
+
+TOKEN_VARIABLE = "CORRAL_ADAPTER_TOKEN"  # noqa: S105 (its name, not its value)
+"""The environment variable with the token that requests show as `Authorization: Bearer`."""
+
+
+class _Described(BaseModel):
+    """Unknown keys are refused, nothing is coerced, nothing changes after loading, and errors never quote a value."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class AdaptedModel(_Described):
+    """What the plan knows of a model at a host; None: unknown."""
+
+    output: int | None = None
+    """Tokens of an answer at most."""
+    streaming: bool | None = None
+    tools_while_streaming: bool | None = None
+
+    def streams(self, *, with_tools: bool) -> bool:
+        """Whether it is asked for a stream, and not for the whole answer, to be streamed on from here.
+
+        Tools in a stream are asked for only where it is known that they can be.
+        """
+        return self.streaming is not False and (self.tools_while_streaming is True or not with_tools)
+
+
+class _Host(_Described):
+    name: HostName
+    url: str
+    """The base URL of its API."""
+    ca: str | None
+    """A PEM file of certificates to trust instead of the system's."""
+    connect_timeout: Annotated[int, Field(gt=0)]
+    """Milliseconds."""
+    idle_timeout: Annotated[int, Field(gt=0)]
+    """Milliseconds without a byte of its answer."""
+    models: dict[str, AdaptedModel]
+    """By the host's own model id."""
+
+
+class AwsKey(_Described):
+    """A key to sign with, instead of the credentials of this machine: that of a simulated host."""
+
+    id: str
+    secret: str = Field(repr=False)
+
+
+class BedrockHost(_Host):
+    """Bedrock in one region.  Without a key it is asked with the credentials that boto3 finds on this machine."""
+
+    protocol: Literal["bedrock-converse"] = "bedrock-converse"
+    region: str
+    key: AwsKey | None
+
+
+class ReplicateHost(_Host):
+    """Replicate."""
+
+    protocol: Literal["replicate"] = "replicate"
+    key: str = Field(repr=False)
+
+
+AdaptedHost = BedrockHost | ReplicateHost
+
+HOSTS = TypeAdapter(tuple[Annotated[AdaptedHost, Field(discriminator="protocol")], ...])
+"""Their JSON."""
+
+
+class Host(Protocol):
+    """A host that can be asked.
+
+    Whoever cancels a question, or closes a stream, ends it at the host too, as far as the host's protocol lets him.
+    """
+
+    @property
+    def description(self) -> AdaptedHost:
+        """Which host it is."""
+        ...
+
+    async def completion(self, asked: Asked) -> dict[str, Any]:
+        """A chat completion.  Raises ChatError."""
+        ...
+
+    def chunks(self, asked: Asked) -> AsyncGenerator[dict[str, Any]]:
+        """The chunks of a chat completion.  Raises ChatError, the first time before any chunk."""
+        ...
+
+    async def close(self) -> None:
+        """Nobody asks it any more."""
+        ...

@@ -1,0 +1,118 @@
+"""Envoy's admin interface, a Unix socket that only this user can open."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from corral.local.errors import EngineError
+
+_PATIENCE = 30.0
+_PAUSE = 0.02
+_WARMING = ("cluster_manager.warming_clusters", "listener_manager.total_listeners_warming")
+_IN_FORCE = rf"(\.version_text|{'|'.join(map(re.escape, _WARMING))})$"
+
+
+class Admin:
+    """A client of one Envoy's admin interface."""
+
+    def __init__(self, socket: Path) -> None:
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(socket)), base_url="http://envoy", timeout=_PATIENCE
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def ready(self) -> bool:
+        """Whether Envoy has all its configuration and takes requests."""
+        try:
+            return (await self._client.get("/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def stats(self, pattern: str, kind: str = "", *, used: bool = False) -> list[dict[str, Any]]:
+        """The statistics whose names match, each with `name` and `value`; histograms come as one entry `histograms`.
+
+        With `used` only those that were ever written.  Raises EngineError when Envoy does not answer.
+        """
+        parameters = {
+            "format": "json",
+            "filter": pattern,
+            **({"type": kind} if kind else {}),
+            **({"usedonly": ""} if used else {}),
+        }
+        try:
+            answer = await self._client.get("/stats", params=parameters)
+            return answer.raise_for_status().json()["stats"]
+        except httpx.HTTPError as reason:
+            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
+
+    async def histograms(self, pattern: str) -> list[dict[str, Any]]:
+        """The histograms whose names match, each with `name` and its bins in `totals`.  Raises EngineError."""
+        parameters = {"format": "json", "filter": pattern, "type": "Histograms", "histogram_buckets": "detailed"}
+        try:
+            answer = await self._client.get("/stats", params=parameters)
+            found = answer.raise_for_status().json()["stats"]
+        except httpx.HTTPError as reason:
+            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
+        return [each for entry in found for each in entry.get("histograms", {}).get("details", [])]
+
+    async def prometheus(self, pattern: str) -> str:
+        """The statistics whose names match, in Prometheus's text format.  Raises EngineError."""
+        try:
+            answer = await self._client.get("/stats/prometheus", params={"filter": pattern})
+            return answer.raise_for_status().text
+        except httpx.HTTPError as reason:
+            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
+
+    async def reopen_logs(self) -> None:
+        """Has Envoy write on in new files, where those it writes were renamed.  Raises EngineError."""
+        try:
+            (await self._client.post("/reopen_logs")).raise_for_status()
+        except httpx.HTTPError as reason:
+            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
+
+    async def gauges(self, pattern: str) -> dict[str, int]:
+        """Counters and gauges by name."""
+        return {entry["name"]: entry["value"] for entry in await self.stats(pattern) if "name" in entry}
+
+    async def in_force(self, wanted: Mapping[str, str]) -> None:
+        """Waits until every version wanted is in force and nothing is warming up any more."""
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            found = {entry["name"]: entry["value"] for entry in await self.stats(_IN_FORCE) if "name" in entry}
+            late = [name for name, version in wanted.items() if str(found.get(name)).strip('"') != version]
+            if not late and not any(found.get(name) for name in _WARMING):
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise EngineError(
+                    f"Envoy has not taken the new configuration within {_PATIENCE:.0f} s: {', '.join(late)}."
+                )
+            await asyncio.sleep(_PAUSE)
+
+    async def unhealthy(self) -> set[tuple[str, str]]:
+        """The members left out at the moment: pairs of cluster and member."""
+        try:
+            answer = await self._client.get("/clusters", params={"format": "json"})
+            statuses = answer.raise_for_status().json().get("cluster_statuses", [])
+        except httpx.HTTPError as reason:
+            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
+        return {
+            (cluster["name"], host.get("hostname", ""))
+            for cluster in statuses
+            for host in cluster.get("host_statuses", [])
+            if host.get("health_status", {}).get("failed_outlier_check")
+        }
+
+    async def drain(self) -> None:
+        """Asks Envoy to take no new connections and to close idle ones."""
+        try:
+            await self._client.post("/drain_listeners", params={"graceful": "", "skip_exit": ""})
+        except httpx.HTTPError:
+            return

@@ -1,0 +1,226 @@
+"""Whose key is whose on this machine: the hashes in the stack file, keys in the environment, and keys made for the run.
+
+Policy.  The environment adds to what the stack declares.  In a rehearsal a tenant whom nothing else could tell gets a
+key for this run; otherwise that is refused, as nobody could call as this tenant.  A tenant for whom an issuer may vouch
+needs no key.  No key is two tenants'.
+
+What a stack asks of this machine: its plan, where its hosts are, and their keys.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from secrets import token_bytes
+
+import certifi
+
+from corral.config.stack import Engine as EngineSettings
+from corral.hosts.bedrock.probe import signed_in
+from corral.local.adapter.hosts import AdaptedHost
+from corral.local.envoy.upstream import Link
+from corral.local.errors import EngineError
+from corral.local.placement import Address, Placement, Simulate, adapted_host, needs_adapter, place
+from corral.plan.checks.findings import Finding
+from corral.plan.credentials import KEY_BYTES, UnfitKeyError, UnfitProofError, hash_of, key_of, public_keys
+from corral.plan.plan import Plan, Target, TenantPlan
+from corral.plan.tenants import keys_variable
+from corral.simulated.hosts import SimulatedHost, simulated_hosts
+
+
+@dataclass(frozen=True)
+class Callers:
+    """Those who may call."""
+
+    hashes: Mapping[str, str]
+    """Per SHA-256 of a key, in hexadecimal, its tenant."""
+    made: Mapping[str, str] = field(repr=False)
+    """Per tenant the key that was made for this run, in plain."""
+
+
+def callers(
+    plan: Plan, environment: Mapping[str, str], rehearsal: bool, made_before: Mapping[str, str] | None = None
+) -> Callers:
+    """`made_before`: the keys that this run has made, for an earlier plan; they stay.  Raises EngineError."""
+    hashes: dict[str, str] = {}
+    made: dict[str, str] = {}
+    unknown: list[TenantPlan] = []
+    for tenant in plan.tenants:
+        known = {**dict.fromkeys(tenant.keys, "corral:tenants"), **dict(_given(tenant.name, environment))}
+        if not known and not tenant.claims:
+            if rehearsal:
+                made[tenant.name] = (made_before or {}).get(tenant.name) or key_of(token_bytes(KEY_BYTES))
+                known = {hash_of(made[tenant.name]): "this run"}
+            else:
+                unknown.append(tenant)
+        for digest, source in known.items():
+            if digest in hashes:
+                raise EngineError(
+                    f"A key of {tenant.name} ({source}) is one of {hashes[digest]}'s too, and a key is one tenant's. "
+                    "Take it from one of them."
+                )
+            hashes[digest] = tenant.name
+    if unknown:
+        raise EngineError("\n".join(map(_nobody_could_call, unknown)))
+    return Callers(hashes, made)
+
+
+def refuse_strangers(plan: Plan, address: str) -> None:
+    """Raises EngineError where other machines could call, and nobody asks who they are."""
+    if not plan.tenants and not ip_address(address).is_loopback:
+        raise EngineError(
+            f"At {address} other machines could call, and nobody would ask who they are. Declare corral:tenants, for "
+            "instance {search: {}}, or listen on 127.0.0.1."
+        )
+
+
+def _given(tenant: str, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The hash of each key in the environment, and the variable's name."""
+    variable = keys_variable(tenant)
+    for key in filter(None, map(str.strip, environment.get(variable, "").split(","))):
+        try:
+            yield hash_of(key), variable
+        except UnfitKeyError as why:
+            raise EngineError(f"A key in {variable} {why}. Make one with: corral key new {tenant}") from None
+
+
+def _nobody_could_call(tenant: TenantPlan) -> str:
+    return (
+        f"Nobody could call as {tenant.name}, which has no key. Make one with: corral key new {tenant.name}. Its hash "
+        f"belongs into the stack file, or the key into {keys_variable(tenant.name)}; or rehearse with --simulate."
+    )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A stack file that was read, planned and checked."""
+
+    file: Path
+    settings: EngineSettings
+    plan: Plan
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """A plan, placed on this machine."""
+
+    loaded: Loaded
+    placements: Mapping[str, Placement]
+    simulated: tuple[SimulatedHost, ...] = field(repr=False)
+    callers: Callers
+
+    @property
+    def plan(self) -> Plan:
+        return self.loaded.plan
+
+    def links(self, simulated_port: int | None, adapter: Address) -> dict[str, Link]:
+        """How Envoy reaches each live host: the simulated ones at a loopback port, some through the adapter."""
+        stand_ins = {host.name: host for host in self.simulated}
+        links: dict[str, Link] = {}
+        for target in _live_targets(self.plan).values():
+            stand_in = stand_ins.get(target.host)
+            if needs_adapter(target):
+                links[target.host] = Link(target.host, adapter.url(target.host), "authorization", None)
+            elif stand_in is not None:
+                links[target.host] = Link(target.host, stand_in.base_url(simulated_port or 0), stand_in.header, None)
+            else:
+                links[target.host] = Link(
+                    target.host, target.url or "", target.credential.header, self._trusted(target)
+                )
+        return links
+
+    def adapted(self, simulated_port: int | None) -> tuple[AdaptedHost, ...]:
+        """How the adapter reaches the hosts behind it."""
+        stand_ins = {host.name: host for host in self.simulated}
+        return tuple(
+            adapted_host(
+                self.plan,
+                host,
+                stand_ins.get(host),
+                simulated_port or 0,
+                self.placements[host].key,
+                None if host in stand_ins else self._trusted_by_adapter(target),
+            )
+            for host, target in _live_targets(self.plan).items()
+            if needs_adapter(target)
+        )
+
+    def secrets(self, links: Mapping[str, Link], adapter: Address) -> dict[str, str]:
+        """Per link the whole value of the header that carries its key; the adapter keeps those of its hosts itself."""
+        keys = {host: placement.key for host, placement in self.placements.items()}
+        keys |= {host.name: host.key for host in self.simulated}
+        keys |= {host: adapter.token for host, target in _live_targets(self.plan).items() if needs_adapter(target)}
+        return {
+            link.name: f"Bearer {key}" if link.header == "authorization" else key
+            for host, link in links.items()
+            if link.header and (key := keys[host])
+        }
+
+    def why_simulated(self) -> dict[str, str | None]:
+        """Per host why it is simulated; None: it is the real one."""
+        return {host: placement.simulated for host, placement in self.placements.items()}
+
+    def public_keys(self) -> dict[str, str]:
+        """Per issuer whose keys lie in a file what is in it.  Raises EngineError."""
+        try:
+            return public_keys(self.plan.issuers, self.loaded.file.parent)
+        except UnfitProofError as reason:
+            raise EngineError(f"{reason}.") from None
+
+    def _trusted_by_adapter(self, target: Target) -> str | None:
+        """As `_trusted`; where AWS's own settings say what to trust (`AWS_CA_BUNDLE`) these stand."""
+        return None if target.credential.ambient and target.ca is None else self._trusted(target)
+
+    def _trusted(self, target: Target) -> str | None:
+        if target.url is None or not target.url.startswith("https:"):
+            return None
+        if target.ca is None:
+            return system_certificates()
+        path = (self.loaded.file.parent / target.ca).resolve()
+        if not path.is_file():
+            raise EngineError(f"corral:hosts.{target.host}.ca names {path}, which is not a file.")
+        return str(path)
+
+
+def system_certificates() -> str:
+    """The PEM file of the certificates this machine trusts; certifi's where it has none."""
+    named = os.environ.get("SSL_CERT_FILE")
+    paths = ssl.get_default_verify_paths()
+    for candidate in (named, paths.cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
+        if candidate and Path(candidate).is_file():
+            return candidate
+    return certifi.where()
+
+
+def _live_targets(plan: Plan) -> dict[str, Target]:
+    return {target.host: target for model in plan.models for target in model.targets if target.live}
+
+
+def desire(
+    loaded: Loaded,
+    mode: Simulate,
+    environment: Mapping[str, str],
+    stand_in_keys: Mapping[str, str],
+    made_before: Mapping[str, str],
+) -> Desired:
+    """Places a stack's hosts, and finds out who may call.
+
+    `stand_in_keys` gives the key of any simulated host, `made_before` the tenants' keys that this run has made.  Raises
+    EngineError.
+    """
+    placements, unreachable = place(loaded.plan, mode, environment, signed_in)
+    if unreachable:
+        raise EngineError(
+            "These hosts cannot be reached from this machine:\n"
+            + "\n".join(f"  {host.message}" for host in unreachable)
+        )
+    names = [host for host, placement in placements.items() if placement.simulated]
+    keys = {name: stand_in_keys[name] for name in names}
+    rehearsal = mode == "always" or loaded.plan.engine == "kubernetes"
+    who = callers(loaded.plan, environment, rehearsal, made_before)
+    return Desired(loaded, placements, simulated_hosts(loaded.plan, names, keys), who)

@@ -1,0 +1,363 @@
+"""The share edits of a drill, for one model.  Whole percent; together always 100.
+
+Whose limit a drill exceeds, and how.  Pure.
+
+Policy.  The tenant with the limit that the fewest requests exceed; where no tenant has one that is exceeded within
+seconds, a tenant of the drill's own, which the copy of the stack is given.
+
+The script of a drill: its steps as data, computed from the plan.  Pure.
+
+Policy.  First the gateway is compared with a host that is asked directly, while nobody else asks.  Then a steady load
+begins and stays to the end.  The shares as declared are watched; they are swapped, the largest host of each model is
+drained to 0, and all comes back.  A file that cannot be read is saved, then one whose shares do not sum to 100.  Then
+hosts fail, one after the other in each of the ways there are, and come back; then all sharing hosts at once.  Last a
+tenant asks for more than it may.
+
+A host is made to fail only where every model that it serves has another host left: what is lost otherwise is lost by
+the stack, not by the gateway.  A step that a stack leaves no room for is skipped, and its place says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from corral.plan.plan import ModelPlan, Plan, Rate, TenantPlan
+
+Shares = Mapping[str, int]
+"""Per host its percentage."""
+
+
+def swapped(shares: Shares) -> dict[str, int]:
+    """The largest and the smallest share exchanged; where all are alike, half of one goes to another.
+
+    Of one sharing host there is nothing to exchange.
+    """
+    new = dict(shares)
+    sharing = _by_size(shares)
+    if len(sharing) < 2:
+        return new
+    first, last = sharing[0], sharing[-1]
+    if shares[first] == shares[last]:
+        moved = (shares[last] + 1) // 2
+        new[first], new[last] = shares[first] + moved, shares[last] - moved
+    else:
+        new[first], new[last] = shares[last], shares[first]
+    return new
+
+
+def drained(shares: Shares) -> dict[str, int]:
+    """The largest share given to the other sharing hosts, in proportion to theirs; what is left over to the largest."""
+    new = dict(shares)
+    sharing = _by_size(shares)
+    if len(sharing) < 2:
+        return new
+    gone, others = sharing[0], sharing[1:]
+    kept = sum(shares[host] for host in others)
+    for host in others:
+        new[host] = shares[host] * 100 // kept
+    new[gone] = 0
+    new[others[0]] += 100 - sum(new.values())
+    return new
+
+
+def _by_size(shares: Shares) -> list[str]:
+    """The sharing hosts, largest share first, then by name."""
+    return sorted((host for host, share in shares.items() if share), key=lambda host: (-shares[host], host))
+
+
+_MOST = 600
+"""Requests that it may take: a few seconds' worth."""
+
+_OWN = Rate(requests=60)
+"""The limit of the drill's own tenant."""
+
+_LONG = 1_000
+"""Words of a prompt that is to use up tokens."""
+
+
+@dataclass(frozen=True)
+class Exhaustion:
+    """Requests of one tenant until it is refused."""
+
+    tenant: str
+    model: str
+    limit: Literal["requests", "tokens"]
+    allowed: int
+    """In a minute."""
+
+    @property
+    def words(self) -> int:
+        """Of each prompt."""
+        return _LONG if self.limit == "tokens" else 1
+
+    @property
+    def enough(self) -> int:
+        """Requests by which the limit is exceeded, whatever else the tenant's minute holds."""
+        return 2 * self.allowed // self.words + 50
+
+
+def exhaustion(plan: Plan) -> Exhaustion | None:
+    """The limit to exceed; None where the plan has no tenants, and so no limits."""
+    if not plan.tenants:
+        return None
+    declared = [found for tenant in plan.tenants for found in _limits(tenant)]
+    quick = [found for found in declared if found.enough <= _MOST]
+    own = _named(plan, "drill-limited")
+    return min(quick, key=lambda found: found.enough, default=None) or Exhaustion(
+        own, plan.models[0].name, "requests", _OWN.requests or 0
+    )
+
+
+def caller(plan: Plan) -> str | None:
+    """The tenant of the steady load, which has no limits; None: nobody is asked who they are."""
+    return _named(plan, "drill") if plan.tenants else None
+
+
+def own_tenants(plan: Plan) -> tuple[TenantPlan, ...]:
+    """The tenants that the copy of the stack has beside those of the stack; they have no key yet."""
+    exceeded, steady = exhaustion(plan), caller(plan)
+    if exceeded is None or steady is None:
+        return ()
+    models = tuple(model.name for model in plan.models)
+    known = {tenant.name for tenant in plan.tenants}
+    return (_tenant(steady, models, Rate()),) + (
+        () if exceeded.tenant in known else (_tenant(exceeded.tenant, models, _OWN),)
+    )
+
+
+def _tenant(name: str, models: tuple[str, ...], rate: Rate) -> TenantPlan:
+    return TenantPlan(
+        name=name,
+        keys=(),
+        claims=(),
+        models=models,
+        residency=None,
+        allowed_regions=None,
+        priority="normal",
+        rate=rate,
+        rates=(),
+        concurrent=None,
+        body_limit=None,
+    )
+
+
+def _limits(tenant: TenantPlan) -> Iterator[Exhaustion]:
+    for model, rate in ((tenant.models[0], tenant.rate), *tenant.rates):
+        if rate.requests is not None:
+            yield Exhaustion(tenant.name, model, "requests", rate.requests)
+        if rate.tokens is not None:
+            yield Exhaustion(tenant.name, model, "tokens", rate.tokens)
+
+
+def _named(plan: Plan, name: str) -> str:
+    """The name, or one like it that no tenant of the plan has."""
+    taken = {tenant.name for tenant in plan.tenants}
+    while name in taken:
+        name += "-2"
+    return name
+
+
+Failure = Literal["503", "refused", "hang", "slow-first-byte", "429"]
+
+WORDS: Mapping[Failure, str] = {
+    "503": "answers 503",
+    "refused": "refuses connections",
+    "hang": "hangs",
+    "slow-first-byte": "slow first byte",
+    "429": "answers 429",
+}
+"""The ways of failing, in their order."""
+
+
+_UNHEARD = 3.0
+"""Seconds until a host that hangs is given up: only from then on is there anything to see."""
+
+_AWAITED = 2.0
+"""Seconds, some, until what a step waits for has come: a host in its place again, a limit that is exceeded."""
+
+_LEAST = 0.1
+"""Of the usual times."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Requests through the gateway and to the host itself, in turns."""
+
+    seconds: float
+    model: str
+    host: str
+
+    @property
+    def title(self) -> str:
+        return f"the gateway beside {self.host} itself"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The load alone, with the shares as declared."""
+
+    seconds: float
+    title: str = "shares as declared"
+
+
+@dataclass(frozen=True)
+class Move:
+    """An edit of shares, by model; models that are left out keep theirs."""
+
+    seconds: float
+    title: str
+    shares: Mapping[str, Shares]
+
+
+@dataclass(frozen=True)
+class Break:
+    """A save of a stack file that must be refused."""
+
+    seconds: float
+    how: Literal["unreadable", "sum"]
+
+    @property
+    def title(self) -> str:
+        return "save a file that is not YAML" if self.how == "unreadable" else "save shares that do not sum to 100"
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Hosts that fail together, and come back together."""
+
+    seconds: float
+    hosts: tuple[str, ...]
+    how: Failure
+
+    @property
+    def title(self) -> str:
+        return f"{', '.join(self.hosts)}: {WORDS[self.how]}"
+
+
+@dataclass(frozen=True)
+class Exhaust:
+    """A tenant asks for more than its limit; the time is that after its first refusal."""
+
+    seconds: float
+    exhaustion: Exhaustion
+
+    @property
+    def title(self) -> str:
+        return f"tenant {self.exhaustion.tenant} exceeds its limit"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A step that the stack leaves no room for."""
+
+    title: str
+    why: str
+
+
+Step = Compare | Watch | Move | Break | Fail | Exhaust
+
+Script = tuple[Step | Skipped, ...]
+
+
+def script(plan: Plan, scale: float = 1) -> Script:
+    """The steps for a plan; `scale` multiplies their times."""
+    return (
+        _compare(plan, 5 * scale),
+        Watch(8 * scale),
+        *_moves(plan, 8 * scale),
+        Break(1.5 * scale, "unreadable"),
+        Break(1.5 * scale, "sum"),
+        *_failures(plan, 4 * scale),
+        _all_at_once(plan, 4 * scale),
+        _exhaust(plan, 2 * scale),
+    )
+
+
+def scale_of(plan: Plan, seconds: float) -> float:
+    """The scale with which the steps for a plan take about so many seconds."""
+    steps = [step for step in script(plan, 0) if not isinstance(step, Skipped)]
+    fixed = sum(step.seconds for step in steps)
+    awaited = sum(_AWAITED for step in steps if isinstance(step, Fail | Exhaust))
+    whole = sum(step.seconds for step in script(plan, 1) if not isinstance(step, Skipped))
+    return max(_LEAST, (seconds - fixed - awaited) / (whole - fixed))
+
+
+def declared(plan: Plan) -> dict[str, dict[str, int]]:
+    """Per model the shares of its hosts, drained ones at 0; fallbacks have none."""
+    return {
+        model.name: {target.host: target.share for target in model.targets if target.priority == 0}
+        for model in plan.models
+    }
+
+
+def _compare(plan: Plan, seconds: float) -> Compare | Skipped:
+    asked = [
+        (target.share, model.name, target.host)
+        for model in plan.models
+        for target in model.sharing
+        if target.protocol == "openai"
+    ]
+    if not asked:
+        return Skipped("the gateway beside a host itself", "no sharing host speaks the protocol that clients speak")
+    _, model, host = max(asked, key=lambda found: found[0])
+    return Compare(seconds, model, host)
+
+
+def _moves(plan: Plan, seconds: float) -> tuple[Move | Skipped, ...]:
+    as_declared = {name: shares for name, shares in declared(plan).items() if sum(map(bool, shares.values())) > 1}
+    if not as_declared:
+        return (Skipped("move shares", "no model has a second sharing host to move them to"),)
+
+    def edited(edit: Callable[[Shares], dict[str, int]]) -> dict[str, dict[str, int]]:
+        return {model: edit(shares) for model, shares in as_declared.items()}
+
+    return (
+        Move(seconds, "swap shares", edited(swapped)),
+        Move(seconds, "drain the largest share to 0", edited(drained)),
+        Move(seconds, "back to what is declared", as_declared),
+    )
+
+
+def _failures(plan: Plan, seconds: float) -> tuple[Fail | Skipped, ...]:
+    shares = {
+        host: sum(target.share for model in plan.models for target in model.sharing if target.host == host)
+        for host in plan.hosts
+    }
+    sharing = sorted((host for host, share in shares.items() if share), key=lambda host: (-shares[host], host))
+    victims = [host for host in sharing if not _alone(plan, (host,))]
+    if not victims:
+        why = f"{sharing[0]} is the only host of {_alone(plan, (sharing[0],))[0]}"
+        return tuple(Skipped(f"a host: {words}", why) for words in WORDS.values())
+    return tuple(
+        Fail(seconds + _UNHEARD * (how == "hang"), (victims[number % len(victims)],), how)
+        for number, how in enumerate(WORDS)
+    )
+
+
+def _all_at_once(plan: Plan, seconds: float) -> Fail | Skipped:
+    sharing = tuple(sorted({target.host for model in plan.models for target in model.sharing}))
+    alone = _alone(plan, sharing)
+    if len(sharing) == 1 and not alone:
+        return Skipped("all sharing hosts: answer 503", f"{sharing[0]} is the only one, and has failed already")
+    if alone:
+        return Skipped("all sharing hosts: answer 503", f"no fallback of {alone[0]} is then left")
+    return Fail(seconds, sharing, "503")
+
+
+def _exhaust(plan: Plan, seconds: float) -> Exhaust | Skipped:
+    found = exhaustion(plan)
+    if found is None:
+        return Skipped("a tenant exceeds its limit", "the stack declares no tenants")
+    return Exhaust(seconds, found)
+
+
+def _alone(plan: Plan, failing: tuple[str, ...]) -> list[str]:
+    """The models that no host is left for while these fail."""
+    return [model.name for model in plan.models if not _left(model, failing)]
+
+
+def _left(model: ModelPlan, failing: tuple[str, ...]) -> bool:
+    live = {target.host for target in model.targets if target.live}
+    return not live & set(failing) or bool(live - set(failing))

@@ -1,0 +1,170 @@
+"""What stands before every answer of the page: it is for this machine's browser, and for its own files alone.
+
+Policy.  Only GET and HEAD.  The Host header names loopback, whatever the port (an SSH tunnel has another): a page that
+has its own name resolve to 127.0.0.1 is turned away.  What another site's page asks for is refused too.  The answers
+allow a browser nothing but what this server itself serves: no script in the page, no other origin, no frame around it.
+
+The page's web app: its files, the events, the history of a model.
+
+The page's server: on loopback, in the process and the event loop of `corral up`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from corral.local.errors import EngineError
+from corral.local.page.feed import VIEWERS, Feed
+from corral.local.page.watch import Served, Watch, keep_watching
+from corral.simulated.loopback import LOOPBACK, bind, settings
+
+_LOOPBACK = re.compile(r"(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+class Guard:
+    """An ASGI app around another."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await (_refusal(scope) or self._app)(scope, receive, send_guarded)
+
+
+def _refusal(scope: Scope) -> ASGIApp | None:
+    headers = Headers(scope=scope)
+    if scope["method"] not in ("GET", "HEAD"):
+        return PlainTextResponse("This page is only read: GET.\n", 405, {"allow": "GET, HEAD"})
+    if len(headers.getlist("host")) != 1 or not _LOOPBACK.fullmatch(headers["host"]):
+        return PlainTextResponse("This page is asked for at http://127.0.0.1 or http://localhost only.\n", 421)
+    if headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate":
+        return PlainTextResponse("This page answers no other page.\n", 403)
+    return None
+
+
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+
+
+def page_app(watch: Watch, feed: Feed, *more: Route) -> ASGIApp:
+    """The ASGI app; `more` are routes of others."""
+
+    async def events(_: Request) -> Response:
+        if feed.viewers >= VIEWERS:
+            return PlainTextResponse(f"{VIEWERS} look on already.\n", 503, {"retry-after": "10"})
+        return StreamingResponse(feed.events(), media_type="text/event-stream")
+
+    async def history(request: Request) -> Response:
+        found = watch.history(request.query_params.get("model", ""))
+        if found is None:
+            return PlainTextResponse("No such model.\n", 404)
+        return JSONResponse({"now": time.time_ns() // 1_000_000, **found})
+
+    routes = [Route("/events", events), Route("/history", history), *_files(), *more]
+    return Guard(Starlette(routes=routes))
+
+
+def _files() -> list[Route]:
+    """A route for each file of the page."""
+    return [
+        _file("/" if file.name == "index.html" else f"/{file.name}", file.read_bytes(), _TYPES[suffix])
+        for file in files("corral.local.page").joinpath("static").iterdir()
+        if (suffix := file.name.rpartition(".")[2]) in _TYPES
+    ]
+
+
+def _file(path: str, content: bytes, media_type: str) -> Route:
+    async def answer(_: Request) -> Response:
+        return Response(content, media_type=media_type)
+
+    return Route(path, answer)
+
+
+_GRACE = 2
+"""Seconds that answers under way get when the server is told to end."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where the page is served."""
+
+    socket: socket.socket
+    taken: int | None
+    """The port that was wanted, where somebody else has it."""
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.socket.getsockname()[1]}/"
+
+
+def listen(port: int) -> Listening:
+    """Listens on loopback, on a free port for 0 and where the port is taken.  Raises EngineError."""
+    try:
+        return Listening(bind(port), None)
+    except OSError:
+        pass
+    try:
+        return Listening(bind(0), port)
+    except OSError as reason:
+        raise EngineError(f"The page's port {port} cannot be listened on, nor another: {reason.strerror}.") from None
+
+
+@asynccontextmanager
+async def serving_page(listening: Listening, served: Served, url: str, *more: Route) -> AsyncGenerator[None]:
+    """Serves the page of a stack, whose clients' base URL is `url`, until the end of the block."""
+    watch = Watch(url)
+    feed = Feed(watch.state)
+    server = _Server(settings(page_app(watch, feed, *more), log_level="error", timeout_graceful_shutdown=_GRACE))
+    watching = asyncio.create_task(keep_watching(served, watch, feed))
+    answering = asyncio.create_task(server.serve([listening.socket]))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        feed.end()
+        server.should_exit = True
+        await asyncio.gather(watching, answering, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which leaves signals to `corral up`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield

@@ -1,0 +1,50 @@
+"""Puts together what one run of `corral up` needs, and takes it apart again in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from corral.local import state_folder as directory
+from corral.local import state_folder as made_keys
+from corral.local import state_folder as registry
+from corral.local.envoy_process import Engine, claim_port, find_envoy
+from corral.local.page.server import listen, serving_page
+from corral.local.session import Options, Place, Say, Session
+from corral.local.sidecars import Beside
+from corral.local.source import Source
+from corral.local.state_folder import Folder, claimed
+from corral.local.statistics.prometheus import metrics_route
+from corral.local.statistics.records import Records
+
+
+@asynccontextmanager
+async def serving(source: Source, options: Options, say: Say) -> AsyncGenerator[Session]:
+    """Serves a stack from here until the end of the block, however it ends; nothing is left running or lying about.
+
+    Raises ConfigError, RefusedError or EngineError where it cannot be served.
+    """
+    async with AsyncExitStack() as ending:
+        first = source.edition()
+        settings, stack = first.loaded.settings, first.loaded.plan.stack
+        ending.enter_context(claimed(source.project, stack))
+        envoy = find_envoy()
+        address = options.address or settings.address
+        port = claim_port(address, settings.port if options.port is None else options.port)
+        page = listen(settings.page_port)
+        ending.callback(page.socket.close)
+        files = directory.create_directory(stack)
+        ending.callback(directory.remove_directory, files)
+        ending.callback(registry.forget_running, source.project, stack)
+        ending.callback(made_keys.forget_keys, source.project, stack)
+        beside = Beside(say)
+        ending.push_async_callback(beside.stop)
+        engine = Engine(envoy, files, say)
+        ending.push_async_callback(engine.stop, options.grace)
+        records = Records(Folder.of(source.project, stack), engine.admin.reopen_logs, say)
+        session = Session(source, options, Place(address, port, files, page), engine, beside, records, first, say)
+        ending.push_async_callback(session.stop)
+        await session.start()
+        await ending.enter_async_context(records.kept_in_order())
+        await ending.enter_async_context(serving_page(page, session, session.url, metrics_route(session.metrics)))
+        yield session

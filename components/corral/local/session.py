@@ -1,0 +1,361 @@
+"""Python's cyclic garbage collector, held back while a plan is made and brought into force.
+
+A plan of a thousand models on ten hosts and its configuration are some million objects, none of them garbage and none
+of them in a cycle.  The collector would go through all that exist, again and again, while they come into being: as long
+again as the work itself takes.  What is not in a cycle is freed as ever; what is waits until the work is done.
+
+What an operator must hear of a host at once: it refuses our key, it has not got the model, it is left out.
+
+A host answers 404 for want of the model or of the path (Bedrock has no embeddings): Envoy's counters do not tell which.
+
+One run of `corral up`: the engine and the simulated hosts follow the stack file until they are told to end.
+
+A save that does not validate, or whose plan is refused, changes nothing: the error is said, the last good plan
+serves on.  A plan that this machine cannot carry out at the moment (its disk is full, Envoy has just died) is tried
+again until it is in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+
+from corral.config.problems import ConfigError
+from corral.local import state_folder as made_keys
+from corral.local import state_folder as registry
+from corral.local.admin import Admin
+from corral.local.desired import Desired, refuse_strangers, system_certificates
+from corral.local.envoy.clusters import ModelTexts
+from corral.local.envoy.configuration import Configuration, Site, render
+from corral.local.envoy.names import Files, link_name
+from corral.local.envoy.upstream import Link
+from corral.local.envoy_process import Engine
+from corral.local.errors import EngineError
+from corral.local.page.server import Listening
+from corral.local.placement import Simulate
+from corral.local.sidecars import Beside, Keys
+from corral.local.source import Edition, RefusedError, Source
+from corral.local.statistics.prices import tariff
+from corral.local.statistics.prometheus import Metrics
+from corral.local.statistics.readings import left_out
+from corral.local.statistics.records import Records
+from corral.local.statistics.status import NOTHING, REFUSED, Counts, ModelStatus, count, status
+from corral.plan.plan import Plan, Target
+
+
+@contextmanager
+def held_back() -> Generator[None]:
+    """Until the end of the block, or of the outermost one, no garbage is looked for."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class Notices:
+    """Says each thing once, until a new plan comes into force or the thing is over."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._refusals: set[tuple[str, str, int]] = set()
+        self._left_out: set[tuple[str, str]] = set()
+
+    def forget(self) -> None:
+        """A new plan is in force: a refusal is news again."""
+        self._refusals.clear()
+
+    def look(self, counts: Counts, unhealthy: set[tuple[str, str]], plan: Plan) -> None:
+        """Looks at the counters since the plan came into force, and at the hosts left out."""
+        refusals = {series for series, number in counts.attempts.items() if number and series[2] in REFUSED}
+        if not (refusals - self._refusals or unhealthy or self._left_out):
+            return
+        for model in plan.models:
+            for target in model.targets:
+                for code in sorted(REFUSED):
+                    series = (model.name, target.host, code)
+                    if counts.attempts[series] and series not in self._refusals:
+                        self._refusals.add(series)
+                        self._say(f"{_refusal(target, model.name, code)} Its requests go to the other hosts.")
+                link = link_name(model.name, target.priority)
+                self._look_at_health(model.name, target.host, (link, target.host) in unhealthy)
+
+    def _look_at_health(self, model: str, host: str, out: bool) -> None:
+        if out and (model, host) not in self._left_out:
+            self._left_out.add((model, host))
+            self._say(f"{host} is left out of {model}: it failed five times in a row.")
+        elif not out and (model, host) in self._left_out:
+            self._left_out.discard((model, host))
+            self._say(f"{host} is back in {model}.")
+
+
+def _refusal(target: Target, model: str, code: int) -> str:
+    if code in (401, 403):
+        key = f" (is the one in {target.credential.variable} right?)" if target.credential.variable else ""
+        return f"{target.host} REFUSES OUR KEY for {model}: HTTP {code}{key}."
+    missing = f"{target.model_id}, which it should serve as {model}"
+    if code == 404:
+        missing += ", or not the path that was asked for"
+    return f"{target.host} HAS NOT GOT {missing}: HTTP {code}. Try corral verify."
+
+
+Say = Callable[[str], None]
+"""Tells the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says over the stack's engine settings; None: the stack's word stands."""
+
+    simulate: Simulate | None = None
+    address: str | None = None
+    port: int | None = None
+    grace: float = 5.0
+    """Seconds that requests under way get when the engine is told to end."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the engine serves."""
+
+    address: str
+    port: int
+    files: Files
+    page: Listening
+
+    @property
+    def url(self) -> str:
+        """What a client's base URL is."""
+        address = "127.0.0.1" if self.address == "0.0.0.0" else self.address  # noqa: S104 (compared, not bound)
+        return f"http://{f'[{address}]' if ':' in address else address}:{self.port}/v1"
+
+
+class Session:
+    """A stack that is being served."""
+
+    def __init__(
+        self,
+        source: Source,
+        options: Options,
+        place: Place,
+        engine: Engine,
+        beside: Beside,
+        records: Records,
+        first: Edition,
+        say: Say,
+    ) -> None:
+        self._source = source
+        self._options = options
+        self._place = place
+        self._engine = engine
+        self._beside = beside
+        self._records = records
+        self._metrics = Metrics(engine.admin, lambda: engine.life)
+        self._say = say
+        self._keys = Keys()
+        self._texts = ModelTexts()
+        self._notices = Notices(say)
+        self._text = first.text
+        self.desired = source.desire(first.loaded, options.simulate, self._keys)
+        """What is in force, once `start` has returned."""
+        self._first = self.desired
+        self._settled = True
+        """Whether what is in force is all that is written; False while a plan is tried again."""
+        self._complaint = ""
+        self._baseline = NOTHING
+        self._tidying: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """What a client's base URL is."""
+        return self._place.url
+
+    @property
+    def page(self) -> Listening:
+        """Where the live page is."""
+        return self._place.page
+
+    @property
+    def plan(self) -> Plan:
+        """What is in force."""
+        return self.desired.plan
+
+    @property
+    def admin(self) -> Admin:
+        return self._engine.admin
+
+    @property
+    def control(self) -> tuple[str, str] | None:
+        """URL and token of the simulated hosts' control endpoints; None: there are none."""
+        return self._beside.control
+
+    @property
+    def simulated(self) -> Mapping[str, str | None]:
+        """Per host why it is simulated; None: it is the real one."""
+        return self.desired.why_simulated()
+
+    def reached(self) -> tuple[dict[str, Link], dict[str, str]]:
+        """How Envoy reaches each host, and per link the whole value of the header that carries its key."""
+        return self._beside.reached(self.desired)
+
+    @property
+    def made_keys(self) -> Path:
+        """Where the tenants' keys lie that this run has made."""
+        return made_keys.keys_path(self._source.project, self.plan.stack)
+
+    async def start(self) -> None:
+        """Starts everything and waits until it serves.  Raises EngineError."""
+        refuse_strangers(self.plan, self._place.address)
+        await self._beside.serve(self.desired, keep_former=False)
+        await self._engine.start(*self._rendered(self.desired), _drain_time(self.desired))
+        self._in_force(self.desired, NOTHING)
+
+    async def reload(self) -> bool:
+        """Brings the stack file into force.  False, and said why, if it cannot be: the last good plan serves on."""
+        text = self._source.text()
+        again, self._text = text == self._text, text
+        try:
+            desired = self._source.desire(
+                self._source.load(), self._options.simulate, self._keys, self.desired.callers.made
+            )
+            refuse_strangers(desired.plan, self._place.address)
+            if desired == self.desired and self._settled:
+                return True
+            self._settled = False
+            await self._stop_tidying()
+            await self._beside.serve(desired, keep_former=True)
+            if tariff(desired.plan) != tariff(self.plan):
+                await self._metrics.look(self.plan)
+            before = await count(self._engine.admin)
+            await self._engine.apply(*self._rendered(desired), _drain_time(desired))
+            self._in_force(desired, before)
+        except (ConfigError, RefusedError) as reason:
+            self._complain(f"{reason}\nNothing was changed; the last good plan serves on.", again=again)
+            return False
+        except EngineError as reason:
+            self._settled = False
+            self._complain(
+                f"{reason}\nThe last good plan serves on; the new one is tried again until it is in force.", again=again
+            )
+            return False
+        self._settled = True
+        self._tell_what_waits(desired)
+        self._tidying = asyncio.create_task(self._tidy(desired))
+        return True
+
+    async def follow(self, moved: Callable[[Plan, Plan], None]) -> None:
+        """Follows the stack file; calls `moved` with the plans before and after.  Raises EngineError: Envoy is lost."""
+        lost = asyncio.create_task(self._engine.failed())
+        watch = asyncio.create_task(self._follow_file(moved))
+        try:
+            done, _ = await asyncio.wait({lost, watch}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (lost, watch):
+                task.cancel()
+            await asyncio.gather(lost, watch, return_exceptions=True)
+
+    async def _follow_file(self, moved: Callable[[Plan, Plan], None]) -> None:
+        async for _ in self._source.looks():
+            text = self._source.text()
+            if text is None or (text == self._text and self._settled):
+                continue
+            before = self.desired.plan
+            with held_back():
+                followed = await self.reload()
+            if followed and self.desired.plan != before:
+                moved(before, self.desired.plan)
+
+    async def status(self) -> tuple[ModelStatus, ...]:
+        """Declared beside observed since the plan in force came into force.  Raises EngineError."""
+        counts, unhealthy = await self.notice()
+        return status(self.desired.plan, counts, unhealthy, self.desired.why_simulated())
+
+    async def notice(self) -> tuple[Counts, set[tuple[str, str]]]:
+        """Says what an operator must hear at once; what was counted since the plan in force came into force, and the
+        members left out (pairs of cluster and host).  Raises EngineError."""
+        counts = (await count(self._engine.admin)).since(self._baseline)
+        unhealthy = await left_out(self._engine.admin)
+        self._notices.look(counts, unhealthy, self.desired.plan)
+        return counts, unhealthy
+
+    async def metrics(self, accept: str = "") -> tuple[bytes, str]:
+        """The body and content type for Prometheus; `accept` is the header of its request.  Raises EngineError."""
+        return await self._metrics.metrics(self.plan, accept)
+
+    async def stop(self) -> None:
+        """Ends what the session does beside serving."""
+        await self._stop_tidying()
+        await self._beside.settled()
+
+    def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
+        """The configuration, and the secrets it names."""
+        links, secrets = self._beside.reached(desired)
+        place, log = self._place, self._records.log
+        site = Site(place.address, place.port, place.files, log, desired.public_keys(), system_certificates())
+        return render(desired.plan, links, desired.callers.hashes, site, self._texts), secrets
+
+    def _tell_what_waits(self, desired: Desired) -> None:
+        now, then = desired.loaded.settings, self._first.loaded.settings
+        if (now.address, now.port, now.page_port) != (then.address, then.port, then.page_port):
+            self._say("corral:engine.address and ports are those of the start; end corral up and start it again.")
+
+    def _complain(self, complaint: str, *, again: bool) -> None:
+        """Says it; on another try of the same file only what is new."""
+        if not (again and complaint == self._complaint):
+            self._say(complaint)
+        self._complaint = complaint
+
+    def _in_force(self, desired: Desired, baseline: Counts) -> None:
+        control = self._beside.control
+        registry.write_running(
+            self._source.project,
+            desired.plan.stack,
+            registry.Running(
+                pid=os.getpid(),
+                started=psutil.Process().create_time(),
+                url=self.url,
+                page_url=self.page.url,
+                admin_socket=str(self._place.files.admin_socket),
+                plan=desired.plan,
+                simulated=desired.why_simulated(),
+                control_url=control[0] if control else None,
+                control_token=control[1] if control else None,
+                requests=[(*series, number) for series, number in baseline.requests.items()],
+                attempts=[(*series, number) for series, number in baseline.attempts.items()],
+                since=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            ),
+        )
+        made_keys.write_keys(self._source.project, desired.plan.stack, desired.callers.made)
+        self._records.in_force(
+            desired.plan, desired.why_simulated(), timedelta(days=desired.loaded.settings.keep_requests)
+        )
+        self.desired, self._baseline = desired, baseline
+        self._notices.forget()
+
+    async def _tidy(self, desired: Desired) -> None:
+        try:
+            await self._engine.drained()
+            await self._beside.serve(desired, keep_former=False)
+        except EngineError as reason:
+            self._say(f"{reason}\nWhat the former plan needed stays until the next change.")
+
+    async def _stop_tidying(self) -> None:
+        if self._tidying:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
+
+
+def _drain_time(desired: Desired) -> float:
+    return desired.plan.limits.drain_timeout / 1000

@@ -1,0 +1,90 @@
+"""What can be wrong with a log, in words for the person at the terminal.
+
+What the hosts charge, and since when.
+
+Policy.  A request costs what its host charged when it began, as far as the engine knew then.  The log cannot say that,
+because the gateway knows no prices; the engine therefore writes a tariff down whenever a plan comes into force whose
+prices, or whose simulated hosts, are not those of the one before.  A price that was unknown then stays unknown, unless
+one asks for today's prices instead.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from corral.local.state_folder import Folder
+from corral.plan.plan import Plan, Price
+
+
+class UsageError(Exception):
+    """The log or its prices cannot be read.  The message says what is wrong and the way out."""
+
+
+_EVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """The prices from one moment on."""
+
+    since: AwareDatetime
+    prices: Mapping[str, Mapping[str, Price]]
+    """By model and host; a host whose price is unknown is left out."""
+    simulated: frozenset[str] = frozenset()
+    """The hosts that were simulated: nobody charged for them."""
+
+    def price(self, model: str | None, host: str | None) -> Price | None:
+        """None: unknown."""
+        return self.prices.get(model or "", {}).get(host or "")
+
+
+_TARIFF = TypeAdapter(Tariff)
+
+
+def tariff(plan: Plan, simulated: frozenset[str] = frozenset(), since: datetime = _EVER) -> Tariff:
+    """A plan's prices."""
+    prices = {
+        model.name: {target.host: target.price for target in model.targets if target.price is not None}
+        for model in plan.models
+    }
+    return Tariff(since, {model: hosts for model, hosts in prices.items() if hosts}, simulated)
+
+
+class Tariffs:
+    """All of them, each in force until the next."""
+
+    def __init__(self, tariffs: Sequence[Tariff]) -> None:
+        self._tariffs = sorted(tariffs, key=lambda each: each.since)
+        self._moments = [each.since for each in self._tariffs]
+
+    def at(self, moment: datetime) -> Tariff | None:
+        """The one in force at that moment; None: none was written down by then."""
+        index = bisect_right(self._moments, moment)
+        return self._tariffs[index - 1] if index else None
+
+
+def read(folder: Folder) -> list[Tariff]:
+    """What the engine has written down, the oldest first; none where there is no such file.  Raises UsageError."""
+    try:
+        lines = folder.prices.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    found: list[Tariff] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(_TARIFF.validate_json(line))
+        except ValidationError:
+            raise UsageError(f"{folder.prices}:{number} is not a list of prices: remove the line") from None
+    return found
+
+
+def with_tariff(written: Sequence[Tariff], new: Tariff) -> str | None:
+    """The text of the file with one more tariff; None: nothing has changed since the last one."""
+    if written and replace(written[-1], since=new.since) == new:
+        return None
+    return "".join(_TARIFF.dump_json(each).decode() + "\n" for each in (*written, new))

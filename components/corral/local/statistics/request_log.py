@@ -1,0 +1,258 @@
+"""From when until when.
+
+One request, as a line of the log tells of it.
+
+Reads the log of requests, line by line: however long it is, one line of it is in memory at a time.
+
+What is not a request (a line that was cut off when the machine went down, bytes of a broken disk) is left out and
+counted.  The last line of the file that is being written may be half there: it is left for the next reading.
+
+Ends the file of the log that is being written, and deletes those that are old.
+
+Policy.  A file ends when it is larger than a bound, or when a day (of UTC) has passed.  It is renamed, Envoy writes on
+in it until it has opened the new one, and so no line is lost.  While Envoy cannot be asked it goes on with the renamed
+file, and is asked again.  Nothing is deleted but whole files, whose last line is older than what is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import pydantic.dataclasses
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
+
+from corral.local.state_folder import SUFFIX, Folder
+
+EXAMPLES = "1h, 7d, 2026-11-01 or 2026-11-01T12:30"
+
+_AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True)
+class Window:
+    """The requests that began at `since` or later and before `until`; None: no bound."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def holds(self, moment: datetime) -> bool:
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """`7d` is that long before `now`; a day is its beginning; what names no time zone is UTC.  Raises ValueError."""
+    try:
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        at = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is not a time: write it like {EXAMPLES}") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+Number = Annotated[int, Field(ge=0)]
+"""A JSON number, or a string of digits."""
+
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What is read of a line; it holds more."""
+
+    time: AwareDatetime
+    """When it began."""
+    status: Number
+    """0: the client left before the answer began."""
+    tenant: str | None = None
+    """None: nobody was asked, or the caller is unknown."""
+    model: str | None = None
+    """None: it asked for none that there is."""
+    host: str | None = None
+    """The one that answered; None: none did."""
+    input_tokens: Number | None = None
+    """Of the prompt; None: the host has not said."""
+    output_tokens: Number | None = None
+    """Of the answer; None: the host has not said, or there is no such thing (embeddings)."""
+    estimated: bool | None = None
+    """Whether the answer was cut off, so that its tokens are the pieces that came."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the client got no good answer: it was refused, it failed, or the client left before it began."""
+        return self.status == 0 or self.status >= 400
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether a host did something for it, and has not said how many tokens the prompt had."""
+        return self.host is not None and self.input_tokens is None and (self.status == 0 or self.status < 300)
+
+
+_REQUEST = TypeAdapter(Request)
+
+
+def parse(line: bytes) -> Request | None:
+    """A line of the log; None: it is none."""
+    try:
+        return _REQUEST.validate_json(line)
+    except ValidationError:
+        return None
+
+
+_LONGEST = 2**20
+"""Bytes.  The path is the only part of a line that a client chooses, and Envoy takes headers of 60 KiB at most."""
+
+_MARGIN = 60.0
+"""Seconds by which the time of a file's last change may be wrong."""
+
+_NAMED = 3
+
+
+@dataclass
+class Reading:
+    """One pass over the log of a stack.  The counts are complete once all requests are read."""
+
+    folder: Folder
+    window: Window
+    unreadable: int = 0
+    """Lines that are no request."""
+    places: list[tuple[Path, int]] = field(default_factory=list[tuple[Path, int]])
+    """Where the first few of them are: file and line."""
+
+    def __iter__(self) -> Iterator[Request]:
+        """The requests of the window.  Raises FileNotFoundError where there is no log, OSError."""
+        with ExitStack() as open_files:
+            # The current file is opened before the others are listed: renamed in between, it is read once all the same.
+            current = _opened(self.folder.current, open_files)
+            listed = self.folder.ended()
+            writing = os.fstat(current.fileno()).st_ino if current else None
+            for path in listed:
+                with ExitStack() as this:
+                    file = _opened(path, this)
+                    if file and os.fstat(file.fileno()).st_ino != writing and not self._too_old(file):
+                        yield from self._requests(file, path, being_written=False)
+            if current:
+                yield from self._requests(current, self.folder.current, being_written=True)
+
+    def _too_old(self, file: BinaryIO) -> bool:
+        """Whether all of its requests ended, and so began, before the window."""
+        since = self.window.since
+        return since is not None and os.fstat(file.fileno()).st_mtime + _MARGIN < since.timestamp()
+
+    def _requests(self, file: BinaryIO, path: Path, *, being_written: bool) -> Iterator[Request]:
+        for number, line in _lines(file):
+            request = parse(line)
+            if request is not None:
+                if self.window.holds(request.time):
+                    yield request
+            elif line.strip() and not (being_written and not line.endswith(b"\n")):
+                self.unreadable += 1
+                if len(self.places) < _NAMED:
+                    self.places.append((path, number))
+
+
+def _opened(path: Path, open_files: ExitStack) -> BinaryIO | None:
+    """None: it is not there any more."""
+    try:
+        return open_files.enter_context(path.open("rb"))
+    except FileNotFoundError:
+        return None
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The lines with their numbers; of one that is too long to be a request only its beginning."""
+    number = 0
+    while line := file.readline(_LONGEST):
+        number += 1
+        if len(line) == _LONGEST and not line.endswith(b"\n"):
+            while (rest := file.readline(_LONGEST)) and not rest.endswith(b"\n"):
+                pass
+            line = line[:80] + b"\n"
+        yield number, line
+
+
+LARGEST = 64 * 2**20
+"""Bytes: some 150,000 requests."""
+
+_NAME = "%Y-%m-%dT%H-%M-%S.%f"
+
+
+class Rotation:
+    """The files of one log while its engine runs.
+
+    `reopen` asks Envoy to open `current` anew, and raises where it cannot be asked.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        reopen: Callable[[], Awaitable[None]],
+        *,
+        keep: timedelta | None = None,
+        largest: int = LARGEST,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._folder = folder
+        self._reopen = reopen
+        self.keep = keep
+        """How long requests are kept; None: for ever."""
+        self._largest = largest
+        self._now = now
+        self._begun = self._last_written() or now().date()
+        self._asked = True
+
+    async def look(self) -> None:
+        """Does what is due now.  Raises what `reopen` raises, and OSError; what was not done is done the next time."""
+        if self._due():
+            self._end()
+        if not self._asked:
+            await self._reopen()
+            self._asked = True
+        self._forget()
+
+    def _due(self) -> bool:
+        size = _size(self._folder.current)
+        if not size:
+            self._begun = self._now().date()
+            return False
+        return size > self._largest or self._begun < self._now().date()
+
+    def _end(self) -> None:
+        now = self._now()
+        name = f"{now.strftime(_NAME)[:-3]}Z"
+        ended = self._folder.requests / f"{name}{SUFFIX}"
+        again = 1
+        while ended.exists():
+            again += 1
+            ended = self._folder.requests / f"{name}-{again}{SUFFIX}"
+        self._folder.current.rename(ended)
+        self._begun = now.date()
+        self._asked = False
+
+    def _forget(self) -> None:
+        if self.keep is None:
+            return
+        oldest = (self._now() - self.keep).timestamp()
+        for path in self._folder.ended():
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+
+    def _last_written(self) -> date | None:
+        """The day of the last line that an engine before this one has written."""
+        try:
+            return datetime.fromtimestamp(self._folder.current.stat().st_mtime, UTC).date()
+        except FileNotFoundError:
+            return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

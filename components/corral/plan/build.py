@@ -1,0 +1,75 @@
+"""From a stack and the catalog to the plan.  Pure: no I/O, no clock, and nothing depends on the order of a mapping."""
+
+from __future__ import annotations
+
+from corral.catalog.catalog import Catalog
+from corral.config.stack import Model, Stack
+from corral.plan import money as prices
+from corral.plan.plan import Limits, ModelPlan, Plan, Target, Unserved
+from corral.plan.residency import allowed
+from corral.plan.targets import PriceOf, serve
+from corral.plan.tenants import issuers, tenants
+
+_ALL = 100
+"""The weight of a fallback: all of the traffic that reaches its priority."""
+
+
+def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -> Plan:
+    """The plan of a stack that was read: its models name declared hosts, its hosts are of kinds that the catalog has.
+
+    `price_of` gives the price of a model at a host, as the catalog knows both, where the stack does not state one.
+    """
+    engine = stack.engine
+    return Plan(
+        stack=stack.name,
+        engine=engine.kind,
+        models=tuple(_model(name, model, stack, catalog, price_of) for name, model in sorted(stack.models.items())),
+        limits=Limits(
+            connect_timeout=engine.connect_timeout,
+            idle_timeout=engine.idle_timeout,
+            drain_timeout=engine.drain_timeout,
+            ejection=engine.ejection,
+            body_limit=engine.body_limit,
+            concurrent=engine.concurrent_requests,
+        ),
+        accept=tuple(sorted(set(stack.accept))),
+        tenants=tenants(stack, catalog),
+        issuers=issuers(stack),
+    )
+
+
+def _model(name: str, model: Model, stack: Stack, catalog: Catalog, price_of: PriceOf) -> ModelPlan:
+    repeated = [host for host in model.fallback if model.shares.get(host)]
+    fallback = [host for host in model.fallback if host not in repeated]
+    sharing = {host: share for host, share in sorted(model.shares.items()) if host not in fallback}
+    targets: list[Target] = []
+    unserved: list[Unserved] = []
+    last = 0
+    for host in (*sharing, *fallback):
+        share = sharing.get(host, 0)
+        weight, priority = (share, 0) if host in sharing else (_ALL, last + 1)
+        match serve(name, host, stack, catalog, price_of, share=share, weight=weight, priority=priority):
+            case Target() as target:
+                targets.append(target)
+                last = target.priority
+            case Unserved() as absent:
+                unserved.append(absent)
+    residency = model.residency or stack.residency
+    return ModelPlan(
+        name=name,
+        targets=tuple(targets),
+        unserved=tuple(unserved),
+        residency=tuple(sorted(set(residency))) if residency else None,
+        allowed_regions=allowed(residency, catalog) if residency else None,
+        volume=model.volume,
+        repeated=tuple(sorted(repeated)),
+        served_by=_served_by(name, catalog),
+    )
+
+
+def _served_by(model: str, catalog: Catalog) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, entry in sorted(catalog.hosts.items())
+        if not entry.placeholder and model in entry.models and entry.models[model].lifecycle == "available"
+    )

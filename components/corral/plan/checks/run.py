@@ -1,0 +1,53 @@
+"""All checks of a plan, at once."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from corral.plan.checks.findings import Finding, accepted
+from corral.plan.checks.hosts import (
+    address,
+    drained,
+    fallback,
+    fit,
+    guardrail,
+    lifecycle,
+    price,
+    scaling,
+    serves,
+    verified,
+)
+from corral.plan.checks.kubernetes_limits import room
+from corral.plan.checks.parity import parity
+from corral.plan.checks.residency import residency
+from corral.plan.checks.tenants import enforcement, tenants
+from corral.plan.plan import Plan
+
+_ORDER = ("error", "warning", "note")
+
+
+def check(plan: Plan, today: date) -> tuple[Finding, ...]:
+    """Everything there is to say of the plan on that day: errors first, then warnings, then notes, each in order of
+    name.
+
+    A plan with an error is refused.
+    """
+    found = (
+        *serves(plan, today),
+        *lifecycle(plan, today),
+        *fallback(plan),
+        *address(plan),
+        *fit(plan),
+        *scaling(plan),
+        *residency(plan),
+        *verified(plan, today),
+        *parity(plan, today),
+        *price(plan, today),
+        *drained(plan),
+        *guardrail(plan),
+        *tenants(plan),
+        *room(plan),
+        *enforcement(plan),
+    )
+    said = accepted(found, plan.accept)
+    return tuple(sorted(said, key=lambda finding: (_ORDER.index(finding.level), finding.name)))

@@ -1,0 +1,152 @@
+"""Every tenant can be told by something, is served what it may ask for, and meets the limits it was given.
+
+What an engine does not enforce to the letter, of what the stack's tenants are declared.
+
+On both engines a tenant is stopped by what it has used, and the tokens of an answer are used when it has been given.
+The embedded engine counts in its own memory.  The kubernetes engine counts requests and tokens in Redis for all its
+Envoys together.  Of what is under way it limits nothing, it measures a body before it knows whose it is, and
+it serves requests as they come (Envoy Gateway 1.8.3: circuit breakers are of a host's cluster, buffers of the first
+route that a request is on).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from corral.config.problems import listed, size
+from corral.plan.checks.findings import Finding
+from corral.plan.plan import ModelPlan, Plan, Rate, TenantPlan
+from corral.plan.residency import stays_within
+from corral.plan.tenants import keys_variable
+
+
+def tenants(plan: Plan) -> Iterator[Finding]:
+    """Errors: a tenant whose residency leaves a model no host.  Warnings: one that leaves it fallbacks only, a limit
+    that the engine's own undercuts, hashes that the engine cannot use.  Notes: a tenant without a key in the stack."""
+    models = {model.name: model for model in plan.models}
+    for tenant in plan.tenants:
+        yield from _known(tenant, plan)
+        for name in tenant.models:
+            yield from _served(models[name], tenant)
+        taken = plan.limits.body_limit
+        if tenant.body_limit is not None and tenant.body_limit > taken:
+            yield Finding(
+                "warning",
+                f"tenant/{tenant.name}/bodyLimit",
+                f"{tenant.name} may send {size(tenant.body_limit)}, but the engine takes {size(taken)}",
+                f"lower corral:tenants.{tenant.name}.bodyLimit, or raise corral:engine.bodyLimit",
+            )
+
+
+def _known(tenant: TenantPlan, plan: Plan) -> Iterator[Finding]:
+    if plan.engine == "kubernetes" and tenant.keys:
+        yield Finding(
+            "warning",
+            f"tenant/{tenant.name}/keys",
+            f"the kubernetes engine compares keys, not hashes: it takes none of corral:tenants.{tenant.name}.keys",
+            f"give the keys encrypted, corral:tenantKeys.{tenant.name}, or accept it if the hashes are for rehearsals",
+        )
+    if plan.engine == "embedded" and not (tenant.keys or tenant.claims):
+        yield Finding(
+            "note",
+            f"tenant/{tenant.name}/keys",
+            f"the stack has no key of {tenant.name}, nor an issuer that could vouch for it",
+            f"make one with `corral key new {tenant.name}`, or give it by {keys_variable(tenant.name)}",
+        )
+
+
+def _served(model: ModelPlan, tenant: TenantPlan) -> Iterator[Finding]:
+    if tenant.residency is None or not model.sharing:
+        return
+    left = [target for target in model.targets if target.live and stays_within(target, tenant.allowed_regions)]
+    if any(target.share for target in left):
+        return
+    name, within = f"tenant/{tenant.name}/{model.name}", listed(tenant.residency, "and")
+    widen = f"widen corral:tenants.{tenant.name}.residency"
+    if left:
+        yield Finding(
+            "warning",
+            name,
+            f"no sharing host of {model.name} is known to stay within {within}: requests of {tenant.name} all go to "
+            f"{', then '.join(target.host for target in left)}",
+            f"give a host within {within} a share, {widen}, or accept it",
+        )
+    else:
+        yield Finding(
+            "error",
+            name,
+            f"no host of {model.name} is known to stay within {within}, where requests of {tenant.name} are to be "
+            "processed",
+            f"name such a host under corral:models.{model.name}, take {model.name} out of corral:tenants."
+            f"{tenant.name}.models, or {widen}",
+        )
+
+
+def enforcement(plan: Plan) -> Iterator[Finding]:
+    """One for each feature in use, whoever uses it.  Notes: what is not enforced to the letter.  Warnings: what is not
+    enforced at all."""
+    rates = [rate for tenant in plan.tenants for rate in _rates(tenant)]
+    if any(rate.tokens for rate in rates):
+        yield _note(
+            "tokensPerMinute",
+            "the tokens of an answer are counted when it ends, so that a tenant can exceed its tokens a minute by what "
+            "is under way",
+            "limit that as well, with concurrentRequests"
+            if plan.engine == "embedded"
+            else "limit requestsPerMinute as well",
+        )
+    if plan.engine == "embedded":
+        if any(rate != Rate() for rate in rates):
+            yield _note(
+                "embedded",
+                "what tenants have used in a minute is counted by one running engine, and forgotten when it ends",
+                "count on the kubernetes engine where several must share the counts",
+            )
+        return
+    if any(rate != Rate() for rate in rates):
+        yield _note(
+            "kubernetes",
+            "requests pass uncounted while those who count, or their Redis, cannot be reached",
+            "watch the deployments envoy-ratelimit and corral-redis",
+        )
+    if plan.limits.concurrent or any(tenant.concurrent for tenant in plan.tenants):
+        yield _warning(
+            "concurrentRequests",
+            "the kubernetes engine does not limit what is under way: concurrentRequests, of the engine or of a tenant, "
+            "is for the embedded engine",
+            "limit requestsPerMinute, or accept it",
+        )
+    if any(_is_bound(tenant, plan) for tenant in plan.tenants):
+        yield _warning(
+            "bodyLimit",
+            "the kubernetes engine has one limit of bodies for all tenants: theirs is for the embedded engine",
+            "lower corral:engine.bodyLimit, or accept it",
+        )
+    if plan.issuers:
+        yield _note(
+            "issuers",
+            "the kubernetes engine asks callers for a token of an issuer, and takes no keys beside them",
+            "have every tenant come with a token there",
+        )
+    if any(tenant.priority == "high" for tenant in plan.tenants):
+        yield _warning(
+            "priority",
+            "the kubernetes engine serves requests as they come: priority is for the embedded engine",
+            "keep other tenants in bounds with limits, or accept it",
+        )
+
+
+def _rates(tenant: TenantPlan) -> tuple[Rate, ...]:
+    return (tenant.rate, *(rate for _, rate in tenant.rates))
+
+
+def _is_bound(tenant: TenantPlan, plan: Plan) -> bool:
+    return tenant.body_limit is not None and tenant.body_limit < plan.limits.body_limit
+
+
+def _warning(what: str, message: str, way_out: str) -> Finding:
+    return Finding("warning", f"enforced/{what}", message, way_out)
+
+
+def _note(what: str, message: str, way_out: str) -> Finding:
+    return Finding("note", f"enforced/{what}", message, way_out)

@@ -1,0 +1,262 @@
+"""The routing plan: for each model its targets, in the order in which a request can reach them.
+
+Policy.  The hosts with a share stand at priority 0, each with its share as its weight.  The fallbacks follow, one
+priority each, in the order of the stack, and take all of the traffic that reaches their priority (weight 100).  A host
+with share 0 keeps its place in the plan and gets no traffic, not even when others fail; named as a fallback as well, it
+is a fallback.  Priorities are contiguous.  A host that does not serve the model is not a target; it is listed as
+`unserved`, and the checks refuse the plan.  A host is a target once: a fallback that has a share is a sharing host,
+listed as `repeated`, and the checks refuse that too.
+
+Everything here is plain and whole: integers for weights and money, no I/O, no Pulumi, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from corral.catalog.catalog import Protocol
+
+
+@dataclass(frozen=True)
+class Price:
+    """Micro-dollars per million tokens, and who says so (`genai-prices`, `catalog` or `stack`)."""
+
+    input: int
+    output: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Which credential a host wants; never the credential itself."""
+
+    header: Literal["authorization", "api-key"] | None
+    """The request header it goes into; None: no key is sent (`ambient` tells whether credentials of the cloud are)."""
+    ambient: bool
+    variable: str | None
+    """The environment variable the embedded engine reads it from."""
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """`available`; `restricted` with why; `retired` with the day, which may lie in the future."""
+
+    state: Literal["available", "restricted", "retired"]
+    why: str | None = None
+    on: date | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a model lies on the GPUs of a node, and how many servers of it there are."""
+
+    instance: str
+    """The instance type of the nodes."""
+    node: int
+    """GPUs of a node."""
+    gpus: int
+    """GPUs of one server, all on one node."""
+    context: int | None
+    """Tokens of prompt and answer together that its cache holds; None: the model's own limit, unchecked."""
+    least: int
+    """Servers at least; 0 where they may all go when nobody asks."""
+    most: int
+    scaled: bool = False
+    """Whether their number follows what is asked of them."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why a model does not run on the GPUs that the stack gives it."""
+
+    why: str
+    """A sentence with the arithmetic in it."""
+    way_out: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """One host as one model's clients reach it."""
+
+    host: str
+    kind: str
+    """The host's catalog entry, or `openai`."""
+    model_id: str
+    """The host's own id of the model."""
+    share: int
+    """Percent; 0 for a fallback and for a drained host."""
+    weight: int
+    """Among the targets of the same priority; 0: no traffic."""
+    priority: int
+    protocol: Protocol
+    url: str | None
+    """None: known only once the host is provisioned."""
+    ca: str | None
+    """A PEM file to trust instead of the system's certificates."""
+    credential: Credential
+    reaches: tuple[str, ...] | None
+    """Every region in which a request may be processed; None: unknown."""
+    callable_from: tuple[str, ...] | None
+    """The regions from which the host lets this model be called; None: any."""
+    region: str | None
+    """The region that is called, for a host that has one."""
+    context: int | None
+    output: int | None
+    streaming: bool | None
+    tools: bool | None
+    tools_while_streaming: bool | None
+    vision: bool | None
+    lifecycle: Lifecycle
+    price: Price | None
+    verified: bool
+    as_of: date | None
+    source: str
+    """Who says all this: the catalog's source, or `stack`."""
+    tokens_per_minute: int | None
+    """The capacity the stack declares (Azure), where it does."""
+    fit: Fit | Misfit | None = None
+    """On GPUs that the stack provisions; None: no such host."""
+    guarded: bool = False
+    """Whether the stack gives the host a guardrail (Bedrock), which the kubernetes engine makes."""
+
+    @property
+    def live(self) -> bool:
+        """Whether any request can reach it."""
+        return self.weight > 0
+
+
+@dataclass(frozen=True)
+class Unserved:
+    """A host that the stack names for a model which the host does not serve."""
+
+    host: str
+    role: Literal["share", "fallback"]
+    share: int
+    """Percent; 0 for a fallback."""
+    why: str
+    """A clause: `the catalog has no such model there`, or the catalog's reason for a placeholder."""
+    placeholder: bool
+    """Whether the catalog keeps a place for it that the stack has not filled in."""
+    keys: tuple[str, ...]
+    """What the stack would have to say for the host to serve it, as keys: `corral:hosts.lab.models.llama-3.3-70b`."""
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One model: its targets in order of priority, within a priority in order of name."""
+
+    name: str
+    targets: tuple[Target, ...]
+    unserved: tuple[Unserved, ...]
+    residency: tuple[str, ...] | None
+    """Where requests may be processed, as places or regions; None: anywhere."""
+    allowed_regions: frozenset[str] | None
+    """`residency` spelled out: every known region it allows, places included."""
+    volume: int | None
+    """Tokens a month."""
+    repeated: tuple[str, ...] = ()
+    """Fallbacks that have a share, in order of name."""
+    served_by: tuple[str, ...] = ()
+    """The catalog's hosts at which the model is available, in order of name: where to turn when a host is refused."""
+
+    @property
+    def sharing(self) -> tuple[Target, ...]:
+        """The live targets at priority 0."""
+        return tuple(target for target in self.targets if target.live and target.priority == 0)
+
+    @property
+    def fallbacks(self) -> tuple[Target, ...]:
+        """The targets after the sharing ones, in order."""
+        return tuple(target for target in self.targets if target.priority > 0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Times in milliseconds, sizes in bytes: the engine settings a request meets."""
+
+    connect_timeout: int
+    idle_timeout: int
+    drain_timeout: int
+    ejection: int
+    body_limit: int
+    concurrent: int | None = None
+    """Requests under way at once; None: as many as come."""
+
+    @property
+    def concurrent_of_normal(self) -> int | None:
+        """Of these the ones that tenants of normal priority may have: four fifths, one at least."""
+        return self.concurrent and max(1, self.concurrent * 4 // 5)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How much in a minute; None: as much as one likes."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    """Of prompts and answers together."""
+
+
+@dataclass(frozen=True)
+class TenantPlan:
+    """One tenant: how it proves who it is, what it may ask for, and how much.  None: not limited."""
+
+    name: str
+    keys: tuple[str, ...]
+    """SHA-256 of its API keys, in hexadecimal; the keys themselves are in no plan."""
+    claims: tuple[str, ...]
+    """The values of an issuer's claim that are this tenant; empty where the stack has no issuer."""
+    models: tuple[str, ...]
+    """Which of the plan's models it may ask for, in order of name."""
+    residency: tuple[str, ...] | None
+    """Where its requests may be processed, as places or regions, besides what the model says; None: anywhere."""
+    allowed_regions: frozenset[str] | None
+    """`residency` spelled out, as a model's."""
+    priority: Literal["high", "normal"]
+    rate: Rate
+    """Over all models."""
+    rates: tuple[tuple[str, Rate], ...]
+    """Of single models, in order of name."""
+    concurrent: int | None
+    """Requests under way at a time."""
+    body_limit: int | None
+    """Bytes of a request; never above that of the engine."""
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Who may vouch for tenants: an issuer of JSON Web Tokens."""
+
+    issuer: str
+    """To the letter what a token says in `iss`."""
+    audiences: tuple[str, ...]
+    """One of them a token must name, in order of name."""
+    jwks: str | None
+    """The URL of its public keys; None: they are in `jwks_file`."""
+    jwks_file: str | None
+    """Relative to the stack file's folder."""
+    claim: str
+    """The claim that names the tenant, with `.` between the names of nested ones."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole stack's routing."""
+
+    stack: str
+    engine: Literal["embedded", "kubernetes"]
+    models: tuple[ModelPlan, ...]
+    """In order of name."""
+    limits: Limits
+    accept: tuple[str, ...]
+    tenants: tuple[TenantPlan, ...] = ()
+    """Who may call, in order of name; empty: nobody is asked who they are."""
+    issuers: tuple[Issuer, ...] = ()
+    """In order of name."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that any model names as a target, in order of name."""
+        return tuple(sorted({target.host for model in self.models for target in model.targets}))

@@ -1,0 +1,273 @@
+"""How a host is called: which region, which URL, which credential.
+
+What one target may be able to do and another not, by the words in which it is said; None: unknown.
+
+What one host is for one model: the stack's word where it has one, the catalog's where it has none.
+
+Policy.  The host's own id of a model is the stack's, else the catalog's.  What the catalog knows is looked up by that
+id first (so that a stack may call a known model by a name of its own) and by our name second.  What the stack says
+replaces what the catalog says, field by field; but an id that the catalog does not know at this host takes with it what
+belongs to an id rather than to a model: its price, the regions from which it can be called and those it reaches, and
+whether it was verified.  Those are then the stack's to say, or unknown.
+
+vLLM serves what the stack gives it: a model with `weights`, or one under `models` (which is how a vLLM behind a URL is
+told what it serves).  It knows the model by our name unless the stack gives an id.  A host that the catalog keeps as a
+placeholder serves nothing until the stack gives the model's id there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from corral.catalog.catalog import Catalog, HostEntry, ModelEntry
+from corral.catalog.units import Restricted, Retired
+from corral.config import hosts
+from corral.config.hosts import AzureHost, BedrockHost, Host, ModelAtHost, VllmHost
+from corral.config.stack import Model, Stack
+from corral.plan.gpu_fit import fit
+from corral.plan.plan import Credential, Fit, Lifecycle, Misfit, Price, Target, Unserved
+from corral.plan.residency import reaches
+
+PROVISIONED = frozenset({"azure", "vllm"})
+"""The kinds of host whose URL is known once they are provisioned."""
+
+
+def region(host: Host, stack: Stack) -> str | None:
+    """The region that is called, for a host that has one.
+
+    The stack's `aws:region` stands in for Bedrock's, and for that of vLLM which the stack itself provisions; a vLLM
+    behind a URL may stand anywhere.
+    """
+    match host:
+        case BedrockHost():
+            return host.region or stack.region
+        case AzureHost():
+            return host.location
+        case VllmHost():
+            return host.region or (None if host.url else stack.region)
+        case _:
+            return None
+
+
+def url(host: Host, entry: HostEntry, called: str | None) -> str | None:
+    """The base URL without a slash at its end: the stack's, else the catalog's with its holes filled.
+
+    None where a hole stays empty (Azure's `{resource}` before it is provisioned) and for vLLM that is still to be
+    provisioned.
+    """
+    if host.url:
+        return host.url
+    if entry.url is None or isinstance(host, VllmHost):
+        return None
+    filling = {"region": called, "resource": host.resource if isinstance(host, AzureHost) else None}
+    filled = {hole: value for hole, value in filling.items() if value}
+    holes: set[str] = set(re.findall(r"\{(\w+)\}", entry.url))
+    return entry.url.format_map(filled).rstrip("/") if holes <= filled.keys() else None
+
+
+def credential(name: str, host: Host, entry: HostEntry) -> Credential:
+    """The credential the host wants.
+
+    A key whose variable nobody names is looked for under the host's name: `lab` → `LAB_API_KEY`.
+    """
+    variable = host.key_variable or entry.key_variable
+    match host.auth or entry.auth:
+        case "none":
+            return Credential(header=None, ambient=False, variable=None)
+        case "aws":
+            return Credential(header=None, ambient=True, variable=variable)
+        case "bearer":
+            header = "authorization"
+        case "api-key":
+            header = "api-key"
+    return Credential(header, ambient=False, variable=variable or f"{name.upper().replace('-', '_')}_API_KEY")
+
+
+TOOLS_WHILE_STREAMING = "tools while streaming"
+"""Not said of a host that refuses tools or streaming altogether."""
+
+CAPABILITIES: tuple[tuple[str, Callable[[Target], bool | None]], ...] = (
+    ("streaming", lambda target: target.streaming),
+    ("tools", lambda target: target.tools),
+    (TOOLS_WHILE_STREAMING, lambda target: target.tools_while_streaming),
+    ("vision", lambda target: target.vision),
+)
+
+
+def lacking(target: Target) -> tuple[str, ...]:
+    """The capabilities that the target is known not to have."""
+    without = [what for what, has in CAPABILITIES if has(target) is False]
+    if "streaming" in without or "tools" in without:
+        return tuple(what for what in without if what != TOOLS_WHILE_STREAMING)
+    return tuple(without)
+
+
+_T = TypeVar("_T")
+
+PriceOf = Callable[[HostEntry, ModelEntry], Price | None]
+"""What is known of a price outside the stack; None: nothing."""
+
+
+def serve(
+    model: str, name: str, stack: Stack, catalog: Catalog, price_of: PriceOf, *, share: int, weight: int, priority: int
+) -> Target | Unserved:
+    """The host `name` as a target of the model, at this place in its order, or why it is none."""
+    host = stack.hosts[name]
+    entry = catalog.hosts[host.kind]
+    said = _said(host, model)
+    found = _found(entry, model, said.id)
+    model_id = _id(host, entry, model, said, found)
+    if model_id is None:
+        return _unserved(model, name, host, catalog, share=share, priority=priority)
+    known = found if found and found.id == model_id else None
+    called = region(host, stack)
+    return Target(
+        host=name,
+        kind=host.kind,
+        model_id=model_id,
+        share=share,
+        weight=weight,
+        priority=priority,
+        protocol=entry.protocol,
+        url=url(host, entry, called),
+        ca=host.ca,
+        credential=credential(name, host, entry),
+        reaches=reaches(host, entry, said, known, model_id, called),
+        callable_from=tuple(sorted(known.callable_from)) if known and known.callable_from else None,
+        region=called,
+        context=_first(said.context, found and found.context),
+        output=_first(said.output, found and found.output),
+        streaming=_first(said.streaming, found and found.streaming),
+        tools=_first(said.tools, found and found.tools),
+        tools_while_streaming=_first(said.tools_while_streaming, found and found.tools_while_streaming),
+        vision=_first(said.vision, found and found.vision),
+        lifecycle=_lifecycle(_first(said.lifecycle, found and found.lifecycle)),
+        price=_price(said, entry, known, model_id, price_of),
+        verified=known.verified if known else True,
+        as_of=known.as_of if known else None,
+        source=known.source if known else "stack",
+        tokens_per_minute=_tokens_per_minute(host, model),
+        fit=_fit(model, name, host, said, stack, catalog),
+        guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
+    )
+
+
+def _said(host: Host, model: str) -> ModelAtHost:
+    """What the stack says of the model at the host; a plain string is its id."""
+    said = host.models.get(model)
+    return said if isinstance(said, ModelAtHost) else ModelAtHost.model_validate({"id": said})
+
+
+def _found(entry: HostEntry, model: str, given: str | None) -> ModelEntry | None:
+    """The catalog's entry of the id that the stack gives, else that of our name."""
+    ours = entry.models.get(model)
+    if given is None or (ours and ours.id == given):
+        return ours
+    return next((entry.models[name] for name in sorted(entry.models) if entry.models[name].id == given), ours)
+
+
+def _id(host: Host, entry: HostEntry, model: str, said: ModelAtHost, found: ModelEntry | None) -> str | None:
+    if said.id:
+        return said.id
+    if isinstance(host, VllmHost):
+        return model if model in host.weights or model in host.models else None
+    return found.id if found and not entry.placeholder else None
+
+
+def _unserved(model: str, name: str, host: Host, catalog: Catalog, *, share: int, priority: int) -> Unserved:
+    entry, family = catalog.hosts[host.kind], catalog.models.get(model)
+    reason = entry.placeholder or (family and family.placeholder)
+    of_model = f"corral:hosts.{name}.models.{model}"
+    keys = (of_model,)
+    if isinstance(host, VllmHost):
+        why, keys = "the stack gives it no weights of the model", (f"corral:hosts.{name}.weights.{model}",)
+    elif model in host.models:
+        why, keys = f"{of_model} gives no id", (f"{of_model}.id",)
+    elif entry.models:
+        why = "the catalog has no such model there"
+    else:
+        why = f"{of_model} does not say what it is called there"
+    if entry.placeholder and not (host.url or entry.url):
+        keys = (f"corral:hosts.{name}.url", *keys)
+    return Unserved(
+        host=name,
+        role="share" if priority == 0 else "fallback",
+        share=share,
+        why=reason or why,
+        placeholder=reason is not None,
+        keys=keys,
+    )
+
+
+def _first(said: _T | None, found: _T | None) -> _T | None:
+    return found if said is None else said
+
+
+def _tokens_per_minute(host: Host, model: str) -> int | None:
+    """The capacity that the stack declares in thousands; only Azure has one, and counts units if provisioned."""
+    if not isinstance(host, AzureHost) or host.sku != "GlobalStandard":
+        return None
+    thousands = host.capacity.get(model)
+    return None if thousands is None else thousands * 1_000
+
+
+def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, catalog: Catalog) -> Fit | Misfit | None:
+    """On the GPUs that the stack provisions, which weights are loaded onto."""
+    if not isinstance(host, VllmHost) or host.url:
+        return None
+    if model not in host.weights:
+        return Misfit(
+            f"there are no weights of {model} for {name} to load",
+            f"give them, corral:hosts.{name}.weights.{model}, "
+            f"or say where {name} runs already, corral:hosts.{name}.url",
+        )
+    if not host.gpus:
+        return None
+    hosts = {other: {*said.shares, *said.fallback} for other, said in stack.models.items()}
+    found = fit(
+        model,
+        host.weights[model],
+        said.context,
+        name,
+        host.gpus,
+        catalog,
+        models=sum(name in named and other in host.weights for other, named in hosts.items()),
+        alone=_alone(name, stack.models[model], stack),
+    )
+    scaled = stack.cluster.prometheus is not None
+    return replace(found, scaled=scaled) if isinstance(found, Fit) else found
+
+
+def _alone(name: str, model: Model, stack: Stack) -> bool:
+    """Whether there are shares with which no other host, awake, would answer for the model.
+
+    What the shares are does not count: an edit of them touches no server.
+    """
+    awake = [each for each in model.fallback if not _may_sleep(stack.hosts[each])]
+    return not awake and name not in model.fallback
+
+
+def _may_sleep(host: Host) -> bool:
+    return isinstance(host, VllmHost) and host.gpus is not None and host.gpus.min == 0
+
+
+def _lifecycle(said: hosts.Lifecycle | None) -> Lifecycle:
+    match said:
+        case Restricted(restricted=why):
+            return Lifecycle("restricted", why=why)
+        case Retired(retired=day):
+            return Lifecycle("retired", on=day)
+        case _:
+            return Lifecycle("available")
+
+
+def _price(
+    said: ModelAtHost, entry: HostEntry, known: ModelEntry | None, model_id: str, price_of: PriceOf
+) -> Price | None:
+    """The stack's, else what `price_of` knows of the id."""
+    if said.price:
+        return Price(said.price.input, said.price.output, "stack")
+    return price_of(entry, known or ModelEntry(id=model_id, as_of=entry.as_of, source="stack"))

@@ -1,0 +1,116 @@
+"""Who may call, from what the stack declares of them; and what of a model's routing is left for one of them.
+
+Policy.  A stack without tenants asks nobody who they are on the embedded engine, which then listens on loopback only;
+on the kubernetes engine it has one, named `default`.  A tenant may ask for every model unless it names some.  What its
+residency does not allow is as if the stack had not named that host for the model: the other sharing hosts take over by
+their weights, and where none of these is left, the fallbacks in order.
+
+Who may ask for a model, how much of it, and which hosts serve them, in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from corral.catalog.catalog import Catalog
+from corral.config import tenants as declared
+from corral.config.problems import listed, number, size
+from corral.config.stack import Stack
+from corral.plan.plan import Issuer, ModelPlan, Plan, Rate, TenantPlan
+from corral.plan.residency import allowed, stays_within
+
+_HASH = "sha256:"
+
+
+def tenants(stack: Stack, catalog: Catalog) -> tuple[TenantPlan, ...]:
+    """Those who may call, in order of name; empty: anybody."""
+    said = stack.tenants
+    if said is None:
+        said = {declared.DEFAULT: declared.Tenant()} if stack.engine.kind == "kubernetes" else {}
+    return tuple(_tenant(name, tenant, stack, catalog) for name, tenant in sorted(said.items()))
+
+
+def issuers(stack: Stack) -> tuple[Issuer, ...]:
+    """Who may vouch for them, in order of name."""
+    return tuple(
+        Issuer(each.issuer, tuple(sorted(set(each.audiences))), each.jwks, each.jwks_file, each.claim)
+        for each in sorted(stack.issuers, key=lambda each: each.issuer)
+    )
+
+
+def served_to(model: ModelPlan, tenant: TenantPlan) -> ModelPlan:
+    """The model as the tenant's requests meet it: only with the hosts that its residency allows.
+
+    Shares and weights stay as they are; where no sharing host is left, the first fallback moves up to priority 0.
+    """
+    if tenant.allowed_regions is None:
+        return model
+    left = [target for target in model.targets if stays_within(target, tenant.allowed_regions)]
+    order = {old: new for new, old in enumerate(sorted({target.priority for target in left if target.live}))}
+    moved = (replace(target, priority=order.get(target.priority, 0)) for target in left)
+    return replace(model, targets=tuple(sorted(moved, key=lambda target: (target.priority, target.host))))
+
+
+def keys_variable(tenant: str) -> str:
+    """The environment variable in which the embedded engine looks for keys of a tenant."""
+    return f"CORRAL_TENANT_{tenant.upper().replace('-', '_')}_KEYS"
+
+
+def _tenant(name: str, said: declared.Tenant, stack: Stack, catalog: Catalog) -> TenantPlan:
+    residency = said.residency
+    return TenantPlan(
+        name=name,
+        keys=tuple(sorted({key.removeprefix(_HASH) for key in said.keys})),
+        claims=tuple(sorted(set(said.claims or [name]))) if stack.issuers else (),
+        models=tuple(sorted(set(said.models or stack.models))),
+        residency=tuple(sorted(set(residency))) if residency else None,
+        allowed_regions=allowed(residency, catalog) if residency else None,
+        priority=said.priority,
+        rate=_rate(said),
+        rates=tuple((model, _rate(rate)) for model, rate in sorted(said.per_model.items())),
+        concurrent=said.concurrent_requests,
+        body_limit=said.body_limit,
+    )
+
+
+def _rate(said: declared.Rate) -> Rate:
+    return Rate(said.requests_per_minute, said.tokens_per_minute)
+
+
+def who_may_ask(model: ModelPlan, plan: Plan) -> Iterator[str]:
+    """A sentence for each tenant, and one for all who may not."""
+    if not plan.tenants:
+        yield "Anybody on this machine may ask for it, without a key: the stack declares no tenants."
+        return
+    for tenant in plan.tenants:
+        if model.name in tenant.models:
+            limits = "; ".join(_limits(model, tenant)) or "without limits of its own"
+            yield f"{tenant.name} may ask for it, {limits}.{_hosts(model, tenant)}"
+    others = [tenant.name for tenant in plan.tenants if model.name not in tenant.models]
+    if others:
+        yield f"{listed(others, 'and')} may not ask for it."
+
+
+def _limits(model: ModelPlan, tenant: TenantPlan) -> Iterator[str]:
+    own = dict(tenant.rates).get(model.name, Rate())
+    for rate, of in ((own, "of it"), (tenant.rate, "of all models")):
+        amounts = [(rate.requests, "requests"), (rate.tokens, "tokens")]
+        said = [f"{number(amount)} {what}" for amount, what in amounts if amount is not None]
+        if said:
+            yield f"{' and '.join(said)} a minute {of}"
+    if tenant.concurrent is not None:
+        yield f"{number(tenant.concurrent)} requests at a time"
+    if tenant.priority == "high":
+        yield "with high priority"
+    if tenant.body_limit is not None:
+        yield f"{size(tenant.body_limit)} a request"
+
+
+def _hosts(model: ModelPlan, tenant: TenantPlan) -> str:
+    if tenant.residency is None:
+        return ""
+    live = [target.host for target in served_to(model, tenant).targets if target.live]
+    within = listed(tenant.residency, "and")
+    served = f"only {listed(live, 'and')} may serve it" if live else "no host may serve it"
+    return f" Its requests are to stay within {within}: {served}."

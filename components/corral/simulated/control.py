@@ -1,0 +1,97 @@
+"""The client of the control endpoints: for the command line, the engine and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self, get_args
+from urllib.parse import quote
+
+import httpx
+
+from corral.simulated.faults import FaultKind
+from corral.simulated.hosts import CONTROL, SimulatedHost, to_json
+from corral.simulated.simulation import Latest, State
+
+FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+"""All kinds of faults, in the order in which they are told."""
+
+
+class ControlError(Exception):
+    """The simulated hosts did not do what they were told; the message says why, and holds no secret."""
+
+
+class SimulatedControl:
+    """Commands the simulated hosts at `url` (`http://127.0.0.1:PORT`).  Every method raises ControlError."""
+
+    def __init__(self, url: str, token: str, *, timeout: float = 5.0) -> None:
+        self._url = url
+        self._client = httpx.Client(
+            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=timeout, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._client.close()
+
+    def state(self) -> State:
+        """Hosts, open requests and counts."""
+        return State.model_validate_json(self._send("GET", "").content)
+
+    def latest(self, after: int) -> Latest:
+        """The requests that finished after the first `after` of them."""
+        return Latest.model_validate_json(self._send("GET", "/latest", params={"after": after}).content)
+
+    def replace_hosts(self, hosts: Iterable[SimulatedHost]) -> None:
+        """These hosts, instead of the present ones; requests that have begun are finished."""
+        self._send("PUT", "/hosts", content=to_json(hosts))
+
+    def set_fault(
+        self,
+        host: str,
+        kind: FaultKind,
+        *,
+        seconds: float | None = None,
+        model: str | None = None,
+        retry_after: int | None = None,
+        delay: int | None = None,
+    ) -> None:
+        """Makes a host fail: for `seconds` or until cleared, for one model id or all; the rest as in `faults.Fault`."""
+        said = {"kind": kind, "for": seconds, "model": model, "retry_after": retry_after, "delay": delay}
+        self._send("PUT", _of("faults", host), json={key: value for key, value in said.items() if value is not None})
+
+    def clear_fault(self, host: str) -> None:
+        """Ends all faults of a host."""
+        self._send("DELETE", _of("faults", host))
+
+    def set_speed(self, host: str, *, latency: int = 0, tokens_per_second: int | None = None) -> None:
+        """Sets milliseconds until the first byte, and tokens a second after it."""
+        self._send("PUT", _of("speed", host), json={"latency": latency, "tokens_per_second": tokens_per_second})
+
+    def _send(self, method: str, path: str, **said: Any) -> httpx.Response:
+        try:
+            answer = self._client.request(method, CONTROL + path, **said)
+        except httpx.HTTPError as error:
+            raise ControlError(f"the simulated hosts at {self._url} do not answer: {error}") from None
+        if not answer.is_success:
+            raise ControlError(_message(answer))
+        return answer
+
+
+def _of(what: str, host: str) -> str:
+    return f"/{what}/{quote(host, safe='')}"
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the simulated hosts answered {answer.status_code}"

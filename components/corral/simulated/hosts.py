@@ -1,0 +1,184 @@
+"""What the simulated hosts' process and its parent must agree on: paths, names, and the JSON that goes to and fro.
+
+What a simulated host is: a pure description, computed from a plan and handed to the child process as a file.
+
+Policy.  A simulated host serves exactly the ids that the plan's targets name for it, drained ones included.  It
+keeps the path of the real base URL, so that a wrong path prefix shows.  A host that the cloud's own credentials open
+(Bedrock) takes a key of its own here, as a bearer's or as the secret that requests are signed with.  What the plan does
+not know of a model (None) is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from corral.catalog.catalog import Protocol
+from corral.catalog.units import HostName
+from corral.plan.plan import Plan, Target
+
+CONTROL = "/_control"
+"""The path of the control endpoints.  No host can be named so."""
+
+TOKEN_VARIABLE = "CORRAL_SIMULATED_TOKEN"  # noqa: S105 (its name, not its value)
+"""The environment variable that gives the process the token of its control endpoints."""
+
+
+class Described(BaseModel):
+    """Unknown keys are refused, nothing is coerced, nothing changes after loading, and errors never quote a value."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def said(error: ValidationError) -> str:
+    """What is wrong and where, in one line that holds no value of the input: it may be a key."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}" for one in found)
+
+
+_PATHS_BEFORE_PROVISIONING = {"azure": "/openai/v1"}
+"""Per kind the path of a base URL that is not known yet: learn.microsoft.com, Azure AI Foundry's v1 API."""
+_OTHER_PATH = "/v1"
+"""vLLM's own."""
+
+
+class Speed(Described):
+    """How fast a simulated host answers.  The default is as fast as it can."""
+
+    latency: Annotated[int, Field(ge=0)] = 0
+    """Milliseconds until the first byte."""
+    tokens_per_second: Annotated[int, Field(gt=0)] | None = None
+    """Of one answer; None: all tokens at once."""
+
+
+class SimulatedModel(Described):
+    """What a host does with one of its model ids; False is refused with 400, None is unknown and allowed."""
+
+    streaming: bool | None = None
+    tools: bool | None = None
+    tools_while_streaming: bool | None = None
+    vision: bool | None = None
+
+
+class SimulatedHost(Described):
+    """One simulated host."""
+
+    name: HostName
+    path: Annotated[str, Field(pattern=r"^(/[^\s?#]*[^\s?#/])?$")]
+    """The path of the real base URL: `/openai/v1`."""
+    header: Literal["authorization", "api-key"] | None
+    """Where the key is expected: `Authorization: Bearer`, or `api-key:` (a bearer is taken there as well)."""
+    key: Annotated[str, Field(min_length=1)] | None = Field(repr=False)
+    models: dict[str, SimulatedModel]
+    """By the host's own model id."""
+    protocol: Protocol = "openai"
+    speed: Speed = Speed()
+
+    @model_validator(mode="after")
+    def _a_key_has_its_header(self) -> Self:
+        if (self.header is None) != (self.key is None):
+            raise ValueError("header and key go together: give both, or neither")
+        return self
+
+    @property
+    def prefix(self) -> str:
+        """The path under which it answers: `/groq/openai/v1`."""
+        return f"/{self.name}{self.path}"
+
+    def base_url(self, port: int) -> str:
+        """What stands in front of `/chat/completions`: `http://127.0.0.1:PORT/groq/openai/v1`."""
+        return f"http://127.0.0.1:{port}{self.prefix}"
+
+
+class HostsError(ValueError):
+    """A description of simulated hosts that cannot be used; the message holds no key."""
+
+
+def simulated_hosts(plan: Plan, names: Iterable[str], keys: Mapping[str, str]) -> tuple[SimulatedHost, ...]:
+    """The simulated hosts that stand in for the hosts `names` of a plan, in order of name.
+
+    `keys` holds a key per host name; those of hosts that want none are left aside.  Raises HostsError for a name that
+    is no target of the plan, and for a host that wants a key and has none.
+    """
+    return tuple(_simulated(plan, name, keys.get(name)) for name in sorted(set(names)))
+
+
+def _simulated(plan: Plan, name: str, key: str | None) -> SimulatedHost:
+    targets = [target for model in plan.models for target in model.targets if target.host == name]
+    if not targets:
+        raise HostsError(
+            f"{name} serves no model of stack {plan.stack}: simulate one of {', '.join(plan.hosts) or 'none'}"
+        )
+    credential = targets[0].credential
+    header = credential.header or ("authorization" if credential.ambient else None)
+    if header is not None and key is None:
+        raise HostsError(f"simulated host {name} wants a key in the header {header}: generate one for it")
+    return SimulatedHost(
+        name=name,
+        path=_path(targets[0]),
+        header=header,
+        key=key if header is not None else None,
+        protocol=targets[0].protocol,
+        models={
+            target.model_id: SimulatedModel(
+                streaming=target.streaming,
+                tools=target.tools,
+                tools_while_streaming=target.tools_while_streaming,
+                vision=target.vision,
+            )
+            for target in targets
+        },
+    )
+
+
+def _path(target: Target) -> str:
+    if target.url is None and target.protocol == "bedrock-converse":
+        return ""
+    if target.url is None:
+        return _PATHS_BEFORE_PROVISIONING.get(target.kind, _OTHER_PATH)
+    return urlsplit(target.url).path.rstrip("/")
+
+
+_HOSTS = TypeAdapter(tuple[SimulatedHost, ...])
+
+
+def to_json(hosts: Iterable[SimulatedHost]) -> bytes:
+    """The JSON that `from_json` reads.  It holds the keys."""
+    return json.dumps([host.model_dump(mode="json") for host in hosts]).encode()
+
+
+def from_json(text: bytes) -> tuple[SimulatedHost, ...]:
+    """The hosts of a JSON list.  Raises HostsError."""
+    try:
+        hosts = _HOSTS.validate_json(text)
+    except ValidationError as error:
+        raise HostsError(said(error)) from None
+    names = [host.name for host in hosts]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise HostsError(f"{', '.join(twice)}: described twice, give each host a name of its own")
+    return hosts
+
+
+def write_hosts(file: Path, hosts: Iterable[SimulatedHost]) -> None:
+    """Replaces the file at once; only its owner can read it."""
+    new = file.with_name(f".{file.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(to_json(hosts))
+    new.replace(file)
+
+
+def read_hosts(file: Path) -> tuple[SimulatedHost, ...]:
+    """The hosts of a file.  Raises HostsError, which names the file."""
+    try:
+        return from_json(file.read_bytes())
+    except OSError as error:
+        raise HostsError(f"{file}: {error.strerror}") from None
+    except HostsError as error:
+        raise HostsError(f"{file}: {error}") from None

@@ -1,1 +1,0 @@
-"""The hosts, one folder per kind: `probe.py` asks them what they serve."""

@@ -1,1 +1,0 @@
-"""Dashboards and alerts as code: one set of recorded names, whichever engine counts."""

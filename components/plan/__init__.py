@@ -1,1 +1,0 @@
-"""The routing plan: a pure function of a stack and the catalog."""

@@ -1,1 +1,0 @@
-"""The Pulumi program run on Pulumi's own mocks: what it would register, without an engine, an account or a network."""

@@ -1,1 +1,0 @@
-"""The API keys of tenants: made, judged and hashed."""

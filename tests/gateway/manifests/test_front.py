@@ -1,0 +1,131 @@
+"""The gateway's listener, its certificate, and who can reach it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
+from corral.gateway.manifests.front import Network, front_resources
+from corral.gateway.manifests.render import render
+from tests.gateway.manifests.plans import ANNOTATIONS, LABELS, links, model, plan
+
+ROUTES = {"namespaces": {"from": "Same"}}
+ARN = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+
+
+def https(**reference: str) -> dict[str, Any]:
+    certificate = {"group": "", "kind": "Secret", **reference}
+    tls = {"mode": "Terminate", "certificateRefs": [certificate]}
+    return {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls, "allowedRoutes": ROUTES}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "listener", "certificate"),
+    [
+        (Gateway(), {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": ROUTES}, None),
+        (
+            Gateway(certificate=LoadBalancerCertificate(acm=ARN)),
+            {"name": "https", "port": 443, "protocol": "HTTP", "allowedRoutes": ROUTES},
+            None,
+        ),
+        (
+            Gateway(certificate=GivenCertificate(secret="ingress/llm")),
+            https(name="llm", namespace="ingress"),
+            (
+                "ReferenceGrant",
+                "ingress",
+                {
+                    "from": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "corral"}],
+                    "to": [{"group": "", "kind": "Secret", "name": "llm"}],
+                },
+            ),
+        ),
+        (
+            Gateway(hostname="llm.example.com", certificate=IssuedCertificate(issuer="letsencrypt")),
+            https(name="certificate"),
+            (
+                "Certificate",
+                "corral",
+                {
+                    "secretName": "certificate",
+                    "dnsNames": ["llm.example.com"],
+                    "issuerRef": {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "letsencrypt"},
+                },
+            ),
+        ),
+    ],
+    ids=["none", "acm", "secret", "issuer"],
+)
+def test_the_gateway_proves_its_name_with_the_certificate_of_the_stack(
+    gateway: Gateway, listener: dict[str, Any], certificate: tuple[str, str, dict[str, Any]] | None
+):
+    resources = front_resources(plan(), gateway, "eks", {}, {}, LABELS)
+    made = resources["certificate"].manifest if "certificate" in resources else None
+    assert (
+        resources["gateway"].manifest["spec"]["listeners"],
+        made and (made["kind"], made["metadata"]["namespace"], made["spec"]),
+        "certificate" in resources["gateway"].needs,
+    ) == ([listener], certificate, certificate is not None)
+
+
+LBC = "service.beta.kubernetes.io/aws-load-balancer-"
+NLB = {
+    f"{LBC}scheme": "internal",
+    f"{LBC}nlb-target-type": "ip",
+    f"{LBC}attributes": "load_balancing.cross_zone.enabled=true",
+    f"{LBC}target-group-attributes": "deregistration_delay.timeout_seconds=600",
+}
+ON_EKS = {"name": "corral-gateway", "type": "LoadBalancer", "loadBalancerClass": "eks.amazonaws.com/nlb"}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "network", "want"),
+    [
+        (Gateway(), "eks", {**ON_EKS, "annotations": NLB}),
+        (
+            Gateway(public=True, hostname="llm.example.com", certificate=LoadBalancerCertificate(acm=ARN)),
+            "eks",
+            {
+                **ON_EKS,
+                "annotations": {
+                    **NLB,
+                    f"{LBC}scheme": "internet-facing",
+                    f"{LBC}ssl-cert": ARN,
+                    f"{LBC}ssl-ports": "443",
+                    f"{LBC}ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
+                    "external-dns.alpha.kubernetes.io/hostname": "llm.example.com",
+                },
+            },
+        ),
+        (
+            Gateway(annotations={f"{LBC}attributes": "deletion_protection.enabled=true"}),
+            "eks",
+            {**ON_EKS, "annotations": {**NLB, f"{LBC}attributes": "deletion_protection.enabled=true"}},
+        ),
+        (Gateway(), "other", {"name": "corral-gateway", "type": "ClusterIP"}),
+        (
+            Gateway(public=True, annotations={"a": "b"}),
+            "other",
+            {"name": "corral-gateway", "type": "LoadBalancer", "annotations": {"a": "b"}},
+        ),
+    ],
+    ids=["within a VPC", "public", "with the stack's annotations", "another cluster", "another cluster, public"],
+)
+def test_nothing_is_public_unless_the_stack_asks(gateway: Gateway, network: Network, want: dict[str, Any]):
+    proxy = front_resources(plan(), gateway, network, {}, {}, LABELS)["proxy"].manifest
+    assert proxy["spec"]["provider"]["kubernetes"]["envoyService"] == want
+
+
+@pytest.mark.parametrize(
+    ("gateway", "routes"),
+    [(Gateway(), "corral/corral/http"), (Gateway(certificate=LoadBalancerCertificate(acm=ARN)), "corral/corral/https")],
+    ids=["http", "https"],
+)
+def test_the_routes_that_are_set_aside_are_those_of_the_gateways_listener(gateway: Gateway, routes: str):
+    one = plan(model("llama", {"a": 100}))
+    resources = render(one, links(one), gateway, "eks", {}, {}, LABELS, ANNOTATIONS)
+    (listener,) = resources["gateway"].manifest["spec"]["listeners"]
+    (patch,) = resources["succession/llama"].manifest["spec"]["jsonPatches"]
+    assert patch["name"] == routes == f"corral/corral/{listener['name']}"

@@ -1,0 +1,84 @@
+"""Every manifest is one that the custom resource definitions take, unknown fields refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
+from corral.gateway.manifests.front import Network, front_resources
+from corral.gateway.manifests.hosts import host_resources
+from corral.gateway.manifests.render import render
+from corral.plan.plan import Plan
+from tests.gateway.manifests.plans import ANNOTATIONS, GATEWAY, LABELS, link, links, plan, plans
+from tests.kubernetes import crds
+
+pytestmark = crds.needed
+
+ARN = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+
+UNDEFINED = {"Certificate", "EnvoyPatchPolicy"}
+"""Kinds whose definitions are not at hand: one of cert-manager's, and one of Envoy Gateway's."""
+
+
+def faults(manifests: list[dict[str, Any]]) -> list[str]:
+    found = {manifest["kind"]: crds.faults(manifest) for manifest in manifests if manifest["kind"] in UNDEFINED}
+    assert found == dict.fromkeys(found)
+    rest = [crds.faults(manifest) for manifest in manifests if manifest["kind"] not in UNDEFINED]
+    assert None not in rest
+    return [fault for some in rest for fault in some or []]
+
+
+@given(plan=plans())
+def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
+    assert (
+        faults(
+            [
+                found.manifest
+                for found in render(plan, links(plan), GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS).values()
+            ]
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("network", ["eks", "other"])
+@pytest.mark.parametrize(
+    "gateway",
+    [
+        Gateway(),
+        Gateway(public=True, certificate=LoadBalancerCertificate(acm=ARN), annotations={"a": "b"}),
+        Gateway(certificate=GivenCertificate(secret="ingress/llm")),
+        Gateway(hostname="llm.example.com", certificate=IssuedCertificate(issuer="letsencrypt")),
+    ],
+    ids=["plain", "acm", "secret", "issuer"],
+)
+def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network: Network):
+    assert (
+        faults([found.manifest for found in front_resources(plan(), gateway, network, {}, {}, LABELS).values()]) == []
+    )
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        {"header": "api-key"},
+        {"protocol": "bedrock-converse", "path": "", "header": None, "signing_region": "us-east-1"},
+        {"tls": False, "port": 8000, "header": None, "body": {"stream_options": "null"}},
+        {"own_authority": True},
+    ],
+    ids=["key in a header of its own", "signed", "in the cluster", "own authority"],
+)
+def test_a_host_of_any_sort_fits_its_definitions(differing: dict[str, Any]):
+    resources = host_resources("lab", "llama", link("lab", "llama", **differing), LABELS, tokens=False, counted=False)
+    assert faults([found.manifest for found in resources.values()]) == []
+
+
+def test_an_unknown_field_is_a_fault():
+    backend = host_resources("lab", "llama", link("lab", "llama"), LABELS, tokens=False, counted=False)[
+        "backend/lab/llama"
+    ].manifest
+    backend["spec"]["endpoint"] = []
+    assert crds.faults(backend) == ["spec: Additional properties are not allowed ('endpoint' was unexpected)"]

@@ -1,0 +1,255 @@
+"""What the scripts count of an answer, and what of it they pass on, however it comes in pieces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from time import process_time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.local.envoy.lua.worker import NOW, Ran, Worker
+
+STREAM, JSON = "text/event-stream", "application/json"
+LIMIT = 1_000
+MINUTE = 60_000_000
+
+SAYS = '{"choices":[{"delta":{"content":"Hey"}}],"usage":null}'
+NAMES_THE_SPEAKER = '{"choices":[{"delta":{"role":"assistant","content":""}}],"usage":null}'
+ENDS = '{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":null}'
+USAGE = '{"choices":[],"usage":{"prompt_tokens":12,"total_tokens":46,"completion_tokens":34}}'
+QUOTES = json.dumps({"choices": [{"delta": {"content": '"usage":{"prompt_tokens":99},"choices":[]'}}]})
+FILTERED = '{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}'
+LONG = json.dumps({"choices": [{"delta": {"content": "x" * 5_000}}]})
+
+
+def events(*data: str, end: str = "\n") -> bytes:
+    return "".join(f"data: {each}{end}{end}" for each in data).encode()
+
+
+def answered(
+    worker: Worker, pieces: Sequence[bytes], kind: str = STREAM, status: str = "200", *, strip: bool = True, **of: Any
+) -> Ran:
+    return worker.response(
+        {":status": status, "content-type": kind, "content-length": "9"},
+        metadata={"corral": {"asked": {"model": "m", "tenant": "search", "at": NOW - 250, "strip": strip}}},
+        context={"version": "1", "tenant:search": {"rate": {"tokens": LIMIT}}},
+        pieces=[*pieces, b""],
+        **of,
+    )
+
+
+def drawn(worker: Worker) -> float:
+    """Tokens that were taken from the tenant's bucket."""
+    full = worker.values.get("tokens.search", 0)
+    return round(max(0, full - NOW * 1000) * LIMIT / MINUTE, 3)
+
+
+def counted(ran: Ran) -> dict[str, Any]:
+    return ran.metadata["corral"].get("answer", {})
+
+
+def told(prompt: int, answer: int) -> dict[str, Any]:
+    return {
+        "input_tokens": prompt,
+        "input_counted": prompt,
+        "output_tokens": answer,
+        "estimated": False,
+        "first_byte": 250,
+    }
+
+
+@st.composite
+def split(draw: st.DrawFn, whole: bytes) -> list[bytes]:
+    cuts = sorted(draw(st.sets(st.integers(0, len(whole)), max_size=12)))
+    return [whole[start:stop] for start, stop in pairwise([0, *cuts, len(whole)]) if stop > start]
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[list[bytes], bytes, bytes]:
+    """A stream in pieces, and whole; and what of it is passed on when its usage was not asked for."""
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    middle = draw(st.lists(st.sampled_from([SAYS, QUOTES, FILTERED, LONG]), max_size=6))
+    opening = [events(NAMES_THE_SPEAKER, *middle, ENDS, end=end), f": a comment{end}{end}".encode()]
+    closing = events("[DONE]", end=end) if draw(st.booleans()) else b"data: [DONE]"
+    before, after = b"".join(opening), closing
+    whole = before + events(USAGE, end=end) + after
+    return draw(split(whole)), whole, before + after
+
+
+@given(streams())
+def test_a_stream_is_counted_alike_however_it_comes_and_its_usage_is_taken_out(
+    stream: tuple[list[bytes], bytes, bytes],
+) -> None:
+    pieces, _, passed = stream
+    worker = Worker()
+    ran = answered(worker, pieces)
+    assert b"".join(ran.passed) == passed
+    assert counted(ran) == told(12, 34)
+    assert drawn(worker) == 46
+    assert "content-length" not in ran.headers
+
+
+@given(streams())
+def test_a_stream_whose_client_asked_for_the_usage_passes_as_it_is(stream: tuple[list[bytes], bytes, bytes]) -> None:
+    pieces, _, _ = stream
+    worker = Worker()
+    ran = answered(worker, pieces, strip=False)
+    assert ran.passed == (*pieces, b"")
+    assert (counted(ran), drawn(worker)) == (told(12, 34), 46)
+
+
+@given(
+    st.lists(st.sampled_from([SAYS, QUOTES, FILTERED, ENDS]), max_size=8).flatmap(
+        lambda data: st.tuples(st.just(data), split(events(*data)))
+    )
+)
+def test_of_a_stream_that_is_cut_off_the_pieces_that_came_count(came: tuple[list[str], list[bytes]]) -> None:
+    data, pieces = came
+    worker = Worker()
+    ran = answered(worker, pieces)
+    said = sum(each in (SAYS, QUOTES) for each in data)
+    assert counted(ran).get("output_tokens", 0) == said
+    assert counted(ran).get("estimated", True)
+    assert drawn(worker) == said
+    assert b"".join(ran.passed) == events(*data)
+
+
+COMPLETED = {
+    "type": "response.completed",
+    "response": {
+        "tools": [{"parameters": {"usage": {"input_tokens": 0, "output_tokens": 0}}}],
+        "usage": {
+            "input_tokens": 12,
+            "input_tokens_details": {"cached_tokens": 3},
+            "output_tokens": 34,
+            "output_tokens_details": {"reasoning_tokens": 4},
+            "total_tokens": 46,
+        },
+        "metadata": {"prompt_tokens": "7"},
+    },
+}
+CHAT = {
+    "choices": [{"message": {"content": 'He said "usage": {"prompt_tokens": 5} and "completion_tokens":6'}}],
+    "usage": {"prompt_tokens": 12, "completion_tokens": 34, "prompt_tokens_details": {"cached_tokens": 1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole", "want"),
+    [
+        (JSON, json.dumps(CHAT), told(12, 34)),
+        (JSON, json.dumps(CHAT, indent=2), told(12, 34)),
+        (JSON, json.dumps(dict(reversed(CHAT.items()))), told(12, 34)),
+        (
+            JSON,
+            json.dumps({"data": [{"embedding": [0.5] * 900}], "usage": {"prompt_tokens": 9, "total_tokens": 9}}),
+            told(9, 0),
+        ),
+        (JSON, json.dumps({"output": [{"text": "x"}], **COMPLETED["response"]}), told(12, 34)),
+        (JSON, json.dumps({"choices": [], "usage": None}), {}),
+        (JSON, json.dumps({"choices": [], "usage": {}}), {}),
+        (JSON, json.dumps({"choices": [{"message": {"content": '"usage":{"prompt_tokens":5}'}}]}), {}),
+        (JSON, '{"usage":{"prompt_tokens":' + "9" * 40 + ',"completion_tokens":1}}', told(10**8, 1)),
+        (JSON, "no JSON at all", {}),
+        (STREAM, events(json.dumps({"delta": "Hey"}), json.dumps(COMPLETED)).decode(), told(12, 34)),
+        (
+            STREAM,
+            events(
+                '{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":12,"completion_tokens":1}}',
+                '{"choices":[{"delta":{"content":"b"}}],"usage":{"prompt_tokens":12,"completion_tokens":34}}',
+            ).decode(),
+            told(12, 34),
+        ),
+    ],
+)
+def test_the_usage_is_found_wherever_an_api_has_it(kind: str, whole: str, want: dict[str, Any]) -> None:
+    for size in (1, 7, 1_000, len(whole)):
+        pieces = [whole[at : at + size].encode() for at in range(0, len(whole), size)]
+        worker = Worker()
+        ran = answered(worker, pieces, kind, strip=False)
+        assert ran.passed == (*pieces, b"")
+        assert counted(ran) == want
+        assert drawn(worker) == want.get("input_tokens", 0) + want.get("output_tokens", 0)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_event_too_long_to_be_held_back_is_passed_on_as_it_comes_and_the_usage_is_still_taken_out(end: str) -> None:
+    long = json.dumps({"choices": [{"delta": {"content": "x" * 3 * 2**20}}]})
+    before, after = events(long, end=end), events("[DONE]", end=end)
+    whole = before + events(USAGE, end=end) + after
+    for size in (2**14, 2**16 + 1, len(whole)):
+        ran = answered(Worker(), [whole[at : at + size] for at in range(0, len(whole), size)])
+        assert b"".join(ran.passed) == before + after
+        assert counted(ran) == told(12, 34)
+
+
+def test_the_time_a_piece_takes_grows_with_it_and_not_faster() -> None:
+    def seconds(length: int) -> float:
+        spent: list[float] = []
+        for _ in range(3):
+            worker = Worker()
+            start = process_time()
+            answered(worker, [b"data: " + b"x" * length])
+            spent.append(process_time() - start)
+        return min(spent)
+
+    assert seconds(1_600_000) < 64 * seconds(100_000) + 0.05
+
+
+def test_the_headers_tell_what_is_left_before_the_answer_is_known() -> None:
+    worker = Worker()
+    ran = answered(worker, [])
+    assert ran.headers == {
+        ":status": "200",
+        "content-type": STREAM,
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "1000",
+        "x-ratelimit-reset-tokens": "0.000s",
+    }
+
+
+def test_an_error_of_a_host_costs_nothing() -> None:
+    worker = Worker()
+    ran = answered(worker, [b'{"usage":{"prompt_tokens":12,"completion_tokens":1}}'], JSON, "400")
+    assert (ran.passed, counted(ran), drawn(worker)) == ((), {}, 0)
+
+
+def test_what_a_piece_has_used_is_drawn_when_it_comes() -> None:
+    worker = Worker()
+    answered(worker, [events(SAYS)] * 3, pace=60_000)
+    # the bucket was full again before the last piece
+    assert worker.values == {"tokens.search": (NOW + 120_000) * 1000 + MINUTE // LIMIT}
+
+
+def test_an_answer_to_a_request_that_was_not_let_through_is_left_alone() -> None:
+    ran = Worker().response({":status": "404"}, pieces=[events(USAGE)])
+    assert (ran.headers, ran.passed, ran.metadata) == ({":status": "404"}, (), {})
+
+
+def test_without_tenants_tokens_are_counted_and_nothing_is_drawn() -> None:
+    worker = Worker()
+    asked = {"model": "m", "at": NOW - 250, "strip": True}
+    ran = worker.response(
+        {":status": "200", "content-type": STREAM},
+        metadata={"corral": {"asked": asked}},
+        context={"version": "1", "open": {}},
+        pieces=[events(SAYS, USAGE, "[DONE]")],
+    )
+    assert (ran.metadata["corral"]["answer"], worker.values) == (told(12, 34), {})
+
+
+def test_a_tenant_that_was_withdrawn_meanwhile_draws_on_nothing() -> None:
+    worker = Worker()
+    asked = {"model": "m", "tenant": "search", "at": NOW - 250, "strip": False}
+    ran = worker.response(
+        {":status": "200", "content-type": STREAM},
+        metadata={"corral": {"asked": asked}},
+        context={"version": "2"},
+        pieces=[events(USAGE)],
+    )
+    assert (ran.metadata["corral"]["answer"], worker.values) == (told(12, 34), {})

@@ -1,0 +1,59 @@
+"""Envoy itself takes every configuration that a valid stack renders to, without a warning."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from corral.catalog.load import load_catalog
+from corral.config.read import read_stack
+from corral.local import state_folder as directory
+from corral.local.desired import Loaded, desire, system_certificates
+from corral.local.envoy.clusters import ModelTexts
+from corral.local.envoy.configuration import Site, render
+from corral.local.envoy_process import Engine, claim_port, find_envoy
+from corral.local.sidecars import Address, Keys
+from corral.plan.build import build
+from corral.plan.checks.run import check
+from corral.plan.plan import Plan
+
+ROOT = Path(__file__).parents[3]
+STACKS = sorted((ROOT / "tests/stacks/valid").glob("*.yaml")) + sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
+
+
+def planned(file: Path) -> tuple[Plan, Loaded]:
+    stack = read_stack(file, load_catalog())
+    plan = build(stack, load_catalog())
+    return plan, Loaded(file, stack.engine, plan, check(plan, date(2026, 11, 21)))
+
+
+async def served(file: Path) -> tuple[dict[str, int], str]:
+    """Serves a stack; the counters of rejected updates, and what Envoy said meanwhile."""
+    plan, loaded = planned(file)
+    desired = desire(loaded, "always", {}, Keys(), {})
+    files = directory.create_directory("test")
+    engine = Engine(find_envoy(), files, lambda _: None)
+    try:
+        adapter = Address(9, "a token")
+        links = desired.links(simulated_port=9, adapter=adapter)
+        port = claim_port("127.0.0.1", 0)
+        site = Site(
+            "127.0.0.1", port, files, files.root / "requests.jsonl", desired.public_keys(), system_certificates()
+        )
+        configuration = render(plan, links, desired.callers.hashes, site, ModelTexts())
+        await engine.start(configuration, desired.secrets(links, adapter), 1)
+        return await engine.admin.gauges("update_rejected$"), engine.last_words
+    finally:
+        await engine.stop(0)
+        directory.remove_directory(files)
+
+
+@pytest.mark.parametrize("file", STACKS, ids=lambda file: file.stem)
+def test_envoy_takes_the_configuration_of_a_valid_stack(file: Path) -> None:
+    rejected, said = asyncio.run(served(file))
+    assert rejected
+    assert not any(rejected.values()), said
+    assert [line for line in said.splitlines() if not line.startswith("Jwks async fetching")] == []

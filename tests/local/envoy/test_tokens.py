@@ -1,0 +1,89 @@
+"""The filter that verifies callers' tokens, and how it comes to the issuers' public keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from corral.local.envoy.clusters import host_cluster
+from corral.local.envoy.jwt import clusters, verifier
+from corral.local.envoy.names import Files
+from corral.local.envoy.upstream import Link
+from corral.plan.plan import Issuer, Limits
+
+LIMITS = Limits(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
+FILES = Files(Path("/run/corral"))
+CA = "/etc/ssl/certs/ca-certificates.crt"
+
+LOGIN = Issuer("https://login.example.com/", ("batch", "corral"), "https://login.example.com/keys", None, "sub")
+OTHER_REALM = Issuer("https://login.example.com/b", ("corral",), "https://login.example.com/b/keys", None, "sub")
+LOCAL = Issuer("local", ("corral",), "http://127.0.0.1:9/keys", None, "sub")
+BY_FILE = Issuer("ci", ("corral",), None, "ci.json", "sub")
+
+LINK = Link("issuer login.example.com", "https://login.example.com/keys", None, CA)
+
+
+def test_where_nobody_vouches_there_is_no_filter() -> None:
+    assert verifier((), {}, CA) is None
+    assert clusters((), LIMITS, CA, FILES) == []
+
+
+def test_every_request_passes_and_what_was_found_of_its_token_is_told() -> None:
+    both = {
+        "from_headers": [
+            {"name": "Authorization", "value_prefix": scheme} for scheme in ("Bearer ", "bearer ", "BEARER ")
+        ],
+        "payload_in_metadata": "token",
+        "failed_status_in_metadata": "failed",
+        "require_expiration": True,
+    }
+    assert verifier((BY_FILE, LOGIN), {"ci": '{"keys":[]}'}, CA) == {
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {
+                "ci": {
+                    "issuer": "ci",
+                    "audiences": ["corral"],
+                    **both,
+                    "local_jwks": {"inline_string": '{"keys":[]}'},
+                },
+                "https://login.example.com/": {
+                    "issuer": "https://login.example.com/",
+                    "audiences": ["batch", "corral"],
+                    **both,
+                    "remote_jwks": {
+                        "http_uri": {"uri": "https://login.example.com/keys", "cluster": LINK.name, "timeout": "5s"},
+                        "cache_duration": "300s",
+                        "async_fetch": {"fast_listener": True, "failed_refetch_duration": "5s"},
+                    },
+                },
+            },
+            "rules": [
+                {
+                    "match": {"prefix": "/"},
+                    "requires": {
+                        "requires_any": {
+                            "requirements": [
+                                {"provider_name": "ci"},
+                                {"provider_name": "https://login.example.com/"},
+                                {"allow_missing_or_failed": {}},
+                            ]
+                        }
+                    },
+                }
+            ],
+        },
+    }
+
+
+def test_public_keys_are_fetched_over_links_that_hosts_are_reached_by() -> None:
+    plain = Link("issuer 127.0.0.1", "http://127.0.0.1:9/keys", None, None)
+    assert clusters((BY_FILE, LOCAL, LOGIN), LIMITS, CA, FILES) == [
+        host_cluster(plain, LIMITS, FILES),
+        host_cluster(LINK, LIMITS, FILES),
+    ]
+
+
+def test_issuers_of_one_machine_have_links_of_their_own() -> None:
+    names = [cluster["name"] for cluster in clusters((LOGIN, OTHER_REALM), LIMITS, CA, FILES)]
+    assert len(set(names)) == 2

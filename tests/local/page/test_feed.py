@@ -1,0 +1,118 @@
+"""What viewers are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from corral.local.page.feed import Feed, applied
+
+
+class World:
+    """A state that changes."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] = {"n": 0, "models": {"m": {"rps": 1}}}
+        self.asked = 0
+
+    def __call__(self) -> dict[str, Any]:
+        self.asked += 1
+        return dict(self.state)
+
+
+def event(sent: bytes) -> tuple[str, dict[str, Any]]:
+    """Name and data of an event."""
+    *_, name, data = sent.decode().removesuffix("\n\n").split("\n")
+    return name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def test_a_viewer_gets_a_snapshot_and_then_what_changed():
+    async def scenario() -> list[tuple[str, dict[str, Any]]]:
+        world = World()
+        feed = Feed(world)
+        viewer = feed.events()
+        got = [event(await anext(viewer))]
+        for n in (1, 2):
+            world.state = {**world.state, "n": n}
+            feed.publish()
+            got.append(event(await anext(viewer)))
+        feed.end()
+        assert [sent async for sent in viewer] == []
+        return got
+
+    assert asyncio.run(scenario()) == [
+        ("snapshot", {"n": 0, "models": {"m": {"rps": 1}}}),
+        ("change", {"n": 1}),
+        ("change", {"n": 2}),
+    ]
+
+
+def test_a_viewer_who_reads_too_slowly_gets_a_snapshot_instead_of_all_it_missed():
+    async def scenario() -> None:
+        world = World()
+        feed = Feed(world)
+        slow, quick = feed.events(), feed.events()
+        _, seen = event(await anext(slow))
+        await anext(quick)
+        for n in range(1, 1000):
+            world.state = {**world.state, "n": n}
+            feed.publish()
+            name, changes = event(await anext(quick))
+            assert name == "change"
+            seen = applied(seen, changes)
+        assert event(await anext(slow)) == ("snapshot", world.state) == ("snapshot", seen)
+        await slow.aclose()
+        await quick.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_while_nobody_watches_nothing_is_computed_and_who_comes_later_sees_the_present():
+    async def scenario() -> None:
+        world = World()
+        feed = Feed(world)
+        for _ in range(5):
+            feed.publish()
+        assert world.asked == 0
+        viewer = feed.events()
+        await anext(viewer)
+        await viewer.aclose()
+        assert feed.viewers == 0
+        world.state = {"n": 7, "models": {}}
+        again = feed.events()
+        assert event(await anext(again)) == ("snapshot", {"n": 7, "models": {}})
+        await again.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_many_viewers_cost_one_computation():
+    async def scenario() -> None:
+        world = World()
+        feed = Feed(world)
+        viewers = [feed.events() for _ in range(50)]
+        for viewer in viewers:
+            await anext(viewer)
+        asked = world.asked
+        world.state = {**world.state, "n": 1}
+        feed.publish()
+        sent = [await anext(viewer) for viewer in viewers]
+        assert (world.asked - asked, len(set(map(id, sent)))) == (1, 1)
+        for viewer in viewers:
+            await viewer.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_while_nothing_changes_nothing_is_sent_but_a_comment():
+    async def scenario() -> bytes:
+        feed = Feed(World(), silence=0.01)
+        viewer = feed.events()
+        await anext(viewer)
+        feed.publish()
+        sent = await anext(viewer)
+        await viewer.aclose()
+        return sent
+
+    assert asyncio.run(scenario()).startswith(b":")

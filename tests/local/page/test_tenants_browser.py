@@ -1,0 +1,88 @@
+"""The tenants' table in a headless Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.page.looks import PLAN, limited, requests, tokens
+from tests.local.page.stage import Stage
+from tests.local.page.test_tenants import OF_TENANTS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.browser
+watched = pytest.importorskip("tests.local.page.watched", reason="Playwright is not installed", exc_type=ImportError)
+
+HEADS = ["Tenant", "Requests/s", "Tokens/s", "Cost/hour", "Under way", "Errors", "Refused for a limit"]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    on = Stage(OF_TENANTS)
+    with on.served():
+        on.counters += requests("deepinfra", 5, tenant="batch") + tokens("deepinfra", 1_000, 500, "batch")
+        on.counters += requests("vllm", 5, tenant="search") + tokens("vllm", 1_000, 500, "search")
+        on.under_way = {"batch": 2}
+        on.look()
+        yield on
+
+
+def region(page: Page) -> Locator:
+    return page.get_by_role("region", name="Tenants")
+
+
+def rows(page: Page) -> list[list[str]]:
+    found = region(page).get_by_role("row").all()
+    return [[cell.inner_text() for cell in row.locator("th, td").all()] for row in found]
+
+
+def test_the_table_has_a_row_for_each_tenant_and_changes_with_what_is_counted(chromium: Browser, stage: Stage):
+    with watched.opened(chromium, stage.url) as page:
+        page.get_by_role("heading", name="Tenants").wait_for()
+        assert rows(page) == [
+            HEADS,
+            ["batch", "5", "1,500", "$1.19", "2 of 3", "0", "none"],
+            ["search", "5", "1,500", "unknown", "no limit", "0", "none"],
+        ]
+        stage.counters += limited("batch", "requests", 7) + limited("batch", "concurrent", 2)
+        stage.counters += requests("", 3, 503, "search")
+        stage.under_way = {"batch": 3}
+        stage.show()
+        page.get_by_text("⚠ requests a minute: 7, requests at once: 2").wait_for()
+        cells = [[row[head] for head in (0, 4, 5)] for row in rows(page)[1:]]
+        assert cells == [["batch", "3 of 3", "0"], ["search", "no limit", "3"]]
+
+
+def test_tenants_come_and_go_with_the_stack(chromium: Browser, stage: Stage):
+    with watched.opened(chromium, stage.url) as page:
+        region(page).wait_for()
+        stage.plan = PLAN
+        stage.show()
+        region(page).wait_for(state="hidden")
+        assert page.get_by_role("heading", name="Tenants").count() == 0
+        stage.plan = OF_TENANTS
+        stage.show()
+        region(page).wait_for()
+        assert [row[0] for row in rows(page)] == ["Tenant", "batch", "search"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_table_can_be_read_by_everybody(chromium: Browser, stage: Stage, scheme: Any):
+    stage.counters += limited("batch", "tokens", 7)
+    stage.look()
+    with watched.opened(chromium, stage.url, color_scheme=scheme) as page:
+        page.get_by_text("⚠ tokens a minute: 7").wait_for()
+        texts = {text: ratio for kind, text, ratio in page.evaluate(watched.CONTRAST) if kind == "text"}
+        assert {"batch", "unknown", "no limit", "⚠ tokens a minute: 7"} <= texts.keys()
+        assert {text: ratio for text, ratio in texts.items() if ratio < 4.5} == {}
+        found = page.evaluate(watched.NAMES)
+        assert (found["wanting"], found["lost"], found["cells"], found["twice"]) == ([], [], 0, [])
+        page.keyboard.press("Tab")
+        while not region(page).evaluate("table => table === document.activeElement"):
+            assert page.evaluate("document.activeElement !== document.body"), "the table is never reached"
+            page.keyboard.press("Tab")
+        assert region(page).evaluate("table => getComputedStyle(table).outlineStyle") != "none"

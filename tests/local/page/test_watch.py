@@ -1,0 +1,218 @@
+"""What the page is told of an engine, look by look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corral.local.page.feed import applied, difference
+from corral.local.page.state import Look
+from corral.local.page.watch import Watch
+from corral.local.statistics.readings import Key, Span, Timed
+from tests.local.page.looks import MOVED, PLAN, SHARES, START, look, requests, tokens
+from tests.plan.world import LLAMA
+
+URL = "http://127.0.0.1:8080/v1"
+
+
+def watch(*looks: Look) -> Watch:
+    seen = Watch(URL)
+    for each in looks:
+        seen.see(each)
+    return seen
+
+
+def host(**more: Any) -> dict[str, Any]:
+    """A host that nobody asked."""
+    return {"order": 0, "role": "share", "share": 0, "rps": 0, "failures": 0, "health": "ok", "ejections": 0, **more}
+
+
+def marks(seen: Watch) -> list[tuple[int, str, str, str, str]]:
+    """Seconds from the start, kind, model, host, text."""
+    return [
+        ((mark["at"] - START) // 1000, mark["kind"], mark.get("model", ""), mark.get("host", ""), mark["text"])
+        for mark in seen.state()["marks"].values()
+    ]
+
+
+def test_the_whole_state():
+    answered = requests("bedrock", 57) + requests("deepinfra", 43) + requests("", 2, 503)
+    counted = tokens("bedrock", 570_000, 57_000) + tokens("deepinfra", 430_000, 43_000)
+    durations = Counter({Timed("duration", LLAMA, "bedrock", Span(10, 1)): 100})
+    first = Counter({Timed("first_byte", LLAMA, "bedrock", Span(4, 1)): 100})
+    seen = watch(
+        look(0, Counter(), times=Counter()),
+        look(5, answered + counted, times=durations + first, simulated={"deepinfra": "no key", "bedrock": None}),
+    )
+    assert seen.state() == {
+        "stack": PLAN.stack,
+        "url": URL,
+        "problem": "",
+        "rps": 20.4,
+        "tps": 220_000,
+        "lost": 2,
+        "out": 0,
+        "unpriced": 0,
+        "cost": 325_036_800 + 52_632_000,
+        "models": {
+            LLAMA: {
+                "rps": 20.4,
+                "tps": 220_000,
+                "p50": 10.5,
+                "p99": 11,
+                "first": 4.5,
+                "lost": 2,
+                "cost": 325_036_800 + 52_632_000,
+                "trouble": "2 requests lost",
+                "hosts": {
+                    "azure": host(role="drained", observed=0, tps=0, cost=0, health="drained"),
+                    "bedrock": host(
+                        order=1,
+                        share=60,
+                        observed=57,
+                        rps=11.4,
+                        tps=125_400,
+                        p50=10.5,
+                        p99=11,
+                        first=4.5,
+                        cost=325_036_800,  # 627,000 tokens in 5 s at $0.72 a million
+                    ),
+                    "deepinfra": host(
+                        order=2,
+                        share=40,
+                        observed=43,
+                        rps=8.6,
+                        tps=94_600,
+                        cost=52_632_000,  # 430,000 at $0.13 and 43,000 at $0.40 a million, in 5 s
+                        simulated="no key",
+                    ),
+                    "lab": host(order=3, role="fallback", observed=0, tps=0, cost=0),
+                },
+            }
+        },
+        "marks": {},
+    }
+
+
+def test_what_is_unknown_is_absent_and_not_zero():
+    idle = watch(look(0, Counter()), look(1, Counter())).state()["models"][LLAMA]
+    assert ("observed" in idle["hosts"]["bedrock"], "p50" in idle, idle["tps"], idle["cost"]) == (False, False, 0, 0)
+    silent = watch(look(0, Counter()), look(1, requests("bedrock", 5))).state()["models"][LLAMA]
+    assert ("tps" in silent, "cost" in silent, silent["uncounted"]) == (False, False, 1)
+
+
+def test_what_was_counted_before_the_first_look_is_not_taken_for_the_present():
+    before = requests("bedrock", 1000)
+    seen = watch(look(0, before), look(1, before + requests("deepinfra", 10)))
+    assert [seen.state()["models"][LLAMA]["hosts"][name]["rps"] for name in ("bedrock", "deepinfra")] == [0, 10]
+
+
+def test_a_move_is_marked_and_the_observed_shares_begin_anew():
+    before, after = (
+        requests("bedrock", 60) + requests("deepinfra", 40),
+        requests("deepinfra", 9) + requests("bedrock", 1),
+    )
+    seen = watch(look(0, Counter()), look(1, before), look(2, before, MOVED), look(3, before + after, MOVED))
+    hosts = seen.state()["models"][LLAMA]["hosts"]
+    assert {name: (of["share"], of["observed"]) for name, of in hosts.items()} == {
+        "azure": (0, 0),
+        "bedrock": (10, 10),
+        "deepinfra": (90, 90),
+        "lab": (0, 0),
+    }
+    assert marks(seen) == [(2, "move", LLAMA, "", "bedrock 60% → 10%, deepinfra 40% → 90%")]
+
+
+def test_a_move_does_not_hide_what_was_lost():
+    seen = watch(look(0, Counter()), look(1, requests("", 3, 503)), look(2, requests("", 3, 503), MOVED))
+    assert seen.state()["models"][LLAMA]["lost"] == 3
+
+
+def test_a_host_that_is_left_out_is_marked_counted_and_told():
+    out = frozenset({(SHARES, "bedrock")})
+    seen = watch(look(0, Counter()), look(1, Counter(), out=out), look(2, Counter(), out=out))
+    state = seen.state()
+    bedrock = state["models"][LLAMA]["hosts"]["bedrock"]
+    assert (bedrock["health"], bedrock["ejections"], state["out"]) == ("out", 1, 1)
+    assert state["models"][LLAMA]["trouble"] == "bedrock is left out"
+    seen.see(look(3, Counter()))
+    assert marks(seen) == [
+        (1, "out", LLAMA, "bedrock", "bedrock is left out"),
+        (3, "back", LLAMA, "bedrock", "bedrock is back"),
+    ]
+
+
+def test_a_fault_is_marked_from_its_beginning_to_its_end():
+    seen = watch(look(0, Counter()), look(1, Counter(), faults={"bedrock": "503"}), look(2, Counter()))
+    assert marks(seen) == [
+        (1, "fault", "", "bedrock", "bedrock is made to fail: 503"),
+        (2, "well", "", "bedrock", "bedrock is well again"),
+    ]
+
+
+def test_a_host_most_of_whose_attempts_fail_is_failing():
+    tried = Counter({Key("attempts", LLAMA, "bedrock", 503): 4, Key("attempts", LLAMA, "bedrock", 200): 3})
+    bedrock = watch(look(0, Counter()), look(1, tried)).state()["models"][LLAMA]["hosts"]["bedrock"]
+    assert (bedrock["health"], bedrock["failures"]) == ("failing", 4)
+
+
+def test_an_engine_that_does_not_answer_is_said_and_marked_once():
+    seen = watch(look(0, Counter()))
+    seen.lose("Envoy's admin interface does not answer.", START + 1000)
+    seen.lose("Envoy's admin interface does not answer.", START + 2000)
+    assert seen.state()["problem"] == "Envoy's admin interface does not answer."
+    seen.see(look(3, Counter()))
+    assert (seen.state()["problem"], marks(seen)) == (
+        "",
+        [(1, "engine", "", "", "Envoy does not answer"), (3, "engine", "", "", "Envoy answers again")],
+    )
+
+
+def test_before_the_first_look_there_is_a_state_as_well():
+    assert Watch(URL).state() == {"problem": "Nothing has been seen yet.", "models": {}, "marks": {}}
+
+
+def test_the_history_of_a_model_has_points_and_what_was_declared():
+    many = [requests("bedrock", 10 * second) for second in range(5)]
+    seen = watch(*(look(second, many[second], PLAN if second < 3 else MOVED) for second in range(5)))
+    declared = {"azure": 0, "bedrock": 60, "deepinfra": 40, "lab": 0}
+    assert seen.history(LLAMA) == {
+        "points": [[START + 2000, {"bedrock": 10}], [START + 4000, {"bedrock": 10}]],
+        "declared": [[START, declared], [START + 3000, {**declared, "bedrock": 10, "deepinfra": 90}]],
+    }
+    assert seen.history("no such model") is None
+
+
+COUNTED = st.dictionaries(
+    st.builds(
+        Key,
+        st.sampled_from(["requests", "attempts", "input_tokens", "output_tokens", "limited"]),
+        st.sampled_from([LLAMA, "-", "another"]),
+        st.sampled_from(["bedrock", "deepinfra", "lab", "gone", ""]),
+        st.sampled_from([0, 200, 404, 503]),
+    ),
+    st.integers(1, 1000),
+    max_size=6,
+).map(Counter)
+SEEN = st.tuples(
+    COUNTED, st.booleans(), st.booleans(), st.dictionaries(st.sampled_from(["bedrock", "lab"]), st.just("hang"))
+)
+
+
+@given(st.lists(SEEN, max_size=8))
+def test_whatever_is_seen_the_differences_add_up_to_the_state(
+    steps: list[tuple[Counter[Key], bool, bool, dict[str, str]]],
+):
+    seen = Watch(URL)
+    shown = before = seen.state()
+    total: Counter[Key] = Counter()
+    for second, (more, again, out, faults) in enumerate(steps):
+        total = Counter(more) if again else total + more
+        members = frozenset({(SHARES, "bedrock")}) if out else frozenset[tuple[str, str]]()
+        seen.see(look(second, total, MOVED if again else PLAN, out=members, faults=faults))
+        now = seen.state()
+        shown, before = applied(shown, difference(before, now)), now
+        assert shown == now

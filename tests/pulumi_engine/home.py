@@ -1,0 +1,39 @@
+"""Pulumi's own folder for a real engine, with stand-ins in it for the plug-ins of the providers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from tests.pulumi_engine.stand_ins.serve import WORLDS
+
+_ROOT = Path(__file__).parents[2]
+_ENGINE = ("pulumi", "pulumi-language-python")
+_SDKS = {name: f"pulumi_{name.replace('-', '_')}" for name in WORLDS}
+
+_PLUGIN = """#!{python}
+import sys
+
+sys.path.insert(0, {root!r})
+from tests.pulumi_engine.stand_ins.serve import serve
+
+serve({name!r}, {version!r})
+"""
+
+
+def missing() -> str | None:
+    """Why there is no engine; None: there is one on PATH."""
+    return next((f"{program} is not on PATH" for program in _ENGINE if shutil.which(program) is None), None)
+
+
+def furnish(folder: Path) -> None:
+    """Makes the folder Pulumi's own: each stand-in in the version that the provider's SDK asks for."""
+    for name, sdk in _SDKS.items():
+        version = json.loads(files(sdk).joinpath("pulumi-plugin.json").read_text())["version"]
+        plugin = folder / "plugins" / f"resource-{name}-v{version}" / f"pulumi-resource-{name}"
+        plugin.parent.mkdir(parents=True)
+        plugin.write_text(_PLUGIN.format(python=sys.executable, root=str(_ROOT), name=name, version=version))
+        plugin.chmod(0o755)

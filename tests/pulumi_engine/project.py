@@ -1,0 +1,182 @@
+"""A copy of the project, with a state, keys and providers of its own, for a real engine to work on.
+
+Pulumi.yaml, stacks/    as in the repository, to be edited
+state/                  Pulumi's state: a file backend
+providers/              what the stand-ins for providers keep
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi import automation
+
+from corral.catalog.load import load_catalog
+from corral.config.read import read_stack
+from corral.hosts.keys import missing_keys
+from corral.plan.build import build
+from tests.pulumi_engine.history import History
+from tests.pulumi_engine.stand_ins.store import FOLDER, Store, Thing
+from tests.world import NEVER
+
+ROOT = Path(__file__).parents[2]
+
+PASSPHRASE = "a passphrase of the tests"
+
+_NOT_OURS = ("AWS_", "ARM_", "AZURE_", "KUBE", "PULUMI_", "GOOGLE_")
+"""How the variables begin that would lead an engine, or a program, to somebody's account."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of the engine did."""
+
+    changes: Mapping[str, int]
+    """Per operation (`create`, `update`, `same` …) the number of resources."""
+    text: str
+    """All that it said."""
+    history: History
+    """What the providers were asked to do."""
+
+
+class FailedError(Exception):
+    """The engine gave up."""
+
+    def __init__(self, text: str, history: History) -> None:
+        super().__init__(text)
+        self.text = text
+        self.history = history
+
+
+class Project:
+    """One stack of the copy."""
+
+    def __init__(self, folder: Path, stack: str, home: Path) -> None:
+        self.folder, self.stack, self._home = folder, stack, home
+        self.file = folder / "stacks" / f"Pulumi.{stack}.yaml"
+        self.store = Store(folder / "providers")
+        self.state = folder / "state"
+        self._opened: automation.Stack | None = None
+
+    @classmethod
+    def make(cls, folder: Path, stack: str, home: Path) -> Project:
+        """A new copy, whose stack has every key that it needs."""
+        (folder / "stacks").mkdir(parents=True)
+        shutil.copy(ROOT / "Pulumi.yaml", folder)
+        for file in ("__main__.py", f"Pulumi.{stack}.yaml"):
+            shutil.copy(ROOT / "stacks" / file, folder / "stacks")
+        for where in (folder, folder / "stacks"):  # as `make` leaves them
+            (where / ".venv").symlink_to(sys.prefix)
+        (folder / "state").mkdir()
+        project = cls(folder, stack, home)
+        project.give_keys()
+        return project
+
+    def copy(self, folder: Path) -> Project:
+        """The same stack in the same state, apart from this one."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder, self.stack, self._home)
+
+    def give_keys(self) -> None:
+        """A key, encrypted, for every host that is called with one and has none."""
+        catalog = load_catalog()
+        stack = read_stack(self.file, catalog)
+        for host in missing_keys(build(stack, catalog), stack.keys):
+            value = automation.ConfigValue(f"{NEVER}-{host}", secret=True)
+            self._stack().set_config(f"corral:keys.{host}", value, path=True)
+
+    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Edits the `config` of the stack file, and gives keys to the hosts that are new."""
+        content = yaml.safe_load(self.file.read_text(encoding="utf-8"))
+        change(content["config"])
+        self.file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        self.give_keys()
+
+    def preview(self) -> Outcome:
+        """What `pulumi preview` says.  Raises FailedError."""
+        return self._run(lambda stack, say: stack.preview(on_output=say).change_summary)
+
+    def up(self) -> Outcome:
+        """`pulumi up`.  Raises FailedError."""
+        return self._run(lambda stack, say: stack.up(on_output=say).summary.resource_changes)
+
+    def refresh(self) -> Outcome:
+        """`pulumi refresh`.  Raises FailedError."""
+        return self._run(lambda stack, say: stack.refresh(on_output=say).summary.resource_changes)
+
+    def destroy(self) -> Outcome:
+        """`pulumi destroy`.  Raises FailedError."""
+        return self._run(lambda stack, say: stack.destroy(on_output=say).summary.resource_changes)
+
+    def outputs(self) -> automation.OutputMap:
+        """What the program exports."""
+        return self._stack().outputs()
+
+    def resources(self) -> list[dict[str, Any]]:
+        """What Pulumi's state has in it, secrets decrypted and marked."""
+        return (self._stack().export_stack().deployment or {}).get("resources", [])
+
+    def made(self) -> list[dict[str, Any]]:
+        """Of the resources those that the program makes: not what it only looks up, nor Pulumi's own providers."""
+        return [each for each in self.resources() if not each.get("external") and "::default" not in each["urn"]]
+
+    def things(self) -> list[Thing]:
+        """What is there at the providers."""
+        return list(self.store.things())
+
+    def history(self) -> History:
+        """What the providers were asked to do until now."""
+        return History.read(self.store.history)
+
+    def _run(self, operation: Callable[[automation.Stack, Callable[[str], None]], Mapping[Any, int] | None]) -> Outcome:
+        before, said = self.history(), io.StringIO()
+        try:
+            changes = operation(self._stack(), lambda line: print(line, file=said))
+        except automation.CommandError as error:
+            raise FailedError(f"{said.getvalue()}\n{error}", self.history().since(before)) from None
+        counted = {str(getattr(key, "value", key)): number for key, number in (changes or {}).items()}
+        return Outcome(counted, said.getvalue(), self.history().since(before))
+
+    def _stack(self) -> automation.Stack:
+        if self._opened is None:
+            workspace = automation.LocalWorkspace(
+                work_dir=str(self.folder), pulumi_home=str(self._home), env_vars=self.environment
+            )
+            self._opened = automation.Stack.create_or_select(self.stack, workspace)
+        return self._opened
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All the variables of the engine, for it to work on this project and in nobody's account."""
+        return {
+            **os.environ,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "HOME": str(self._home),
+            "PULUMI_BACKEND_URL": f"file://{self.state}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_HOME": str(self._home),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            FOLDER: str(self.folder / "providers"),
+        }
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Takes away what would lead to an account of whoever runs the tests."""
+    mine = {name: value for name, value in os.environ.items() if name.startswith(_NOT_OURS)}
+    for name in mine:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(mine)

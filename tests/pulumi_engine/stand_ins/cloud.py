@@ -1,0 +1,82 @@
+"""What AWS, Azure and the provider of random values answer: made up from the types of their SDKs."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from corral.testing import mock_outputs as made_up
+from corral.testing.recording import UNKNOWN
+from tests.pulumi_engine.stand_ins.store import Store
+
+_IMPORTING = threading.Lock()
+"""The SDKs import their modules when they are first asked for, which only one thread at a time may do."""
+
+_SDKS = {"aws": "pulumi_aws", "azure-native": "pulumi_azure_native", "random": "pulumi_random"}
+
+
+class Cloud:
+    """A cloud that makes whatever it is asked for."""
+
+    def __init__(self, package: str, _store: Store) -> None:
+        self.package = package
+
+    def refusal(self, _verb: str, _type: str, _inputs: Mapping[str, Any]) -> str | None:
+        """Why it is not done; None: it is."""
+        return None
+
+    def id(self, _type: str, name: str, _inputs: Mapping[str, Any]) -> str:
+        """Another one each time, so that what is made anew is known by it."""
+        return f"{name}-{uuid4().hex[:7]}"
+
+    def outputs(self, type_: str, name: str, inputs: Mapping[str, Any], id_: str | None) -> dict[str, Any]:
+        """What the cloud says of it; of one that is only planned, without id, what it is given."""
+        made = made_up.outputs(_class(self.package, type_), type_, name, {}, ())
+        if self.package == "random":
+            made["result"] = f"{made_up.SECRET}-{id_}"
+        return _merged(made if id_ is not None else _unknown(made), inputs)
+
+    def fixed(self, _type: str) -> tuple[str, ...]:
+        """The properties that cannot be changed in place."""
+        return ()
+
+    def clash(self, _type: str, _old: Mapping[str, Any], _new: Mapping[str, Any]) -> bool:
+        """Whether the new one cannot be beside the old one."""
+        return False
+
+    def found(self, _type: str, _id: str) -> dict[str, Any] | None:
+        """What is there and was not made here; None: nothing."""
+        return None
+
+    def said(self, _type: str) -> dict[str, Any]:
+        """What is said now of a thing, besides what it was when it was made: nothing."""
+        return {}
+
+    def answer(self, token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of a function."""
+        return made_up.ANSWERS[token](args)
+
+
+def _class(package: str, type_: str) -> type:
+    """`aws:ec2/vpc:Vpc` → pulumi_aws.ec2.Vpc."""
+    _, module, name = type_.split(":")
+    module = module.partition("/")[0]
+    with _IMPORTING:
+        return getattr(importlib.import_module(_SDKS[package] + ("" if module == "index" else f".{module}")), name)
+
+
+def _unknown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unknown(below) for key, below in value.items()}
+    return UNKNOWN
+
+
+def _merged(made: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    below = {
+        key: _merged(made[key], value) if isinstance(made.get(key), dict) and isinstance(value, dict) else value
+        for key, value in given.items()
+    }
+    return {**made, **below}

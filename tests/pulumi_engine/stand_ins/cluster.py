@@ -1,0 +1,162 @@
+"""What a Kubernetes cluster answers, as strict as an API server is about what is there.
+
+A namespaced object needs its namespace, and two resources are never one object.  An object that others name is not
+taken away under them: a cluster would let that happen, and requests would fail.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+from corral.testing.recording import UNKNOWN, revealed
+from tests.pulumi_engine.history import kind_of
+from tests.pulumi_engine.stand_ins.store import Store, Thing
+
+PACKAGE = "kubernetes"
+_RELEASE = "kubernetes:helm.sh/v3:Release"
+_NAMESPACE = "kubernetes:core/v1:Namespace"
+_SERVICE = "kubernetes:core/v1:Service"
+_ROUTE = "kubernetes:aigateway.envoyproxy.io/v1beta1:AIGatewayRoute"
+_HTTP_ROUTE = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
+_REFUSAL = "it was told to be refused"
+_ALWAYS = ("default", "kube-system")
+
+_NAMED: Mapping[str, str] = {"backendRefs": "AIServiceBackend"}
+"""Per property that names objects without their kind the kind that is meant."""
+
+
+class Cluster:
+    """A cluster that keeps what is applied to it."""
+
+    package = PACKAGE
+
+    def __init__(self, _package: str, store: Store) -> None:
+        self._store = store
+
+    def refusal(self, verb: str, type_: str, inputs: Mapping[str, Any]) -> str | None:
+        """Why it is not done; None: it is."""
+        match verb:
+            case "create":
+                return self._not_made(type_, inputs)
+            case "delete":
+                return self._not_deleted(type_, inputs)
+            case _:
+                return None
+
+    def id(self, type_: str, _name: str, inputs: Mapping[str, Any]) -> str:
+        """`namespace/name`, or the name alone."""
+        namespace, name = _place(type_, inputs)
+        return f"{namespace}/{name}" if namespace else name
+
+    def outputs(self, type_: str, _name: str, inputs: Mapping[str, Any], id_: str | None) -> dict[str, Any]:
+        """The object as it lives, or as it was planned.  A Secret lives in base64, whatever it was made of."""
+        made = dict(inputs)
+        if id_ is not None and type_ != _RELEASE:
+            made["metadata"] = {**inputs.get("metadata", {}), "uid": uuid4().hex}
+            made |= self.said(type_)
+        if type_.endswith(":Secret"):
+            plain = revealed(inputs.get("stringData", {}))
+            made["data"] = {key: _coded(value) for key, value in plain.items()} if plain is not UNKNOWN else UNKNOWN
+        return made
+
+    def fixed(self, type_: str) -> tuple[str, ...]:
+        """The properties that cannot be changed in place."""
+        return ("name", "namespace") if type_ == _RELEASE else ("kind", "metadata.name", "metadata.namespace")
+
+    def clash(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+        """Whether the new one cannot be beside the old one: it has the same name."""
+        return _place(type_, old) == _place(type_, new)
+
+    def said(self, type_: str) -> dict[str, Any]:
+        """What the controllers say now of an object of this type, as far as somebody looks at it."""
+        kind = type_.rpartition(":")[2]
+        refused = self._store.told("accept", kind, "")
+        if type_ == _ROUTE:
+            word = {"type": "NotAccepted" if refused else "Accepted", "status": "False" if refused else "True"}
+            return {"status": {"conditions": [{**word, "message": _REFUSAL if refused else "reconciled"}]}}
+        if type_ == _HTTP_ROUTE:
+            word = {"observedGeneration": 1, "status": "True", "message": ""}
+            resolved = {"status": "False", "reason": "BackendNotFound", "message": _REFUSAL} if refused else {}
+            conditions = [{**word, "type": "Accepted"}, {**word, "type": "ResolvedRefs", **resolved}]
+            return {"status": {"parents": [{"conditions": conditions}]}}
+        return {}
+
+    def found(self, type_: str, id_: str) -> dict[str, Any] | None:
+        """What the controllers make: the gateway's Service with its load balancer, and HTTPRoutes."""
+        namespace, _, name = id_.rpartition("/")
+        if type_ == _HTTP_ROUTE:
+            metadata = {"name": name, "namespace": namespace, "generation": 1}
+            return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata}
+        if type_ != _SERVICE:
+            return None
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"type": "LoadBalancer"},
+            "status": {"loadBalancer": {"ingress": [{"hostname": "gateway.elb.example.com"}]}},
+        }
+
+    def answer(self, token: str, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of a function: none is called."""
+        raise KeyError(token)
+
+    def _things(self) -> Iterator[Thing]:
+        return (thing for thing in self._store.things() if thing.package == PACKAGE)
+
+    def _not_made(self, type_: str, inputs: Mapping[str, Any]) -> str | None:
+        namespace, name = _place(type_, inputs)
+        if self._store.get(PACKAGE, type_, self.id(type_, name, inputs)):
+            return f"{kind_of(type_, inputs)} {name} is there already"
+        there = {thing.id for thing in self._things() if thing.type == _NAMESPACE} | {*_ALWAYS}
+        if namespace and namespace not in there:
+            return f'namespaces "{namespace}" not found'
+        for kind, named in references(inputs):
+            if not any(_is(thing, kind, named, namespace) for thing in self._things()):
+                return f"it names the {kind} {named}, which is not there"
+        return None
+
+    def _not_deleted(self, type_: str, inputs: Mapping[str, Any]) -> str | None:
+        namespace, name = _place(type_, inputs)
+        kind = kind_of(type_, inputs)
+        for thing in self._things():
+            where, other = _place(thing.type, thing.inputs)
+            if kind == "Namespace" and where == name:
+                return f"the {thing.kind} {other} is still in it"
+            if where == namespace and (kind, name) in references(thing.inputs):
+                return f"the {thing.kind} {other} still names it"
+        return None
+
+
+def references(inputs: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Kind and name of the Backends and AIServiceBackends, ConfigMaps and Secrets that an object names."""
+    return set(_references("", inputs.get("spec", {})))
+
+
+def _references(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        kind = value.get("kind", _NAMED.get(key))
+        if kind in ("AIServiceBackend", "Backend", "ConfigMap", "Secret") and isinstance(value.get("name"), str):
+            yield kind, value["name"]
+        for below, part in value.items():
+            yield from _references(below, part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _references(key, part)
+
+
+def _is(thing: Thing, kind: str, name: str, namespace: str) -> bool:
+    return thing.kind == kind and _place(thing.type, thing.inputs) == (namespace, name)
+
+
+def _place(type_: str, inputs: Mapping[str, Any]) -> tuple[str, str]:
+    """Namespace (none: empty) and name."""
+    said = inputs if type_ == _RELEASE else inputs["metadata"]
+    return said.get("namespace", ""), said["name"]
+
+
+def _coded(value: Any) -> Any:
+    return value if value is UNKNOWN else base64.b64encode(value.encode()).decode()

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.pulumi_engine.project import Project
+from tests.pulumi_engine.stacks import STACKS
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_preview_of_a_new_stack_promises_to_create_everything_and_touches_nothing(
+    stack: str, home: Path, tmp_path: Path
+) -> None:
+    project = Project.make(tmp_path / "project", stack, home)
+
+    outcome = project.preview()
+
+    assert list(outcome.changes) == ["create"]
+    assert project.things() == []
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_is_up_is_there_and_nothing_is_left_to_do(stack: str, project: Callable[[str], Project]) -> None:
+    there = project(stack)
+
+    again = there.up()
+
+    assert again.changes == {"same": len(there.made())}
+    assert again.history.events == ()
+    assert {thing.urn for thing in there.things()} == {
+        each["urn"] for each in there.made() if _made_by_a_stand_in(each)
+    }
+
+
+def test_a_refresh_finds_everything_as_it_was_made(project: Callable[[str], Project]) -> None:
+    there = project("prod")
+
+    there.refresh()
+
+    assert list(there.preview().changes) == ["same"]
+
+
+def _made_by_a_stand_in(resource: dict[str, object]) -> bool:
+    elsewhere = ("pulumi:", "pulumi-python:")
+    return bool(resource["custom"]) and not str(resource["type"]).startswith(elsewhere)
