@@ -5,10 +5,10 @@ STACK ?= local
 # Where a machine keeps Python from writing bytecode, every start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test lint bench lock
+.PHONY: serve test lint bench lock
 
-up: .venv/ready  ## Envoy, hosts, live table and page, and some traffic for them: http://127.0.0.1:8081
-	@exec $(BIN)/corral up --stack $(STACK) --traffic
+serve: .venv/ready  ## Envoy, hosts, live table and page, and some traffic for them: http://127.0.0.1:8081
+	@exec $(BIN)/corral serve --stack $(STACK) --traffic
 
 test: .venv/ready  ## all tests
 	@$(BIN)/pytest

@@ -3,8 +3,8 @@
     python -m bench.growth [--only 1x2 1000x10]
 
 Each stack is one file; every model is shared evenly by all hosts.  Planning is reading the file, making its plan and
-checking it.  A reload is an edit of one model's shares while `corral up` serves the stack: from the moment the edited
-file is written until Envoy has said that every part of the new configuration is in force.  Memory is that of an idle
+checking it.  A reload is an edit of one model's shares while `corral serve` runs: from the moment the edited file is
+written until Envoy has said that every part of the new configuration is in force.  Memory is that of an idle
 gateway after the reloads; the process that follows the file and its Envoy apart.
 """
 

@@ -1,8 +1,8 @@
 """Makes the picture of the live table in the README: `python -m bench.live_table [FILE]`.
 
 Serves a copy of the stack `local` with simulated hosts, sends requests, moves a share as the README says it, sends some
-more, and records what `corral up` shows.  The simulated hosts get a latency each, so that the columns of milliseconds
-differ; everything else is counted by Envoy.
+more, and records what `corral serve` shows.  The simulated hosts get a latency each, so that the columns of
+milliseconds differ; everything else is counted by Envoy.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main() -> None:
         os.chdir(project)
         asyncio.run(make(project, out))
         os.chdir(ROOT)
-    svg = without_fonts_of_others(out.export_svg(title=f"corral up --stack {STACK}", unique_id="live-table"))
+    svg = without_fonts_of_others(out.export_svg(title=f"corral serve --stack {STACK}", unique_id="live-table"))
     picture.write_text(svg)
     print(f"wrote {picture}")
 

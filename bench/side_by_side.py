@@ -1,4 +1,4 @@
-"""The embedded gateway beside others: the same hosts, shares and load, in turn.
+"""The local gateway beside others: the same hosts, shares and load, in turn.
 
     python -m bench.side_by_side [--only bare corral] [--rounds 5]
 
@@ -31,7 +31,7 @@ SHARES = {"north": 60, "south": 40}
 CONNECTIONS = 16
 ROUNDS, SECONDS, WARM_UP = 5, 4.0, 2.0
 AIMS = {"bare": 0.7, "litellm": 40, "portkey": 8}
-"""How many times the requests a second of each the embedded gateway is to serve, at least."""
+"""How many times the requests a second of each the local gateway is to serve, at least."""
 
 
 @dataclass
@@ -121,7 +121,7 @@ def _numbers(each: Measured, reference: Measured | None) -> list[str]:
 
 
 def aims(measured: dict[str, Measured]) -> str:
-    """What the embedded gateway reaches, beside what it is to reach."""
+    """What the local gateway reaches, beside what it is to reach."""
     return "\n".join(
         f"{ratio(measured['corral'], measured[name]):.2f} × the requests/s of {measured[name].gateway.version} "
         f"(aim: {aim:g} or more)"
@@ -133,7 +133,7 @@ def aims(measured: dict[str, Measured]) -> str:
 async def main() -> None:
     """Measures, and prints a table."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.side_by_side", description="The embedded gateway beside others."
+        prog="python -m bench.side_by_side", description="The local gateway beside others."
     )
     parser.add_argument("--only", nargs="+", choices=GATEWAYS, default=list(GATEWAYS), help="these gateways")
     parser.add_argument("--rounds", type=int, default=ROUNDS)

@@ -53,7 +53,7 @@ def stack(models: Sequence[str], urls: Mapping[str, str], shares: Mapping[str, M
         for host, url in urls.items()
     }
     config = {
-        "corral:engine": {"kind": "embedded", "pagePort": 0},
+        "corral:engine": {"kind": "local", "pagePort": 0},
         "corral:tenants": {"caller": {"keys": [in_stack(hash_of(_CALLER))], **_LIMITS}},
         "corral:hosts": hosts,
         "corral:models": {model: {"shares": dict(shares[model])} for model in models},
@@ -67,9 +67,9 @@ def stack(models: Sequence[str], urls: Mapping[str, str], shares: Mapping[str, M
 
 @asynccontextmanager
 async def served(declared: BenchStack, project: Path) -> AsyncGenerator[tuple[registry.Running, psutil.Process]]:
-    """Serves it with `corral up`, as a user would, in a project of its own.  Raises UnavailableError."""
+    """Serves it with `corral serve`, as a user would, in a project of its own.  Raises UnavailableError."""
     declared.save(project)
-    command = (sys.executable, "-m", "corral.cli", "up", "--stack", NAME, "--port", "0")
+    command = (sys.executable, "-m", "corral.cli", "serve", "--stack", NAME, "--port", "0")
     variables = {**THIS_TREE, **declared.variables}
     found: list[registry.Running] = []
 

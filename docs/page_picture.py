@@ -31,11 +31,11 @@ def picture(project: Path) -> None:
     """Serves the stack, moves a share, makes a host fail, and takes the pictures."""
     file = project / "stacks" / f"Pulumi.{STACK}.yaml"
     text = file.read_text()
-    ports = "    kind: embedded\n    pagePort: 0\n"
-    file.write_text(text.replace("    kind: embedded\n", ports))
+    ports = "    kind: local\n    pagePort: 0\n"
+    file.write_text(text.replace("    kind: local\n", ports))
     corral = [sys.executable, "-m", "corral.cli"]
     up = subprocess.Popen(
-        [*corral, "up", "--stack", STACK, "--port", "0", "--traffic", "--simulate"],
+        [*corral, "serve", "--stack", STACK, "--port", "0", "--traffic", "--simulate"],
         cwd=project,
         stdout=subprocess.DEVNULL,
     )

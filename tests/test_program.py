@@ -184,7 +184,7 @@ REFUSED = [
         "together is called with a key, and corral:keys has none for it",
         id="a_key_that_is_not_there",
     ),
-    pytest.param("local", {}, KEYS, "nothing to provision: corral up --stack local", id="a_stack_for_one_machine"),
+    pytest.param("local", {}, KEYS, "nothing to provision: corral serve --stack local", id="a_stack_for_one_machine"),
     pytest.param(
         "prod",
         {"aws:region": "us-east-1", "corral:engine": "kubernetes"},

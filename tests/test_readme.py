@@ -38,7 +38,7 @@ def commands() -> list[str]:
     return [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-SERVING = ("make up", "corral up --stack prod --simulate")
+SERVING = ("make serve", "corral serve --stack prod --simulate")
 """They go on until they are told to end."""
 OF_MAKE = ("make test",)
 DRILL = "corral drill --stack prod"
@@ -75,8 +75,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
     (folder / ".venv").symlink_to(Path(sys.prefix))
     file = folder / "stacks" / "Pulumi.local.yaml"
     text = file.read_text()
-    assert "    kind: embedded\n" in text
-    file.write_text(text.replace("    kind: embedded\n", f"    kind: embedded\n    port: {free_port()}\n"))
+    assert "    kind: local\n" in text
+    file.write_text(text.replace("    kind: local\n", f"    kind: local\n    port: {free_port()}\n"))
     for step in (["init", "--quiet"], ["add", "stacks"], ["commit", "--quiet", "--message", "the stacks"]):
         subprocess.run(["git", *step], cwd=folder, env=environment, check=True)
     return folder
@@ -84,9 +84,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
 
 @pytest.fixture(scope="module")
 def served(clone: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """`make up`; the environment is there already, so that nothing is installed."""
+    """`make serve`; the environment is there already, so that nothing is installed."""
     process = subprocess.Popen(
-        ["make", "--old-file=.venv/ready", "up"],
+        ["make", "--old-file=.venv/ready", "serve"],
         cwd=clone,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -95,7 +95,7 @@ def served(clone: Path, environment: dict[str, str]) -> Iterator[subprocess.Pope
         text=True,
     )
     try:
-        until(lambda: registry.find_running(clone, "local") or process.poll() is not None, "make up serves")
+        until(lambda: registry.find_running(clone, "local") or process.poll() is not None, "make serve serves")
         yield process
     finally:
         process.terminate()
@@ -104,7 +104,7 @@ def served(clone: Path, environment: dict[str, str]) -> Iterator[subprocess.Pope
 
 def url(clone: Path) -> str:
     running = registry.find_running(clone, "local")
-    assert running, "make up has ended"
+    assert running, "make serve has ended"
     return running.url
 
 
@@ -116,7 +116,7 @@ def wanted_status(command: str) -> int:
 
 @pytest.fixture(scope="module")
 def moved(clone: Path, served: subprocess.Popen[str]) -> subprocess.Popen[str]:
-    """`make up` after the edit that the README tells of."""
+    """`make serve` after the edit that the README tells of."""
     (edit,) = blocks("diff")
     before, after = (line[1:] for line in edit.splitlines())
     file = clone / "stacks" / "Pulumi.local.yaml"
@@ -208,7 +208,7 @@ def test_the_drill_of_production_loses_nothing(clone: Path, environment: dict[st
     assert re.search(r"^prod: [1-9][\d,]* requests, .* 0 lost, in \d+ s\.$", done.stdout, re.MULTILINE), done.stdout
 
 
-@pytest.mark.parametrize("command", [*OF_MAKE, "make up", "make bench"])
+@pytest.mark.parametrize("command", [*OF_MAKE, "make serve", "make bench"])
 def test_what_make_is_asked_for_is_there(clone: Path, environment: dict[str, str], command: str):
     assert command in README
     done = subprocess.run(

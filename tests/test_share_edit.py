@@ -37,7 +37,7 @@ def hosts(draw: st.DrawFn) -> dict[str, Any]:
         "together": {},
         "vllm": {
             "gpus": {"instance": "p5.48xlarge", "min": draw(st.integers(0, 2)), "max": 4, "parallel": 8},
-            "weights": dict.fromkeys(SERVED, "acme/own-FP8"),
+            "modelWeights": dict.fromkeys(SERVED, "acme/own-FP8"),
         },
     }
 

@@ -1,4 +1,4 @@
-"""The embedded gateway, as `corral up` serves it."""
+"""The local gateway, as `corral serve` serves it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_a_new_key_is_alone_on_standard_output_and_its_hash_ready_for_the_stack_
         "  corral:tenants:\n"
         "    support-desk:\n"
         f"      keys: [sha256:{digest}]\n\n"
-        "Or give the key itself: to corral up in CORRAL_TENANT_SUPPORT_DESK_KEYS, to the kubernetes engine with\n"
+        "Or give the key itself: to corral serve in CORRAL_TENANT_SUPPORT_DESK_KEYS, to the kubernetes engine with\n"
         "pulumi config set --secret --path 'corral:tenantKeys.support-desk' -s prod\n"
     )
     assert Tenant(keys=[f"sha256:{digest}"])

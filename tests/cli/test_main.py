@@ -11,9 +11,22 @@ import pytest
 
 from tests.cli.conftest import Corral, Said
 
-VERBS = ("up", "plan", "diff", "explain", "verify", "status", "usage", "fault", "drill", "key", "monitoring", "schema")
+VERBS = (
+    "serve",
+    "plan",
+    "diff",
+    "explain",
+    "verify",
+    "status",
+    "usage",
+    "fault",
+    "drill",
+    "key",
+    "monitoring",
+    "schema",
+)
 OF_A_STACK = [
-    ("up",),
+    ("serve",),
     ("plan",),
     ("plan", "--json"),
     ("explain", "m"),
@@ -67,7 +80,7 @@ def test_a_stack_file_that_does_not_validate_is_told_with_all_its_mistakes(
 @pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("fault", "groq", "503")], ids=" ".join)
 @pytest.mark.usefixtures("project")
 def test_a_stack_that_is_not_being_served_is_told(corral: Corral, arguments: tuple[str, ...]):
-    message = "Stack prod is not being served here. Start it with: corral up --stack prod\n"
+    message = "Stack prod is not being served here. Start it with: corral serve --stack prod\n"
     assert corral(*arguments, "--stack", "prod") == Said(1, "", message)
 
 
@@ -77,8 +90,8 @@ def test_a_stack_that_is_not_being_served_is_told(corral: Corral, arguments: tup
         (("pln",), "No such command 'pln'"),
         (("plan", "--jsn"), "No such option: --jsn"),
         (("explain",), "Missing argument"),
-        (("up", "--port", "70000"), "Invalid value for '--port': Input should be less than or equal to 65535"),
-        (("up", "--address", "localhost"), "localhost is not an IP address like 127.0.0.1 or 0.0.0.0"),
+        (("serve", "--port", "70000"), "Invalid value for '--port': Input should be less than or equal to 65535"),
+        (("serve", "--address", "localhost"), "localhost is not an IP address like 127.0.0.1 or 0.0.0.0"),
         (("fault", "groq", "503", "--for", "long"), "write it like 30s, 500ms or 2m"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -97,7 +110,7 @@ def test_the_stack_can_be_named_by_the_environment_and_found_from_below(
     (project / "deep" / "er").mkdir(parents=True)
     monkeypatch.chdir(project / "deep" / "er")
     monkeypatch.setenv("CORRAL_STACK", "prod")
-    assert corral("plan").out.startswith("prod on the embedded engine, plan ")
+    assert corral("plan").out.startswith("prod on the local engine, plan ")
 
 
 @pytest.mark.usefixtures("project")

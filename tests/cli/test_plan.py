@@ -25,7 +25,7 @@ def test_the_plan_is_a_table_with_every_finding(corral: Corral):
     said = corral("plan")
     lines = said.out.splitlines()
     assert (said.status, said.err) == (0, "")
-    assert lines[0].startswith("local on the embedded engine, plan ")
+    assert lines[0].startswith("local on the local engine, plan ")
     assert lines[2].split("  ")[0] == "MODEL"
     rows = {line.split()[1]: line.split() for line in lines[3:] if "100%" in line}
     assert rows["groq"][:4] == ["m", "groq", "100%", "groq-m"]
@@ -70,7 +70,7 @@ def test_a_plan_with_errors_is_shown_and_ends_with_status_1(corral: Corral, proj
 
 def test_a_plan_with_errors_is_not_served(corral: Corral, project: Path):
     (project / "stacks" / "Pulumi.local.yaml").write_text(REFUSED)
-    said = corral("up", "--simulate")
+    said = corral("serve", "--simulate")
     assert (said.status, said.out) == (1, "")
     assert [line.split(":")[:2] for line in said.err.splitlines()] == [
         ["stacks/Pulumi.local.yaml", " error lifecycle/llama-4-scout/groq"]
@@ -98,7 +98,7 @@ def test_a_key_in_the_environment_makes_a_host_real(corral: Corral, project: Pat
 def test_a_model_is_explained_in_words(corral: Corral):
     said = corral("explain", "m")
     assert (said.status, said.err) == (0, "")
-    assert said.out.startswith("m in stack local, on the embedded engine\n")
+    assert said.out.startswith("m in stack local, on the local engine\n")
     assert "groq-m" in said.out
 
 

@@ -49,7 +49,7 @@ def test_a_plan_shows_who_may_call_and_how_much(corral: Corral, project: Path):
         "support all – – – 50 MiB normal no key in the stack",
     ]
     assert [line.partition(":")[0] for line in said.out.splitlines() if "tenant/" in line or "enforced/" in line] == [
-        "note enforced/embedded",
+        "note enforced/local",
         "note enforced/tokensPerMinute",
         "note tenant/support/keys",
     ]

@@ -200,7 +200,7 @@ def test_lines_that_cannot_be_read_are_told_with_their_places(corral: Corral, se
 def test_a_stack_that_was_never_served_is_told_with_the_way_out(corral: Corral):
     message = (
         "Stack prod has not been served on this machine: there is no log of requests in .corral/prod/requests. "
-        "Serve it with: corral up --stack prod\n"
+        "Serve it with: corral serve --stack prod\n"
     )
     assert corral("usage", "--stack", "prod") == Said(1, "", message)
 

@@ -94,7 +94,7 @@ def test_no_policy_that_is_written_here_has_a_wildcard(new: World):
 
 
 def test_logs_are_where_the_control_plane_writes_them():
-    logs = world(logDays=365)["cluster-logs"].inputs
+    logs = world(retentionDays=365)["cluster-logs"].inputs
     assert (logs["name"], logs["retentionInDays"]) == ("/aws/eks/corral-prod/cluster", 365)
 
 

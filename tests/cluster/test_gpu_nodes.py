@@ -61,8 +61,8 @@ RESERVATION = "cr-0123456789abcdef0"
     ids=str,
 )
 def test_nodes_are_bought_as_the_stack_says(buy: Any, capacity: str, selected: Any):
-    requirements = node_pool("n", gpus(buy=buy), 4, MARKS)["spec"]["template"]["spec"]["requirements"]
-    spec = node_class("n", gpus(buy=buy), "role", ["subnet-a"], "sg-a", MARKS)["spec"]
+    requirements = node_pool("n", gpus(capacityType=buy), 4, MARKS)["spec"]["template"]["spec"]["requirements"]
+    spec = node_class("n", gpus(capacityType=buy), "role", ["subnet-a"], "sg-a", MARKS)["spec"]
     assert requirement("karpenter.sh/capacity-type", capacity) in requirements
     assert spec.get("capacityReservationSelectorTerms") == selected
 

@@ -73,7 +73,7 @@ NAMES = st.one_of(
     st.sampled_from(
         [
             *("bedrock", "azure", "vllm", "lab", "kind", "url", "keyVariable", "gpus", "instance", "min", "max"),
-            *("models", "weights", "capacity", "id", "price", "input", "output", "lifecycle", "retired"),
+            *("models", "modelWeights", "capacity", "id", "price", "input", "output", "lifecycle", "retired"),
             *("llama-3.3-70b", "shares", "fallback", "residency", "volume"),
             *("secure", "[key]", "<bedrock>", "<more>"),
         ]
@@ -143,7 +143,7 @@ def test_nothing_below_keys_is_ever_said(keys: tuple[str, str], first: bool, cat
 
 PLACES = [
     *("hosts: {s}", "hosts: {{bedrock: {s}}}", "hosts: {{bedrock: {{region: {s}}}}}", "hosts: {{groq: {{url: {s}}}}}"),
-    *("hosts: {{groq: {{models: {s}}}}}", "hosts: {{vllm: {{weights: {s}}}}}", "hosts: {{vllm: {{gpus: {s}}}}}"),
+    *("hosts: {{groq: {{models: {s}}}}}", "hosts: {{vllm: {{modelWeights: {s}}}}}", "hosts: {{vllm: {{gpus: {s}}}}}"),
     *("models: {s}", "models: {{house: {s}}}", "models: {{house: {{shares: {s}}}}}"),
     *("models: {{house: {{volume: {s}}}}}", "models: {{house: {{fallback: [{s}]}}}}"),
     *("engine: {s}", "engine: {{port: {s}}}", "accept: [{s}]", "residency: {s}"),

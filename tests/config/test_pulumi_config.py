@@ -95,7 +95,7 @@ def test_a_decrypted_key_is_refused_and_not_shown(catalog: Catalog):
     assert str(refused.value) == (
         "Pulumi.prod.yaml corral:keys.groq: stands here in plain text, so take it for leaked: get a new one from the "
         "host and encrypt it: `pulumi config set --secret --path 'corral:keys.groq' -s prod` "
-        "(the embedded engine takes it from GROQ_API_KEY)"
+        "(the local engine takes it from GROQ_API_KEY)"
     )
 
 

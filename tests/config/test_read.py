@@ -28,7 +28,7 @@ config:
     azure: {location: eastus2, capacity: {llama-3.3-70b: 200}}
     vllm:
       gpus: {instance: g6e.12xlarge, min: 1, max: 4}
-      weights: {llama-3.3-70b: RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic}
+      modelWeights: {llama-3.3-70b: RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic}
     deepinfra: {}
     lab: {kind: openai, url: https://llm.lab.example.com/v1/, models: {llama-3.3-70b: Llama-3.3-70B}}
   corral:models:
@@ -61,7 +61,7 @@ def test_a_stack_is_read_as_it_is_written(tmp_path: Path, catalog: Catalog):
             "vllm": VllmHost(
                 kind="vllm",
                 gpus=Gpus(instance="g6e.12xlarge", min=1, max=4),
-                weights={"llama-3.3-70b": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"},
+                model_weights={"llama-3.3-70b": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"},
             ),
             "deepinfra": HostedHost(kind="deepinfra"),
             "lab": HostedHost(

@@ -29,6 +29,6 @@ def test_every_reason_is_said_at_once_and_what_else_was_found_after_them():
 
 
 def test_a_stack_for_one_machine_is_sent_to_its_own_command():
-    assert refusal(replace(PLAN, engine="embedded"), (ERROR,), ()) == (
-        "stack prod runs on one machine, where there is nothing to provision: corral up --stack prod"
+    assert refusal(replace(PLAN, engine="local"), (ERROR,), ()) == (
+        "stack prod runs on one machine, where there is nothing to provision: corral serve --stack prod"
     )

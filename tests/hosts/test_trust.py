@@ -49,7 +49,7 @@ def url() -> Iterator[str]:
 
 
 def _verify(target: Target) -> Verdict:
-    plan = Plan("test", "embedded", (ModelPlan("m", (target,), (), None, None, None),), Limits(1, 1, 1, 1, 1), ())
+    plan = Plan("test", "local", (ModelPlan("m", (target,), (), None, None, None),), Limits(1, 1, 1, 1, 1), ())
     (verdict,) = verify(plan, {"lab": "key"})
     return verdict
 

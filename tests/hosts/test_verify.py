@@ -17,7 +17,7 @@ AWS = Credential(None, ambient=True, variable="AWS_BEARER_TOKEN_BEDROCK")
 def _plan(**models: list[Target]) -> Plan:
     return Plan(
         stack="test",
-        engine="embedded",
+        engine="local",
         models=tuple(ModelPlan(name, tuple(targets), (), None, None, None) for name, targets in models.items()),
         limits=Limits(1, 1, 1, 1, 1),
         accept=(),

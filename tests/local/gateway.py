@@ -1,4 +1,4 @@
-"""A running gateway: `corral up` as a person starts it, in a project of its own, with a real Envoy."""
+"""A running gateway: `corral serve` as a person starts it, in a project of its own, with a real Envoy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -
 
 
 class Gateway:
-    """One `corral up`."""
+    """One `corral serve`."""
 
     def __init__(self, project: Path, stack: str) -> None:
         self.project = project
@@ -61,7 +61,7 @@ class Gateway:
         self.file.write_text(yaml.safe_dump({"config": config}))
 
     def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "corral.cli", "up", "--stack", self.stack, "--port", "0", *arguments]
+        command = [sys.executable, "-m", "corral.cli", "serve", "--stack", self.stack, "--port", "0", *arguments]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
@@ -71,11 +71,11 @@ class Gateway:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "components"), **(environment or {})},
             )
-        until(self._serves, f"corral up serves; it said: {self.said()}")
+        until(self._serves, f"corral serve serves; it said: {self.said()}")
 
     def _serves(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, f"corral up ended: {self.said()}"
+        assert self.process.poll() is None, f"corral serve ended: {self.said()}"
         found = registry.find_running(self.project, self.stack)
         return found is not None and found.pid == self.process.pid
 

@@ -17,7 +17,7 @@ import pytest
 from tests.local.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, serving, until
 
 STACK: dict[str, Any] = copy.deepcopy(TWO_HOSTS)
-STACK["corral:engine"] |= {"ejection": "1s", "idleTimeout": "1s", "connectTimeout": "1s"}
+STACK["corral:engine"] |= {"ejectionTime": "1s", "idleTimeout": "1s", "connectTimeout": "1s"}
 STACK["corral:hosts"] |= {name: {"models": {"m": f"{name}-m"}} for name in ("together", "coreweave")}
 STACK["corral:models"] = {
     "m": {"shares": {"groq": 60, "deepinfra": 40}, "fallback": ["together", "coreweave"]},

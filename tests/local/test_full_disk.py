@@ -27,7 +27,7 @@ def test_a_disk_too_full_for_its_own_words_does_not_end_it(project: Path, machin
     gateway.save(TWO_HOSTS)
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen(
-            [sys.executable, "-m", "corral.cli", "up", "--stack", "test", "--port", "0"],
+            [sys.executable, "-m", "corral.cli", "serve", "--stack", "test", "--port", "0"],
             cwd=project,
             stdin=subprocess.DEVNULL,
             stdout=full,

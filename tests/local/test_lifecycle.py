@@ -30,12 +30,12 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a p
 def up(
     project: Path, *arguments: str, python: tuple[str, ...] = ("-m", "corral.cli")
 ) -> subprocess.CompletedProcess[str]:
-    """`corral up` that is expected to give up by itself."""
+    """`corral serve` that is expected to give up by itself."""
     if not project.exists():
         Gateway(project, "test").file.parent.mkdir(parents=True)
         Gateway(project, "test").save(TWO_HOSTS)
     return subprocess.run(
-        [sys.executable, *python, "up", "--stack", "test", *arguments],
+        [sys.executable, *python, "serve", "--stack", "test", *arguments],
         cwd=project,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -287,7 +287,7 @@ def test_when_corral_itself_is_killed_envoy_and_the_simulated_hosts_end(gateway:
     said = gateway.run("status")
     assert (said.returncode, said.stderr) == (
         1,
-        "Stack test is not being served here. Start it with: corral up --stack test\n",
+        "Stack test is not being served here. Start it with: corral serve --stack test\n",
     )
     gateway.start()
     assert chat(gateway.url).status_code == 200

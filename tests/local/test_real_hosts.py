@@ -240,5 +240,5 @@ def test_a_host_that_must_be_real_and_cannot_be_is_refused_with_the_way_out(
     gateway = Gateway(project, "test")
     gateway.file.parent.mkdir(parents=True)
     gateway.save({**stack(lab, **changes), "corral:engine": {"simulate": "never", "port": 0}})
-    said = gateway.run("up")
+    said = gateway.run("serve")
     assert (said.returncode, said.stdout, said.stderr) == (1, "", message.format(stacks=gateway.file.parent))

@@ -22,7 +22,7 @@ STACK: dict[str, Any] = {
     "corral:hosts": {
         "azure": {"location": "eastus2"},
         "bedrock": {},
-        "vllm": {"weights": {"llama-3.3-70b": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"}},
+        "vllm": {"modelWeights": {"llama-3.3-70b": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"}},
         "deepinfra": {"models": {"org/with:odd.name": "deepinfra/odd", "percent": "100%{x}"}},
         "together": {},
         "replicate": {"models": {"on-replicate": "meta/some-model"}},
@@ -37,7 +37,7 @@ STACK: dict[str, Any] = {
     },
 }
 STACK["corral:hosts"]["azure"]["models"] = {"on-azure": "my-deployment"}
-STACK["corral:hosts"]["vllm"]["weights"]["on-vllm"] = "some/weights"
+STACK["corral:hosts"]["vllm"]["modelWeights"]["on-vllm"] = "some/weights"
 
 
 @pytest.fixture(scope="module")

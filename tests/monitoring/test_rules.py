@@ -13,24 +13,22 @@ from pathlib import Path
 import pytest
 
 from corral.cli.project import load
-from corral.monitoring import records as embedded
-from corral.monitoring import records as kubernetes
 from corral.monitoring.dashboard import dashboard
-from corral.monitoring.records import CORRAL, KUBERNETES
+from corral.monitoring.records import CORRAL, KUBERNETES, kubernetes_records, local_records
 from corral.monitoring.rules import rules
 from corral.plan.plan import Plan
 from tests.plan.world import LLAMA, SCOUT, build
 
-EMBEDDED = build(
+LOCAL = build(
     {
         LLAMA: {"shares": {"bedrock": 60, "deepinfra": 40}, "fallback": ["lab"], "volume": "900M"},
         SCOUT: {"shares": {"bedrock": 100}},
     }
 )
-CLUSTER = replace(EMBEDDED, engine="kubernetes")
-RECORDS = {"embedded": embedded.local_records, "kubernetes": kubernetes.kubernetes_records}
-PLANS = pytest.mark.parametrize("plan", [EMBEDDED, CLUSTER], ids=lambda plan: plan.engine)
-STACK = f'stack="{EMBEDDED.stack}"'
+CLUSTER = replace(LOCAL, engine="kubernetes")
+RECORDS = {"local": local_records, "kubernetes": kubernetes_records}
+PLANS = pytest.mark.parametrize("plan", [LOCAL, CLUSTER], ids=lambda plan: plan.engine)
+STACK = f'stack="{LOCAL.stack}"'
 MODEL = f'{STACK},model="{LLAMA}"'
 CLUSTERS = 'envoy_cluster_name="httproute/corral/llama-3-3-70b-3026a7-5be30c4e/rule/0"'
 FUNCTIONS = {"sum", "rate", "max", "abs", "absent", "vector", "clamp_max", "histogram_quantile", "changes"}
@@ -50,7 +48,7 @@ def metrics(expression: str) -> set[str]:
 
 @PLANS
 def test_every_metric_that_a_rule_reads_exists_or_is_recorded(plan: Plan):
-    exist = CORRAL if plan.engine == "embedded" else KUBERNETES
+    exist = CORRAL if plan.engine == "local" else KUBERNETES
     recorded = {record.name for record in RECORDS[plan.engine](plan)}
     read = set[str]().union(*(metrics(expression) for expression in expressions(plan)))
     assert read - recorded <= exist
@@ -59,14 +57,12 @@ def test_every_metric_that_a_rule_reads_exists_or_is_recorded(plan: Plan):
 
 
 def test_both_engines_record_the_same_names():
-    assert {record.name for record in embedded.local_records(EMBEDDED)} == {
-        record.name for record in kubernetes.kubernetes_records(CLUSTER)
-    }
+    assert {record.name for record in local_records(LOCAL)} == {record.name for record in kubernetes_records(CLUSTER)}
 
 
 def test_the_dashboard_reads_recorded_names_alone_and_every_panel_says_what_it_shows():
     board = json.loads(json.dumps(dashboard()))
-    recorded = {record.name for record in embedded.local_records(EMBEDDED)}
+    recorded = {record.name for record in local_records(LOCAL)}
     for panel in board["panels"]:
         assert panel["title"]
         assert panel["description"]
@@ -138,7 +134,7 @@ def gen_ai(metric: str, host_id: str, **labels: str) -> str:
     return f'{metric}{{gen_ai_original_model="{LLAMA}",gen_ai_request_model="{host_id}"{given}}}'
 
 
-IDS = {target.host: target.model_id for target in EMBEDDED.models[0].targets}
+IDS = {target.host: target.model_id for target in LOCAL.models[0].targets}
 COUNT = "gen_ai_server_request_duration_seconds_count"
 TOKENS = "gen_ai_client_token_usage_sum"
 REQUESTS, REPLIES = "corral_requests_total", "envoy_cluster_upstream_rq_xx"
@@ -163,18 +159,18 @@ Case = tuple[Plan, str, int, str, dict[str, str]]
 
 CASES: dict[str, Case] = {
     "one of twenty lost": (
-        *(EMBEDDED, ERRORS, 3, "10m"),  # at all three burn rates
+        *(LOCAL, ERRORS, 3, "10m"),  # at all three burn rates
         {**requests("bedrock", "200", "0+60x20"), **requests("-", "503", "0+3x20")},
     ),
-    "none lost": (EMBEDDED, ERRORS, 0, "10m", requests("bedrock", "200", "0+60x20")),
+    "none lost": (LOCAL, ERRORS, 0, "10m", requests("bedrock", "200", "0+60x20")),
     "refused for a limit": (
-        *(EMBEDDED, ERRORS, 0, "10m"),
+        *(LOCAL, ERRORS, 0, "10m"),
         {**requests("bedrock", "200", "0+60x20"), **requests("-", "429", "0+30x20")},
     ),
-    "left out": (EMBEDDED, OUT, 1, "10m", {corral("corral_host_ejected", host="bedrock"): "1x20"}),
-    "left out for a moment": (EMBEDDED, OUT, 0, "10m", {corral("corral_host_ejected", host="bedrock"): "1x2 0x20"}),
+    "left out": (LOCAL, OUT, 1, "10m", {corral("corral_host_ejected", host="bedrock"): "1x20"}),
+    "left out for a moment": (LOCAL, OUT, 0, "10m", {corral("corral_host_ejected", host="bedrock"): "1x2 0x20"}),
     "drifted": (
-        *(EMBEDDED, DRIFT, 2, "60m"),
+        *(LOCAL, DRIFT, 2, "60m"),
         {
             **requests("bedrock", "200", "0+30x60"),
             **requests("deepinfra", "200", "0+70x60"),
@@ -182,7 +178,7 @@ CASES: dict[str, Case] = {
         },
     ),
     "as declared": (
-        *(EMBEDDED, DRIFT, 0, "60m"),
+        *(LOCAL, DRIFT, 0, "60m"),
         {
             **requests("bedrock", "200", "0+58x60"),
             **requests("deepinfra", "200", "0+42x60"),
@@ -190,14 +186,14 @@ CASES: dict[str, Case] = {
         },
     ),
     "dear": (
-        *(EMBEDDED, BUDGET, 1, "180m"),
+        *(LOCAL, BUDGET, 1, "180m"),
         {corral("corral_cost_dollars_total", host="bedrock", tenant="a"): "0+1x200"},
     ),
     "cheap": (
-        *(EMBEDDED, BUDGET, 0, "180m"),
+        *(LOCAL, BUDGET, 0, "180m"),
         {corral("corral_cost_dollars_total", host="bedrock", tenant="a"): "0+0.001x200"},
     ),
-    "nothing": (EMBEDDED, NOTHING, 1, "20m", {"up": "1x30"}),
+    "nothing": (LOCAL, NOTHING, 1, "20m", {"up": "1x30"}),
     "one of twenty lost in a cluster": (
         CLUSTER,
         ERRORS,

@@ -133,7 +133,7 @@ def test_a_plan_has_its_models_in_order_of_name_and_the_settings_of_the_engine()
             "connectTimeout": "1s",
             "idleTimeout": "2s",
             "drainTimeout": "3s",
-            "ejection": "4s",
+            "ejectionTime": "4s",
             "bodyLimit": "5Ki",
         },
         accept=["price/b/c", "parity/a/b", "price/b/c"],
@@ -151,7 +151,7 @@ def test_a_plan_has_its_models_in_order_of_name_and_the_settings_of_the_engine()
             ),
         ),
         limits=Limits(
-            connect_timeout=1_000, idle_timeout=2_000, drain_timeout=3_000, ejection=4_000, body_limit=5 * 1_024
+            connect_timeout=1_000, idle_timeout=2_000, drain_timeout=3_000, ejection_time=4_000, body_limit=5 * 1_024
         ),
         accept=("parity/a/b", "price/b/c"),
         tenants=plan.tenants,

@@ -29,7 +29,7 @@ def plan() -> Plan:
 
 WANT = {
     "stack": "prod",
-    "engine": "embedded",
+    "engine": "local",
     "models": [
         {
             "name": "llama-3.3-70b",
@@ -85,7 +85,7 @@ WANT = {
         "connectTimeout": 5_000,
         "idleTimeout": 120_000,
         "drainTimeout": 600_000,
-        "ejection": 10_000,
+        "ejectionTime": 10_000,
         "bodyLimit": 52_428_800,
         "concurrent": None,
     },

@@ -91,5 +91,5 @@ def test_how_many_may_be_under_way_is_said_where_they_are_counted() -> None:
         return " ".join(explain(plan.models[0], plan, ()).split())
 
     counted = "500 requests may be under way at once, 400 of them of tenants of normal priority; one more gets 503."
-    assert counted in said("embedded")
+    assert counted in said("local")
     assert "under way" not in said("kubernetes")

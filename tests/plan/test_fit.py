@@ -220,7 +220,7 @@ def test_a_fit_stays_within_its_nodes(model: str, weights: str, instance: str, l
 def target(vllm: dict[str, Any], others: dict[str, Any] | None = None, **said: Any) -> Fit | Misfit | None:
     plan = build(
         {LLAMA: {"shares": {"vllm": 60, "lab": 40}} | said},
-        {"vllm": {"weights": {LLAMA: "acme/own"}, **vllm}, **(others or {})},
+        {"vllm": {"modelWeights": {LLAMA: "acme/own"}, **vllm}, **(others or {})},
     )
     return next(each.fit for each in plan.models[0].targets if each.host == "vllm")
 
@@ -249,7 +249,7 @@ def test_a_context_of_the_stack_is_that_of_the_server():
     ids=["sharing", "the other drained", "with a fallback", "drained", "a fallback", "with a fallback that may sleep"],
 )
 def test_a_model_sleeps_only_where_another_host_is_awake_whatever_the_shares(said: dict[str, Any], least: int):
-    other = {"kind": "vllm", "weights": {LLAMA: "acme/own"}, "gpus": NODES}
+    other = {"kind": "vllm", "modelWeights": {LLAMA: "acme/own"}, "gpus": NODES}
     assert target({"gpus": NODES}, {"other": other}, **said) == Fit("dgx", 8, 4, None, least, 2)
 
 
@@ -259,7 +259,7 @@ def test_what_the_stack_does_not_provision_is_not_fitted(host: dict[str, Any]):
 
 
 def test_a_host_that_is_to_be_provisioned_needs_weights():
-    assert target({"weights": {}, "models": {LLAMA: "house"}, "gpus": NODES}) == Misfit(
+    assert target({"modelWeights": {}, "models": {LLAMA: "house"}, "gpus": NODES}) == Misfit(
         f"there are no weights of {LLAMA} for vllm to load",
-        f"give them, corral:hosts.vllm.weights.{LLAMA}, or say where vllm runs already, corral:hosts.vllm.url",
+        f"give them, corral:hosts.vllm.modelWeights.{LLAMA}, or say where vllm runs already, corral:hosts.vllm.url",
     )

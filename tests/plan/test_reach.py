@@ -48,9 +48,11 @@ CASES = [
         {"regions": ["us-east-1"], "models": {LLAMA: {"reaches": ["eu"]}}},
         ("eu",),
     ),
-    Case("vLLM reaches its own region", "vllm", {"region": "eu-west-1", "weights": WEIGHTS}, ("eu-west-1",)),
-    Case("or the stack's, which provisions it", "vllm", {"weights": WEIGHTS}, ("us-east-1",)),
-    Case("but behind a URL it may be anywhere", "vllm", {"weights": WEIGHTS, "url": "https://gpu.example.com"}, None),
+    Case("vLLM reaches its own region", "vllm", {"region": "eu-west-1", "modelWeights": WEIGHTS}, ("eu-west-1",)),
+    Case("or the stack's, which provisions it", "vllm", {"modelWeights": WEIGHTS}, ("us-east-1",)),
+    Case(
+        "but behind a URL it may be anywhere", "vllm", {"modelWeights": WEIGHTS, "url": "https://gpu.example.com"}, None
+    ),
     Case("Azure reaches the whole world", "azure", {}, ("global",)),
     Case("and a deployment of one's own nobody knows what", "azure", {"models": {LLAMA: "mine"}}, None),
     Case("a hosted API reaches what the catalog says", "groq", {}, ("us",)),

@@ -131,7 +131,12 @@ CASES = [
     Case(
         "vLLM behind a URL serves what the stack says it does",
         "vllm",
-        {"weights": {}, "url": "https://gpu.example.com/v1", "region": "eu-west-1", "models": {LLAMA: {"context": 9}}},
+        {
+            "modelWeights": {},
+            "url": "https://gpu.example.com/v1",
+            "region": "eu-west-1",
+            "models": {LLAMA: {"context": 9}},
+        },
         replace(VLLM, url="https://gpu.example.com/v1", reaches=("eu-west-1",), region="eu-west-1", context=9),
     ),
     Case(
@@ -143,8 +148,8 @@ CASES = [
     Case(
         "vLLM without the weights",
         "vllm",
-        {"weights": {}},
-        absent("vllm", "the stack gives it no weights of the model", f"corral:hosts.vllm.weights.{LLAMA}"),
+        {"modelWeights": {}},
+        absent("vllm", "the stack gives it no weights of the model", f"corral:hosts.vllm.modelWeights.{LLAMA}"),
     ),
     Case(
         "a model that the catalog does not have at the host",

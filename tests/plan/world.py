@@ -129,7 +129,7 @@ HOSTS: dict[str, Any] = {
         "models": {LLAMA: {"id": "Llama-Lab", "context": 8_192, "price": {"input": 0, "output": 0}}},
     },
     "meta": {},
-    "vllm": {"weights": {LLAMA: "s3://weights/llama"}},
+    "vllm": {"modelWeights": {LLAMA: "s3://weights/llama"}},
 }
 """Per name what a stack says of a host; the kind is the name where it is not said."""
 

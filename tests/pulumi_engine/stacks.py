@@ -90,7 +90,7 @@ class Swapped:
 _SIMULATED = {
     "kind": "vllm",
     "image": "ghcr.io/llm-d/llm-d-inference-sim:v0.10.2",
-    "weights": {"llama-3.3-70b": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"},
+    "modelWeights": {"llama-3.3-70b": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"},
 }
 
 HOSTED = Swap("kind", "llama-3.3-70b", "deepinfra", "together", {}, ("Secret", "gateway-secret/together"))

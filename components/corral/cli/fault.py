@@ -42,7 +42,9 @@ def fault(
     """Make a simulated host of a running stack fail, and see where its requests go."""
     engine = running(stack)
     if engine.control_url is None or engine.control_token is None:
-        raise EngineError(f"Stack {stack} has no simulated hosts. Start it with: corral up --stack {stack} --simulate")
+        raise EngineError(
+            f"Stack {stack} has no simulated hosts. Start it with: corral serve --stack {stack} --simulate"
+        )
     known: FaultKind | None = next((each for each in FAULT_KINDS if each == kind), None)
     if known is None and kind != CLEAR:
         raise typer.BadParameter(

@@ -51,7 +51,7 @@ def new(
         f"    {tenant}:\n"
         f"      keys: [{in_stack(hash_of(made))}]\n"
         "\n"
-        f"Or give the key itself: to corral up in {keys_variable(tenant)}, to the kubernetes engine with\n"
+        f"Or give the key itself: to corral serve in {keys_variable(tenant)}, to the kubernetes engine with\n"
         f"pulumi config set --secret --path 'corral:tenantKeys.{tenant}' -s {stack}",
         highlight=False,
     )

@@ -6,8 +6,7 @@ import sys
 
 import typer
 
-from corral.cli import diff, drill, explain, fault, key, monitoring, plan, schema, status, usage, verify
-from corral.cli import serve as up
+from corral.cli import diff, drill, explain, fault, key, monitoring, plan, schema, serve, status, usage, verify
 from corral.cli.terminal import complain
 from corral.config.problems import ConfigError
 from corral.local.errors import EngineError
@@ -24,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("up")(up.up)
+app.command("serve")(serve.serve)
 app.command("plan")(plan.plan)
 app.command("diff")(diff.diff)
 app.command("explain")(explain.explain)

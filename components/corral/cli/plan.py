@@ -45,7 +45,7 @@ def plan(
 
 
 def _here(loaded: Loaded) -> dict[str, str]:
-    """Per host what `corral up` would make of it on this machine."""
+    """Per host what `corral serve` would make of it on this machine."""
     placements, unreachable = place(loaded.plan, loaded.settings.simulate, os.environ, signed_in)
     return {
         **{

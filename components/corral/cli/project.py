@@ -123,5 +123,5 @@ def running(stack: str) -> registry.Running:
     """Raises EngineError where the stack is not being served."""
     found = registry.find_running(root(), stack)
     if found is None:
-        raise EngineError(f"Stack {stack} is not being served here. Start it with: corral up --stack {stack}")
+        raise EngineError(f"Stack {stack} is not being served here. Start it with: corral serve --stack {stack}")
     return found

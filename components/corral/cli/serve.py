@@ -1,4 +1,4 @@
-"""`corral up`: serves a stack on this machine, and follows its file."""
+"""`corral serve`: serves a stack on this machine, and follows its file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _address(text: str) -> str:
         raise typer.BadParameter(f"{text} is not an IP address like 127.0.0.1 or 0.0.0.0") from None
 
 
-def up(
+def serve(
     stack: StackOption = "local",
     simulate: Annotated[
         bool, typer.Option("--simulate", help="Simulate every host, also those there is a key for.")

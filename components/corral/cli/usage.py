@@ -233,7 +233,7 @@ def _never_served(stack: str, folder: Folder) -> EngineError:
         load(stack)
     return EngineError(
         f"Stack {stack} has not been served on this machine: there is no log of requests in "
-        f"{_from_here(folder.requests)}. Serve it with: corral up --stack {stack}"
+        f"{_from_here(folder.requests)}. Serve it with: corral serve --stack {stack}"
     )
 
 

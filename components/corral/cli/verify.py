@@ -27,7 +27,7 @@ def verify(
 ) -> None:
     """Ask each host that has a credential for its models; report every id that is gone, retired or not enabled.
 
-    Keys are read from the environment, as for corral up.  Exit status 1 if a host refuses an id; what could not be
+    Keys are read from the environment, as for corral serve.  Exit status 1 if a host refuses an id; what could not be
     asked is unknown, is told, and stops nothing.
     """
     loaded = load(stack)

@@ -92,7 +92,7 @@ class Eks(ClusterComponent):
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs",
             name=f"/aws/eks/{self._title}/cluster",
-            retention_in_days=said.log_days,
+            retention_in_days=said.retention_days,
             tags=tags,
             opts=child,
         )

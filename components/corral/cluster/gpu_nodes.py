@@ -45,8 +45,8 @@ def node_class(
         "ephemeralStorage": {"size": f"{-(-gpus.disk // 2**30)}Gi"},
         "networkPolicy": "DefaultAllow",
     }
-    if isinstance(gpus.buy, Reservation):
-        spec["capacityReservationSelectorTerms"] = [{"id": gpus.buy.reservation}]
+    if isinstance(gpus.capacity_type, Reservation):
+        spec["capacityReservationSelectorTerms"] = [{"id": gpus.capacity_type.reservation}]
     return {
         "apiVersion": "eks.amazonaws.com/v1",
         "kind": "NodeClass",
@@ -91,7 +91,7 @@ def _in(label: str, value: str) -> dict[str, Any]:
 
 
 def _capacity_type(gpus: Gpus) -> str:
-    match gpus.buy:
+    match gpus.capacity_type:
         case Reservation():
             return "reserved"
         case "spot":

@@ -104,7 +104,7 @@ class EksCluster(Strict):
     """From where on the internet the API server can be reached; empty: from within the VPC only."""
     admins: list[PrincipalArn] = Field(default=[], examples=[["arn:aws:iam::123456789012:role/Platform"]])
     """Who administers the cluster, beside the identity that makes it."""
-    log_days: Annotated[int, AfterValidator(_retained)] = 90
+    retention_days: Annotated[int, AfterValidator(_retained)] = 90
     """Days for which the control plane's logs are kept."""
     prometheus: Prometheus | None = Field(
         default=None, examples=[{"url": "http://prometheus-operated.monitoring.svc.cluster.local:9090"}]

@@ -69,7 +69,7 @@ class _Host(Strict):
     auth: Auth | None = None
     """How it wants to be shown its credential."""
     key_variable: Variable | None = None
-    """The environment variable in which the embedded engine looks for the key."""
+    """The environment variable in which the local engine looks for the key."""
     ca: Text | None = None
     """A file of PEM certificates to trust for this host instead of the system's, relative to the stack file."""
     regions: list[Text] | None = Field(default=None, min_length=1, examples=[["us-east-1"]])
@@ -208,7 +208,7 @@ class Gpus(Strict):
     """Nodes at least; at 0 a model with a fallback that is always awake goes to sleep when nobody asks for it."""
     max: Annotated[int, Field(gt=0, examples=[4])]
     """Nodes at most."""
-    buy: Purchase = "onDemand"
+    capacity_type: Purchase = "onDemand"
     """`onDemand`, `spot` or `{reservation: <its id>}`; for nodes that the stack's own cluster buys."""
     disk: Annotated[Bytes, AfterValidator(_disk)] = 500 * 2**30
     """Of a node, for images and weights: 80Gi at least."""
@@ -229,7 +229,7 @@ class VllmHost(_Host):
     """Where the GPUs stand; `aws:region` of the stack where it is left out and no URL is given."""
     gpus: Gpus | None = Field(default=None, examples=[{"instance": "g6e.12xlarge", "min": 1, "max": 4}])
     """The nodes to provision; left out where vLLM runs already and has a URL, and for a simulator's image."""
-    weights: dict[ModelName, Text] = Field(
+    model_weights: dict[ModelName, Text] = Field(
         default={}, examples=[{"llama-3.3-70b": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"}]
     )
     """Per model the Hugging Face repository or `s3://` path its weights are loaded from."""

@@ -3,7 +3,7 @@
 What tenants must have in common with the rest of a stack, beyond the shape of each.
 
 The models they name are the stack's.  A key, and a value of an issuer's claim, is one tenant's.  An issuer says in one
-way where its keys are.  Other machines call the embedded engine only where there are tenants.
+way where its keys are.  Other machines call the local engine only where there are tenants.
 
 Looks at plain values, of which any part may be missing or of a wrong type; that is said elsewhere, and here left alone.
 
@@ -128,7 +128,7 @@ def _check_issuers(issuers: list[Any], report: Report) -> None:
 
 def _check_address(engine: Mapping[str, Any], report: Report) -> None:
     address = engine.get("address")
-    if engine.get("kind", "embedded") != "embedded" or not isinstance(address, str):
+    if engine.get("kind", "local") != "local" or not isinstance(address, str):
         return
     try:
         loopback = ip_address(address).is_loopback
@@ -171,7 +171,7 @@ def check_consistency(parts: Mapping[str, Any], catalog: Catalog, report: Report
         if name not in known_models and not report.is_void((_MODELS, name)):
             report.add(
                 (_MODELS, name),
-                f"no model of that name in the catalog, nor under `models` or `weights` of a host"
+                f"no model of that name in the catalog, nor under `models` or `modelWeights` of a host"
                 f"{correction(name, known_models)}",
             )
         _check_model(name, mapping(model), hosts, catalog, report)
@@ -278,7 +278,10 @@ def _check_gateway(gateway: Mapping[str, Any], cluster: Mapping[str, Any], repor
 
 def _listed_by_hosts(hosts: Mapping[str, Any]) -> Collection[str]:
     return {
-        model for host in hosts.values() for key in ("models", "weights") for model in mapping(mapping(host).get(key))
+        model
+        for host in hosts.values()
+        for key in ("models", "modelWeights")
+        for model in mapping(mapping(host).get(key))
     }
 
 

@@ -82,10 +82,10 @@ def _undeclared(host: str, hosts: Mapping[str, Any]) -> str:
 
 
 def _plain_text(host: str, stack: str, variable: str | None) -> str:
-    embedded = f" (the embedded engine takes it from {variable})" if variable else ""
+    local = f" (the local engine takes it from {variable})" if variable else ""
     return (
         "stands here in plain text, so take it for leaked: get a new one from the host and encrypt it: "
-        f"{_command(SECRETS, host, stack)}{embedded}"
+        f"{_command(SECRETS, host, stack)}{local}"
     )
 
 

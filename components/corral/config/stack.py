@@ -42,31 +42,31 @@ class Model(Strict):
 class Engine(Strict):
     """What carries the plan out, and its settings."""
 
-    kind: Literal["embedded", "kubernetes"] = "embedded"
-    """`embedded`: one machine; `kubernetes`: a cluster."""
+    kind: Literal["local", "kubernetes"] = "local"
+    """`local`: one machine; `kubernetes`: a cluster."""
     address: Address = "127.0.0.1"
-    """The address the embedded engine listens on.  Any but loopback needs tenants."""
+    """The address the local engine listens on.  Any but loopback needs tenants."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0 takes a free one."""
     page_port: Annotated[int, Field(ge=0, le=65535)] = 8081
-    """Where the embedded engine serves its page, always on loopback; 0 takes a free one."""
+    """Where the local engine serves its page, always on loopback; 0 takes a free one."""
     simulate: Literal["never", "withoutKey", "always"] = "never"
-    """Which hosts the embedded engine replaces by simulated ones: none, those it has no key for, or all."""
+    """Which hosts the local engine replaces by simulated ones: none, those it has no key for, or all."""
     connect_timeout: Milliseconds = 5_000
     """How long connecting to a host may take."""
     idle_timeout: Milliseconds = 120_000
     """How long a host may be silent, before its first byte or within a stream, until it is given up."""
     drain_timeout: Milliseconds = 600_000
     """How long a removed host may finish what it has begun."""
-    ejection: Milliseconds = 10_000
+    ejection_time: Milliseconds = 10_000
     """How long a failing host is left out the first time; longer each time after that."""
     body_limit: Bytes = 50 * 2**20
     """The largest request body."""
     concurrent_requests: Annotated[int, Field(ge=1)] | None = None
     """Requests under way at once, all tenants together; of these, tenants of priority `normal` have four fifths.
     Left out: as many as come."""
-    keep_requests: Annotated[int, Field(ge=1, le=3650)] = 30
-    """How many days the embedded engine keeps its log of requests."""
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """How many days the local engine keeps its log of requests."""
 
 
 class Secret(Strict):
@@ -107,7 +107,7 @@ class Stack(Strict):
     tenants: dict[TenantName, Tenant] | None = Field(
         default=None, min_length=1, examples=[{"search": {"tokensPerMinute": "200k"}, "support": {}}]
     )
-    """Who may call, what each may ask for, and how much.  Left out: on the embedded engine this machine alone, without
+    """Who may call, what each may ask for, and how much.  Left out: on the local engine this machine alone, without
     a key; on the kubernetes engine one tenant, named `default`."""
     issuers: list[Issuer] = Field(
         default=[],

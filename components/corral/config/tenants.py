@@ -53,7 +53,7 @@ class Tenant(Rate):
     keys: list[KeyHash] = Field(
         default=[], examples=[["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]]
     )
-    """For the embedded engine the hashes of its API keys, as `corral key new` prints them; several while they are
+    """For the local engine the hashes of its API keys, as `corral key new` prints them; several while they are
     changed."""
     claims: list[Text] | None = Field(default=None, min_length=1, examples=[["team-search"]])
     """The values of an issuer's claim that are this tenant; its name where they are left out."""

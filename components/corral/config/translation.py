@@ -107,10 +107,23 @@ def _fields(annotation: Any) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in annotation.model_fields.items() if not field.exclude}
 
 
+_RENAMED = {
+    "weights": "modelWeights",
+    "buy": "capacityType",
+    "ejection": "ejectionTime",
+    "keepRequests": "retentionDays",
+    "logDays": "retentionDays",
+}
+"""Keys that 0.1 had, by what they are called since 0.2."""
+
+
 def _report_unknown(spot: _Spot, parts: Mapping[str, Any], report: Report) -> None:
     """An unknown key.  The key that was probably meant is then not also said to be missing."""
     name, around = str(spot.keys[-1]), spot.keys[:-1]
     valid = _fields(spot.around)
+    if (renamed := _RENAMED.get(name)) in valid:
+        report.add(spot.keys, f"is called {renamed} since 0.2: write that instead")
+        return
     near = nearest(name, valid)
     report.add(spot.keys, f"no such key{_elsewhere(name, spot) if near is None else correction(name, valid)}")
     if near and near not in _value(parts, around):
@@ -169,6 +182,8 @@ def _sentence(spot: _Spot, detail: ErrorDetails) -> str:
         case "string_pattern_mismatch":
             return f"{subject} {MISMATCHES[context['pattern']]}"
         case "literal_error":
+            if value == "embedded" and spot.keys == ("corral:engine", "kind"):
+                return '"embedded" is called local since 0.2: write kind: local'
             valid = re.findall(r"'([^']+)'", context["expected"])
             return f"{subject} is not valid{correction(value if isinstance(value, str) else '', valid)}"
         case "value_error":

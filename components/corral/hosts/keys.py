@@ -40,9 +40,9 @@ def refusal(plan: Plan, findings: Sequence[Finding], held: Collection[str]) -> s
 
     `held` are the hosts whose keys the stack has.
     """
-    if plan.engine == "embedded":
+    if plan.engine == "local":
         nothing = f"stack {plan.stack} runs on one machine, where there is nothing to provision"
-        return f"{nothing}: corral up --stack {plan.stack}"
+        return f"{nothing}: corral serve --stack {plan.stack}"
     errors = [str(finding) for finding in findings if finding.level == "error"]
     reasons = [*errors, *(said_missing(host, plan.stack) for host in missing_keys(plan, held))]
     others = [str(finding) for finding in findings if finding.level != "error" and not finding.accepted]

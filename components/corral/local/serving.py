@@ -1,4 +1,4 @@
-"""Puts together what one run of `corral up` needs, and takes it apart again in order."""
+"""Puts together what one run of `corral serve` needs, and takes it apart again in order."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ What an operator must hear of a host at once: it refuses our key, it has not got
 
 A host answers 404 for want of the model or of the path (Bedrock has no embeddings): Envoy's counters do not tell which.
 
-One run of `corral up`: the engine and the simulated hosts follow the stack file until they are told to end.
+One run of `corral serve`: the engine and the simulated hosts follow the stack file until they are told to end.
 
 A save that does not validate, or whose plan is refused, changes nothing: the error is said, the last good plan
 serves on.  A plan that this machine cannot carry out at the moment (its disk is full, Envoy has just died) is tried
@@ -309,7 +309,7 @@ class Session:
     def _tell_what_waits(self, desired: Desired) -> None:
         now, then = desired.loaded.settings, self._first.loaded.settings
         if (now.address, now.port, now.page_port) != (then.address, then.port, then.page_port):
-            self._say("corral:engine.address and ports are those of the start; end corral up and start it again.")
+            self._say("corral:engine.address and ports are those of the start; end corral serve and start it again.")
 
     def _complain(self, complaint: str, *, again: bool) -> None:
         """Says it; on another try of the same file only what is new."""
@@ -339,7 +339,7 @@ class Session:
         )
         made_keys.write_keys(self._source.project, desired.plan.stack, desired.callers.made)
         self._records.in_force(
-            desired.plan, desired.why_simulated(), timedelta(days=desired.loaded.settings.keep_requests)
+            desired.plan, desired.why_simulated(), timedelta(days=desired.loaded.settings.retention_days)
         )
         self.desired, self._baseline = desired, baseline
         self._notices.forget()

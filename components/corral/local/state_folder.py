@@ -6,7 +6,7 @@ One run of a stack at a time: it holds a lock on `.corral/<stack>/lock`, which t
 
 The file stays when the lock is gone: were it removed, one run could lock it and another one its successor.
 
-The keys that a run of `corral up` has made for tenants, in plain: `.corral/<stack>.keys.json` beside `stacks/`.
+The keys that a run of `corral serve` has made for tenants, in plain: `.corral/<stack>.keys.json` beside `stacks/`.
 
 Readable by this user alone, and gone with the run: for the person who rehearses, and for `corral drill`.
 

@@ -22,7 +22,7 @@ The recorded names that alerts and dashboard read, the same for both engines.
 On the kubernetes engine a host is known by the id of the model that it is asked for; hosts of one model with the same
 id are one, named with all their names, and of a host that is left out only the model is known.
 
-The recorded names on the embedded engine, from Corral's own metrics.
+The recorded names on the local engine, from Corral's own metrics.
 
 The recorded names on the kubernetes engine, from the metrics of Envoy AI Gateway and of its Envoy.
 
@@ -55,7 +55,7 @@ CORRAL = frozenset(
         "corral_active_requests",
     }
 )
-"""Of the embedded engine, at the page's /metrics."""
+"""Of the local engine, at the page's /metrics."""
 
 KUBERNETES = frozenset(
     {

@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from corral.monitoring import records as embedded
-from corral.monitoring import records as kubernetes
-from corral.monitoring.records import quoted
+from corral.monitoring.records import kubernetes_records, local_records, quoted
 from corral.plan.money import Monthly, monthly
 from corral.plan.plan import Plan
 
@@ -117,7 +115,7 @@ def _alert(name: str, expression: str, lasting: str | None, severity: str, summa
 
 def rules(plan: Plan, objective: float = OBJECTIVE, budget: float | None = None) -> dict[str, Any]:
     """Recording and alerting rules; `objective` in percent, `budget` in dollars a month."""
-    records = embedded.local_records(plan) if plan.engine == "embedded" else kubernetes.kubernetes_records(plan)
+    records = local_records(plan) if plan.engine == "local" else kubernetes_records(plan)
     return {
         "groups": [
             {"name": f"corral {plan.stack} records", "rules": [record.rule() for record in records]},

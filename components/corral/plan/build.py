@@ -28,7 +28,7 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
             connect_timeout=engine.connect_timeout,
             idle_timeout=engine.idle_timeout,
             drain_timeout=engine.drain_timeout,
-            ejection=engine.ejection,
+            ejection_time=engine.ejection_time,
             body_limit=engine.body_limit,
             concurrent=engine.concurrent_requests,
         ),

@@ -109,7 +109,7 @@ def _afterwards(live: Sequence[Target], limits: Limits) -> Iterator[str]:
         f"{span(limits.idle_timeout)}, streamed or not."
     )
     if len(live) > 1:
-        left_out = f"left out for {span(limits.ejection)}, longer each time after that"
+        left_out = f"left out for {span(limits.ejection_time)}, longer each time after that"
         yield f"A host that fails again and again is {left_out}, and the others take its share."
     yield f"A host that is removed has {span(limits.drain_timeout)} to finish what it has begun."
 
@@ -123,7 +123,7 @@ def _limits(live: Sequence[Target], plan: Plan) -> Iterator[str]:
         if without:
             yield f"No {what} at {listed(without, 'and')}."
     yield f"A request's body may have {size(limits.body_limit)}; a larger one gets 413."
-    if limits.concurrent and plan.engine == "embedded":
+    if limits.concurrent and plan.engine == "local":
         yield (
             f"{limits.concurrent} requests may be under way at once, {limits.concurrent_of_normal} of them of tenants "
             "of normal priority; one more gets 503."

@@ -36,7 +36,7 @@ class Credential:
     """The request header it goes into; None: no key is sent (`ambient` tells whether credentials of the cloud are)."""
     ambient: bool
     variable: str | None
-    """The environment variable the embedded engine reads it from."""
+    """The environment variable the local engine reads it from."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Limits:
     connect_timeout: int
     idle_timeout: int
     drain_timeout: int
-    ejection: int
+    ejection_time: int
     body_limit: int
     concurrent: int | None = None
     """Requests under way at once; None: as many as come."""
@@ -246,7 +246,7 @@ class Plan:
     """The whole stack's routing."""
 
     stack: str
-    engine: Literal["embedded", "kubernetes"]
+    engine: Literal["local", "kubernetes"]
     models: tuple[ModelPlan, ...]
     """In order of name."""
     limits: Limits

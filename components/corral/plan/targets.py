@@ -173,7 +173,7 @@ def _id(host: Host, entry: HostEntry, model: str, said: ModelAtHost, found: Mode
     if said.id:
         return said.id
     if isinstance(host, VllmHost):
-        return model if model in host.weights or model in host.models else None
+        return model if model in host.model_weights or model in host.models else None
     return found.id if found and not entry.placeholder else None
 
 
@@ -183,7 +183,7 @@ def _unserved(model: str, name: str, host: Host, catalog: Catalog, *, share: int
     of_model = f"corral:hosts.{name}.models.{model}"
     keys = (of_model,)
     if isinstance(host, VllmHost):
-        why, keys = "the stack gives it no weights of the model", (f"corral:hosts.{name}.weights.{model}",)
+        why, keys = "the stack gives it no weights of the model", (f"corral:hosts.{name}.modelWeights.{model}",)
     elif model in host.models:
         why, keys = f"{of_model} gives no id", (f"{of_model}.id",)
     elif entry.models:
@@ -218,10 +218,10 @@ def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, cat
     """On the GPUs that the stack provisions, which weights are loaded onto."""
     if not isinstance(host, VllmHost) or host.url:
         return None
-    if model not in host.weights:
+    if model not in host.model_weights:
         return Misfit(
             f"there are no weights of {model} for {name} to load",
-            f"give them, corral:hosts.{name}.weights.{model}, "
+            f"give them, corral:hosts.{name}.modelWeights.{model}, "
             f"or say where {name} runs already, corral:hosts.{name}.url",
         )
     if not host.gpus:
@@ -229,12 +229,12 @@ def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, cat
     hosts = {other: {*said.shares, *said.fallback} for other, said in stack.models.items()}
     found = fit(
         model,
-        host.weights[model],
+        host.model_weights[model],
         said.context,
         name,
         host.gpus,
         catalog,
-        models=sum(name in named and other in host.weights for other, named in hosts.items()),
+        models=sum(name in named and other in host.model_weights for other, named in hosts.items()),
         alone=_alone(name, stack.models[model], stack),
     )
     scaled = stack.cluster.prometheus is not None

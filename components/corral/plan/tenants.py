@@ -1,6 +1,6 @@
 """Who may call, from what the stack declares of them; and what of a model's routing is left for one of them.
 
-Policy.  A stack without tenants asks nobody who they are on the embedded engine, which then listens on loopback only;
+Policy.  A stack without tenants asks nobody who they are on the local engine, which then listens on loopback only;
 on the kubernetes engine it has one, named `default`.  A tenant may ask for every model unless it names some.  What its
 residency does not allow is as if the stack had not named that host for the model: the other sharing hosts take over by
 their weights, and where none of these is left, the fallbacks in order.
@@ -53,7 +53,7 @@ def served_to(model: ModelPlan, tenant: TenantPlan) -> ModelPlan:
 
 
 def keys_variable(tenant: str) -> str:
-    """The environment variable in which the embedded engine looks for keys of a tenant."""
+    """The environment variable in which the local engine looks for keys of a tenant."""
     return f"CORRAL_TENANT_{tenant.upper().replace('-', '_')}_KEYS"
 
 

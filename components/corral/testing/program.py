@@ -99,7 +99,7 @@ def run_program(file: Path, stack: Stack, plan: Plan) -> Recording:
     Keys stay encrypted: what stands in for one is made of its cipher text, and another cipher text is another key.  On
     an engine that is no cluster nothing is provisioned.  Raises `pulumi.RunError` where the program refuses the stack.
     """
-    if plan.engine == "embedded":
+    if plan.engine == "local":
         return NO_RESOURCES
     said = read_config(file, Report(str(file)))
     config = {key: value for key, value in said.items() if value is not None and key not in SECRET_PLACES}

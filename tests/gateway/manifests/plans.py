@@ -21,7 +21,7 @@ ANNOTATIONS = {"waits": "for it"}
 """Of every route."""
 
 LIMITS = Limits(
-    connect_timeout=5_000, idle_timeout=120_000, drain_timeout=600_000, ejection=10_000, body_limit=50 * 2**20
+    connect_timeout=5_000, idle_timeout=120_000, drain_timeout=600_000, ejection_time=10_000, body_limit=50 * 2**20
 )
 
 

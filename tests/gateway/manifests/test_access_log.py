@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from corral.gateway.manifests.front import KEPT_OF_REQUESTS, TOKENS, access_log
-from corral.local.envoy.listeners import access_log as embedded_log
+from corral.local.envoy.listeners import access_log as local_log
 
 
 def test_what_both_engines_log_has_one_name():
-    embedded = embedded_log(Path("access.log"))["typed_config"]["log_format"]["json_format"]
+    local = local_log(Path("access.log"))["typed_config"]["log_format"]["json_format"]
     for setting in access_log()["settings"]:
-        assert sorted(setting["format"]["json"]) == sorted(embedded.keys() - {"stream", "estimated", "limit"})
+        assert sorted(setting["format"]["json"]) == sorted(local.keys() - {"stream", "estimated", "limit"})
 
 
 def test_a_request_is_logged_once_and_its_tenant_found_where_it_still_is():

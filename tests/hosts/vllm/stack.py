@@ -37,7 +37,7 @@ def served(declared: Stack) -> tuple[Server, ...]:
 
 def server(gpus: Mapping[str, Any] | None = GPUS, weights: str = FP8, **more: Any) -> Server:
     """The only server of a host with one model."""
-    (found,) = served(stack({"weights": {LLAMA: weights}, **({"gpus": dict(gpus)} if gpus else {}), **more}))
+    (found,) = served(stack({"modelWeights": {LLAMA: weights}, **({"gpus": dict(gpus)} if gpus else {}), **more}))
     return found
 
 

@@ -61,7 +61,7 @@ def depends(seen: World, name: str) -> set[str]:
 
 
 def test_a_host_gives_an_endpoint_per_model_that_is_ready_with_its_deployment():
-    _, host = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, KIND)
+    _, host = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, KIND)
     (endpoint,) = host.endpoints.values()
     assert (endpoint.model, endpoint.host, endpoint.hostname, endpoint.port, endpoint.tls, endpoint.path) == (
         LLAMA,
@@ -76,7 +76,7 @@ def test_a_host_gives_an_endpoint_per_model_that_is_ready_with_its_deployment():
 
 
 def test_everything_is_a_child_of_the_host_on_the_clusters_provider():
-    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, KIND)
+    seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, KIND)
     provider = seen["cluster-provider"].urn
     made = [each for each in seen.resources if each.type.startswith("kubernetes:")]
     assert sorted(each.name for each in made) == [
@@ -92,7 +92,7 @@ def test_everything_is_a_child_of_the_host_on_the_clusters_provider():
 
 
 def test_the_guards_of_a_server_are_there_before_it():
-    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, KIND)
+    seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, KIND)
     guards = {f"{NAME}-service", f"{NAME}-disruption-budget", f"{NAME}-network-policy"}
     assert guards | {"vllm-namespace", "vllm-account"} <= depends(seen, f"{NAME}-deployment")
 
@@ -102,12 +102,12 @@ def test_the_guards_of_a_server_are_there_before_it():
 )
 def test_pulumi_leaves_the_number_of_servers_to_what_scales_them(prometheus: Any, want: tuple[str, ...]):
     more = {"prometheus": prometheus} if prometheus else {}
-    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, {**KIND, **more})
+    seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, {**KIND, **more})
     assert seen[f"{NAME}-deployment"].ignore_changes == want
 
 
 def test_secrets_are_in_one_secret_and_the_gateway_gets_the_key():
-    seen, host = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, KIND, secrets=True)
+    seen, host = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, KIND, secrets=True)
     held = seen["vllm-secret"].inputs["stringData"]
     assert held == Secret({"token": f"{NEVER}-token", "key": f"{NEVER}-key"}) or held == {
         "token": Secret(f"{NEVER}-token"),
@@ -120,13 +120,13 @@ def test_secrets_are_in_one_secret_and_the_gateway_gets_the_key():
 
 
 def test_on_eks_the_host_gets_nodes_before_its_servers():
-    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: FP8}}, {})
+    seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, {})
     assert seen["vllm-nodes"].parent == seen["vllm"].urn
     assert {"vllm-nodes-pool", "cluster-cluster", "cluster-network-policies"} <= depends(seen, f"{NAME}-deployment")
 
 
 def test_weights_in_s3_can_be_read_by_the_host_and_nothing_else():
-    seen, _ = world({"gpus": GPUS, "weights": {LLAMA: "s3://models/llama/Llama-3.3-70B-FP8/"}}, {})
+    seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: "s3://models/llama/Llama-3.3-70B-FP8/"}}, {})
     prefix = "llama/Llama-3.3-70B-FP8"
     assert seen["vllm-identity-policy-1"].inputs["policy"] == (
         '{"Version": "2012-10-17", "Statement": ['
@@ -142,7 +142,7 @@ def test_weights_in_s3_can_be_read_by_the_host_and_nothing_else():
 def test_models_of_one_host_share_its_namespace_and_nothing_else():
     weights = {LLAMA: FP8, "llama-3.1-8b": "RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic"}
     shares = {"shares": {"bedrock": 80, "vllm": 20}}
-    seen, host = world({"gpus": GPUS, "weights": weights}, KIND, models=dict.fromkeys(weights, shares))
+    seen, host = world({"gpus": GPUS, "modelWeights": weights}, KIND, models=dict.fromkeys(weights, shares))
     assert len({endpoint.hostname for endpoint in host.endpoints.values()}) == 2
     assert len(seen.of_type("Namespace")) == 1
     assert len(seen.of_type("Deployment")) == 2

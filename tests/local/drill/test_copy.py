@@ -12,7 +12,7 @@ from tests.plan.world import LLAMA, build
 
 STACK = """\
 config:
-  corral:engine: {address: 0.0.0.0, port: 9000, pagePort: 9001, simulate: never, ejection: 500ms}
+  corral:engine: {address: 0.0.0.0, port: 9000, pagePort: 9001, simulate: never, ejectionTime: 500ms}
   corral:hosts:
     groq: {models: {m: groq-m}}
     lab: {kind: openai, url: "https://lab.example.com/v1", auth: none, models: {m: lab-m}}

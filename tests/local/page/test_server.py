@@ -1,4 +1,4 @@
-"""The page of a running `corral up`."""
+"""The page of a running `corral serve`."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ MORE = {"concurrentRequests": 20, "priority": "high"}
 BODY = {"bodyLimit": "1Mi"}
 
 CASES = [
-    ("embedded", {"search": {}, "support": MORE | BODY}, []),
-    ("embedded", {"search": {}, "support": REQUESTS}, ["enforced/embedded"]),
-    ("embedded", {"search": TOKENS, "support": TOKENS}, ["enforced/tokensPerMinute", "enforced/embedded"]),
+    ("local", {"search": {}, "support": MORE | BODY}, []),
+    ("local", {"search": {}, "support": REQUESTS}, ["enforced/local"]),
+    ("local", {"search": TOKENS, "support": TOKENS}, ["enforced/tokensPerMinute", "enforced/local"]),
     ("kubernetes", {"search": {}}, []),
     ("kubernetes", {"search": REQUESTS}, ["enforced/kubernetes"]),
     ("kubernetes", {"search": TOKENS}, ["enforced/tokensPerMinute", "enforced/kubernetes"]),
@@ -51,12 +51,12 @@ def test_on_a_cluster_tokens_are_all_that_callers_of_issuers_can_come_with() -> 
     assert [finding.name for finding in enforcement(plan)] == ["enforced/issuers"]
 
 
-@pytest.mark.parametrize(("engine", "want"), [("embedded", []), ("kubernetes", ["enforced/concurrentRequests"])])
+@pytest.mark.parametrize(("engine", "want"), [("local", []), ("kubernetes", ["enforced/concurrentRequests"])])
 def test_a_cluster_does_not_limit_what_is_under_way_in_all_either(engine: str, want: list[str]) -> None:
     plan = build({LLAMA: {"shares": {"bedrock": 100}}}, engine={"kind": engine, "concurrentRequests": 500})
     assert [finding.name for finding in enforcement(plan)] == want
 
 
 def test_a_stack_without_tenants_has_nothing_to_enforce() -> None:
-    for engine in ("embedded", "kubernetes"):
+    for engine in ("local", "kubernetes"):
         assert list(enforcement(build({LLAMA: {"shares": {"bedrock": 100}}}, engine={"kind": engine}))) == []

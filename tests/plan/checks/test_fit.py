@@ -6,7 +6,7 @@ from tests.plan.world import LLAMA, build
 
 
 def test_a_model_that_does_not_run_on_its_gpus_is_refused_even_when_drained():
-    vllm = {"gpus": {"instance": "dgx", "min": 1, "max": 1}, "weights": {LLAMA: "acme/own"}}
+    vllm = {"gpus": {"instance": "dgx", "min": 1, "max": 1}, "modelWeights": {LLAMA: "acme/own"}}
     plan = build({LLAMA: {"shares": {"lab": 100, "vllm": 0}}}, {"vllm": vllm})
     assert tuple(fit(plan)) == (
         Finding(

@@ -10,7 +10,7 @@ from corral.plan.plan import Plan
 from tests.plan.world import LLAMA, build
 
 
-def guarded(shares: dict[str, int], said: dict[str, Any], engine: str = "embedded") -> Plan:
+def guarded(shares: dict[str, int], said: dict[str, Any], engine: str = "local") -> Plan:
     return build({LLAMA: {"shares": shares}}, {"bedrock": {"region": "us-east-1", **said}}, engine={"kind": engine})
 
 
@@ -20,7 +20,7 @@ def test_on_one_machine_a_guardrail_is_said_to_be_missing() -> None:
         Finding(
             "warning",
             f"guardrail/{LLAMA}/bedrock",
-            f"the embedded engine asks bedrock for {LLAMA} without a guardrail: that of "
+            f"the local engine asks bedrock for {LLAMA} without a guardrail: that of "
             "corral:hosts.bedrock.guardrail is made by the kubernetes engine alone",
             "have AWS enforce one for the account (PutEnforcedGuardrailConfiguration) and take that key out, "
             "or accept it",

@@ -50,7 +50,7 @@ NO = "the kubernetes engine has no room for so many"
         (issuers(16, 8), None, None),
         (issuers(17, 1), "room/issuers", f"{NO} issuers, 17 of 16"),
         (issuers(1, 9), "room/audiences/https://0", f"{NO} audiences of https://0, 9 of 8"),
-        (replace(apart(16), engine="embedded"), None, None),
+        (replace(apart(16), engine="local"), None, None),
     ],
 )
 def test_a_stack_needs_no_more_than_the_definitions_have_room_for(held: Plan, name: str | None, message: str | None):

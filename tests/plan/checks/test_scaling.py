@@ -12,7 +12,7 @@ NODES = {"instance": "dgx", "count": 8, "memory": 80 * 2**30, "parallel": 4}
 
 
 def found(most: int, **stack: Any) -> tuple[Finding, ...]:
-    vllm = {"gpus": {**NODES, "min": 0, "max": most}, "weights": {LLAMA: "acme/own"}}
+    vllm = {"gpus": {**NODES, "min": 0, "max": most}, "modelWeights": {LLAMA: "acme/own"}}
     said = {"engine": {"kind": "kubernetes"}} | stack
     return tuple(scaling(build({LLAMA: {"shares": {"vllm": 60, "lab": 40}}}, {"vllm": vllm}, **said)))
 
@@ -32,7 +32,7 @@ def test_servers_that_nothing_counts_stay_as_many_as_they_are():
 
 @pytest.mark.parametrize(
     "said",
-    [{"cluster": {"prometheus": {"url": "http://prometheus:9090"}}}, {"engine": {"kind": "embedded"}}],
+    [{"cluster": {"prometheus": {"url": "http://prometheus:9090"}}}, {"engine": {"kind": "local"}}],
     ids=["counted", "on one machine"],
 )
 def test_nothing_is_said_where_servers_follow_the_queue_or_are_none_of_the_engines(said: dict[str, Any]):

@@ -43,7 +43,7 @@ CASES = [
             error(
                 f"serves/{SCOUT}/vllm",
                 f"vllm does not serve {SCOUT}: the stack gives it no weights of the model",
-                f"fill in corral:hosts.vllm.weights.{SCOUT}, or name bedrock instead",
+                f"fill in corral:hosts.vllm.modelWeights.{SCOUT}, or name bedrock instead",
             ),
         ),
     ),

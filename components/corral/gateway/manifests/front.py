@@ -1,7 +1,7 @@
 """The access log: one JSON object a line for each request, on the standard output of each Envoy.  No text of a prompt
 or an answer, and no key, is in it.
 
-The names are those of the embedded engine's log.  Who calls is in a header until the request goes to a host, which has
+The names are those of the local engine's log.  Who calls is in a header until the request goes to a host, which has
 no business with it; for then Envoy AI Gateway keeps it beside what it knows itself (`KEPT_OF_REQUESTS`).  So there are
 two formats, of which each request matches one.
 

@@ -1,7 +1,7 @@
 """The objects of one model: the route with its shares, and the policy by which a request that fails goes on.
 
 Policy.  A request goes to the hosts of priority 0 by weight.  One that fails is tried at each of them before the first
-fallback, and at the fallbacks in order.  A host that fails five times in a row is left out for `ejection` at first and
+fallback, and at the fallbacks in order.  A host that fails five times in a row is left out for `ejectionTime` at first,
 longer each time after; every host may be left out, but when all are, they are tried all the same rather than none.
 
 A sharing host that is left out leaves part of its share to the fallback even where a sibling is well: Envoy counts a
@@ -192,7 +192,7 @@ def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
             "passive": {
                 "consecutive5XxErrors": 5,
                 "interval": "1s",
-                "baseEjectionTime": duration(limits.ejection),
+                "baseEjectionTime": duration(limits.ejection_time),
                 "maxEjectionPercent": 100,
             },
             "panicThreshold": 1,

@@ -92,7 +92,7 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         await sink.drain()
 
 
-SHORTENED = Limits(connect_timeout=1_000, idle_timeout=3_000, drain_timeout=10_000, ejection=1_000, body_limit=0)
+SHORTENED = Limits(connect_timeout=1_000, idle_timeout=3_000, drain_timeout=10_000, ejection_time=1_000, body_limit=0)
 """Milliseconds at most; the body limit stays what it is."""
 
 
@@ -161,7 +161,7 @@ def rehearsed(plan: Plan, keys: Mapping[str, str]) -> Plan:
         plan.limits,
         **{
             name: min(getattr(plan.limits, name), getattr(SHORTENED, name))
-            for name in ("connect_timeout", "idle_timeout", "drain_timeout", "ejection")
+            for name in ("connect_timeout", "idle_timeout", "drain_timeout", "ejection_time")
         },
     )
     tenants = sorted((*plan.tenants, *own_tenants(plan)), key=lambda tenant: tenant.name)

@@ -319,7 +319,7 @@ def _limits(record: Record) -> Iterator[LimitReport]:
             )
 
 
-_TIMES = {"connect_timeout": "connectTimeout", "idle_timeout": "idleTimeout", "ejection": "ejection"}
+_TIMES = {"connect_timeout": "connectTimeout", "idle_timeout": "idleTimeout", "ejection_time": "ejectionTime"}
 
 
 def _differences(record: Record) -> Iterator[str]:

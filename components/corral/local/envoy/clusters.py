@@ -2,9 +2,9 @@
 
 Policy of a model.  Its chain has one link for each attempt: as many for the sharing hosts as there are of them, then
 one for each fallback in order.  An attempt picks, by weight, a sharing host that was not tried before; where a link has
-no host that is well, the next one is taken at once.  A host that fails five times in a row is left out for `ejection`
-at first and longer each time after; every host may be left out, but the last link then tries its hosts all the same,
-rather than nobody.
+no host that is well, the next one is taken at once.  A host that fails five times in a row is left out for
+`ejectionTime` at first and longer each time after; every host may be left out, but the last link then tries its hosts
+all the same, rather than nobody.
 
 A host that needs TLS or DNS is not itself a member of a link: an internal listener is, which passes bytes on to the
 host's own cluster.  So TLS and name resolution are set up once, however many models a host serves, and yet each model
@@ -159,8 +159,8 @@ def _link_cluster(
             "enforcing_consecutive_gateway_failure": 0,
             "enforcing_success_rate": 0,
             "interval": "1s",
-            "base_ejection_time": milliseconds(limits.ejection),
-            "max_ejection_time": milliseconds(max(300_000, limits.ejection)),
+            "base_ejection_time": milliseconds(limits.ejection_time),
+            "max_ejection_time": milliseconds(max(300_000, limits.ejection_time)),
             "max_ejection_percent": 100,
         },
         "transport_socket": _TO_THE_LISTENER,

@@ -6,7 +6,7 @@ allow a browser nothing but what this server itself serves: no script in the pag
 
 The page's web app: its files, the events, the history of a model.
 
-The page's server: on loopback, in the process and the event loop of `corral up`.
+The page's server: on loopback, in the process and the event loop of `corral serve`.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ async def serving_page(listening: Listening, served: Served, url: str, *more: Ro
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, which leaves signals to `corral up`."""
+    """Uvicorn's server, which leaves signals to `corral serve`."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -19,7 +19,7 @@ The metrics in Prometheus's text format, or in OpenMetrics where it is asked for
 All have the label `stack`.  `model` is empty for a request that asked for none that there is, `host` where none
 answered; `code` is 0 where the answer never came.
 
-The metrics of a run of `corral up`, for Prometheus.
+The metrics of a run of `corral serve`, for Prometheus.
 """
 
 from __future__ import annotations

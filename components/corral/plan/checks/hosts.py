@@ -17,7 +17,7 @@ What a plan costs is known only where every price is.
 
 A guardrail that the engine does not put in front of its host.
 
-Pulumi makes it, and its id is known to what Pulumi makes: the gateway of a cluster.  The embedded engine provisions
+Pulumi makes it, and its id is known to what Pulumi makes: the gateway of a cluster.  The local engine provisions
 nothing.
 
 A model runs on the GPUs that the stack gives it.
@@ -212,8 +212,8 @@ def price(plan: Plan, today: date) -> Iterator[Finding]:
 
 
 def guardrail(plan: Plan) -> Iterator[Finding]:
-    """Warnings, on the embedded engine: a live host to which the stack gives a guardrail."""
-    if plan.engine != "embedded":
+    """Warnings, on the local engine: a live host to which the stack gives a guardrail."""
+    if plan.engine != "local":
         return
     for model in plan.models:
         for target in model.targets:
@@ -221,7 +221,7 @@ def guardrail(plan: Plan) -> Iterator[Finding]:
                 yield Finding(
                     "warning",
                     f"guardrail/{model.name}/{target.host}",
-                    f"the embedded engine asks {target.host} for {model.name} without a guardrail: that of "
+                    f"the local engine asks {target.host} for {model.name} without a guardrail: that of "
                     f"corral:hosts.{target.host}.guardrail is made by the kubernetes engine alone",
                     "have AWS enforce one for the account (PutEnforcedGuardrailConfiguration) and take that key out, "
                     "or accept it",

@@ -3,7 +3,7 @@
 What an engine does not enforce to the letter, of what the stack's tenants are declared.
 
 On both engines a tenant is stopped by what it has used, and the tokens of an answer are used when it has been given.
-The embedded engine counts in its own memory.  The kubernetes engine counts requests and tokens in Redis for all its
+The local engine counts in its own memory.  The kubernetes engine counts requests and tokens in Redis for all its
 Envoys together.  Of what is under way it limits nothing, it measures a body before it knows whose it is, and
 it serves requests as they come (Envoy Gateway 1.8.3: circuit breakers are of a host's cluster, buffers of the first
 route that a request is on).
@@ -46,7 +46,7 @@ def _known(tenant: TenantPlan, plan: Plan) -> Iterator[Finding]:
             f"the kubernetes engine compares keys, not hashes: it takes none of corral:tenants.{tenant.name}.keys",
             f"give the keys encrypted, corral:tenantKeys.{tenant.name}, or accept it if the hashes are for rehearsals",
         )
-    if plan.engine == "embedded" and not (tenant.keys or tenant.claims):
+    if plan.engine == "local" and not (tenant.keys or tenant.claims):
         yield Finding(
             "note",
             f"tenant/{tenant.name}/keys",
@@ -92,13 +92,13 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "the tokens of an answer are counted when it ends, so that a tenant can exceed its tokens a minute by what "
             "is under way",
             "limit that as well, with concurrentRequests"
-            if plan.engine == "embedded"
+            if plan.engine == "local"
             else "limit requestsPerMinute as well",
         )
-    if plan.engine == "embedded":
+    if plan.engine == "local":
         if any(rate != Rate() for rate in rates):
             yield _note(
-                "embedded",
+                "local",
                 "what tenants have used in a minute is counted by one running engine, and forgotten when it ends",
                 "count on the kubernetes engine where several must share the counts",
             )
@@ -113,13 +113,13 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
         yield _warning(
             "concurrentRequests",
             "the kubernetes engine does not limit what is under way: concurrentRequests, of the engine or of a tenant, "
-            "is for the embedded engine",
+            "is for the local engine",
             "limit requestsPerMinute, or accept it",
         )
     if any(_is_bound(tenant, plan) for tenant in plan.tenants):
         yield _warning(
             "bodyLimit",
-            "the kubernetes engine has one limit of bodies for all tenants: theirs is for the embedded engine",
+            "the kubernetes engine has one limit of bodies for all tenants: theirs is for the local engine",
             "lower corral:engine.bodyLimit, or accept it",
         )
     if plan.issuers:
@@ -131,7 +131,7 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
     if any(tenant.priority == "high" for tenant in plan.tenants):
         yield _warning(
             "priority",
-            "the kubernetes engine serves requests as they come: priority is for the embedded engine",
+            "the kubernetes engine serves requests as they come: priority is for the local engine",
             "keep other tenants in bounds with limits, or accept it",
         )
 

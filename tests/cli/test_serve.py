@@ -1,4 +1,4 @@
-"""`corral up` at a terminal: the live table, and Ctrl-C as a person types it."""
+"""`corral serve` at a terminal: the live table, and Ctrl-C as a person types it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_live_table_follows_the_traffic_and_ctrl_c_ends_it(project: Path):
         "  corral:models:\n"
         "    m: {shares: {groq: 60, deepinfra: 40}}\n"
     )
-    with at_a_terminal("up", "--simulate", "--port", "0") as (process, terminal):
+    with at_a_terminal("serve", "--simulate", "--port", "0") as (process, terminal):
         running = until(lambda: registry.find_running(project, "local"), "the stack is served")
         until(lambda: "DECLARED" in terminal.shown, "the table is shown")
         with Load(running.url, clients=1) as load:
