@@ -36,4 +36,4 @@ bench: .venv/ready  ## the gateway beside others, how it grows, and program star
 	@touch $@
 
 lock:  ## brings requirements.lock up to date with pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras --group dev --python-version 3.11 pyproject.toml --output-file requirements.lock

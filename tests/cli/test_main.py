@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from corral import __version__
 from tests.cli.conftest import Corral, Said
 
 VERBS = (
@@ -155,3 +156,36 @@ def test_the_shell_completes_verbs_stacks_models_and_faults(
     monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
     said = corral()
     assert (said.status, set(said.out.split()), said.err) == (0, offered, "")
+
+
+def test_its_version_is_that_of_the_package(corral: Corral):
+    assert corral("--version") == Said(0, f"corral {__version__}\n", "")
+
+
+def test_help_is_short_or_long(corral: Corral):
+    assert corral("-h") == corral("--help")
+    assert corral("plan", "-h") == corral("plan", "--help")
+
+
+def test_it_runs_as_if_in_another_folder(corral: Corral, project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir("/")
+    assert corral("-C", str(project), "plan").out.startswith("local on the local engine")
+    assert "is no folder" in corral("-C", str(project / "nowhere"), "plan").err
+
+
+def test_without_a_project_it_is_said_which_folder_was_looked_into(
+    corral: Corral, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    message = f"{tmp_path}/stacks/Pulumi.local.yaml: there is no such file, and no stack in {tmp_path}/stacks\n"
+    assert corral("plan") == Said(2, "", message)
+
+
+def test_a_lone_stack_needs_no_name(corral: Corral, project: Path):
+    (project / "stacks" / "Pulumi.local.yaml").unlink()
+    assert corral("plan").out.startswith("prod on the local engine")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_stack_may_be_named_by_its_file(corral: Corral):
+    assert corral("plan", "--stack", "stacks/Pulumi.prod.yaml") == corral("plan", "--stack", "prod")

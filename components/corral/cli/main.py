@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from corral import __version__
 from corral.cli import diff, drill, explain, fault, key, monitoring, plan, schema, serve, status, usage, verify
 from corral.cli.terminal import complain
 from corral.config.problems import ConfigError
@@ -17,12 +21,39 @@ REFUSED, UNREADABLE = 1, 2
 
 app = typer.Typer(
     name="corral",
-    help="Llama on many hosts behind one load balancer: shares in a stack file, traffic that follows them.",
     epilog="Exit status: 0 done, 1 refused or not running, 2 a stack file or command line that cannot be read.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"corral {__version__}")
+        raise typer.Exit
+
+
+def _enter(folder: Path | None) -> None:
+    if folder is not None:
+        if not folder.is_dir():
+            raise typer.BadParameter(f"{folder} is no folder")
+        os.chdir(folder)
+
+
+@app.callback()
+def corral(
+    folder: Annotated[
+        Path | None, typer.Option("-C", metavar="DIR", callback=_enter, is_eager=True, help="Run as if in this folder.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """Llama on many hosts behind one load balancer: shares in a stack file, traffic that follows them."""
+
+
 app.command("serve")(serve.serve)
 app.command("plan")(plan.plan)
 app.command("diff")(diff.diff)

@@ -1,12 +1,8 @@
-"""A file as a git revision has it.
-
-Finds the stack file a command is about, and reads, plans and checks it.
-
-The running engine that a command is about.
-"""
+"""What a command is about: the stack and its file, read, planned and checked; the engine that serves it; git's word."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -67,17 +63,32 @@ def root() -> Path:
 
 
 def stack_file(stack: str) -> Path:
-    """The file of a stack, relative to where the command was called, if it can be."""
+    """The file of a stack: relative to where the command was called, if it can be and there is a project."""
     path = root() / FOLDER / f"Pulumi.{stack}.yaml"
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return path.relative_to(Path.cwd()) if path.parent.is_dir() and path.is_relative_to(Path.cwd()) else path
 
 
-def complete_stack(incomplete: str) -> Iterator[str]:
-    """The stacks that exist, for the shell's completion."""
-    for path in sorted((root() / FOLDER).glob("Pulumi.*.yaml")):
-        name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-        if name.startswith(incomplete):
-            yield name
+def stacks() -> list[str]:
+    """The names of the stacks that there are."""
+    return [_name(path.name) for path in sorted((root() / FOLDER).glob("Pulumi.*.yaml"))]
+
+
+def _name(text: str) -> str:
+    """A stack's name, which may be given as the file's, or as the path that a shell completes."""
+    match = re.fullmatch(r"(?:.*/)?Pulumi\.(.+)\.yaml", text)
+    return match[1] if match else text
+
+
+def _complete_stack(incomplete: str) -> Iterator[str]:
+    yield from (name for name in stacks() if name.startswith(incomplete))
+
+
+def _named_or_alone(context: typer.Context, text: str) -> str:
+    """The stack that is named; where none is, the only one, else `local`."""
+    source = context.get_parameter_source("stack")
+    if source is not None and source.name == "DEFAULT" and len(names := stacks()) == 1:
+        return names[0]
+    return _name(text)
 
 
 StackOption = Annotated[
@@ -87,7 +98,9 @@ StackOption = Annotated[
         "-s",
         envvar="CORRAL_STACK",
         help="The stack: stacks/Pulumi.NAME.yaml.",
-        autocompletion=complete_stack,
+        autocompletion=_complete_stack,
+        callback=_named_or_alone,
+        show_default="the only one, else local",
     ),
 ]
 """The option every verb has."""
