@@ -116,7 +116,7 @@ def main() -> None:
     out = Console(record=True, width=132, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     with tempfile.TemporaryDirectory(prefix="corral-picture-") as folder:
         project = Path(folder).resolve()
-        shutil.copytree(ROOT / "stacks", project / "stacks", symlinks=True)
+        shutil.copytree(ROOT / "tests" / "stacks" / "examples", project / "stacks")
         os.chdir(project)
         asyncio.run(make(project, out))
         os.chdir(ROOT)

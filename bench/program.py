@@ -41,7 +41,7 @@ from corral.config.read import read_stack
 from corral.gateway.program import build, check, load_catalog
 
 catalog = load_catalog()
-plan = build(read_stack(Path("stacks/Pulumi.prod.yaml"), catalog), catalog)
+plan = build(read_stack(Path("tests/stacks/examples/Pulumi.prod.yaml"), catalog), catalog)
 check(plan, date.today())
 """
 """The program's own imports, then what it does before it makes anything; the stack is read from its file, as no engine

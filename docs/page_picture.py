@@ -68,5 +68,5 @@ def take(url: str) -> None:
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(ROOT / "stacks", Path(folder) / "stacks", symlinks=True)
+        shutil.copytree(ROOT / "tests" / "stacks" / "examples", Path(folder) / "stacks")
         picture(Path(folder))

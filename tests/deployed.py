@@ -11,17 +11,19 @@ import yaml
 from corral import deploy as deploy_stack
 from tests.world import NEVER, World, run
 
-STACKS = Path(__file__).parents[1] / "stacks"
+EXAMPLES = Path(__file__).parent / "stacks" / "examples"
 KEYS = {host: f"{NEVER}-{host}" for host in ("deepinfra", "together")}
 
 
 def config_of(stack: str) -> dict[str, Any]:
-    return yaml.safe_load((STACKS / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return yaml.safe_load((EXAMPLES / f"Pulumi.{stack}.yaml").read_text())["config"]
 
 
-def deploy(stack: str, tmp_path: Path, said: Mapping[str, Any] | None = None, keys: Mapping[str, str] = KEYS) -> World:
-    """Runs the program for a stack of the repository, or for what is said in its place."""
-    config = said or config_of(stack)
+def deploy(
+    stack: str, tmp_path: Path, edited: Mapping[str, Any] | None = None, keys: Mapping[str, str] = KEYS
+) -> World:
+    """Runs the program for an example, or for a configuration in its place."""
+    config = edited or config_of(stack)
     file = tmp_path / f"Pulumi.{stack}.yaml"
     file.write_text(yaml.safe_dump({"config": dict(config)}))
     return run(lambda: deploy_stack(file), stack=stack, config={**config, "corral:keys": dict(keys)})

@@ -1,4 +1,4 @@
-"""The whole program, on each stack of the repository."""
+"""The whole program, on each of the example stacks."""
 
 from __future__ import annotations
 

@@ -67,11 +67,11 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
-    """What a reader has cloned, as far as the commands need it; its stack `local` listens on a free port."""
+    """What a reader has cloned, as far as the commands need it; the stack `local` of the examples has a free port."""
     folder = tmp_path_factory.mktemp("clone")
     for name in ("Makefile", "pyproject.toml", "requirements.lock", "Pulumi.yaml"):
         shutil.copy2(ROOT / name, folder)
-    shutil.copytree(ROOT / "stacks", folder / "stacks", symlinks=True)
+    shutil.copytree(ROOT / "tests" / "stacks" / "examples", folder / "stacks")
     (folder / ".venv").symlink_to(Path(sys.prefix))
     file = folder / "stacks" / "Pulumi.local.yaml"
     text = file.read_text()

@@ -1,4 +1,4 @@
-"""`corral diff` in a git work tree of its own, with the program of this one."""
+"""`corral diff` in a git work tree of its own, without a program in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from corral.cli.main import app
 from corral.cli.project import NoRevisionError, at_revision
 from corral.config.problems import ConfigError
 
-STACKS = Path(__file__).parents[2] / "stacks"
+EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 FILE = "stacks/Pulumi.kind.yaml"
 
 
@@ -29,8 +29,8 @@ def git(folder: Path, *arguments: str) -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "stacks").mkdir()
-    for name in ("__main__.py", "Pulumi.kind.yaml", "Pulumi.local.yaml"):
-        shutil.copy(STACKS / name, tmp_path / "stacks" / name)
+    for name in ("Pulumi.kind.yaml", "Pulumi.local.yaml"):
+        shutil.copy(EXAMPLES / name, tmp_path / "stacks" / name)
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "--message", "first")

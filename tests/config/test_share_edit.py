@@ -10,6 +10,8 @@ from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
 from corral.config.stack_file import with_shares
 
+EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
+
 FILE = """\
 # Shares of the stack «été», edited often.
 config:
@@ -51,8 +53,8 @@ def test_an_edit_replaces_the_one_before(first: int, again: int):
     assert with_shares(twice, {"m": {"groq": 60, "deepinfra": 40}}) == FILE
 
 
-@pytest.mark.parametrize("file", sorted(Path("stacks").glob("Pulumi.*.yaml")), ids=lambda path: path.stem)
-def test_an_edited_stack_of_the_project_is_read_with_the_new_shares(file: Path, tmp_path: Path):
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("Pulumi.*.yaml")), ids=lambda path: path.stem)
+def test_an_edited_example_is_read_with_the_new_shares(file: Path, tmp_path: Path):
     catalog = load_catalog()
     models = read_stack(file, catalog).models
     hosts = {name: list(model.shares) for name, model in models.items()}

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.apiserver, crds.needed]
 UNDEFINED = {"EnvoyPatchPolicy"}
 """Kinds whose definitions are not at hand."""
 
-STACKS = Path(__file__).parents[2] / "stacks"
+EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_every_object_is_taken(sample: str, server: Server):
 @pytest.mark.parametrize("stack", ["prod", "staging"])
 def test_every_object_of_a_stack_is_taken(stack: str, server: Server):
     catalog = load_catalog()
-    served = build(read_stack(STACKS / f"Pulumi.{stack}.yaml", catalog), catalog)
+    served = build(read_stack(EXAMPLES / f"Pulumi.{stack}.yaml", catalog), catalog)
     given = {(to.host, one.name): reached(one.name, to) for one in served.models for to in one.targets}
     assert refusals(server, manifests(served, given)) == []
 

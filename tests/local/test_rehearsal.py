@@ -1,4 +1,4 @@
-"""The stacks of this repository, rehearsed: the hosts, weights and ids of a deployment, with every host simulated."""
+"""The example stacks, rehearsed: the hosts, weights and ids of a deployment, with every host simulated."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import yaml
 from corral.local import state_folder as made_keys
 from tests.local.gateway import serving
 
-STACKS = sorted((Path(__file__).parents[2] / "stacks").glob("Pulumi.*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[1] / "stacks" / "examples").glob("Pulumi.*.yaml"))
 
 
-@pytest.mark.parametrize("file", STACKS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_a_stack_is_rehearsed_with_its_shares_and_its_hosts_own_ids(file: Path, project: Path) -> None:
     with serving(project, yaml.safe_load(file.read_text())["config"], "--simulate") as gateway:
         plan = json.loads(gateway.run("plan", "--json").stdout)["plan"]

@@ -1,6 +1,6 @@
-"""A copy of the project, with a state, keys and providers of its own, for a real engine to work on.
+"""A project with an example of a stack, with a state, keys and providers of its own, for a real engine to work on.
 
-Pulumi.yaml, stacks/    as in the repository, to be edited
+Pulumi.yaml, stacks/    the project, to be edited
 state/                  Pulumi's state: a file backend
 providers/              what the stand-ins for providers keep
 """
@@ -29,6 +29,9 @@ from tests.pulumi_engine.stand_ins.store import FOLDER, Store, Thing
 from tests.world import NEVER
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "tests" / "stacks" / "examples"
+
+PROGRAM = "from corral import deploy\n\ndeploy()\n"
 
 PASSPHRASE = "a passphrase of the tests"
 
@@ -58,7 +61,7 @@ class FailedError(Exception):
 
 
 class Project:
-    """One stack of the copy."""
+    """One stack, in a folder of its own."""
 
     def __init__(self, folder: Path, stack: str, home: Path) -> None:
         self.folder, self.stack, self._home = folder, stack, home
@@ -69,11 +72,11 @@ class Project:
 
     @classmethod
     def make(cls, folder: Path, stack: str, home: Path) -> Project:
-        """A new copy, whose stack has every key that it needs."""
+        """A new one, whose stack has every key that it needs."""
         (folder / "stacks").mkdir(parents=True)
         shutil.copy(ROOT / "Pulumi.yaml", folder)
-        for file in ("__main__.py", f"Pulumi.{stack}.yaml"):
-            shutil.copy(ROOT / "stacks" / file, folder / "stacks")
+        shutil.copy(EXAMPLES / f"Pulumi.{stack}.yaml", folder / "stacks")
+        (folder / "stacks" / "__main__.py").write_text(PROGRAM)
         for where in (folder, folder / "stacks"):  # as `make` leaves them
             (where / ".venv").symlink_to(sys.prefix)
         (folder / "state").mkdir()

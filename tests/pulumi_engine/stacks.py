@@ -1,4 +1,4 @@
-"""The project's stacks, and edits of them as an operator makes them."""
+"""The example stacks, and edits of them as an operator makes them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 import yaml
 
-from tests.pulumi_engine.project import ROOT, Outcome, Project
+from tests.pulumi_engine.project import EXAMPLES, Outcome, Project
 
 Config = dict[str, Any]
 Edit = Callable[[Config], None]
 
 
 def _config(stack: str) -> Config:
-    return yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
+    return yaml.safe_load((EXAMPLES / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
 
 
 def _on_a_cluster(stack: str) -> bool:
     return _config(stack).get("corral:engine", {}).get("kind") == "kubernetes"
 
 
-_ALL = sorted(file.name.split(".")[1] for file in (ROOT / "stacks").glob("Pulumi.*.yaml"))
+_ALL = sorted(file.name.split(".")[1] for file in EXAMPLES.glob("Pulumi.*.yaml"))
 
 STACKS = tuple(stack for stack in _ALL if _on_a_cluster(stack))
 """Those that Pulumi carries out."""

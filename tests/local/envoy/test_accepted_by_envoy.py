@@ -20,8 +20,8 @@ from corral.plan.build import build
 from corral.plan.checks.run import check
 from corral.plan.plan import Plan
 
-ROOT = Path(__file__).parents[3]
-STACKS = sorted((ROOT / "tests/stacks/valid").glob("*.yaml")) + sorted((ROOT / "stacks").glob("Pulumi.*.yaml"))
+CORPUS = Path(__file__).parents[2] / "stacks"
+STACKS = [file for folder in ("valid", "examples") for file in sorted((CORPUS / folder).glob("*.yaml"))]
 
 
 def planned(file: Path) -> tuple[Plan, Loaded]:
