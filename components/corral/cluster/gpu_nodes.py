@@ -22,7 +22,7 @@ import pulumi_kubernetes as kubernetes
 
 from corral.cluster.roles import NODES, role
 from corral.config.hosts import Gpus, Reservation
-from corral.hosts.base import labels
+from corral.hosts.base import KubernetesObject, labels
 from corral.hosts.naming import ROLE, physical
 
 _AUTO_NODE = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAutoNodePolicy"
@@ -155,27 +155,16 @@ class GpuNodes(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
         )
         called, marks = physical("corral", args.host), labels(args.tags)
-        nodes = _applied(
+        nodes = KubernetesObject(
             f"{name}-class",
             node_class(called, args.gpus, made.name, args.subnets, args.security_group, marks),
             pulumi.ResourceOptions(
                 parent=self, provider=args.provider, depends_on=[*args.ready, *attached, entry, joining]
             ),
         )
-        self.pool = _applied(
+        self.pool = KubernetesObject(
             f"{name}-pool",
             node_pool(called, args.gpus, args.count, marks),
             pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[nodes]),
         )
         self.register_outputs({})
-
-
-def _applied(name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Resource:
-    return kubernetes.apiextensions.CustomResource(
-        name,
-        api_version=manifest["apiVersion"],
-        kind=manifest["kind"],
-        metadata=manifest["metadata"],
-        spec=manifest["spec"],
-        opts=opts,
-    )

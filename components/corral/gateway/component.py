@@ -21,7 +21,7 @@ import pulumi_kubernetes as kubernetes
 
 from corral.config import cluster as config
 from corral.gateway.credentials import Tenants, TenantsArgs
-from corral.gateway.cutover import Handover, Observed, accepted
+from corral.gateway.cutover import Handover, accepted
 from corral.gateway.manifests.front import TENANTS, scheme
 from corral.gateway.manifests.hosts import UntranslatedProtocolError, host_authority, host_secret
 from corral.gateway.manifests.render import render
@@ -30,7 +30,7 @@ from corral.gateway.manifests.routes import route, succession
 from corral.gateway.manifests.tenants import has_limits
 from corral.gateway.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE, object_name
 from corral.gateway.software import Software, SoftwareArgs
-from corral.hosts.base import AmbientCredential, ClusterComponent, Endpoint, KeyCredential, labels
+from corral.hosts.base import AmbientCredential, ClusterComponent, Endpoint, KeyCredential, KubernetesObject, labels
 from corral.plan.credentials import Proofs
 from corral.plan.plan import Plan
 
@@ -126,7 +126,7 @@ class Gateway(pulumi.ComponentResource):
         first = [software.ready, namespace]
         rendered = self._rendered()
         late = {succession(model.name) for model in args.plan.models}
-        applied: dict[str, Observed] = {}
+        applied: dict[str, KubernetesObject] = {}
         for key in [key for key in rendered if key not in late]:
             there = made | applied
             before = [*first, *(there[need] for need in rendered[key].needs), *ready.get(key, ())]
@@ -189,19 +189,17 @@ class Gateway(pulumi.ComponentResource):
                 )
         return made
 
-    def _applied(self, key: str, resource: Resource, first: Sequence[pulumi.Resource]) -> Observed:
+    def _applied(self, key: str, resource: Resource, first: Sequence[pulumi.Resource]) -> KubernetesObject:
         manifest = resource.manifest
         kind, metadata = manifest["kind"], manifest["metadata"]
         told = {**metadata, "annotations": {**metadata.get("annotations", {}), **_told_pulumi(kind)}}
-        return Observed(
+        return KubernetesObject(
             f"{self._name}-{key}" + (f"/{resource.edition}" if resource.edition else ""),
-            manifest["apiVersion"],
-            kind,
             {**manifest, "metadata": told},
             self._child(first),
         )
 
-    def _hand_over(self, rendered: Mapping[str, Resource], routes: Mapping[str, Observed]) -> None:
+    def _hand_over(self, rendered: Mapping[str, Resource], routes: Mapping[str, KubernetesObject]) -> None:
         """Has the routes followed once they are accepted and known everywhere, and makes nothing end before they are.
 
         `routes`: by model.

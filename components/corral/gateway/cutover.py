@@ -32,9 +32,13 @@ from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateRes
 
 from corral.gateway.manifests.resource import AI_GATEWAY, GATEWAY_API
 from corral.gateway.names import NAMESPACE
+from corral.hosts.base import KubernetesObject
 
 _PAUSES = (1, 1, 2, 4, 8, 16, 32)
 """Seconds before each look.  Envoy Gateway says something of a route within one."""
+
+_AI_GATEWAY_ROUTE = {"apiVersion": f"{AI_GATEWAY}/v1beta1", "kind": "AIGatewayRoute"}
+_HTTP_ROUTE = {"apiVersion": f"{GATEWAY_API}/v1", "kind": "HTTPRoute"}
 
 _LASTING = 7
 """Seconds for which a refusal has lasted when it is believed."""
@@ -53,18 +57,9 @@ class Word:
 _NOTHING = Word("Envoy Gateway says nothing of this version of it", known=False)
 
 
-class Observed(pulumi.CustomResource):
-    """An object of the cluster, with what its controller says of it."""
-
-    metadata: pulumi.Output[Any]
-    status: pulumi.Output[Any]
-
-    def __init__(self, name: str, api: str, kind: str, given: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
-        """`given`: its manifest; nothing of one that is only read, whose `id` is among the options."""
-        super().__init__(f"kubernetes:{api}:{kind}", name, {"metadata": None, "status": None, **given}, opts)
-
-
-def accepted(name: str, model: str, route: Observed, opts: pulumi.ResourceOptions) -> pulumi.Output[pulumi.Resource]:
+def accepted(
+    name: str, model: str, route: KubernetesObject, opts: pulumi.ResourceOptions
+) -> pulumi.Output[pulumi.Resource]:
     """The model's AIGatewayRoute, once it is accepted.  Where it is not, the program ends with the reason.
 
     A preview reads what the last `pulumi up` did and judges nothing: what is read no more would be a change in it.
@@ -139,11 +134,11 @@ def _looking(
     async def look(looks: int) -> Word:
         word = word_on_route(status)
         if looks or word.why:
-            now = Observed(f"{name}/AIGatewayRoute/{looks}", f"{AI_GATEWAY}/v1beta1", "AIGatewayRoute", {}, at)
+            now = KubernetesObject(f"{name}/AIGatewayRoute/{looks}", _AI_GATEWAY_ROUTE, at)
             word = word_on_route(await now.status.future())
         if word.why:
             return word
-        made = Observed(f"{name}/HTTPRoute/{looks}", f"{GATEWAY_API}/v1", "HTTPRoute", {}, at)
+        made = KubernetesObject(f"{name}/HTTPRoute/{looks}", _HTTP_ROUTE, at)
         metadata: Any = await made.metadata.future()
         return word_on_http_route(metadata["generation"], await made.status.future())
 

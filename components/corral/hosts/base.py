@@ -12,7 +12,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -100,6 +100,20 @@ class Vpc:
     """The private ones, in every availability zone that has nodes."""
     pods: pulumi.Input[str]
     """The security group that nodes, and so pods, are in."""
+
+
+class KubernetesObject(pulumi.CustomResource):
+    """An object of the cluster, of any kind, with what its controller says of it."""
+
+    metadata: pulumi.Output[Any]
+    status: pulumi.Output[Any]
+
+    def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        """Where it is only read, its `id` is among the options, and its `manifest` says no more than API and kind."""
+        api = manifest["apiVersion"]
+        type_ = f"kubernetes:{api if '/' in api else f'core/{api}'}:{manifest['kind']}"
+        fields: Mapping[str, Any] = {} if opts.id is not None else manifest
+        super().__init__(type_, name, {"metadata": None, "status": None, **fields}, opts)
 
 
 class ClusterComponent(pulumi.ComponentResource):

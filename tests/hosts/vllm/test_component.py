@@ -72,7 +72,7 @@ def test_a_host_gives_an_endpoint_per_model_that_is_ready_with_its_deployment():
         "/v1",
     )
     assert (endpoint.protocol, endpoint.model_id, endpoint.credential) == ("openai", LLAMA, None)
-    assert [type(each).__name__ for each in endpoint.ready] == ["Deployment"]
+    assert [each.pulumi_resource_type for each in endpoint.ready] == ["kubernetes:apps/v1:Deployment"]
 
 
 def test_everything_is_a_child_of_the_host_on_the_clusters_provider():

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from corral.config.hosts import Gpus
-from corral.hosts.base import ClusterComponent, Endpoint, HostComponent, KeyCredential, labels
+from corral.hosts.base import ClusterComponent, Endpoint, HostComponent, KeyCredential, KubernetesObject, labels
 from corral.hosts.iam import Statement
 from corral.hosts.vllm.manifests import (
     ACCOUNT,
     NODE,
     STARTING,
-    Manifest,
     Surroundings,
     manifests,
     namespace,
@@ -68,9 +66,10 @@ class Vllm(HostComponent):
         first = [*args.cluster.ready]
         if args.gpus and (fit := args.servers[0].fit):
             first += args.cluster.gpu_nodes(args.host, args.gpus, fit.node, parent=self)
-        where = _applied(f"{name}-namespace", namespace(args.servers[0].namespace, around), args, self, first)
         inside = args.servers[0].namespace
-        first = [*first, where, _applied(f"{name}-account", service_account(inside, around), args, self, [where])]
+        where = KubernetesObject(f"{name}-namespace", namespace(inside, around), _child(args, self, first))
+        account = KubernetesObject(f"{name}-account", service_account(inside, around), _child(args, self, [where]))
+        first += [where, account]
         if args.token is not None or args.key is not None:
             first.append(_secret(f"{name}-secret", inside, args, around, self, where))
         if statements := _weights_in_s3(args.servers):
@@ -79,30 +78,32 @@ class Vllm(HostComponent):
         self.register_outputs({"hostnames": {model: each.hostname for model, each in self.endpoints.items()}})
 
 
+def _child(args: VllmArgs, parent: Vllm, first: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(parent=parent, provider=args.cluster.provider, depends_on=list(first))
+
+
 def _served(
     name: str, server: Server, around: Surroundings, args: VllmArgs, parent: Vllm, first: Sequence[pulumi.Resource]
 ) -> Endpoint:
     """Applies one model's objects; what guards its servers is there before them."""
     made = manifests(server, around)
-    applied = {
-        part: _applied(f"{name}-{server.name}-{part}", manifest, args, parent, first)
+    guards = [
+        KubernetesObject(f"{name}-{server.name}-{part}", manifest, _child(args, parent, first))
         for part, manifest in made.items()
         if part not in ("deployment", "scaled-object")
-    }
-    deployment = kubernetes.apps.v1.Deployment(
+    ]
+    deployment = KubernetesObject(
         f"{name}-{server.name}-deployment",
-        metadata=made["deployment"]["metadata"],
-        spec=made["deployment"]["spec"],
-        opts=pulumi.ResourceOptions(
-            parent=parent,
-            provider=args.cluster.provider,
-            depends_on=[*first, *applied.values()],
-            ignore_changes=["spec.replicas"] if "scaled-object" in made else [],
-            custom_timeouts=_PATIENCE,
+        made["deployment"],
+        pulumi.ResourceOptions.merge(
+            _child(args, parent, [*first, *guards]),
+            pulumi.ResourceOptions(
+                ignore_changes=["spec.replicas"] if "scaled-object" in made else [], custom_timeouts=_PATIENCE
+            ),
         ),
     )
     if scaled := made.get("scaled-object"):
-        _applied(f"{name}-{server.name}-scaled-object", scaled, args, parent, [deployment])
+        KubernetesObject(f"{name}-{server.name}-scaled-object", scaled, _child(args, parent, [deployment]))
     return Endpoint(
         model=server.model,
         host=server.host,
@@ -115,42 +116,6 @@ def _served(
         credential=KeyCredential("authorization", args.key) if args.key is not None else None,
         ready=(deployment,),
     )
-
-
-def _class_of(kind: str) -> Any:
-    """Of an object that has a class of its own; None: a custom resource.
-
-    Looked up when it is needed: the SDK's modules take half a second to load, which a plan does not wait for.
-    """
-    match kind:
-        case "Namespace":
-            return kubernetes.core.v1.Namespace
-        case "ServiceAccount":
-            return kubernetes.core.v1.ServiceAccount
-        case "Service":
-            return kubernetes.core.v1.Service
-        case "PodDisruptionBudget":
-            return kubernetes.policy.v1.PodDisruptionBudget
-        case "NetworkPolicy":
-            return kubernetes.networking.v1.NetworkPolicy
-        case _:
-            return None
-
-
-def _applied(
-    name: str, manifest: Manifest, args: VllmArgs, parent: Vllm, first: Sequence[pulumi.Resource]
-) -> pulumi.Resource:
-    opts = pulumi.ResourceOptions(parent=parent, provider=args.cluster.provider, depends_on=list(first))
-    fields = {_snake(key): value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
-    if kind := _class_of(manifest["kind"]):
-        return kind(name, **fields, opts=opts)
-    return kubernetes.apiextensions.CustomResource(
-        name, api_version=manifest["apiVersion"], kind=manifest["kind"], **fields, opts=opts
-    )
-
-
-def _snake(key: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)
 
 
 def _secret(
