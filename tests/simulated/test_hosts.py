@@ -39,7 +39,8 @@ def target(host: str, model_id: str, **given: Any) -> Target:
 
 
 def plan(*models: tuple[Target, ...]) -> Plan:
-    return some(Plan, stack="test", models=tuple(some(ModelPlan, targets=targets) for targets in models))
+    named = tuple(some(ModelPlan, name=f"model-{number}", targets=targets) for number, targets in enumerate(models))
+    return some(Plan, stack="test", models=named)
 
 
 def host(name: str, models: dict[str, SimulatedModel], **given: Any) -> SimulatedHost:

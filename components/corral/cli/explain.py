@@ -28,8 +28,7 @@ def explain(
 ) -> None:
     """Say in words where a request for a model can go, in which order, with which limits, and why."""
     loaded = load(stack)
-    found = {each.name: each for each in loaded.plan.models}.get(model)
+    found = next((each for each in loaded.plan.models if each.name == model), None)
     if found is None:
-        names = [each.name for each in loaded.plan.models]
-        raise RefusedError(f"{loaded.file} has no model {model!r}{correction(model, names)}")
+        raise RefusedError(f"{loaded.file} has no model {model!r}{correction(model, loaded.plan.model_names)}")
     console().out(in_words(found, loaded.plan, loaded.findings), highlight=False)

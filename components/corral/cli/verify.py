@@ -53,8 +53,7 @@ def _seen_from_here(plan: Plan, folder: Path) -> Plan:
 def _keys(plan: Plan) -> dict[str, str]:
     variables = {
         target.host: target.credential.variable
-        for model in plan.models
-        for target in model.targets
+        for _, target in plan.targets
         if target.credential.header and target.credential.variable
     }
     return {host: os.environ[variable] for host, variable in variables.items() if os.environ.get(variable)}

@@ -204,7 +204,7 @@ class Gateway(pulumi.ComponentResource):
 
         `routes`: by model.
         """
-        models = [model.name for model in self._args.plan.models]
+        models = self._args.plan.model_names
         names = {model: rendered[route(model)].manifest["metadata"]["name"] for model in models}
 
         def given(name: str, milliseconds: int, first: list[pulumi.Input[pulumi.Resource]]) -> Handover:

@@ -22,8 +22,7 @@ def provisioned(target: Target) -> bool:
 
 def missing_keys(plan: Plan, held: Collection[str]) -> tuple[str, ...]:
     """The hosts that are called with a key which the stack, holding these hosts' keys, does not have; by name."""
-    targets = (target for model in plan.models for target in model.targets)
-    wanted = {target.host for target in targets if target.credential.header and not provisioned(target)}
+    wanted = {target.host for _, target in plan.targets if target.credential.header and not provisioned(target)}
     return tuple(sorted(wanted - {*held}))
 
 

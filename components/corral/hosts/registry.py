@@ -21,7 +21,7 @@ from corral.hosts.keys import provisioned
 from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
 from corral.hosts.vllm.component import Vllm, VllmArgs
 from corral.hosts.vllm.server import servers
-from corral.plan.plan import Plan, Target
+from corral.plan.plan import Plan
 from corral.plan.targets import PROVISIONED
 
 
@@ -42,10 +42,6 @@ class Site:
     gateway_namespace: str
     """The namespace of the pods that call the hosts."""
 
-    def targets(self, host: str) -> Mapping[str, Target]:
-        """Per model the host as a target."""
-        return {model.name: target for model in self.plan.models for target in model.targets if target.host == host}
-
 
 def make_hosts(site: Site) -> Mapping[str, HostComponent]:
     """Every host that a model names, by name.  Raises `pulumi.RunError` where the stack says too little of one."""
@@ -53,14 +49,14 @@ def make_hosts(site: Site) -> Mapping[str, HostComponent]:
 
 
 def _make(name: str, site: Site) -> HostComponent:
-    targets = site.targets(name).values()
+    targets = site.plan.at(name).values()
     there_already = any(target.kind in PROVISIONED and not provisioned(target) for target in targets)
     maker = _hosted if there_already else _MAKERS.get(site.stack.hosts[name].kind, _hosted)
     return maker(name, site)
 
 
 def _hosted(name: str, site: Site) -> HostComponent:
-    return OpenAIHost(name, OpenAIHostArgs(site.targets(name), site.keys.get(name), site.folder))
+    return OpenAIHost(name, OpenAIHostArgs(site.plan.at(name), site.keys.get(name), site.folder))
 
 
 def _bedrock(name: str, site: Site) -> HostComponent:

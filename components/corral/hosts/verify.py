@@ -40,16 +40,15 @@ def verify(
     stands in for the network.  Never raises for what a host does.
     """
     questions: dict[str, list[Question]] = {}
-    for model in plan.models:
-        for target in model.targets:
-            questions.setdefault(target.host, []).append(Question(model.name, target))
+    for model, target in plan.targets:
+        questions.setdefault(target.host, []).append(Question(model.name, target))
 
     def answers(host: str) -> list[Verdict]:
         return _ask(questions[host], credentials.get(host), urls.get(host), timeout, transport)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         verdicts = {(one.model, one.host): one for found in pool.map(answers, questions) for one in found}
-    return [verdicts[model.name, target.host] for model in plan.models for target in model.targets]
+    return [verdicts[model.name, target.host] for model, target in plan.targets]
 
 
 def _ask(

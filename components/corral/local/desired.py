@@ -122,7 +122,7 @@ class Desired:
         """How Envoy reaches each live host: the simulated ones at a loopback port, some through the adapter."""
         stand_ins = {host.name: host for host in self.simulated}
         links: dict[str, Link] = {}
-        for target in _live_targets(self.plan).values():
+        for target in self.plan.live_hosts.values():
             stand_in = stand_ins.get(target.host)
             if needs_adapter(target):
                 links[target.host] = Link(target.host, adapter.url(target.host), "authorization", None)
@@ -146,7 +146,7 @@ class Desired:
                 self.placements[host].key,
                 None if host in stand_ins else self._trusted_by_adapter(target),
             )
-            for host, target in _live_targets(self.plan).items()
+            for host, target in self.plan.live_hosts.items()
             if needs_adapter(target)
         )
 
@@ -154,7 +154,7 @@ class Desired:
         """Per link the whole value of the header that carries its key; the adapter keeps those of its hosts itself."""
         keys = {host: placement.key for host, placement in self.placements.items()}
         keys |= {host.name: host.key for host in self.simulated}
-        keys |= {host: adapter.token for host, target in _live_targets(self.plan).items() if needs_adapter(target)}
+        keys |= {host: adapter.token for host, target in self.plan.live_hosts.items() if needs_adapter(target)}
         return {
             link.name: f"Bearer {key}" if link.header == "authorization" else key
             for host, link in links.items()
@@ -195,10 +195,6 @@ def system_certificates() -> str:
         if candidate and Path(candidate).is_file():
             return candidate
     return certifi.where()
-
-
-def _live_targets(plan: Plan) -> dict[str, Target]:
-    return {target.host: target for model in plan.models for target in model.targets if target.live}
 
 
 def desire(

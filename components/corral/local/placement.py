@@ -72,10 +72,9 @@ def place(
     plan: Plan, mode: Simulate, environment: Mapping[str, str], signed_in: Callable[[], bool]
 ) -> tuple[dict[str, Placement], tuple[Unreachable, ...]]:
     """Places every live host of a plan; `environment` holds the keys, `signed_in` tells of AWS credentials."""
-    targets = {target.host: target for model in plan.models for target in model.targets if target.live}
     placements: dict[str, Placement] = {}
     unreachable: list[Unreachable] = []
-    for host, target in sorted(targets.items()):
+    for host, target in plan.live_hosts.items():
         if mode == "always":
             placements[host] = Placement(host, "asked for")
             continue
@@ -96,7 +95,7 @@ def unguarded(plan: Plan, simulated: Mapping[str, str | None]) -> list[str]:
 
     `simulated` says per live host why it is simulated.
     """
-    guarded = {target.host for model in plan.models for target in model.targets if target.guarded}
+    guarded = {target.host for _, target in plan.targets if target.guarded}
     return sorted(host for host, why in simulated.items() if why is None and host in guarded)
 
 
@@ -113,7 +112,7 @@ def adapted_host(
     plan: Plan, name: str, simulated: SimulatedHost | None, port: int, key: str | None, ca: str | None
 ) -> AdaptedHost:
     """The host `name` of a plan: the simulated one at this loopback port, or the real one with its key."""
-    targets = [target for model in plan.models for target in model.targets if target.host == name]
+    targets = [*plan.at(name).values()]
     target = targets[0]
     url = simulated.base_url(port) if simulated else target.url or ""
     models = {one.model_id: _model(one) for one in targets}

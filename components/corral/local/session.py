@@ -80,15 +80,14 @@ class Notices:
         refusals = {series for series, number in counts.attempts.items() if number and series[2] in REFUSED}
         if not (refusals - self._refusals or unhealthy or self._left_out):
             return
-        for model in plan.models:
-            for target in model.targets:
-                for code in sorted(REFUSED):
-                    series = (model.name, target.host, code)
-                    if counts.attempts[series] and series not in self._refusals:
-                        self._refusals.add(series)
-                        self._say(f"{_refusal(target, model.name, code)} Its requests go to the other hosts.")
-                link = link_name(model.name, target.priority)
-                self._look_at_health(model.name, target.host, (link, target.host) in unhealthy)
+        for model, target in plan.targets:
+            for code in sorted(REFUSED):
+                series = (model.name, target.host, code)
+                if counts.attempts[series] and series not in self._refusals:
+                    self._refusals.add(series)
+                    self._say(f"{_refusal(target, model.name, code)} Its requests go to the other hosts.")
+            link = link_name(model.name, target.priority)
+            self._look_at_health(model.name, target.host, (link, target.host) in unhealthy)
 
     def _look_at_health(self, model: str, host: str, out: bool) -> None:
         if out and (model, host) not in self._left_out:

@@ -39,11 +39,7 @@ class Sending(Protocol):
 def free_of_charge(served: Sending) -> list[str]:
     """The models whose hosts are all simulated, in order of name."""
     simulated = served.simulated
-    return [
-        model.name
-        for model in served.plan.models
-        if all(simulated.get(target.host) for target in model.targets if target.live)
-    ]
+    return [model.name for model in served.plan.models if all(simulated.get(target.host) for target in model.live)]
 
 
 async def send_traffic(served: Sending, key: str = "") -> None:

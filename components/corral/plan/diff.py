@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from corral.plan.money import Blended, Monthly, Unpriced, blended, monthly
-from corral.plan.plan import Issuer, ModelPlan, Plan, Rate, Target, TenantPlan
+from corral.plan.plan import Issuer, ModelPlan, Plan, Rate, TenantPlan
 
 Change = Literal["added", "removed", "changed"]
 
@@ -146,7 +146,7 @@ def _keys(tenant: TenantPlan | None) -> frozenset[str]:
 
 
 def _models(plan: Plan | None) -> frozenset[str]:
-    return frozenset(model.name for model in plan.models) if plan else frozenset()
+    return frozenset(plan.model_names) if plan else frozenset()
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ def _side(model: ModelPlan) -> Side:
 
 
 def _shares(model: ModelPlan | None) -> dict[str, int]:
-    return {target.host: target.share for target in model.targets if target.priority == 0} if model else {}
+    return model.shares if model else {}
 
 
 def _named(model: ModelPlan | None) -> dict[str, str]:
@@ -298,7 +298,7 @@ def _ids(before: ModelPlan | None, after: ModelPlan | None) -> tuple[IdMove, ...
 
 def _reached(model: ModelPlan | None) -> tuple[frozenset[str], frozenset[str]]:
     """The regions that a request can reach, and the hosts whose regions are unknown."""
-    live: Iterable[Target] = [target for target in model.targets if target.live] if model else []
+    live = model.live if model else ()
     regions = frozenset(region for target in live for region in target.reaches or ())
     return regions, frozenset(target.host for target in live if target.reaches is None)
 

@@ -20,30 +20,29 @@ _WIDTH = 100
 
 def explain(model: ModelPlan, plan: Plan, findings: Sequence[Finding]) -> str:
     """Plain text in wrapped paragraphs, for a person at a terminal; `findings` are those of the whole plan."""
-    live = [target for target in model.targets if target.live]
     callers = [*who_may_ask(model, plan)]
     paragraphs = [
         f"{model.name} in stack {plan.stack}, on the {plan.engine} engine",
         _items(_places(model)),
-        *(map(_wrapped, _course(model, live, plan)) if live else ["No request can go anywhere."]),
+        *(map(_wrapped, _course(model, plan)) if model.live else ["No request can go anywhere."]),
         _items(callers) if len(callers) > 1 else _wrapped(callers),
         _items(_said(finding) for finding in findings if _concerns(finding, model, plan)),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
-def _course(model: ModelPlan, live: Sequence[Target], plan: Plan) -> Iterator[Iterator[str]]:
+def _course(model: ModelPlan, plan: Plan) -> Iterator[Iterator[str]]:
     """The paragraphs, as sentences, of a model that a request can reach."""
     yield _failure(model, plan.limits)
-    yield _afterwards(live, plan.limits)
-    yield _limits(live, plan)
-    yield _residency(model, live)
+    yield _afterwards(model.live, plan.limits)
+    yield _limits(model.live, plan)
+    yield _residency(model)
     yield _money(model)
 
 
 def _concerns(finding: Finding, model: ModelPlan, plan: Plan) -> bool:
     hosts = {each.host for each in (*model.targets, *model.unserved)}
-    tenants = {tenant.name for tenant in plan.tenants if model.name in tenant.models}
+    tenants = {tenant.name for tenant in plan.tenants_of(model.name)}
     both = {*(f"{model.name}/{host}" for host in hosts), *(f"{tenant}/{model.name}" for tenant in tenants)}
     return finding.name.partition("/")[2] in {model.name, *hosts, *both}
 
@@ -148,17 +147,17 @@ def _least(what: str, live: Sequence[Target], limit: Callable[[Target], int | No
         yield f"No host's {what} is known."
 
 
-def _residency(model: ModelPlan, live: Sequence[Target]) -> Iterator[str]:
+def _residency(model: ModelPlan) -> Iterator[str]:
     if model.residency is None:
         yield "No residency is asked for: a request may be processed wherever these hosts process it."
         return
     named = listed(model.residency, "and")
-    against = [target.host for target in live if not allows(model, target)]
+    against = [target.host for target in model.live if not allows(model, target)]
     if against:
         elsewhere = f"{listed(against, 'and')} may process a request elsewhere"
         yield f"The residency asked for, {named}, does not hold: {elsewhere}."
     else:
-        reached = sorted({region for target in live for region in target.reaches or ()})
+        reached = sorted({region for target in model.live for region in target.reaches or ()})
         yield (
             f"The residency asked for, {named}, holds: all that any request can reach is {listed(reached, 'and')}, "
             "through sharing hosts, fallbacks and every region of a cross-region profile."

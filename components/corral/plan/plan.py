@@ -126,6 +126,13 @@ class Target:
         """Whether any request can reach it."""
         return self.weight > 0
 
+    @property
+    def role(self) -> Literal["share", "fallback", "drained"]:
+        """What the host is to the model."""
+        if not self.live:
+            return "drained"
+        return "share" if self.priority == 0 else "fallback"
+
 
 @dataclass(frozen=True)
 class Unserved:
@@ -162,14 +169,24 @@ class ModelPlan:
     """The catalog's hosts at which the model is available, in order of name: where to turn when a host is refused."""
 
     @property
+    def live(self) -> tuple[Target, ...]:
+        """The targets that a request can reach: the sharing ones, then the fallbacks."""
+        return tuple(target for target in self.targets if target.live)
+
+    @property
     def sharing(self) -> tuple[Target, ...]:
         """The live targets at priority 0."""
-        return tuple(target for target in self.targets if target.live and target.priority == 0)
+        return tuple(target for target in self.live if target.priority == 0)
 
     @property
     def fallbacks(self) -> tuple[Target, ...]:
         """The targets after the sharing ones, in order."""
         return tuple(target for target in self.targets if target.priority > 0)
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """The share of each host, drained ones at 0; fallbacks have none."""
+        return {target.host: target.share for target in self.targets if target.priority == 0}
 
 
 @dataclass(frozen=True)
@@ -224,6 +241,11 @@ class TenantPlan:
     body_limit: int | None
     """Bytes of a request; never above that of the engine."""
 
+    @property
+    def all_rates(self) -> tuple[tuple[str | None, Rate], ...]:
+        """Each rate with its model; the first, over all models, with None."""
+        return ((None, self.rate), *self.rates)
+
 
 @dataclass(frozen=True)
 class Issuer:
@@ -257,6 +279,40 @@ class Plan:
     """In order of name."""
 
     @property
+    def targets(self) -> tuple[tuple[ModelPlan, Target], ...]:
+        """Every target with its model, model by model."""
+        return tuple((model, target) for model in self.models for target in model.targets)
+
+    @property
+    def live(self) -> tuple[tuple[ModelPlan, Target], ...]:
+        """The targets that a request can reach, as `targets`."""
+        return tuple((model, target) for model in self.models for target in model.live)
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that any model names as a target, in order of name."""
-        return tuple(sorted({target.host for model in self.models for target in model.targets}))
+        return tuple(sorted({target.host for _, target in self.targets}))
+
+    @property
+    def live_hosts(self) -> dict[str, Target]:
+        """The hosts that a request can reach, in order of name, each as one of its targets: all are called alike."""
+        targets = {target.host: target for _, target in self.live}
+        return {host: targets[host] for host in sorted(targets)}
+
+    def at(self, host: str) -> dict[str, Target]:
+        """The targets at a host, by model in order of name; empty where no model names it."""
+        return {model.name: target for model, target in self.targets if target.host == host}
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """In order."""
+        return tuple(model.name for model in self.models)
+
+    def tenants_of(self, model: str) -> tuple[TenantPlan, ...]:
+        """The tenants that may ask for a model."""
+        return tuple(tenant for tenant in self.tenants if model in tenant.models)
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """All rates of all tenants."""
+        return tuple(rate for tenant in self.tenants for _, rate in tenant.all_rates)

@@ -83,11 +83,11 @@ def who_may_ask(model: ModelPlan, plan: Plan) -> Iterator[str]:
     if not plan.tenants:
         yield "Anybody on this machine may ask for it, without a key: the stack declares no tenants."
         return
-    for tenant in plan.tenants:
-        if model.name in tenant.models:
-            limits = "; ".join(_limits(model, tenant)) or "without limits of its own"
-            yield f"{tenant.name} may ask for it, {limits}.{_hosts(model, tenant)}"
-    others = [tenant.name for tenant in plan.tenants if model.name not in tenant.models]
+    callers = plan.tenants_of(model.name)
+    for tenant in callers:
+        limits = "; ".join(_limits(model, tenant)) or "without limits of its own"
+        yield f"{tenant.name} may ask for it, {limits}.{_hosts(model, tenant)}"
+    others = [tenant.name for tenant in plan.tenants if tenant not in callers]
     if others:
         yield f"{listed(others, 'and')} may not ask for it."
 
@@ -110,7 +110,7 @@ def _limits(model: ModelPlan, tenant: TenantPlan) -> Iterator[str]:
 def _hosts(model: ModelPlan, tenant: TenantPlan) -> str:
     if tenant.residency is None:
         return ""
-    live = [target.host for target in served_to(model, tenant).targets if target.live]
+    live = [target.host for target in served_to(model, tenant).live]
     within = listed(tenant.residency, "and")
     served = f"only {listed(live, 'and')} may serve it" if live else "no host may serve it"
     return f" Its requests are to stay within {within}: {served}."

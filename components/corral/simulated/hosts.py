@@ -110,7 +110,7 @@ def simulated_hosts(plan: Plan, names: Iterable[str], keys: Mapping[str, str]) -
 
 
 def _simulated(plan: Plan, name: str, key: str | None) -> SimulatedHost:
-    targets = [target for model in plan.models for target in model.targets if target.host == name]
+    targets = [*plan.at(name).values()]
     if not targets:
         raise HostsError(
             f"{name} serves no model of stack {plan.stack}: simulate one of {', '.join(plan.hosts) or 'none'}"

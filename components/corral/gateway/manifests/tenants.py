@@ -88,12 +88,12 @@ TOKEN_COSTS = [{"metadataKey": TOTAL_TOKENS, "type": "TotalToken"}]
 
 def has_limits(plan: Plan) -> bool:
     """Whether any tenant has limits that are counted by the minute."""
-    return any(rate != Rate() for rate in _rates(plan))
+    return any(rate != Rate() for rate in plan.rates)
 
 
 def has_token_limits(plan: Plan) -> bool:
     """Whether any of them is one of tokens."""
-    return any(rate.tokens for rate in _rates(plan))
+    return any(rate.tokens for rate in plan.rates)
 
 
 def rules(plan: Plan, callers: Mapping[str, Caller]) -> list[dict[str, Any]]:
@@ -101,14 +101,9 @@ def rules(plan: Plan, callers: Mapping[str, Caller]) -> list[dict[str, Any]]:
     return [
         rule
         for tenant in plan.tenants
-        for model, rate in ((None, tenant.rate), *tenant.rates)
+        for model, rate in tenant.all_rates
         for rule in _limit_rules(callers[tenant.name], model, rate)
     ]
-
-
-def _rates(plan: Plan) -> Iterator[Rate]:
-    for tenant in plan.tenants:
-        yield from (tenant.rate, *dict(tenant.rates).values())
 
 
 def _limit_rules(caller: Caller, model: str | None, rate: Rate) -> Iterator[dict[str, Any]]:
@@ -133,7 +128,7 @@ _MOST = 256
 def access(plan: Plan, callers: Mapping[str, Caller], issuer_keys: Mapping[str, str]) -> dict[str, Any]:
     """The policy, but for what it is of.  `issuer_keys`: by issuer its public keys (JWKS), where they are no URL's."""
     known = {"jwt": {"providers": [_provider(one, issuer_keys) for one in plan.issuers]}} if plan.issuers else _keys()
-    models = tuple(model.name for model in plan.models)
+    models = plan.model_names
     if not plan.issuers and all(tenant.models == models for tenant in plan.tenants):
         return known
     return {**known, "authorization": {"defaultAction": "Deny", "rules": list(_rules(plan, callers, models))}}

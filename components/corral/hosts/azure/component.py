@@ -68,7 +68,7 @@ def azure_args(
         deployed = deployments(plan, name, host, catalog.hosts[host.kind])
     except NoCapacityError as error:
         raise pulumi.RunError(str(error)) from None
-    targets = [target for model in plan.models for target in model.targets if target.host == name]
+    targets = [*plan.at(name).values()]
     return AzureArgs(
         host=name,
         location=host.location,

@@ -57,12 +57,7 @@ def deployments(plan: Plan, name: str, host: AzureHost, entry: HostEntry) -> tup
 
     Raises NoCapacityError.
     """
-    return tuple(
-        _deployment(model.name, target, host, entry)
-        for model in plan.models
-        for target in model.targets
-        if target.host == name
-    )
+    return tuple(_deployment(model, target, host, entry) for model, target in plan.at(name).items())
 
 
 def _deployment(model: str, target: Target, host: AzureHost, entry: HostEntry) -> Deployment:

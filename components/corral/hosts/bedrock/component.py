@@ -58,7 +58,7 @@ def bedrock_args(
     `vpc` is the cluster's; it is used where the stack asks for an interface endpoint.  Raises pulumi.RunError where
     the stack says too little.
     """
-    targets = [target for model in plan.models for target in model.targets if target.host == name]
+    targets = [*plan.at(name).values()]
     region = targets[0].region
     if region is None:
         raise pulumi.RunError(f"{name} has no region to call: set corral:hosts.{name}.region, or aws:region")

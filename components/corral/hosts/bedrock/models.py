@@ -71,9 +71,7 @@ def models(plan: Plan, host: str, entry: HostEntry) -> tuple[BedrockModel, ...]:
 
     Raises NotCallableError.
     """
-    return tuple(
-        _model(model.name, target, entry) for model in plan.models for target in model.targets if target.host == host
-    )
+    return tuple(_model(model, target, entry) for model, target in plan.at(host).items())
 
 
 def _model(name: str, target: Target, entry: HostEntry) -> BedrockModel:

@@ -74,18 +74,17 @@ def servers(plan: Plan, stack: Stack, host: str) -> tuple[Server, ...]:
 
 
 def _servers(plan: Plan, stack: Stack, host: str, said: VllmHost) -> Iterator[Server]:
-    for model in plan.models:
-        for target in model.targets:
-            if target.host == host and model.name in said.model_weights:
-                yield Server(
-                    host=host,
-                    model=model.name,
-                    served_as=target.model_id,
-                    weights=said.model_weights[model.name],
-                    image=said.image,
-                    fit=target.fit if isinstance(target.fit, Fit) else None,
-                    drain=stack.engine.drain_timeout // 1_000,
-                )
+    for model, target in plan.at(host).items():
+        if model in said.model_weights:
+            yield Server(
+                host=host,
+                model=model,
+                served_as=target.model_id,
+                weights=said.model_weights[model],
+                image=said.image,
+                fit=target.fit if isinstance(target.fit, Fit) else None,
+                drain=stack.engine.drain_timeout // 1_000,
+            )
 
 
 PORT = 8000

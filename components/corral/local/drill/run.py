@@ -124,12 +124,7 @@ class Drill:
                     return await exceed(client, step.exhaustion, step.seconds)
 
     async def _compare(self, step: Compare) -> Compared:
-        target = next(
-            each
-            for model in self.record.plan.models
-            for each in model.targets
-            if (model.name, each.host) == (step.model, step.host)
-        )
+        target = self.record.plan.at(step.host)[step.model]
         links, secrets = self._session.reached()
         link = links[step.host]
         key = secrets.get(link.name, "none is wanted")
@@ -249,18 +244,14 @@ class Drill:
 
 
 def _asked(plan: Plan) -> list[Asked]:
-    return [
-        Asked(model.name, all(target.streaming is not False for target in model.targets if target.live))
-        for model in plan.models
-    ]
+    return [Asked(model.name, all(target.streaming is not False for target in model.live)) for model in plan.models]
 
 
 def _own_names(plan: Plan) -> dict[tuple[str, str], str]:
     """Per host and its id of a model our name of it; ids of several of our models are left out: nobody can tell."""
     named: dict[tuple[str, str], list[str]] = {}
-    for model in plan.models:
-        for target in model.targets:
-            named.setdefault((target.host, target.model_id), []).append(model.name)
+    for model, target in plan.targets:
+        named.setdefault((target.host, target.model_id), []).append(model.name)
     return {key: names[0] for key, names in named.items() if len(names) == 1}
 
 

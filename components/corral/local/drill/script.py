@@ -120,7 +120,7 @@ def own_tenants(plan: Plan) -> tuple[TenantPlan, ...]:
     exceeded, steady = exhaustion(plan), caller(plan)
     if exceeded is None or steady is None:
         return ()
-    models = tuple(model.name for model in plan.models)
+    models = plan.model_names
     known = {tenant.name for tenant in plan.tenants}
     return (_tenant(steady, models, Rate()),) + (
         () if exceeded.tenant in known else (_tenant(exceeded.tenant, models, _OWN),)
@@ -144,11 +144,11 @@ def _tenant(name: str, models: tuple[str, ...], rate: Rate) -> TenantPlan:
 
 
 def _limits(tenant: TenantPlan) -> Iterator[Exhaustion]:
-    for model, rate in ((tenant.models[0], tenant.rate), *tenant.rates):
+    for model, rate in tenant.all_rates:
         if rate.requests is not None:
-            yield Exhaustion(tenant.name, model, "requests", rate.requests)
+            yield Exhaustion(tenant.name, model or tenant.models[0], "requests", rate.requests)
         if rate.tokens is not None:
-            yield Exhaustion(tenant.name, model, "tokens", rate.tokens)
+            yield Exhaustion(tenant.name, model or tenant.models[0], "tokens", rate.tokens)
 
 
 def _named(plan: Plan, name: str) -> str:
@@ -286,10 +286,7 @@ def scale_of(plan: Plan, seconds: float) -> float:
 
 def declared(plan: Plan) -> dict[str, dict[str, int]]:
     """Per model the shares of its hosts, drained ones at 0; fallbacks have none."""
-    return {
-        model.name: {target.host: target.share for target in model.targets if target.priority == 0}
-        for model in plan.models
-    }
+    return {model.name: model.shares for model in plan.models}
 
 
 def _compare(plan: Plan, seconds: float) -> Compare | Skipped:
@@ -321,10 +318,7 @@ def _moves(plan: Plan, seconds: float) -> tuple[Move | Skipped, ...]:
 
 
 def _failures(plan: Plan, seconds: float) -> tuple[Fail | Skipped, ...]:
-    shares = {
-        host: sum(target.share for model in plan.models for target in model.sharing if target.host == host)
-        for host in plan.hosts
-    }
+    shares = {host: sum(target.share for target in plan.at(host).values()) for host in plan.hosts}
     sharing = sorted((host for host, share in shares.items() if share), key=lambda host: (-shares[host], host))
     victims = [host for host in sharing if not _alone(plan, (host,))]
     if not victims:
@@ -359,5 +353,5 @@ def _alone(plan: Plan, failing: tuple[str, ...]) -> list[str]:
 
 
 def _left(model: ModelPlan, failing: tuple[str, ...]) -> bool:
-    live = {target.host for target in model.targets if target.live}
+    live = {target.host for target in model.live}
     return not live & set(failing) or bool(live - set(failing))

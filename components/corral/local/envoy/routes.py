@@ -65,19 +65,17 @@ def lane_of(tenant: TenantPlan) -> str | None:
 def lanes(plan: Plan, model: ModelPlan) -> Iterator[Lane]:
     """The model as it is, and as the tenants that may ask for it meet it."""
     yield Lane(model.name, model, model.name)
-    kept = [target for target in model.targets if target.live]
-    strict = {lane: tenant for tenant in plan.tenants if model.name in tenant.models and (lane := lane_of(tenant))}
+    strict = {lane: tenant for tenant in plan.tenants_of(model.name) if (lane := lane_of(tenant))}
     for lane, tenant in sorted(strict.items()):
         key, met = f"{model.name} {lane}", served_to(model, tenant)
-        same = [target for target in met.targets if target.live] == kept
-        yield Lane(key, model if same else replace(met, name=key), model.name)
+        yield Lane(key, model if met.live == model.live else replace(met, name=key), model.name)
 
 
 def own_models(plan: Plan) -> Iterator[ModelPlan]:
     """Every model that needs clusters: as it is, and for lanes that allow fewer hosts but not none."""
     for model in plan.models:
         met = {lane.model.name: lane.model for lane in lanes(plan, model)}
-        yield from (each for each in met.values() if any(target.live for target in each.targets))
+        yield from (each for each in met.values() if each.live)
 
 
 def _rate(rate: Rate) -> Resource:
@@ -221,7 +219,7 @@ def _overwritten(header: str, value: str) -> Resource:
 
 def _for_tenants(plan: Plan, answer: Callable[[Sequence[str]], Resource]) -> Resource:
     """What is answered with the names of models: to a tenant with those it may ask for."""
-    every = [model.name for model in plan.models]
+    every = plan.model_names
     some = {tenant.name: tenant.models for tenant in plan.tenants if len(tenant.models) < len(every)}
     if not some:
         return _to(answer(every))

@@ -39,7 +39,6 @@ from math import sqrt
 from corral.local.envoy.names import link_name
 from corral.local.page.feed import State
 from corral.local.statistics.readings import Key, Span, Timed, quantile
-from corral.local.statistics.status import role
 from corral.local.statistics.tally import (
     DURATION,
     FIRST_BYTE,
@@ -126,7 +125,7 @@ Where = tuple[str, str]
 def tenants_of(look: Look, rates: Window[Key], lately: Window[Key]) -> State:
     """By name; empty where the stack declares none."""
     now, late, refused = tally_of_tenants(rates.total), tally_of_tenants(lately.total), limited(lately.total)
-    prices = {(model.name, target.host): target.price for model in look.plan.models for target in model.targets}
+    prices = {(model.name, target.host): target.price for model, target in look.plan.targets}
 
     def state(tenant: TenantPlan) -> State:
         name = tenant.name
@@ -241,7 +240,7 @@ class _Builder:
         simulated, fault = self._look.simulated.get(host), self._look.faults.get(host)
         return {
             "order": order,
-            "role": role(target),
+            "role": target.role,
             "share": target.share,
             **({"observed": tenths(100 * share / answered)} if answered else {}),
             **({"off": tenths(off)} if off is not None else {}),

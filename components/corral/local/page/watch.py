@@ -103,7 +103,7 @@ class Watch:
 
     def _answered(self, plan: Plan) -> dict[str, dict[str, float]]:
         span, rates = self._sums.rates.span, tally(self._sums.rates.total)
-        names = {model.name for model in plan.models}
+        names = {*plan.model_names}
         found: dict[str, dict[str, float]] = {}
         for model, hosts in rates.items():
             answered = {host: round(of.requests / span, 1) for host, of in hosts.items() if host and of.requests}
@@ -122,8 +122,7 @@ def _left_out(look: Look) -> set[tuple[str, str]]:
         return set()
     return {
         (model.name, target.host)
-        for model in look.plan.models
-        for target in model.targets
+        for model, target in look.plan.targets
         if (link_name(model.name, target.priority), target.host) in look.out
     }
 

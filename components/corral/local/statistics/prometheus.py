@@ -150,16 +150,15 @@ class _Of(Collector):
         dollars = {at: cost / DOLLAR for at, cost in now.cost.items()}
         yield self._counter("corral_cost_dollars", "Cost of the tokens whose price is known.", where, dollars)
         yield self._counter("corral_unpriced_tokens", "Tokens whose price is unknown.", where, now.unpriced)
-        targets = [(model.name, target) for model in now.plan.models for target in model.targets]
         yield self._gauge(
             "corral_share_percent",
             "Declared share; 0 for fallbacks and drained hosts.",
-            {(model, target.host): target.share for model, target in targets},
+            {(model.name, target.host): target.share for model, target in now.plan.targets},
         )
         yield self._gauge(
             "corral_host_ejected",
             "Whether the host is left out for failing.",
-            {(model, target.host): (model, target.host) in now.ejected for model, target in targets if target.live},
+            {(model.name, each.host): (model.name, each.host) in now.ejected for model, each in now.plan.live},
         )
         active = GaugeMetricFamily("corral_active_requests", "Requests under way.", labels=("stack",))
         active.add_metric((now.plan.stack,), now.active)
@@ -260,8 +259,7 @@ class Metrics:
             unpriced=self._spending.unpriced.copy(),
             ejected=frozenset(
                 (model.name, target.host)
-                for model in plan.models
-                for target in model.targets
+                for model, target in plan.targets
                 if (link_name(model.name, target.priority), target.host) in ejected
             ),
         )

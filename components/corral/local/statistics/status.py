@@ -12,7 +12,7 @@ from corral.local.admin import Admin
 from corral.local.envoy import statistics
 from corral.local.envoy.names import link_name
 from corral.plan.failover import RETRIED_STATUS
-from corral.plan.plan import ModelPlan, Plan, Target
+from corral.plan.plan import ModelPlan, Plan
 
 Series = tuple[str, str, int]
 """Model, host and HTTP status; host is empty where none answered, status 0 where the answer never came."""
@@ -117,13 +117,6 @@ class ModelStatus:
     hosts: tuple[HostStatus, ...]
 
 
-def role(target: Target) -> Literal["share", "fallback", "drained"]:
-    """What a host is to a model."""
-    if not target.live:
-        return "drained"
-    return "share" if target.priority == 0 else "fallback"
-
-
 def _sum(counter: Counter[Series], model: str, host: str | None, wanted: bool | None = None) -> int:
     return sum(
         number
@@ -143,7 +136,7 @@ def _model_status(
         hosts.append(
             HostStatus(
                 host=target.host,
-                role=role(target),
+                role=target.role,
                 declared=target.share,
                 observed=100 * requests / answered if answered else None,
                 requests=requests,

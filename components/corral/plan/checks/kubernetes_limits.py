@@ -22,8 +22,7 @@ def room(plan: Plan) -> Iterator[Finding]:
     """Errors, of a stack of the kubernetes engine."""
     if plan.engine != "kubernetes":
         return
-    rates = [rate for tenant in plan.tenants for rate in (tenant.rate, *dict(tenant.rates).values())]
-    limits = sum((rate.requests is not None) + (rate.tokens is not None) for rate in rates)
+    limits = sum((rate.requests is not None) + (rate.tokens is not None) for rate in plan.rates)
     if limits > _LIMITS:
         yield _full("limits", f"limits of its tenants in all, {limits} of {_LIMITS}", "leave some perModel out")
     for model in plan.models:
@@ -43,7 +42,7 @@ def room(plan: Plan) -> Iterator[Finding]:
 
 
 def _groups(plan: Plan, model: ModelPlan) -> int:
-    allowed = {tenant.allowed_regions for tenant in plan.tenants if model.name in tenant.models}
+    allowed = {tenant.allowed_regions for tenant in plan.tenants_of(model.name)}
     return len({frozenset(to.host for to in model.targets if stays_within(to, regions)) for regions in allowed})
 
 

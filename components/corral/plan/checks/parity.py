@@ -26,8 +26,8 @@ def parity(plan: Plan, today: date) -> Iterator[Finding]:
     """Warnings: a live host with a smaller limit or fewer capabilities than one that shares the model."""
     for model in plan.models:
         sharing = [target for target in model.sharing if not retired(target, today)]
-        for target in model.targets:
-            if not target.live or retired(target, today):
+        for target in model.live:
+            if retired(target, today):
                 continue
             lacks = [*_limits(target, sharing), *_capabilities(target, sharing)]
             if lacks:

@@ -20,16 +20,15 @@ _AZURE = "which sells Llama on global SKUs only"
 
 def residency(plan: Plan) -> Iterator[Finding]:
     """Errors: a live target that may process a request outside of the allowed regions, or nobody knows where."""
-    for model in plan.models:
-        for target in model.targets:
-            if target.live and not allows(model, target):
-                where, way_out = _refusal(model, target, model.allowed_regions or frozenset())
-                yield Finding(
-                    "error",
-                    f"residency/{model.name}/{target.host}",
-                    f"{where}; the residency of {model.name} is {listed(model.residency or (), 'and')}",
-                    way_out,
-                )
+    for model, target in plan.live:
+        if not allows(model, target):
+            where, way_out = _refusal(model, target, model.allowed_regions or frozenset())
+            yield Finding(
+                "error",
+                f"residency/{model.name}/{target.host}",
+                f"{where}; the residency of {model.name} is {listed(model.residency or (), 'and')}",
+                way_out,
+            )
 
 
 def allows(model: ModelPlan, target: Target) -> bool:

@@ -58,7 +58,7 @@ def _known(tenant: TenantPlan, plan: Plan) -> Iterator[Finding]:
 def _served(model: ModelPlan, tenant: TenantPlan) -> Iterator[Finding]:
     if tenant.residency is None or not model.sharing:
         return
-    left = [target for target in model.targets if target.live and stays_within(target, tenant.allowed_regions)]
+    left = [target for target in model.live if stays_within(target, tenant.allowed_regions)]
     if any(target.share for target in left):
         return
     name, within = f"tenant/{tenant.name}/{model.name}", listed(tenant.residency, "and")
@@ -85,8 +85,7 @@ def _served(model: ModelPlan, tenant: TenantPlan) -> Iterator[Finding]:
 def enforcement(plan: Plan) -> Iterator[Finding]:
     """One for each feature in use, whoever uses it.  Notes: what is not enforced to the letter.  Warnings: what is not
     enforced at all."""
-    rates = [rate for tenant in plan.tenants for rate in _rates(tenant)]
-    if any(rate.tokens for rate in rates):
+    if any(rate.tokens for rate in plan.rates):
         yield _note(
             "tokensPerMinute",
             "the tokens of an answer are counted when it ends, so that a tenant can exceed its tokens a minute by what "
@@ -96,14 +95,14 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             else "limit requestsPerMinute as well",
         )
     if plan.engine == "local":
-        if any(rate != Rate() for rate in rates):
+        if any(rate != Rate() for rate in plan.rates):
             yield _note(
                 "local",
                 "what tenants have used in a minute is counted by one running engine, and forgotten when it ends",
                 "count on the kubernetes engine where several must share the counts",
             )
         return
-    if any(rate != Rate() for rate in rates):
+    if any(rate != Rate() for rate in plan.rates):
         yield _note(
             "kubernetes",
             "requests pass uncounted while those who count, or their Redis, cannot be reached",
@@ -134,10 +133,6 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "the kubernetes engine serves requests as they come: priority is for the local engine",
             "keep other tenants in bounds with limits, or accept it",
         )
-
-
-def _rates(tenant: TenantPlan) -> tuple[Rate, ...]:
-    return (tenant.rate, *(rate for _, rate in tenant.rates))
 
 
 def _is_bound(tenant: TenantPlan, plan: Plan) -> bool:
