@@ -125,11 +125,11 @@ def test_a_stream_that_has_begun_outlives_its_host(child: SimulatedProcess):
     child.control.set_speed("groq", tokens_per_second=1000)
     with groq(child) as client:
         stream = client.chat.completions.create(model=BIG, messages=LONG, stream=True)
-        said = [next(stream).choices[0].delta.content]
+        texts = [next(stream).choices[0].delta.content]
         child.control.replace_hosts([LAB])
         assert child.control.state().open == {"groq": 1}
-        said += [chunk.choices[0].delta.content for chunk in stream]
-    assert "".join(word or "" for word in said) == f"groq (simulated) answers as {BIG}: " + " ".join(["word"] * 300)
+        texts += [chunk.choices[0].delta.content for chunk in stream]
+    assert "".join(text or "" for text in texts) == f"groq (simulated) answers as {BIG}: " + " ".join(["word"] * 300)
     assert list(child.control.state().hosts) == ["lab"]
 
 

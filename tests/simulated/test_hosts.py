@@ -34,8 +34,8 @@ def some(what: Any, /, **given: Any) -> Any:
 
 
 def target(host: str, model_id: str, **given: Any) -> Target:
-    said = {"kind": host, "protocol": "openai", "url": "https://example.com/v1", "credential": BEARER} | given
-    return some(Target, host=host, model_id=model_id, **said)
+    fields = {"kind": host, "protocol": "openai", "url": "https://example.com/v1", "credential": BEARER} | given
+    return some(Target, host=host, model_id=model_id, **fields)
 
 
 def plan(*models: tuple[Target, ...]) -> Plan:
@@ -44,8 +44,8 @@ def plan(*models: tuple[Target, ...]) -> Plan:
 
 
 def host(name: str, models: dict[str, SimulatedModel], **given: Any) -> SimulatedHost:
-    said: dict[str, Any] = {"path": "/v1", "header": "authorization", "key": f"{name}-key"} | given
-    return SimulatedHost(name=name, models=models, **said)
+    fields: dict[str, Any] = {"path": "/v1", "header": "authorization", "key": f"{name}-key"} | given
+    return SimulatedHost(name=name, models=models, **fields)
 
 
 def test_a_simulated_host_serves_every_id_that_the_plan_names_for_it_and_what_each_can_do():

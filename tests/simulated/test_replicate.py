@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from corral.simulated.faults import Fault
 from corral.simulated.hosts import SimulatedHost, SimulatedModel, Speed
-from corral.simulated.simulation import Count, Simulation
+from corral.simulated.simulation import Count, Fault, Simulation
 
 MODEL = "meta/llama-4-maverick-instruct"
 MAKE = f"/replicate/v1/models/{MODEL}/predictions"
@@ -43,10 +42,10 @@ def at(prediction: dict[str, Any], what: str) -> str:
 
 
 def test_a_prediction_that_is_waited_for_has_its_answer(client: TestClient):
-    said = make(client, wait="wait")
-    name = said.pop("id")
+    prediction = make(client, wait="wait")
+    name = prediction.pop("id")
     base = f"http://127.0.0.1/replicate/v1/predictions/{name}"
-    assert said == {
+    assert prediction == {
         "model": MODEL,
         "version": "hidden",
         "status": "succeeded",
@@ -102,13 +101,13 @@ def streamed_and_asked_for(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "requests"),
+    ("ask", "requests"),
     [(once, {201: 1}), (later_and_twice, {200: 2, 201: 1}), (streamed_and_asked_for, {200: 2, 201: 1})],
 )
 def test_tokens_are_counted_once_however_they_are_asked_for(
-    client: TestClient, simulation: Simulation, asked: Callable[[TestClient], None], requests: dict[int, int]
+    client: TestClient, simulation: Simulation, ask: Callable[[TestClient], None], requests: dict[int, int]
 ):
-    asked(client)
+    ask(client)
     rows: tuple[Count, ...] = simulation.state().counts
     assert {row.status: row.requests for row in rows} == requests
     assert {row.model for row in rows} == {MODEL}
@@ -124,8 +123,8 @@ def test_tokens_are_counted_once_however_they_are_asked_for(
     ],
 )
 def test_the_marks_of_llama_s_own_form_count_nothing(client: TestClient, prompt: str):
-    said = make(client, prompt, wait="wait")
-    assert (said["output"], said["metrics"]["input_token_count"]) == (TOKENS, 2)
+    prediction = make(client, prompt, wait="wait")
+    assert (prediction["output"], prediction["metrics"]["input_token_count"]) == (TOKENS, 2)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from corral.simulated.tokens import IMAGE_TOKENS
+from corral.simulated.requests import IMAGE_TOKENS
 
 MODEL = "llama-3.3-70b-versatile"
 ANSWER = f"groq (simulated) answers as {MODEL}: hello to you"
@@ -79,11 +79,11 @@ def test_a_response_that_its_limit_ends_is_incomplete(groq: OpenAI):
 @pytest.mark.parametrize(("choice", "name"), [("required", "look"), ({"type": "function", "name": "count"}, "count")])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_forced_tool_is_called(groq: OpenAI, choice: Any, name: str, *, stream: bool):
-    asked: dict[str, Any] = {"model": MODEL, "input": "hello", "tools": TOOLS, "tool_choice": choice}
+    request: dict[str, Any] = {"model": MODEL, "input": "hello", "tools": TOOLS, "tool_choice": choice}
     if stream:
-        with groq.responses.stream(**asked) as events:
+        with groq.responses.stream(**request) as events:
             response: Any = events.get_final_response()
     else:
-        response = groq.responses.create(**asked)
+        response = groq.responses.create(**request)
     (call,) = response.output
     assert (call.type, call.name, call.arguments, call.status) == ("function_call", name, "{}", "completed")

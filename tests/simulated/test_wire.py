@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from corral.simulated.faults import Fault, FaultKind
 from corral.simulated.hosts import SimulatedHost, SimulatedModel, Speed
-from corral.simulated.simulation import Count, Simulation
+from corral.simulated.simulation import Count, Fault, FaultKind, Simulation
 
 GROQ, AZURE, BEDROCK, LAB = "/groq/openai/v1", "/azure/openai/v1", "/bedrock/v1", "/lab"
 BIG, SMALL = "llama-3.3-70b-versatile", "llama-3.1-8b-instant"
@@ -244,10 +243,10 @@ def test_tokens_take_the_time_that_the_speed_says(client: TestClient, simulation
     simulation.set_speed("groq", Speed())
     fast = client.post(f"{GROQ}/chat/completions", json=chat(stream=stream), headers=KEY)
 
-    def said(text: str) -> list[Any]:
+    def choices(text: str) -> list[Any]:
         return [json.loads(line.removeprefix("data: ")).get("choices") for line in text.split("\n\n") if "{" in line]
 
-    assert said(answer.text) == said(fast.text)
+    assert choices(answer.text) == choices(fast.text)
 
 
 def test_answers_are_typed_named_and_streams_end_as_openais(client: TestClient):

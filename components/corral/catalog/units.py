@@ -21,20 +21,19 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pydantic.alias_generators import to_camel
 
 
-class Strict(BaseModel):
-    """A part of the configuration: unknown keys are refused, nothing is coerced, nothing changes after loading.
+class Exact(BaseModel):
+    """Unknown keys are refused, nothing is coerced, nothing changes after loading, and errors never quote a value."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Strict(Exact):
+    """A part of the configuration, in camelCase.
 
     Python code gives fields by their names; what is read from YAML is validated with `by_name=False`, keys only.
     """
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        alias_generator=to_camel,
-        validate_by_name=True,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
 def _amount(what: str, units: dict[str, int], example: str) -> Callable[[Any], int]:

@@ -12,7 +12,7 @@ from corral.cli.project import StackOption, running
 from corral.config.problems import correction
 from corral.local.errors import EngineError
 from corral.simulated.control import FAULT_KINDS, ControlError, SimulatedControl
-from corral.simulated.faults import FaultKind
+from corral.simulated.simulation import FaultKind
 
 CLEAR = "none"
 

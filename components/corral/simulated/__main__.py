@@ -1,6 +1,6 @@
 """`python -m corral.simulated --hosts FILE`: see `serve`; `child` starts it as a child process.
 
-Exit status: 0 told to end, or the parent is gone; 1 the port cannot be had; 2 wrong arguments or hosts.
+Exit status: 0 ended by a signal, or the parent is gone; 1 the port cannot be had; 2 wrong arguments or hosts.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def main() -> None:
     where.add_argument("--fd", type=int, help="an inherited file descriptor that listens already")
     parser.add_argument("--ready-file", type=Path, help="written, at once, when requests are answered: port and pid")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends or the parent dies")
-    said = parser.parse_args()
+    options = parser.parse_args()
     token = os.environ.get(TOKEN_VARIABLE)
     if not token:
         parser.error(f"the environment variable {TOKEN_VARIABLE} must hold the token of the control endpoints")
+    address = f"{LOOPBACK}:{options.port}" if options.fd is None else f"file descriptor {options.fd}"
     try:
-        hosts = read_hosts(said.hosts)
+        hosts = read_hosts(options.hosts)
     except HostsError as error:
         parser.error(str(error))
     try:
-        listening = bind(said.port) if said.fd is None else socket.socket(fileno=said.fd)
+        listening = bind(options.port) if options.fd is None else socket.socket(fileno=options.fd)
     except (OSError, OverflowError) as error:
-        where = f"{LOOPBACK}:{said.port}" if said.fd is None else f"file descriptor {said.fd}"
-        parser.exit(1, f"simulated hosts: cannot listen on {where}: {error}\n")
-    serve(hosts, token, listening, said.ready_file, with_parent=said.with_parent)
+        parser.exit(1, f"simulated hosts: cannot listen on {address}: {error}\n")
+    serve(hosts, token, listening, options.ready_file, with_parent=options.with_parent)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The client of the control endpoints: for the command line, the engine and the tests."""
+"""The client of the control endpoints (`server`), for the command line, the engine and the tests."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from urllib.parse import quote
 
 import httpx
 
-from corral.simulated.faults import FaultKind
 from corral.simulated.hosts import CONTROL, SimulatedHost, to_json
-from corral.simulated.simulation import Latest, State
+from corral.simulated.simulation import FaultKind, Latest, State
 
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
-"""All kinds of faults, in the order in which they are told."""
+"""All kinds of faults, in the order in which they are listed."""
 
 
 class ControlError(Exception):
-    """The simulated hosts did not do what they were told; the message says why, and holds no secret."""
+    """The simulated hosts did not do what they should; the message says why, and holds no secret."""
 
 
 class SimulatedControl:
@@ -64,21 +63,21 @@ class SimulatedControl:
         retry_after: int | None = None,
         delay: int | None = None,
     ) -> None:
-        """Makes a host fail: for `seconds` or until cleared, for one model id or all; the rest as in `faults.Fault`."""
-        said = {"kind": kind, "for": seconds, "model": model, "retry_after": retry_after, "delay": delay}
-        self._send("PUT", _of("faults", host), json={key: value for key, value in said.items() if value is not None})
+        """Makes a host fail, for `seconds` or until cleared, for one model id or all; see `simulation.Fault`."""
+        fault = {"kind": kind, "for": seconds, "model": model, "retry_after": retry_after, "delay": delay}
+        self._send("PUT", _path("faults", host), json={key: value for key, value in fault.items() if value is not None})
 
     def clear_fault(self, host: str) -> None:
         """Ends all faults of a host."""
-        self._send("DELETE", _of("faults", host))
+        self._send("DELETE", _path("faults", host))
 
     def set_speed(self, host: str, *, latency: int = 0, tokens_per_second: int | None = None) -> None:
         """Sets milliseconds until the first byte, and tokens a second after it."""
-        self._send("PUT", _of("speed", host), json={"latency": latency, "tokens_per_second": tokens_per_second})
+        self._send("PUT", _path("speed", host), json={"latency": latency, "tokens_per_second": tokens_per_second})
 
-    def _send(self, method: str, path: str, **said: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            answer = self._client.request(method, CONTROL + path, **said)
+            answer = self._client.request(method, CONTROL + path, **options)
         except httpx.HTTPError as error:
             raise ControlError(f"the simulated hosts at {self._url} do not answer: {error}") from None
         if not answer.is_success:
@@ -86,8 +85,8 @@ class SimulatedControl:
         return answer
 
 
-def _of(what: str, host: str) -> str:
-    return f"/{what}/{quote(host, safe='')}"
+def _path(endpoint: str, host: str) -> str:
+    return f"/{endpoint}/{quote(host, safe='')}"
 
 
 def _message(answer: httpx.Response) -> str:

@@ -1,6 +1,4 @@
-"""What the simulated hosts' process and its parent must agree on: paths, names, and the JSON that goes to and fro.
-
-What a simulated host is: a pure description, computed from a plan and handed to the child process as a file.
+"""What a stand-in is: a pure description, computed from a plan and handed to the child process as JSON in a file.
 
 Policy.  A simulated host serves exactly the ids that the plan's targets name for it, drained ones included.  It
 keeps the path of the real base URL, so that a wrong path prefix shows.  A host that the cloud's own credentials open
@@ -17,47 +15,41 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from corral.catalog.catalog import Protocol
-from corral.catalog.units import HostName
+from corral.catalog.units import Exact, HostName
 from corral.plan.plan import Plan, Target
 
 CONTROL = "/_control"
-"""The path of the control endpoints.  No host can be named so."""
+"""The path of the control endpoints; no host can have such a name."""
 
 TOKEN_VARIABLE = "CORRAL_SIMULATED_TOKEN"  # noqa: S105 (its name, not its value)
 """The environment variable that gives the process the token of its control endpoints."""
 
 
-class Described(BaseModel):
-    """Unknown keys are refused, nothing is coerced, nothing changes after loading, and errors never quote a value."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
-def said(error: ValidationError) -> str:
-    """What is wrong and where, in one line that holds no value of the input: it may be a key."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}" for one in found)
+def one_line(error: ValidationError) -> str:
+    """The places that are wrong, and why, without a value of the input: it may be a key."""
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}" for one in errors)
 
 
 _PATHS_BEFORE_PROVISIONING = {"azure": "/openai/v1"}
 """Per kind the path of a base URL that is not known yet: learn.microsoft.com, Azure AI Foundry's v1 API."""
 _OTHER_PATH = "/v1"
-"""vLLM's own."""
+"""That of vLLM."""
 
 
-class Speed(Described):
+class Speed(Exact):
     """How fast a simulated host answers.  The default is as fast as it can."""
 
     latency: Annotated[int, Field(ge=0)] = 0
     """Milliseconds until the first byte."""
     tokens_per_second: Annotated[int, Field(gt=0)] | None = None
-    """Of one answer; None: all tokens at once."""
+    """The rate of one answer; None: all tokens at once."""
 
 
-class SimulatedModel(Described):
+class SimulatedModel(Exact):
     """What a host does with one of its model ids; False is refused with 400, None is unknown and allowed."""
 
     streaming: bool | None = None
@@ -66,7 +58,7 @@ class SimulatedModel(Described):
     vision: bool | None = None
 
 
-class SimulatedHost(Described):
+class SimulatedHost(Exact):
     """One simulated host."""
 
     name: HostName
@@ -92,7 +84,7 @@ class SimulatedHost(Described):
         return f"/{self.name}{self.path}"
 
     def base_url(self, port: int) -> str:
-        """What stands in front of `/chat/completions`: `http://127.0.0.1:PORT/groq/openai/v1`."""
+        """The URL in front of `/chat/completions`: `http://127.0.0.1:PORT/groq/openai/v1`."""
         return f"http://127.0.0.1:{port}{self.prefix}"
 
 
@@ -158,7 +150,7 @@ def from_json(text: bytes) -> tuple[SimulatedHost, ...]:
     try:
         hosts = _HOSTS.validate_json(text)
     except ValidationError as error:
-        raise HostsError(said(error)) from None
+        raise HostsError(one_line(error)) from None
     names = [host.name for host in hosts]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise HostsError(f"{', '.join(twice)}: described twice, give each host a name of its own")

@@ -1,6 +1,4 @@
-"""Listens on loopback.
-
-How an ASGI app is served.
+"""Loopback, and how an ASGI app is served there.
 
 Policy.  A server of Corral's own says nothing that its app does not say: no log of requests, no header with its name.
 It takes no forwarded header for true, and speaks HTTP alone.
@@ -38,7 +36,7 @@ def bind(port: int) -> socket.socket:
 
 
 def settings(app: ASGIApp, **more: Any) -> uvicorn.Config:
-    """Uvicorn's settings for an app; `more` of them are the caller's."""
+    """Uvicorn's settings for an app, and `more` of the caller's."""
     return uvicorn.Config(
         app,
         ws="none",
@@ -59,8 +57,8 @@ class ProcessServer(uvicorn.Server):
 
         After a signal uvicorn raises it once more for whoever handled it before: that is the exit.
         """
-        for each in signals:
-            signal.signal(each, _exit)
+        for number in signals:
+            signal.signal(number, _exit)
         self.run(sockets=[listening])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

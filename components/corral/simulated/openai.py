@@ -1,76 +1,52 @@
-"""Keys that a request shows as they are: `Authorization: Bearer`, or `api-key`.
+"""OpenAI's protocol at a stand-in: chat completions, completions, embeddings, the list of models; and `responses`.
 
-`POST /chat/completions`.
-
-`POST /completions`.
-
-`POST /embeddings`: vectors of length 1, the same for the same host, model id, input and number of dimensions.
-
-OpenAI's protocol.
+Vectors have the length 1, and are the same for the same host, model id, input and number of dimensions.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import math
 import struct
+import time
+import uuid
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from corral.simulated.faults import Faults
 from corral.simulated.hosts import SimulatedHost
 from corral.simulated.requests import (
-    DONE,
-    Asked,
-    Choices,
-    Limit,
+    Content,
+    Dialect,
+    ErrorAnswer,
+    HttpRequest,
+    ModelRequest,
     Refusal,
     Reply,
-    Request,
-    Said,
     Streamed,
-    StreamOptions,
     Text,
+    TokenLimit,
     Whole,
-    event,
-    head,
-    interleaved,
-    no_credential,
-    no_path,
-    to_json,
-    usage,
-    usage_event,
-    wrong_credential,
-    wrong_method,
+    content_tokens,
+    count,
+    forced_tool,
+    has_images,
+    text_of,
 )
 from corral.simulated.responses import ResponseRequest
-from corral.simulated.tokens import (
-    Content,
-    Prompt,
-    Prompts,
-    content_tokens,
-    each,
-    has_images,
-    prompts_tokens,
-    said_text,
-)
+from corral.simulated.shapes import DONE, error_body, event, to_json, usage
+from corral.simulated.simulation import Faults
+
+Choices = Annotated[int, Field(ge=1, le=128)]
+"""`n`; 128 is OpenAI's own limit."""
 
 
-def locked(host: SimulatedHost, request: Request) -> Refusal | None:
-    """The refusal of a missing or wrong key; None: it is right, or the host wants none."""
-    if host.key is None:
-        return None
-    scheme, _, bearer = request.header("authorization").partition(" ")
-    given = [bearer.strip()] if scheme.lower() == "bearer" else []
-    if host.header == "api-key":
-        given.append(request.header("api-key"))
-    if not any(given):
-        return no_credential(host)
-    right = any(hmac.compare_digest(key.encode(), host.key.encode()) for key in given)
-    return None if right else wrong_credential()
+class StreamOptions(BaseModel):
+    """The options of a stream."""
+
+    include_usage: bool | None = None
 
 
 class Message(BaseModel):
@@ -92,37 +68,57 @@ class Tool(BaseModel):
     type: str
     function: Named | None = None
 
+    @property
+    def name(self) -> str | None:
+        """The name of the function."""
+        return self.function.name if self.function else None
 
-class ChatRequest(Asked):
+
+class _CompletionRequest(ModelRequest):
+    """The parameters that chat completions and completions have in common."""
+
+    max_tokens: TokenLimit | None = None
+    n: Choices | None = None
+    stream_options: StreamOptions | None = None
+
+    def _head(self, kind: str, prefix: str) -> dict[str, Any]:
+        """The beginning of an answer, or of each of its chunks."""
+        return {
+            "id": f"{prefix}{uuid.uuid4().hex}",
+            "object": kind,
+            "created": int(time.time()),
+            "model": self.model,
+            "system_fingerprint": "simulated",
+        } | ({"usage": None} if self.stream and self._wants_usage else {})
+
+    @property
+    def _wants_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def _closed(self, head: dict[str, Any], closing: bytes, prompt: int, answer: int) -> bytes:
+        """The end of a stream; the usage comes with no choices."""
+        if self._wants_usage:
+            closing += event(head | {"choices": list[object](), "usage": usage(prompt, answer)})
+        return closing + DONE
+
+
+class ChatRequest(_CompletionRequest):
     """A chat completion."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_tokens: Limit | None = None
-    max_completion_tokens: Limit | None = None
-    n: Choices | None = None
-    stream_options: StreamOptions | None = None
+    max_completion_tokens: TokenLimit | None = None
     tools: list[Tool] | None = None
     tool_choice: str | Tool | None = None
 
+    @property
+    def _forced_tool(self) -> str | None:
+        chosen = self.tool_choice.name if isinstance(self.tool_choice, Tool) else None
+        return forced_tool(self.tool_choice, chosen, [tool.name for tool in self.tools or () if tool.name])
+
     @model_validator(mode="after")
     def _a_forced_tool_is_on_offer(self) -> Self:
-        if self.forced and self.tool is None:
-            raise ValueError("tool_choice asks for a function that tools does not hold")
+        _ = self._forced_tool
         return self
-
-    @property
-    def forced(self) -> bool:
-        """Whether the answer must be a tool call."""
-        return self.tool_choice == "required" or isinstance(self.tool_choice, Tool)
-
-    @property
-    def tool(self) -> str | None:
-        """The function a forced tool call names: the chosen one, or the first on offer."""
-        offered = [tool.function.name for tool in self.tools or () if tool.function]
-        if isinstance(self.tool_choice, Tool):
-            name = self.tool_choice.function.name if self.tool_choice.function else None
-            return name if name in offered else None
-        return offered[0] if offered else None
 
     @property
     def with_tools(self) -> bool:
@@ -133,20 +129,16 @@ class ChatRequest(Asked):
         return has_images(message.content for message in self.messages)
 
     def reply(self, host: str) -> Reply:
-        said = [said_text(message.content) for message in self.messages if message.role == "user"]
-        call = self.tool if self.forced else None
-        text = Text(("{}",), cut=False) if call else self.text(host, said[-1] if said else "", self._limit)
+        texts = [text_of(message.content) for message in self.messages if message.role == "user"]
+        call = self._forced_tool
+        text = self.text(host, texts, self.max_completion_tokens or self.max_tokens, call)
         prompt = sum(content_tokens(message.content) for message in self.messages)
         return self._streamed(text, call, prompt) if self.stream else self._whole(text, call, prompt)
-
-    @property
-    def _limit(self) -> int | None:
-        return self.max_completion_tokens or self.max_tokens
 
     def _whole(self, text: Text, call: str | None, prompt: int) -> Whole:
         n = self.n or 1
         message: dict[str, Any] = {"role": "assistant", "content": None if call else str(text), "refusal": None}
-        answer = head("chat.completion", "chatcmpl-", self.model) | {
+        answer = self._head("chat.completion", "chatcmpl-") | {
             "choices": [
                 {
                     "index": index,
@@ -162,12 +154,11 @@ class ChatRequest(Asked):
 
     def _streamed(self, text: Text, call: str | None, prompt: int) -> Streamed:
         choices = range(self.n or 1)
-        wants_usage = bool(self.stream_options and self.stream_options.include_usage)
-        common = head("chat.completion.chunk", "chatcmpl-", self.model) | ({"usage": None} if wants_usage else {})
+        head = self._head("chat.completion.chunk", "chatcmpl-")
 
         def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
             choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
-            return event(common | {"choices": [choice]})
+            return event(head | {"choices": [choice]})
 
         def opening(index: int) -> bytes:
             if call:
@@ -175,58 +166,75 @@ class ChatRequest(Asked):
                 return chunk(index, {"role": "assistant", "content": None, "tool_calls": [tool_call]})
             return chunk(index, {"role": "assistant", "content": ""})
 
-        def token(index: int, said: str) -> bytes:
+        def delta(index: int, token: str) -> bytes:
             if call:
-                return chunk(index, {"tool_calls": [{"index": 0, "function": {"arguments": said}}]})
-            return chunk(index, {"content": said})
+                return chunk(index, {"tool_calls": [{"index": 0, "function": {"arguments": token}}]})
+            return chunk(index, {"content": token})
 
-        made = interleaved([token(index, said) for said in text.tokens] for index in choices)
+        tokens = _interleaved([delta(index, token) for token in text.tokens] for index in choices)
         closing = b"".join(chunk(index, {}, "tool_calls" if call else text.finish) for index in choices)
-        if wants_usage:
-            closing += usage_event(common, prompt, len(made))
-        return Streamed(b"".join(map(opening, choices)), made, closing + DONE, prompt)
+        return Streamed(
+            b"".join(map(opening, choices)), tokens, self._closed(head, closing, prompt, len(tokens)), prompt
+        )
 
 
 def _tool_call(index: int, name: str, arguments: str) -> dict[str, Any]:
     return {"id": f"call_simulated_{index}", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-class CompletionRequest(Asked):
+def _interleaved(answers: Iterable[Iterable[bytes]]) -> tuple[bytes, ...]:
+    """The events of several answers in the order in which they are made side by side: first tokens first."""
+    queues = [list(answer) for answer in answers]
+    longest = max(map(len, queues), default=0)
+    return tuple(queue[place] for place in range(longest) for queue in queues if place < len(queue))
+
+
+Prompt = str | list[int]
+"""A text, or token ids."""
+
+Prompts = str | Annotated[list[int], Field(min_length=1)] | Annotated[list[Prompt], Field(min_length=1)]
+"""One prompt or more, as completions and embeddings take them."""
+
+
+def _each(prompts: Prompts) -> list[Prompt]:
+    """The prompts, one by one."""
+    if isinstance(prompts, str):
+        return [prompts]
+    several = [part for part in prompts if not isinstance(part, int)]
+    return several or [[part for part in prompts if isinstance(part, int)]]
+
+
+def prompts_tokens(prompts: Prompts) -> int:
+    """The number of tokens in all of them."""
+    return sum(count(prompt) if isinstance(prompt, str) else len(prompt) for prompt in _each(prompts))
+
+
+class TextRequest(_CompletionRequest):
     """A completion: one choice, or `n`, for each prompt."""
 
     prompt: Prompts
-    max_tokens: Limit | None = None
-    n: Choices | None = None
-    stream_options: StreamOptions | None = None
 
     def reply(self, host: str) -> Reply:
         texts = [
-            self.text(host, prompt if isinstance(prompt, str) else "", self.max_tokens)
-            for prompt in each(self.prompt)
+            self.text(host, [prompt] if isinstance(prompt, str) else [], self.max_tokens)
+            for prompt in _each(self.prompt)
             for _ in range(self.n or 1)
         ]
-        return self._streamed(texts) if self.stream else self._whole(texts)
-
-    def _whole(self, texts: list[Text]) -> Whole:
-        prompt, made = prompts_tokens(self.prompt), sum(len(text.tokens) for text in texts)
-        choices = [_choice(index, str(text), text.finish) for index, text in enumerate(texts)]
-        answer = head("text_completion", "cmpl-", self.model)
-        return Whole(to_json(answer | {"choices": choices, "usage": usage(prompt, made)}), prompt, made)
-
-    def _streamed(self, texts: list[Text]) -> Streamed:
         prompt = prompts_tokens(self.prompt)
-        wants_usage = bool(self.stream_options and self.stream_options.include_usage)
-        common = head("text_completion", "cmpl-", self.model) | ({"usage": None} if wants_usage else {})
-        made = interleaved(
-            [event(common | {"choices": [_choice(index, said, None)]}) for said in text.tokens]
-            for index, text in enumerate(texts)
-        )
-        closing = b"".join(
-            event(common | {"choices": [_choice(index, "", text.finish)]}) for index, text in enumerate(texts)
-        )
-        if wants_usage:
-            closing += usage_event(common, prompt, len(made))
-        return Streamed(b"", made, closing + DONE, prompt)
+        head = self._head("text_completion", "cmpl-")
+        if self.stream:
+            return self._streamed(head, texts, prompt)
+        choices = [_choice(index, str(text), text.finish) for index, text in enumerate(texts)]
+        answer = sum(len(text.tokens) for text in texts)
+        return Whole(to_json(head | {"choices": choices, "usage": usage(prompt, answer)}), prompt, answer)
+
+    def _streamed(self, head: dict[str, Any], texts: Sequence[Text], prompt: int) -> Streamed:
+        def chunk(index: int, token: str, finish: str | None) -> bytes:
+            return event(head | {"choices": [_choice(index, token, finish)]})
+
+        tokens = _interleaved([chunk(index, token, None) for token in text.tokens] for index, text in enumerate(texts))
+        closing = b"".join(chunk(index, "", text.finish) for index, text in enumerate(texts))
+        return Streamed(b"", tokens, self._closed(head, closing, prompt, len(tokens)), prompt)
 
 
 def _choice(index: int, text: str, finish: str | None) -> dict[str, Any]:
@@ -234,10 +242,10 @@ def _choice(index: int, text: str, finish: str | None) -> dict[str, Any]:
 
 
 DIMENSIONS = 16
-"""Of a vector, where the request does not say."""
+"""The length of a list of numbers where the request does not say another."""
 
 
-class EmbeddingRequest(Asked):
+class EmbeddingRequest(ModelRequest):
     """Embeddings of one input or more."""
 
     input: Prompts
@@ -245,18 +253,24 @@ class EmbeddingRequest(Asked):
     encoding_format: Literal["float", "base64"] | None = None
 
     def reply(self, host: str) -> Reply:
-        vectors = [vector(host, self.model, text, self.dimensions or DIMENSIONS) for text in each(self.input)]
         prompt = prompts_tokens(self.input)
         answer = {
             "object": "list",
             "data": [
-                {"object": "embedding", "index": index, "embedding": self._encoded(numbers)}
-                for index, numbers in enumerate(vectors)
+                {"object": "embedding", "index": index, "embedding": self._encoded(self._vector(host, text))}
+                for index, text in enumerate(_each(self.input))
             ],
             "model": self.model,
             "usage": {"prompt_tokens": prompt, "total_tokens": prompt},
         }
         return Whole(to_json(answer), prompt, 0)
+
+    def _vector(self, host: str, text: Prompt) -> list[float]:
+        dimensions = self.dimensions or DIMENSIONS
+        raw = hashlib.shake_256(f"{host}\n{self.model}\n{text}".encode()).digest(2 * dimensions)
+        numbers = [number + 0.5 for number in struct.unpack(f"<{dimensions}h", raw)]
+        length = math.hypot(*numbers)
+        return [number / length for number in numbers]
 
     def _encoded(self, numbers: list[float]) -> list[float] | str:
         if self.encoding_format != "base64":
@@ -264,47 +278,33 @@ class EmbeddingRequest(Asked):
         return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
 
 
-def vector(host: str, model: str, text: Prompt, dimensions: int) -> list[float]:
-    """A vector of length 1 that follows from its arguments."""
-    raw = hashlib.shake_256(f"{host}\n{model}\n{text}".encode()).digest(2 * dimensions)
-    numbers = [number + 0.5 for number in struct.unpack(f"<{dimensions}h", raw)]
-    length = math.hypot(*numbers)
-    return [number / length for number in numbers]
-
-
-_ROUTES: dict[str, type[Asked]] = {
+_ROUTES: dict[str, type[ModelRequest]] = {
     "/chat/completions": ChatRequest,
-    "/completions": CompletionRequest,
+    "/completions": TextRequest,
     "/embeddings": EmbeddingRequest,
     "/responses": ResponseRequest,
 }
 
 
-class OpenAI:
-    """See `dialect.Dialect`."""
-
-    id_header = "x-request-id"
+class OpenAI(Dialect):
+    """OpenAI's protocol."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
-    def asked(self, host: SimulatedHost, request: Request) -> Asked | Whole | Refusal:
+    def parse(self, host: SimulatedHost, request: HttpRequest) -> ModelRequest | Whole | Refusal:
         if request.route == "/models":
-            return self._models(host) if request.method == "GET" else wrong_method(request)
+            return self._models(host) if request.method == "GET" else request.wrong_method()
         kind = _ROUTES.get(request.route or "")
         if kind is None:
-            return no_path(request, f"its base URL ends in {host.prefix}")
-        return kind.read(request.body) if request.method == "POST" else wrong_method(request)
+            return request.not_found(f"its base URL ends in {host.prefix}")
+        return kind.read(request.body) if request.method == "POST" else request.wrong_method()
 
-    def locked(self, host: SimulatedHost, request: Request) -> Refusal | None:
-        return locked(host, request)
-
-    def said(self, refusal: Refusal, host: str) -> Said:
-        more = () if refusal.retry_after is None else (("retry-after", str(refusal.retry_after)),)
-        return Said(refusal.status, refusal.body(host), more)
+    def error(self, refusal: Refusal, message: str) -> ErrorAnswer:
+        return ErrorAnswer(refusal.status, to_json(error_body(message, refusal.type, refusal.code, refusal.param)))
 
     def _models(self, host: SimulatedHost) -> Whole:
         faults = {model: self._faults.find(host.name, model) for model in host.models}
-        there = sorted(model for model, fault in faults.items() if fault is None or fault.kind != "404")
-        data = [{"id": model, "object": "model", "created": 0, "owned_by": host.name} for model in there]
+        present = sorted(model for model, fault in faults.items() if fault is None or fault.kind != "404")
+        data = [{"id": model, "object": "model", "created": 0, "owned_by": host.name} for model in present]
         return Whole(to_json({"object": "list", "data": data}), 0, 0)

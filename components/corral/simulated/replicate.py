@@ -1,48 +1,41 @@
-"""Replicate's predictions: what is asked of one, and what becomes of it.
+"""Replicate's protocol at a stand-in: predictions (replicate.com/docs/reference/http).
 
-A prediction's answer is counted once: with the request that was told it first, or, as far as it was sent, with the
+A prediction's answer is counted once: with the request that was first given it, or, as far as it was sent, with the
 stream.  The making of a prediction that is not waited for counts its prompt.
-
-Replicate's protocol: predictions.  replicate.com/docs/reference/http.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Any, Final, Literal, cast
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, SkipValidation
 
 from corral.simulated.hosts import SimulatedHost
-from corral.simulated.openai import locked
 from corral.simulated.requests import (
-    Asked,
-    Limit,
+    Dialect,
+    ErrorAnswer,
+    HttpRequest,
+    ModelRequest,
     Refusal,
     Reply,
-    Request,
-    Said,
     Streamed,
     Text,
+    TokenLimit,
     Whole,
-    no_path,
-    not_json,
-    to_json,
-    wrong_method,
+    count,
 )
+from corral.simulated.shapes import to_json
 from corral.simulated.simulation import Simulation
-from corral.simulated.tokens import count
 
-_KEPT = 10_000
-"""Predictions."""
+_KEPT_PREDICTIONS = 10_000
 
 _MARKS = re.compile(r"<\|start_header_id\|>\w+<\|end_header_id\|>|<\|\w+\|>")
-"""What bounds the turns of a prompt in Llama's own form; it counts nothing."""
+"""The bounds of turns in a prompt of Llama's own form; they count nothing."""
 
 State = Literal["processing", "succeeded", "canceled"]
 
@@ -60,7 +53,7 @@ class Prediction:
         self._url = f"{base_url}/predictions/{self.id}"
         self._begun = time.monotonic()
         self._canceled = False
-        self._told = False
+        self._counted = False
 
     @property
     def state(self) -> State:
@@ -73,15 +66,15 @@ class Prediction:
         """Ends it, unless it has ended."""
         self._canceled = self.state != "succeeded"
 
-    def told(self) -> int:
-        """The tokens of the answer, if nobody was told it before."""
-        first, self._told = not self._told, True
+    def count_answer(self) -> int:
+        """The tokens of the answer the first time, 0 from then on."""
+        first, self._counted = not self._counted, True
         return len(self.text.tokens) if first else 0
 
-    def said(self, state: State) -> bytes:
+    def to_json(self, state: State) -> bytes:
         """Its JSON in this state."""
         done = state == "succeeded"
-        counted = {"input_token_count": self.prompt_tokens, "output_token_count": len(self.text.tokens)}
+        metrics = {"input_token_count": self.prompt_tokens, "output_token_count": len(self.text.tokens)}
         return to_json(
             {
                 "id": self.id,
@@ -92,27 +85,10 @@ class Prediction:
                 "output": list(self.text.tokens) if done else None,
                 "error": None,
                 "logs": "",
-                "metrics": counted if done else {},
+                "metrics": metrics if done else {},
                 "urls": {"get": self._url, "cancel": f"{self._url}/cancel", "stream": f"{self._url}/stream"},
             }
         )
-
-
-class Predictions:
-    """The latest predictions, by id."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[str, Prediction] = OrderedDict()
-
-    def add(self, prediction: Prediction) -> None:
-        """Keeps one more, and forgets the oldest."""
-        self._made[prediction.id] = prediction
-        if len(self._made) > _KEPT:
-            self._made.popitem(last=False)
-
-    def find(self, name: str) -> Prediction | None:
-        """The prediction of that id."""
-        return self._made.get(name)
 
 
 class Input(BaseModel):
@@ -121,114 +97,104 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     prompt: str
-    max_tokens: Limit | None = None
+    max_tokens: TokenLimit | None = None
 
 
-class PredictionRequest(Asked):
-    """A prediction that is to be made; `model` is in the path, the rest of what is not in the body in the headers."""
+class NewPrediction(ModelRequest):
+    """A prediction that is to be made; the body holds its input alone."""
 
     input: Input
     base_url: str
     rate: int | None
-    wait: float
-    """Seconds in which to wait for its end; 0: not at all."""
-    predictions: SkipValidation[Predictions]
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    wait_seconds: float
+    """How long to wait for its end; 0: not at all."""
+    keep: SkipValidation[Callable[[Prediction], None]]
 
     def reply(self, host: str) -> Reply:
         prompt = _MARKS.sub("", self.input.prompt)
-        text = self.text(host, _said_last(prompt), self.input.max_tokens)
+        # The last line that is no invitation to answer.
+        last = prompt.removesuffix("Assistant:").strip().rpartition("\n")[2]
+        text = self.text(host, [last], self.input.max_tokens)
         made = Prediction(text, count(prompt), self.model, self.base_url, self.rate)
-        self.predictions.add(made)
-        if not self.wait or made.seconds > self.wait:
-            return Whole(made.said("processing"), made.prompt_tokens, 0, status=201, seconds=self.wait)
-        return Whole(made.said("succeeded"), made.prompt_tokens, made.told(), status=201)
+        self.keep(made)
+        if not self.wait_seconds or made.seconds > self.wait_seconds:
+            return Whole(made.to_json("processing"), made.prompt_tokens, 0, status=201, seconds=self.wait_seconds)
+        return Whole(made.to_json("succeeded"), made.prompt_tokens, made.count_answer(), status=201)
 
 
-class OfPrediction(Asked):
-    """Something that is asked of a prediction there is."""
+class PredictionRequest(ModelRequest):
+    """A request about a prediction there is."""
 
     prediction: SkipValidation[Prediction]
-    what: Literal["get", "cancel", "stream"]
+    operation: str
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     def reply(self, host: str) -> Reply:  # noqa: ARG002 (its answer was made before)
-        made = self.prediction
-        if self.what == "stream":
-            made.told()
-            return Streamed(b"", tuple(_outputs(made.text)), _event("done", "{}"), 0)
-        if self.what == "cancel":
-            made.cancel()
-        state = made.state
-        return Whole(made.said(state), 0, made.told() if state == "succeeded" else 0, seconds=0)
-
-
-def _said_last(prompt: str) -> str:
-    """The last line that is no invitation to answer."""
-    return prompt.removesuffix("Assistant:").strip().rpartition("\n")[2]
+        prediction = self.prediction
+        if self.operation == "stream":
+            prediction.count_answer()
+            return Streamed(b"", tuple(_outputs(prediction.text)), _event("done", "{}"), 0)
+        if self.operation == "cancel":
+            prediction.cancel()
+        state = prediction.state
+        answer = prediction.count_answer() if state == "succeeded" else 0
+        return Whole(prediction.to_json(state), 0, answer, seconds=0)
 
 
 def _outputs(text: Text) -> Iterator[bytes]:
-    for number, said in enumerate(text.tokens):
-        yield f"id: {number}\n".encode() + _event("output", said)
+    for number, token in enumerate(text.tokens):
+        yield f"id: {number}\n".encode() + _event("output", token)
 
 
-def _event(name: str, data: str) -> bytes:
-    lines = "".join(f"data: {line}\n" for line in data.split("\n"))
+def _event(name: str, text: str) -> bytes:
+    """A server-sent event with plain text."""
+    lines = "".join(f"data: {line}\n" for line in text.split("\n"))
     return f"event: {name}\n{lines}\n".encode()
 
 
-_MAKE: Final = re.compile(r"/models/(?P<model>[^/]+/[^/]+)/predictions")
-_ONE: Final = re.compile(r"/predictions/(?P<id>[^/]+)(/(?P<what>cancel|stream))?")
+_NEW: Final = re.compile(r"/models/(?P<model>[^/]+/[^/]+)/predictions")
+_ONE: Final = re.compile(r"/predictions/(?P<id>[^/]+)(/(?P<operation>cancel|stream))?")
 _WAIT: Final = re.compile(r"wait(=(?P<seconds>\d+))?")
-_LONGEST: Final = 60.0
-"""Seconds that Replicate waits for the end of a prediction, where no other number is said."""
+_LONGEST_WAIT_SECONDS: Final = 60.0
+"""Replicate's own wait for the end of a prediction, where no other number is given."""
 
 
-class Replicate:
-    """See `dialect.Dialect`."""
-
-    id_header = "x-request-id"
+class Replicate(Dialect):
+    """Replicate's protocol."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        self._predictions = Predictions()
+        self._predictions: OrderedDict[str, Prediction] = OrderedDict()
+        """The latest, by id."""
 
-    def asked(self, host: SimulatedHost, request: Request) -> Asked | Whole | Refusal:
-        if make := _MAKE.fullmatch(request.route or ""):
-            return self._make(host, request, make["model"]) if request.method == "POST" else wrong_method(request)
+    def parse(self, host: SimulatedHost, request: HttpRequest) -> ModelRequest | Whole | Refusal:
+        if new := _NEW.fullmatch(request.route or ""):
+            return self._new(host, request, new["model"]) if request.method == "POST" else request.wrong_method()
         one = _ONE.fullmatch(request.route or "")
-        prediction = self._predictions.find(one["id"]) if one else None
+        prediction = self._predictions.get(one["id"]) if one else None
         if one is None or prediction is None:
-            return no_path(request, f"predictions are made at {host.prefix}/models/<owner>/<name>/predictions")
-        what = one["what"] or "get"
-        if request.method != ("POST" if what == "cancel" else "GET"):
-            return wrong_method(request)
-        return OfPrediction.of({"model": prediction.model, "prediction": prediction, "what": what})
+            return request.not_found(f"predictions are made at {host.prefix}/models/<owner>/<name>/predictions")
+        operation = one["operation"] or "get"
+        if request.method != ("POST" if operation == "cancel" else "GET"):
+            return request.wrong_method()
+        return PredictionRequest(model=prediction.model, prediction=prediction, operation=operation)
 
-    def locked(self, host: SimulatedHost, request: Request) -> Refusal | None:
-        return locked(host, request)
+    def error(self, refusal: Refusal, message: str) -> ErrorAnswer:
+        return ErrorAnswer(refusal.status, to_json({"detail": message, "status": refusal.status}))
 
-    def said(self, refusal: Refusal, host: str) -> Said:
-        detail = f"{host} (simulated): {refusal.message}"
-        more = () if refusal.retry_after is None else (("retry-after", str(refusal.retry_after)),)
-        return Said(refusal.status, to_json({"detail": detail, "status": refusal.status}), more)
-
-    def _make(self, host: SimulatedHost, request: Request, model: str) -> PredictionRequest | Refusal:
-        try:
-            said: object = json.loads(request.body)
-        except ValueError as error:
-            return not_json(str(error))
+    def _new(self, host: SimulatedHost, request: HttpRequest, model: str) -> NewPrediction | Refusal:
         wait = _WAIT.fullmatch(request.header("prefer"))
-        return PredictionRequest.of(
-            (cast("dict[str, Any]", said) if isinstance(said, dict) else {})
-            | {
-                "model": model,
-                "base_url": f"http://{request.header('host')}{host.prefix}",
-                "rate": self._simulation.speed(host).tokens_per_second,
-                "wait": float(wait["seconds"] or _LONGEST) if wait else 0.0,
-                "predictions": self._predictions,
-            }
+        return NewPrediction.read(
+            request.body,
+            model=model,
+            base_url=f"http://{request.header('host')}{host.prefix}",
+            rate=self._simulation.speed(host).tokens_per_second,
+            wait_seconds=float(wait["seconds"] or _LONGEST_WAIT_SECONDS) if wait else 0.0,
+            keep=self._keep,
         )
+
+    def _keep(self, prediction: Prediction) -> None:
+        self._predictions[prediction.id] = prediction
+        if len(self._predictions) > _KEPT_PREDICTIONS:
+            self._predictions.popitem(last=False)

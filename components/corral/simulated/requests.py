@@ -1,63 +1,92 @@
-"""Refusals: what a host answers instead of an answer, in the shape and with the codes of OpenAI's errors.
+"""What the protocols of stand-ins have in common: requests, replies, refusals, and how tokens are counted.
 
-Bedrock's words for a Llama that refuses tools while it streams are quoted as they are.
+A request is read into a `ModelRequest`, which makes its own reply.  The reply is the same for the same request: the
+host's name, its own id of the model, and an echo of what the user said last, so that a person sees where a request
+went and a test knows the answer's tokens.  What is refused has the codes of OpenAI's errors; Bedrock's words for a
+Llama that refuses tools while it streams are quoted as they are.
 
-What all routes have in common: a request is read into an `Asked`, which makes its own reply.
-
-The answer is the same for the same request: the host's name, its own id of the model, and an echo of what was said
-last, so that a person sees where a request went and a test knows the answer's tokens (see `tokens`).
-
-What the protocols of hosts differ in, as the wire sees it.
+The rule for tokens.  A token is a word: a run of characters that are not white space.  An image counts IMAGE_TOKENS.
+A prompt's tokens are those of all its texts, whoever speaks, and of its images; the definitions of tools count
+nothing.  A token id (where a prompt is given as ids) counts one.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
-import time
-import uuid
-from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from corral.simulated import tokens
 from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.shapes import ErrorType
+
+IMAGE_TOKENS = 256
+"""A round figure of the simulation; no host's."""
+
+_TOKEN = re.compile(r"\s*\S+")
+
+
+class Part(BaseModel):
+    """A part of a message's content: `{"type": "text", "text": ...}`, `{"type": "image_url", ...}`."""
+
+    type: str
+    text: str | None = None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image of chat completions, or of responses."""
+        return self.type in ("image_url", "input_image")
+
+
+Content = str | list[Part] | None
+"""The content of a message."""
+
+
+def split(text: str) -> list[str]:
+    """Its tokens, each with the white space before it: joined they are the text without white space at its end."""
+    return _TOKEN.findall(text)
+
+
+def count(text: str) -> int:
+    """The number of tokens in a text."""
+    return len(text.split())
+
+
+def content_tokens(content: Content) -> int:
+    """The number of tokens in a message's content."""
+    if content is None or isinstance(content, str):
+        return count(content or "")
+    return sum(IMAGE_TOKENS if part.is_image else count(part.text or "") for part in content)
+
+
+def has_images(contents: Iterable[Content]) -> bool:
+    """Whether any of the contents holds an image."""
+    return any(part.is_image for content in contents if isinstance(content, list) for part in content)
+
+
+def text_of(content: Content) -> str:
+    """A message's text, its parts joined by a space."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return " ".join(part.text for part in content if part.text)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer that is an error."""
+    """An answer that is an error, with the codes of OpenAI's."""
 
     status: int
     message: str
-    type: str = "invalid_request_error"
+    type: ErrorType = "invalid_request_error"
     code: str | None = None
     param: str | None = None
     retry_after: int | None = None
     """Seconds."""
-
-    def body(self, host: str | None) -> bytes:
-        """The JSON body; its message begins with the name of the host, if there is one, that refused."""
-        error = {
-            "message": f"{host} (simulated): {self.message}" if host else self.message,
-            "type": self.type,
-            "param": self.param,
-            "code": self.code,
-        }
-        return json.dumps({"error": error}).encode()
-
-
-def no_credential(host: SimulatedHost) -> Refusal:
-    """401: nothing where the key should be."""
-    where = "an `api-key` header" if host.header == "api-key" else "an `Authorization: Bearer` header"
-    return Refusal(401, f"You didn't provide an API key. Provide it in {where}.")
-
-
-def wrong_credential() -> Refusal:
-    """401: a key, but not this host's."""
-    return Refusal(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
 def no_such_model(model: str) -> Refusal:
@@ -66,32 +95,17 @@ def no_such_model(model: str) -> Refusal:
     return Refusal(404, message, code="model_not_found", param="model")
 
 
-def bad_request(error: ValidationError) -> Refusal:
-    """400: not JSON, or not the JSON this route takes."""
+def _bad_request(error: ValidationError) -> Refusal:
+    """400: not JSON, or not the JSON that is taken here."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return not_json(first["msg"])
+        return _not_json(first["msg"])
     param = str(first["loc"][0]) if first["loc"] else None
     return Refusal(400, f"{param or 'the body'}: {first['msg']}.", code="invalid_value", param=param)
 
 
-def not_json(why: str) -> Refusal:
-    """400: the body is not JSON."""
+def _not_json(why: str) -> Refusal:
     return Refusal(400, f"We could not parse the JSON body of your request: {why}.")
-
-
-def beyond_the_model(facts: SimulatedModel, *, streamed: bool, tools: bool, images: bool) -> Refusal | None:
-    """400: something that this model does not do at this host."""
-    if streamed and facts.streaming is False:
-        return Refusal(400, "This model doesn't support streaming.", code="unsupported_value", param="stream")
-    if tools and facts.tools is False:
-        return Refusal(400, "This model doesn't support tool use.", code="unsupported_value", param="tools")
-    if tools and streamed and facts.tools_while_streaming is False:
-        message = "This model doesn't support tool use in streaming mode."
-        return Refusal(400, message, code="unsupported_value", param="tools")
-    if images and facts.vision is False:
-        return Refusal(400, "This model doesn't support image input.", code="unsupported_value", param="messages")
-    return None
 
 
 FAULTS = {
@@ -100,10 +114,10 @@ FAULTS = {
     "500": Refusal(500, "The server had an error while processing your request.", type="server_error"),
     "503": Refusal(503, "The server is overloaded or not ready yet.", type="server_error"),
 }
-"""What the faults of these kinds answer; `429` adds its time."""
+"""The answers to requests that meet faults of these kinds; `429` adds its time."""
 
 
-ECHO = 2_000
+ECHO_CHARACTERS = 2_000
 """Characters of the last message that an answer repeats at most: an answer to 20 MiB stays small."""
 
 
@@ -139,7 +153,7 @@ class Text:
     """One answer: its tokens, and whether the request's limit ended it."""
 
     tokens: tuple[str, ...]
-    cut: bool
+    cut: bool = False
 
     def __str__(self) -> str:
         return "".join(self.tokens)
@@ -150,21 +164,12 @@ class Text:
         return "length" if self.cut else "stop"
 
 
-Limit = Annotated[int, Field(ge=1)]
+TokenLimit = Annotated[int, Field(ge=1)]
 """The most tokens an answer may have."""
 
-Choices = Annotated[int, Field(ge=1, le=128)]
-"""`n`; 128 is OpenAI's own limit."""
 
-
-class StreamOptions(BaseModel):
-    """How a stream is wanted."""
-
-    include_usage: bool | None = None
-
-
-class Asked(BaseModel):
-    """A request, as far as it matters here; what else it holds is ignored."""
+class ModelRequest(BaseModel):
+    """A request to a model, as far as it matters here; what else it holds is ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -172,20 +177,17 @@ class Asked(BaseModel):
     stream: bool | None = None
 
     @classmethod
-    def read(cls, body: bytes) -> Self | Refusal:
-        """The request in a body, or why there is none."""
+    def read(cls, body: bytes, **elsewhere: Any) -> Self | Refusal:
+        """The request in a JSON body and `elsewhere` (its path, its headers), or why there is none."""
         try:
-            return cls.model_validate_json(body)
+            if not elsewhere:
+                return cls.model_validate_json(body)
+            values: object = json.loads(body)
+            return cls.model_validate((cast("dict[str, Any]", values) if isinstance(values, dict) else {}) | elsewhere)
         except ValidationError as error:
-            return bad_request(error)
-
-    @classmethod
-    def of(cls, said: Mapping[str, Any]) -> Self | Refusal:
-        """The request in what was said in JSON and elsewhere, or why there is none."""
-        try:
-            return cls.model_validate(said)
-        except ValidationError as error:
-            return bad_request(error)
+            return _bad_request(error)
+        except ValueError as error:
+            return _not_json(str(error))
 
     @property
     def with_tools(self) -> bool:
@@ -201,58 +203,44 @@ class Asked(BaseModel):
     def reply(self, host: str) -> Reply:
         """The reply of the host of that name: `Streamed` if the request asks for it."""
 
-    def text(self, host: str, last: str, limit: int | None) -> Text:
-        """The answer to `last`, of `limit` tokens at most."""
-        words = tokens.split(f"{host} (simulated) answers as {self.model}: {last[:ECHO]}")
-        return Text(tuple(words[:limit]), cut=limit is not None and len(words) > limit)
+    def text(self, host: str, texts: Sequence[str], limit: int | None, call: str | None = None) -> Text:
+        """The answer to the last of the user's texts, of `limit` tokens at most; or the arguments of a tool call."""
+        if call:
+            return Text(("{}",))
+        last = texts[-1] if texts else ""
+        tokens = split(f"{host} (simulated) answers as {self.model}: {last[:ECHO_CHARACTERS]}")
+        return Text(tuple(tokens[:limit]), cut=limit is not None and len(tokens) > limit)
+
+    def unsupported(self, model: SimulatedModel) -> Refusal | None:
+        """400: something that this model does not do at this host."""
+        for supported, wanted, what, param in (
+            (model.streaming, self.stream, "streaming", "stream"),
+            (model.tools, self.with_tools, "tool use", "tools"),
+            (model.tools_while_streaming, self.with_tools and self.stream, "tool use in streaming mode", "tools"),
+            (model.vision, self.with_images, "image input", "messages"),
+        ):
+            if supported is False and wanted:
+                return Refusal(400, f"This model doesn't support {what}.", code="unsupported_value", param=param)
+        return None
 
 
-def usage(prompt: int, answer: int) -> dict[str, int]:
-    """`usage` of chat completions and completions."""
-    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+def forced_tool(choice: object, chosen: str | None, offered: Sequence[str]) -> str | None:
+    """The function that the answer must call: the chosen one, or the first on offer; None: it need not call any.
 
-
-def head(kind: str, prefix: str, model: str) -> dict[str, Any]:
-    """What every object and every chunk of an answer begins with."""
-    return {
-        "id": f"{prefix}{uuid.uuid4().hex}",
-        "object": kind,
-        "created": int(time.time()),
-        "model": model,
-        "system_fingerprint": "simulated",
-    }
-
-
-def to_json(value: object) -> bytes:
-    """Compact JSON, ASCII only."""
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def event(data: object) -> bytes:
-    """A server-sent event without a name."""
-    return b"data: " + to_json(data) + b"\n\n"
-
-
-def usage_event(common: dict[str, Any], prompt: int, answer: int) -> bytes:
-    """The last event of a stream of chat completions or completions that was asked for its usage: no choices."""
-    no_choices: list[object] = []
-    return event(common | {"choices": no_choices, "usage": usage(prompt, answer)})
-
-
-def interleaved(answers: Iterable[Iterable[bytes]]) -> tuple[bytes, ...]:
-    """The events of several answers in the order in which they are made side by side: first tokens first."""
-    queues = [list(answer) for answer in answers]
-    longest = max(map(len, queues), default=0)
-    return tuple(queue[place] for place in range(longest) for queue in queues if place < len(queue))
-
-
-DONE = b"data: [DONE]\n\n"
-"""The end of a stream of chat completions and completions."""
+    `choice` is the request's `tool_choice`, and `chosen` the function that it names.  Raises ValueError.
+    """
+    if choice == "required":
+        chosen = offered[0] if offered else None
+    elif choice is None or isinstance(choice, str):
+        return None
+    if chosen is None or chosen not in offered:
+        raise ValueError("tool_choice asks for a function that tools does not hold")
+    return chosen
 
 
 @dataclass(frozen=True)
-class Request:
-    """What came in."""
+class HttpRequest:
+    """A request as it came in."""
 
     method: str
     path: str
@@ -261,49 +249,61 @@ class Request:
     """As it came, percent signs and all, without the query."""
     query: str
     route: str | None
-    """What stands after the path of the host's base URL; None: that is not how the path begins."""
-    headers: tuple[tuple[str, str], ...]
-    """Names in small letters."""
+    """The rest after the path of the host's base URL; None: the path begins in another way."""
+    headers: Mapping[str, str]
+    """By names in small letters; of several of one name the first."""
     body: bytes
 
     def header(self, name: str) -> str:
         """The value of a header, or nothing."""
-        return next((value for key, value in self.headers if key == name), "")
+        return self.headers.get(name, "")
+
+    def not_found(self, hint: str) -> Refusal:
+        """404: nothing is at this path."""
+        return Refusal(404, f"Unknown request URL: {self.method} {self.path}; {hint}.", code="unknown_url")
+
+    def wrong_method(self) -> Refusal:
+        """405: something is at this path, for another method."""
+        return Refusal(405, f"Not allowed here: {self.method} {self.path}.", code="method_not_supported")
 
 
 @dataclass(frozen=True)
-class Said:
-    """An answer that is a refusal."""
+class ErrorAnswer:
+    """A refusal in the words of a protocol."""
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Dialect(Protocol):
-    """One protocol."""
+class Dialect(ABC):
+    """What the protocols of hosts differ in, as the wire sees it."""
 
-    id_header: str
+    id_header = "x-request-id"
     """The header in which a host says by which id it knows a request."""
 
-    def asked(self, host: SimulatedHost, request: Request) -> Asked | Whole | Refusal:
+    @abstractmethod
+    def parse(self, host: SimulatedHost, request: HttpRequest) -> ModelRequest | Whole | Refusal:
         """What a request asks for: an answer of a model, something else that is answered at once, or nothing."""
-        ...
 
-    def locked(self, host: SimulatedHost, request: Request) -> Refusal | None:
-        """The refusal of a missing or wrong credential."""
-        ...
+    @abstractmethod
+    def error(self, refusal: Refusal, message: str) -> ErrorAnswer:
+        """A refusal in the protocol's own words; `message` is that of the refusal, with the host's name."""
 
-    def said(self, refusal: Refusal, host: str) -> Said:
-        """A refusal in the protocol's own words."""
-        ...
+    def check_credential(self, host: SimulatedHost, request: HttpRequest) -> Refusal | None:
+        """The refusal of a missing or wrong key; None: it is right, or the host wants none.
 
-
-def no_path(request: Request, hint: str) -> Refusal:
-    """404: nothing is at this path."""
-    return Refusal(404, f"Unknown request URL: {request.method} {request.path}; {hint}.", code="unknown_url")
-
-
-def wrong_method(request: Request) -> Refusal:
-    """405: something is at this path, for another method."""
-    return Refusal(405, f"Not allowed here: {request.method} {request.path}.", code="method_not_supported")
+        A key is shown as it is: `Authorization: Bearer`, or `api-key`.
+        """
+        if host.key is None:
+            return None
+        scheme, _, bearer = request.header("authorization").partition(" ")
+        keys = [bearer.strip()] if scheme.lower() == "bearer" else []
+        if host.header == "api-key":
+            keys.append(request.header("api-key"))
+        if not any(keys):
+            where = "an `api-key` header" if host.header == "api-key" else "an `Authorization: Bearer` header"
+            return Refusal(401, f"You didn't provide an API key. Provide it in {where}.")
+        if any(hmac.compare_digest(key.encode(), host.key.encode()) for key in keys):
+            return None
+        return Refusal(401, "Incorrect API key provided.", code="invalid_api_key")

@@ -1,26 +1,32 @@
-"""Real connection resets out of an ASGI app.
+"""The process of the simulated hosts: the hosts (`wire`) and their control endpoints, on one loopback port.
 
-ASGI has no message for a reset, so the server's own protocol class is extended: each connection puts a `reset`
-function into the state that the server copies into every request's `scope["state"]`.  It sets SO_LINGER to zero
-seconds and aborts the transport; the kernel then answers with RST instead of FIN, and what was written before is not
-taken back.  It works alike with httptools and h11, and with the event loops of asyncio and uvloop.
+The control endpoints replace the hosts, set faults and speeds at run time, and tell the state:
 
-Ending with the parent, whichever way it ends, so that no simulated host is left behind.
+    GET    /_control                    the state, see `simulation.State`
+    GET    /_control/latest?after=N     the requests that finished after the first N, see `simulation.Latest`
+    PUT    /_control/hosts              the hosts, as in the file
+    PUT    /_control/faults/<host>      a fault, see `simulation.Fault`
+    DELETE /_control/faults/<host>      ends all faults of the host
+    PUT    /_control/speed/<host>       a speed, see `hosts.Speed`
 
-Everywhere: the parent holds the other end of this process's standard input; when it dies, the kernel closes it.  On
-Linux the kernel also sends a signal, for the case that somebody else has inherited that end.  That signal comes
-already when the *thread* ends that started this process, so it counts only if the parent is another one by then
-(prctl(2), PR_SET_PDEATHSIG).
+All want `Authorization: Bearer` with the token that the process was started with.
 
-The ASGI app of the simulated hosts' process: the hosts, and their control endpoints beside them.
+Resets.  ASGI has no message for a connection's reset, so the server's own protocol class is extended: each connection
+puts a `reset` function into the state that the server copies into every request's `scope["state"]`.  It sets SO_LINGER
+to zero seconds and aborts the transport; the kernel then answers with RST instead of FIN, and what was written before
+is not taken back.  It works alike with httptools and h11, and with the event loops of asyncio and uvloop.
 
-The process of the simulated hosts: binds loopback, tells the port, ends when it is told to or its parent dies.
+Ending with the parent, whichever way it ends, so that no simulated host is left behind.  Everywhere: the parent holds
+the other end of this process's standard input; when it dies, the kernel closes it.  On Linux the kernel also sends a
+signal, for the case that somebody else has inherited that end.  That signal comes already when the *thread* ends that
+started this process, so it counts only if the parent is another one by then (prctl(2), PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import hmac
 import json
 import os
 import signal
@@ -34,13 +40,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from corral.simulated.control_app import control_app
-from corral.simulated.hosts import CONTROL, SimulatedHost
+from corral.simulated.hosts import CONTROL, HostsError, SimulatedHost, Speed, from_json, one_line
 from corral.simulated.loopback import ProcessServer, settings
-from corral.simulated.simulation import Simulation
+from corral.simulated.simulation import Fault, Simulation
 from corral.simulated.wire import Wire
 
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -96,17 +107,90 @@ def _at_death_of_parent(stop: Callable[[], None]) -> None:
 
 def simulated_app(simulation: Simulation, token: str) -> ASGIApp:
     """The app for `simulation`; its control endpoints want `token`."""
-    wire, control = Wire(simulation), control_app(simulation, token)
+    wire, control, wanted = Wire(simulation), _control_app(simulation), f"Bearer {token}".encode()
+    locked = _problem(401, "the control token is missing or wrong")
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        await (control if path == CONTROL or path.startswith(f"{CONTROL}/") else wire)(scope, receive, send)
+        if path != CONTROL and not path.startswith(f"{CONTROL}/"):
+            await wire(scope, receive, send)
+            return
+        shown: bytes = dict(scope["headers"]).get(b"authorization", b"")
+        await (control if hmac.compare_digest(shown, wanted) else locked)(scope, receive, send)
 
     return app
 
 
-_KEEP_ALIVE = 3600
-"""Seconds an idle connection stays: longer than any test, so that no close of ours crosses a request."""
+def _control_app(simulation: Simulation) -> ASGIApp:
+    control = _Control(simulation)
+    return Starlette(
+        routes=[
+            Route(CONTROL, control.state, methods=["GET"]),
+            Route(f"{CONTROL}/latest", control.latest, methods=["GET"]),
+            Route(f"{CONTROL}/hosts", control.put_hosts, methods=["PUT"]),
+            Route(f"{CONTROL}/faults/{{host}}", control.put_fault, methods=["PUT"]),
+            Route(f"{CONTROL}/faults/{{host}}", control.delete_faults, methods=["DELETE"]),
+            Route(f"{CONTROL}/speed/{{host}}", control.put_speed, methods=["PUT"]),
+        ],
+        exception_handlers={HTTPException: _refused, ValidationError: _refused, HostsError: _refused},
+    )
+
+
+class _Control:
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    async def state(self, _: Request) -> Response:
+        return Response(self._simulation.state().model_dump_json(), media_type="application/json")
+
+    async def latest(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not (after.isascii() and after.isdigit()):
+            raise HTTPException(400, "after: a whole number, 0 or more")
+        return Response(self._simulation.counts.latest(int(after)).model_dump_json(), media_type="application/json")
+
+    async def put_hosts(self, request: Request) -> Response:
+        self._simulation.replace(from_json(await request.body()))
+        return Response(status_code=204)
+
+    async def put_fault(self, request: Request) -> Response:
+        host = self._host(request)
+        fault = Fault.model_validate_json(await request.body())
+        if fault.model is not None and fault.model not in host.models:
+            known = ", ".join(sorted(host.models)) or "none"
+            raise HTTPException(404, f"{host.name} serves no model {fault.model!r}: it serves {known}")
+        self._simulation.faults.set(host.name, fault)
+        return Response(status_code=204)
+
+    async def delete_faults(self, request: Request) -> Response:
+        self._simulation.faults.clear(self._host(request).name)
+        return Response(status_code=204)
+
+    async def put_speed(self, request: Request) -> Response:
+        host = self._host(request)
+        self._simulation.set_speed(host.name, Speed.model_validate_json(await request.body()))
+        return Response(status_code=204)
+
+    def _host(self, request: Request) -> SimulatedHost:
+        name: str = request.path_params["host"]
+        if name not in self._simulation.hosts:
+            known = ", ".join(sorted(self._simulation.hosts)) or "none"
+            raise HTTPException(404, f"no simulated host is named {name!r}: there are {known}")
+        return self._simulation.hosts[name]
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return _problem(error.status_code, error.detail)
+    return _problem(400, one_line(error) if isinstance(error, ValidationError) else str(error))
+
+
+def _problem(status: int, message: str) -> Response:
+    return JSONResponse({"error": {"message": message}}, status)
+
+
+_KEEP_ALIVE_SECONDS = 3600
+"""How long an idle connection stays: longer than any test, so that no close of ours crosses a request."""
 
 
 def serve(
@@ -120,7 +204,7 @@ def serve(
         simulated_app(Simulation(hosts), token),
         http=ResettableProtocol,
         log_level="warning",
-        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     server = _Server(config, ready)
     if with_parent:

@@ -1,10 +1,8 @@
-"""One HTTP exchange from the host's side: reading the request, answering it, waiting, and going away.
-
-The wire: what a client of a simulated host meets, in the order in which a real one would say no.
+"""One HTTP exchange from a stand-in's side: what a client of it meets, in the order in which a real host would refuse.
 
 Order.  A fault that stops everything comes first, then the credential, the path, the body, the model id, and what the
 model does not do; then the answer, at the host's speed, shaped by what faults are left.  What a request asks for, and
-in which words it is refused, is the host's protocol's to say (`dialect`).
+in which words it is refused, is the host's protocol's to say (`requests.Dialect`).
 """
 
 from __future__ import annotations
@@ -17,25 +15,22 @@ from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
-from corral.simulated.bedrock import Aws
-from corral.simulated.faults import Fault
-from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.bedrock import Bedrock
+from corral.simulated.hosts import SimulatedHost
 from corral.simulated.openai import OpenAI
 from corral.simulated.replicate import Replicate
 from corral.simulated.requests import (
     FAULTS,
-    Asked,
     Dialect,
+    HttpRequest,
+    ModelRequest,
     Refusal,
     Reply,
-    Request,
     Streamed,
     Whole,
-    beyond_the_model,
-    no_path,
     no_such_model,
 )
-from corral.simulated.simulation import Exchange, Simulation
+from corral.simulated.simulation import Exchange, Fault, Simulation
 
 
 class ClientLeftError(Exception):
@@ -43,19 +38,13 @@ class ClientLeftError(Exception):
 
 
 class Client:
-    """Who asked.  The status and what was sent are written down in `exchange`."""
+    """The client of one request.  The status and what was sent are written down in `exchange`."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._exchange = exchange
-        self.id_header = "x-request-id"
-        """The header in which the host says by which id it knows the request."""
-
-    def header(self, name: bytes) -> str:
-        """The value of a request header, or nothing."""
-        return next((value.decode("latin-1") for key, value in self._scope["headers"] if key == name), "")
 
     async def body(self) -> bytes:
         """The whole request body.  Raises ClientLeftError."""
@@ -68,21 +57,21 @@ class Client:
             if not message.get("more_body", False):
                 return b"".join(parts)
 
-    async def answer(self, status: int, body: bytes, *more: tuple[str, str]) -> None:
-        """Answers with JSON in one piece; `more` are further headers."""
-        await self.begin(status, "application/json", len(body), *more)
+    async def answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+        """Answers with JSON in one piece."""
+        await self.begin(status, "application/json", len(body), *headers)
         await self.end(body)
 
-    async def begin(self, status: int, content_type: str, length: int | None, *more: tuple[str, str]) -> None:
+    async def begin(self, status: int, content_type: str, length: int | None, *headers: tuple[str, str]) -> None:
         """Sends the status line and headers; without a length the body is chunked."""
-        headers = [("content-type", content_type), (self.id_header, f"req_{uuid.uuid4().hex}"), *more]
-        if length is not None:
-            headers.append(("content-length", str(length)))
+        sized = () if length is None else (("content-length", str(length)),)
         self._exchange.status = status
-        encoded = [(name.encode(), value.encode()) for name, value in headers]
+        encoded = [
+            (name.encode(), value.encode()) for name, value in (("content-type", content_type), *headers, *sized)
+        ]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
-    async def more(self, body: bytes) -> None:
+    async def send(self, body: bytes) -> None:
         """Sends a part of the body."""
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
@@ -106,14 +95,14 @@ class Client:
         raise ClientLeftError
 
     async def reset(self) -> None:
-        """Resets the TCP connection, then raises ClientLeftError.  Only under `connection.ResettableProtocol`."""
+        """Resets the TCP connection, then raises ClientLeftError.  Only under `server.ResettableProtocol`."""
         reset: Callable[[], None] = self._scope["state"]["reset"]
         reset()
         await self.leave()
 
 
-_TICK = 0.005
-"""Seconds between two writes of one stream at least: a fast stream sends several tokens at a time."""
+_TICK_SECONDS = 0.005
+"""The least time between two writes of one stream: a fast stream sends several tokens at a time."""
 
 
 class Wire:
@@ -121,9 +110,10 @@ class Wire:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
+        self._openai = OpenAI(simulation.faults)
         self._dialects: dict[str, Dialect] = {
-            "openai": OpenAI(simulation.faults),
-            "bedrock-converse": Aws(),
+            "openai": self._openai,
+            "bedrock-converse": Bedrock(),
             "replicate": Replicate(simulation),
         }
 
@@ -134,8 +124,7 @@ class Wire:
         client = Client(scope, receive, send, exchange)
         if host is None:
             known = ", ".join(sorted(self._simulation.hosts)) or "none"
-            refusal = no_path(_request(scope, "", b""), f"the hosts are {known}")
-            await client.answer(refusal.status, refusal.body(None))
+            await _refuse(client, self._openai, _request(scope, "", b"").not_found(f"the hosts are {known}"), "")
             return
         try:
             await self._serve(client, scope, host, exchange)
@@ -146,20 +135,18 @@ class Wire:
 
     async def _serve(self, client: Client, scope: Scope, host: SimulatedHost, exchange: Exchange) -> None:
         dialect = self._dialects[host.protocol]
-        client.id_header = dialect.id_header
-        request = _request(scope, unquote(host.prefix), await client.body())
-        asked = dialect.asked(host, request)
-        if isinstance(asked, Asked) and asked.model in host.models:
-            exchange.model = asked.model
+        http = _request(scope, unquote(host.prefix), await client.body())
+        request = dialect.parse(host, http)
+        if isinstance(request, ModelRequest) and request.model in host.models:
+            exchange.model = request.model
         fault = self._simulation.faults.find(host.name, exchange.model)
         if fault is not None:
             await _vanish(client, fault)
-        refusal = _stopped(fault, asked) or dialect.locked(host, request) or _refused(host, asked)
+        refusal = _failed(fault, request) or dialect.check_credential(host, http) or _refusal(host, request)
         if refusal is not None:
-            said = dialect.said(refusal, host.name)
-            await client.answer(said.status, said.body, *said.headers)
+            await _refuse(client, dialect, refusal, f"{host.name} (simulated): ")
             return
-        reply = asked.reply(host.name) if isinstance(asked, Asked) else asked
+        reply = request.reply(host.name) if isinstance(request, ModelRequest) else request
         assert not isinstance(reply, Refusal)  # noqa: S101 (it is `refusal` then)
         exchange.prompt_tokens = reply.prompt_tokens
         await self._answer(client, host, reply, fault, exchange)
@@ -171,26 +158,36 @@ class Wire:
         kind = fault.kind if fault else None
         delay = fault.delay if fault and kind == "slow-first-byte" else 0
         await client.wait((speed.latency + delay) / 1000)
+        request_id = _request_id(self._dialects[host.protocol])
+        rate = speed.tokens_per_second
         if isinstance(reply, Streamed):
-            await _stream(client, reply, speed.tokens_per_second, kind, exchange)
+            await client.begin(200, reply.content_type, None, request_id, ("cache-control", "no-cache"))
+            await _stream(client, reply, rate, kind, exchange)
             return
-        await client.wait(_seconds(reply, speed.tokens_per_second))
+        taken = reply.answer_tokens / rate if rate else 0
+        await client.wait(taken if reply.seconds is None else reply.seconds)
+        half = reply.body[: len(reply.body) // 2]
         if kind == "reset-mid-stream":
-            await client.begin(reply.status, "application/json", len(reply.body))
-            await client.more(reply.body[: len(reply.body) // 2])
+            await client.begin(reply.status, "application/json", len(reply.body), request_id)
+            await client.send(half)
             await client.reset()
         exchange.answer_tokens = reply.answer_tokens
-        await client.answer(reply.status, reply.body[: len(reply.body) // 2] if kind == "bad-json" else reply.body)
+        await client.answer(reply.status, half if kind == "bad-json" else reply.body, request_id)
 
 
-def _seconds(reply: Whole, rate: int | None) -> float:
-    if reply.seconds is not None:
-        return reply.seconds
-    return 0 if rate is None else reply.answer_tokens / rate
+def _request_id(dialect: Dialect) -> tuple[str, str]:
+    return dialect.id_header, f"req_{uuid.uuid4().hex}"
+
+
+async def _refuse(client: Client, dialect: Dialect, refusal: Refusal, prefix: str) -> None:
+    error = dialect.error(refusal, prefix + refusal.message)
+    headers = [_request_id(dialect), *error.headers]
+    if refusal.retry_after is not None:
+        headers.append(("retry-after", str(refusal.retry_after)))
+    await client.answer(error.status, error.body, *headers)
 
 
 async def _stream(client: Client, reply: Streamed, rate: int | None, fault: str | None, exchange: Exchange) -> None:
-    await client.begin(200, reply.content_type, None, ("cache-control", "no-cache"))
     if fault == "bad-json":
         await client.end(reply.opening + reply.tokens[0][: len(reply.tokens[0]) // 2] + b"\n\n")
         return
@@ -204,24 +201,24 @@ async def _stream(client: Client, reply: Streamed, rate: int | None, fault: str 
         sent = exchange.answer_tokens = due
         if rate is None or sent == last:
             break
-        await client.more(pending)
+        await client.send(pending)
         pending = b""
-        await client.wait(max(_TICK, begun + sent / rate - clock()))
+        await client.wait(max(_TICK_SECONDS, begun + sent / rate - clock()))
     if fault == "reset-mid-stream":
-        await client.more(pending)
+        await client.send(pending)
         await client.reset()
     await client.end(pending + reply.closing)
 
 
-def _request(scope: Scope, prefix: str, body: bytes) -> Request:
+def _request(scope: Scope, prefix: str, body: bytes) -> HttpRequest:
     path: str = scope["path"]
-    return Request(
+    return HttpRequest(
         method=scope["method"],
         path=path,
         raw_path=scope["raw_path"].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
         route=path.removeprefix(prefix) if path.startswith(prefix) else None,
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])},
         body=body,
     )
 
@@ -233,19 +230,19 @@ async def _vanish(client: Client, fault: Fault) -> None:
         await client.reset()
 
 
-def _stopped(fault: Fault | None, asked: Asked | Whole | Refusal) -> Refusal | None:
+def _failed(fault: Fault | None, request: ModelRequest | Whole | Refusal) -> Refusal | None:
+    """The refusal of a fault."""
     if fault is None:
         return None
     if fault.kind == "404":
-        return no_such_model(asked.model) if isinstance(asked, Asked) else None
+        return no_such_model(request.model) if isinstance(request, ModelRequest) else None
     refusal = FAULTS.get(fault.kind)
     return replace(refusal, retry_after=fault.retry_after) if refusal and fault.kind == "429" else refusal
 
 
-def _refused(host: SimulatedHost, asked: Asked | Whole | Refusal) -> Refusal | None:
-    if not isinstance(asked, Asked):
-        return asked if isinstance(asked, Refusal) else None
-    facts: SimulatedModel | None = host.models.get(asked.model)
-    if facts is None:
-        return no_such_model(asked.model)
-    return beyond_the_model(facts, streamed=bool(asked.stream), tools=asked.with_tools, images=asked.with_images)
+def _refusal(host: SimulatedHost, request: ModelRequest | Whole | Refusal) -> Refusal | None:
+    """The refusal of a request that the host, or its model, does not take."""
+    if not isinstance(request, ModelRequest):
+        return request if isinstance(request, Refusal) else None
+    model = host.models.get(request.model)
+    return request.unsupported(model) if model else no_such_model(request.model)

@@ -15,8 +15,8 @@ import pytest
 
 from corral.simulated import bedrock as eventstream
 from corral.simulated.child import SimulatedProcess
+from corral.simulated.requests import IMAGE_TOKENS
 from corral.simulated.simulation import Count
-from corral.simulated.tokens import IMAGE_TOKENS
 from tests.local.adapter.conftest import LLAMA, SCOUT, TOKEN, Adapter, bedrock
 
 SAID: Any = [{"role": "user", "content": "hello to you"}]

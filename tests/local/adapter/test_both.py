@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from corral.simulated.child import SimulatedProcess
-from corral.simulated.faults import FaultKind
+from corral.simulated.simulation import FaultKind
 from tests.local.adapter.conftest import LLAMA, MAVERICK, TOKEN, Adapter, bedrock, replicate
 
 BOTH = pytest.mark.parametrize(("host", "model"), [("bedrock", LLAMA), ("replicate", MAVERICK)])

@@ -22,7 +22,7 @@ from corral.local.serving import serving
 from corral.local.session import Options, Session
 from corral.plan.plan import Plan
 from corral.simulated.control import SimulatedControl
-from corral.simulated.faults import FaultKind
+from corral.simulated.simulation import FaultKind
 
 RATE = 40.0
 """Requests a second of the steady load: what two cores carry beside the hosts and the gateway."""

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
-from corral.simulated.requests import ECHO
-from corral.simulated.tokens import IMAGE_TOKENS
+from corral.simulated.openai import DIMENSIONS, Prompts, prompts_tokens
+from corral.simulated.requests import ECHO_CHARACTERS, IMAGE_TOKENS
 
 MODEL = "llama-3.3-70b-versatile"
 ANSWER = f"groq (simulated) answers as {MODEL}: hello to you"
-SAID: Any = [
+MESSAGES: Any = [
     {"role": "system", "content": "be brief"},
     {"role": "user", "content": "first"},
     {"role": "assistant", "content": None},
@@ -22,14 +23,14 @@ TOOLS: Any = [{"type": "function", "function": {"name": name, "parameters": {}}}
 
 def what(answer: Any) -> dict[str, Any]:
     """An answer or a chunk as it came, less what differs each time."""
-    said = answer.model_dump(exclude_unset=True)
-    assert isinstance(said.pop("created"), int)
-    assert said.pop("id").startswith("chatcmpl-")
-    return said
+    fields = answer.model_dump(exclude_unset=True)
+    assert isinstance(fields.pop("created"), int)
+    assert fields.pop("id").startswith("chatcmpl-")
+    return fields
 
 
 def test_the_answer_says_which_host_and_id_answered_and_what_was_said_last(groq: OpenAI):
-    assert what(groq.chat.completions.create(model=MODEL, messages=SAID)) == {
+    assert what(groq.chat.completions.create(model=MODEL, messages=MESSAGES)) == {
         "object": "chat.completion",
         "model": MODEL,
         "system_fingerprint": "simulated",
@@ -47,7 +48,7 @@ def test_the_answer_says_which_host_and_id_answered_and_what_was_said_last(groq:
 
 def test_a_streamed_answer_comes_token_by_token_and_ends_with_its_usage(groq: OpenAI):
     stream = groq.chat.completions.create(
-        model=MODEL, messages=SAID, stream=True, stream_options={"include_usage": True}
+        model=MODEL, messages=MESSAGES, stream=True, stream_options={"include_usage": True}
     )
     common = {
         "object": "chat.completion.chunk",
@@ -69,7 +70,7 @@ def test_a_streamed_answer_comes_token_by_token_and_ends_with_its_usage(groq: Op
 
 
 def test_a_stream_that_was_not_asked_for_usage_has_none(groq: OpenAI):
-    chunks = list(groq.chat.completions.create(model=MODEL, messages=SAID, stream=True))
+    chunks = list(groq.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True))
     assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == ANSWER
     assert {key for chunk in chunks for key in what(chunk)} == {"object", "model", "system_fingerprint", "choices"}
 
@@ -77,36 +78,36 @@ def test_a_stream_that_was_not_asked_for_usage_has_none(groq: OpenAI):
 @pytest.mark.parametrize("limit", [{"max_tokens": 3}, {"max_completion_tokens": 3}])
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_limit_of_tokens_cuts_the_answer(groq: OpenAI, limit: dict[str, Any], *, stream: bool):
-    asked: dict[str, Any] = {"model": MODEL, "messages": SAID} | limit
+    request: dict[str, Any] = {"model": MODEL, "messages": MESSAGES} | limit
     if stream:
-        with groq.chat.completions.stream(**asked, stream_options={"include_usage": True}) as chunks:
+        with groq.chat.completions.stream(**request, stream_options={"include_usage": True}) as chunks:
             chunks.until_done()
             answer: Any = chunks.current_completion_snapshot
     else:
-        answer = groq.chat.completions.create(**asked)
+        answer = groq.chat.completions.create(**request)
     (choice,) = answer.choices
     assert (choice.message.content, choice.finish_reason) == ("groq (simulated) answers", "length")
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (6, 3)
 
 
 def test_a_limit_that_is_just_enough_cuts_nothing(groq: OpenAI):
-    (choice,) = groq.chat.completions.create(model=MODEL, messages=SAID, max_tokens=8).choices
+    (choice,) = groq.chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=8).choices
     assert (choice.message.content, choice.finish_reason) == (ANSWER, "stop")
 
 
 def test_a_long_message_is_repeated_only_in_part(groq: OpenAI):
     answer = groq.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "x" * 2**20}])
-    assert answer.choices[0].message.content == f"groq (simulated) answers as {MODEL}: {'x' * ECHO}"
+    assert answer.choices[0].message.content == f"groq (simulated) answers as {MODEL}: {'x' * ECHO_CHARACTERS}"
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_several_choices_are_the_same_answer_and_count_each(groq: OpenAI, *, stream: bool):
-    asked: dict[str, Any] = {"model": MODEL, "messages": SAID, "n": 2}
+    request: dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "n": 2}
     if stream:
-        with groq.chat.completions.stream(**asked, stream_options={"include_usage": True}) as chunks:
+        with groq.chat.completions.stream(**request, stream_options={"include_usage": True}) as chunks:
             answer: Any = chunks.get_final_completion()
     else:
-        answer = groq.chat.completions.create(**asked)
+        answer = groq.chat.completions.create(**request)
     assert [(choice.index, choice.message.content) for choice in answer.choices] == [(0, ANSWER), (1, ANSWER)]
     assert answer.usage.completion_tokens == 16
 
@@ -129,12 +130,12 @@ def test_texts_and_images_may_come_in_parts(groq: OpenAI):
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_forced_tool_is_called(groq: OpenAI, choice: Any, name: str, *, stream: bool):
-    asked: dict[str, Any] = {"model": MODEL, "messages": SAID, "tools": TOOLS, "tool_choice": choice}
+    request: dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "tools": TOOLS, "tool_choice": choice}
     if stream:
-        with groq.chat.completions.stream(**asked) as chunks:
+        with groq.chat.completions.stream(**request) as chunks:
             (made,) = chunks.get_final_completion().choices
     else:
-        (made,) = groq.chat.completions.create(**asked).choices
+        (made,) = groq.chat.completions.create(**request).choices
     assert (made.finish_reason, made.message.content) == ("tool_calls", None)
     (call,) = made.message.tool_calls or []
     assert call.type == "function"
@@ -143,5 +144,84 @@ def test_a_forced_tool_is_called(groq: OpenAI, choice: Any, name: str, *, stream
 
 @pytest.mark.parametrize("choice", ["auto", "none"])
 def test_a_tool_that_is_only_on_offer_is_not_called(groq: OpenAI, choice: Any):
-    (made,) = groq.chat.completions.create(model=MODEL, messages=SAID, tools=TOOLS, tool_choice=choice).choices
+    (made,) = groq.chat.completions.create(model=MODEL, messages=MESSAGES, tools=TOOLS, tool_choice=choice).choices
     assert (made.message.content, made.message.tool_calls) == (ANSWER, None)
+
+
+PREFIX = f"groq (simulated) answers as {MODEL}:"
+
+
+def test_each_prompt_gets_its_own_completions(groq: OpenAI):
+    answer = groq.completions.create(model=MODEL, prompt=["one two", "three"], n=2)
+    assert [(choice.index, choice.text, choice.finish_reason) for choice in answer.choices] == [
+        (0, f"{PREFIX} one two", "stop"),
+        (1, f"{PREFIX} one two", "stop"),
+        (2, f"{PREFIX} three", "stop"),
+        (3, f"{PREFIX} three", "stop"),
+    ]
+    assert answer.usage
+    assert answer.usage.to_dict() == {"prompt_tokens": 3, "completion_tokens": 26, "total_tokens": 29}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokens", "text"),
+    [("one two", 2, f"{PREFIX} one two"), ([7, 8, 9], 3, PREFIX), ([[7, 8], [9]], 3, PREFIX), ("", 0, PREFIX)],
+)
+def test_a_prompt_may_be_text_or_token_ids(groq: OpenAI, prompt: Any, tokens: int, text: str):
+    answer = groq.completions.create(model=MODEL, prompt=prompt)
+    assert {choice.text for choice in answer.choices} == {text}
+    assert answer.usage
+    assert answer.usage.prompt_tokens == tokens
+
+
+def test_streamed_completions_come_side_by_side_and_end_with_their_usage(lenient_groq: OpenAI):
+    chunks = list(
+        lenient_groq.completions.create(
+            model=MODEL, prompt=["one", "two"], max_tokens=2, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    texts = [(choice.index, choice.text, choice.finish_reason) for chunk in chunks for choice in chunk.choices]
+    assert texts == [
+        (0, "groq", None),
+        (1, "groq", None),
+        (0, " (simulated)", None),
+        (1, " (simulated)", None),
+        (0, "", "length"),
+        (1, "", "length"),
+    ]
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage
+    assert chunks[-1].usage.to_dict() == {"prompt_tokens": 2, "completion_tokens": 4, "total_tokens": 6}
+
+
+def test_each_input_gets_its_own_vector_of_length_one(lenient_groq: OpenAI):
+    answer = lenient_groq.embeddings.create(model=MODEL, input=["one two", "three", "one two"])
+    first, second, again = (one.embedding for one in answer.data)
+    assert [one.index for one in answer.data] == [0, 1, 2]
+    assert first == again != second
+    assert [len(first), len(second)] == [DIMENSIONS, DIMENSIONS]
+    assert math.hypot(*first) == pytest.approx(1)
+    assert answer.usage.to_dict() == {"prompt_tokens": 5, "total_tokens": 5}
+
+
+def test_base64_holds_the_same_numbers_as_floats(lenient_groq: OpenAI):
+    floats = (
+        lenient_groq.embeddings.create(model=MODEL, input="one", dimensions=3, encoding_format="float")
+        .data[0]
+        .embedding
+    )
+    packed = lenient_groq.embeddings.create(model=MODEL, input="one", dimensions=3).data[0].embedding
+    assert len(floats) == 3
+    assert packed == pytest.approx(floats)
+
+
+def test_an_input_may_be_token_ids(lenient_groq: OpenAI):
+    answer = lenient_groq.embeddings.create(model=MODEL, input=[[7, 8], [9]])
+    assert (len(answer.data), answer.usage.prompt_tokens) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "want"), [("a b", 2), (["a b", "c"], 3), ([5, 6, 7], 3), ([[5, 6], "a b c"], 5), ([""], 0)]
+)
+def test_a_prompt_may_be_texts_or_token_ids(prompts: Prompts, want: int):
+    assert prompts_tokens(prompts) == want

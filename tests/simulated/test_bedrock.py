@@ -10,13 +10,15 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.eventstream import EventStreamBuffer
+from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from corral.simulated.faults import Fault
+from corral.simulated import bedrock as eventstream
 from corral.simulated.hosts import SimulatedHost, SimulatedModel
-from corral.simulated.simulation import Simulation
-from corral.simulated.tokens import IMAGE_TOKENS
+from corral.simulated.requests import IMAGE_TOKENS
+from corral.simulated.simulation import Fault, Simulation
 
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x"
@@ -67,7 +69,7 @@ def test_all_that_is_said_is_counted(client: TestClient):
     image = {"image": {"format": "png", "source": {"bytes": "iVBORw0KGgo="}}}
     use = {"toolUse": {"toolUseId": "t", "name": "look", "input": {"not": "counted"}}}
     result = {"toolResult": {"toolUseId": "t", "content": [{"text": "it is blue"}]}}
-    said = ask(
+    sent = ask(
         {"role": "user", "content": [{"text": "one"}, image]},
         {"role": "assistant", "content": [{"text": "two three"}, use]},
         {"role": "user", "content": [result]},
@@ -75,7 +77,7 @@ def test_all_that_is_said_is_counted(client: TestClient):
         inferenceConfig={"maxTokens": 2},
         toolConfig=TOOLS,
     )
-    answer = client.post(path(), json=said, headers=KEY)
+    answer = client.post(path(), json=sent, headers=KEY)
     assert answer.json() == whole("aws (simulated)", 1 + IMAGE_TOKENS + 2 + 3 + 2, 2, "max_tokens")
 
 
@@ -106,13 +108,13 @@ USE = {"toolUseId": "tooluse_simulated_0", "name": "look"}
 
 @pytest.mark.parametrize("choice", [{"any": {}}, {"tool": {"name": "look"}}])
 def test_a_forced_tool_is_called(client: TestClient, choice: dict[str, Any]):
-    said = ask(toolConfig=TOOLS | {"toolChoice": choice})
-    answer = client.post(path(), json=said, headers=KEY).json()
+    sent = ask(toolConfig=TOOLS | {"toolChoice": choice})
+    answer = client.post(path(), json=sent, headers=KEY).json()
     assert (answer["output"]["message"]["content"], answer["stopReason"]) == (
         [{"toolUse": USE | {"input": {}}}],
         "tool_use",
     )
-    streamed = client.post(path(ARN, "converse-stream"), json=said, headers=KEY)
+    streamed = client.post(path(ARN, "converse-stream"), json=sent, headers=KEY)
     assert events(streamed.content)[1:4] == [
         ("contentBlockStart", {"start": {"toolUse": USE}, "contentBlockIndex": 0}),
         ("contentBlockDelta", {"delta": {"toolUse": {"input": "{}"}}, "contentBlockIndex": 0}),
@@ -125,7 +127,7 @@ RESULT: Any = {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "co
 
 
 @pytest.mark.parametrize(
-    ("said", "stream", "message"),
+    ("sent", "stream", "message"),
     [
         (ask(ASSISTANT), False, "A conversation must start with a user message."),
         (ask(USER, USER), False, "A conversation must alternate between user and assistant roles."),
@@ -139,8 +141,8 @@ RESULT: Any = {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "co
         ([], False, "Field required"),
     ],
 )  # fmt: skip
-def test_what_bedrock_refuses_is_refused_in_its_words(client: TestClient, said: Any, message: str, *, stream: bool):
-    answer = client.post(path(operation="converse-stream" if stream else "converse"), json=said, headers=KEY)
+def test_what_bedrock_refuses_is_refused_in_its_words(client: TestClient, sent: Any, message: str, *, stream: bool):
+    answer = client.post(path(operation="converse-stream" if stream else "converse"), json=sent, headers=KEY)
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (400, "ValidationException")
     assert message in answer.json()["message"]
 
@@ -203,10 +205,55 @@ def test_a_signed_request_is_let_in(client: TestClient, model: str):
 def test_a_request_that_is_not_what_was_signed_is_refused(
     client: TestClient, secret: str, model: str, body: bytes | None
 ):
-    said = json.dumps(ask()).encode()
-    answer = client.post(path(), content=body or said, headers=signed(secret, model, said))
+    sent = json.dumps(ask()).encode()
+    answer = client.post(path(), content=body or sent, headers=signed(secret, model, sent))
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (403, "UnrecognizedClientException")
 
 
 def test_a_request_without_any_credential_is_refused(client: TestClient):
     assert client.post(path(), json=ask()).status_code == 403
+
+
+def read(*chunks: bytes) -> list[tuple[dict[str, Any], bytes]]:
+    buffer = EventStreamBuffer()
+    read: list[tuple[dict[str, Any], bytes]] = []
+    for chunk in chunks:
+        buffer.add_data(chunk)
+        read += [(message.headers, message.payload) for message in buffer]
+    return read
+
+
+STREAM = eventstream.event("messageStart", {"role": "ä"}) + eventstream.exception("throttlingException", "slow down")
+WANT = [
+    (
+        {":event-type": "messageStart", ":content-type": "application/json", ":message-type": "event"},
+        b'{"role":"\\u00e4"}',
+    ),
+    (
+        {":exception-type": "throttlingException", ":content-type": "application/json", ":message-type": "exception"},
+        b'{"message":"slow down"}',
+    ),
+]
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=8).map(sorted))
+def test_messages_are_what_botocore_reads_however_they_are_cut(cuts: list[int]):
+    chunks = [STREAM[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(STREAM)], strict=True)]
+    assert read(*chunks) == WANT
+
+
+@given(st.integers(12, len(STREAM) - 1))
+def test_a_wrong_byte_is_noticed(place: int):
+    wrong = STREAM[:place] + bytes([STREAM[place] ^ 1]) + STREAM[place + 1 :]
+    try:
+        messages = read(wrong)
+    except ChecksumMismatch:
+        return
+    assert len(messages) < len(WANT), "a length was wrong, and the message is not there yet"
+
+
+@pytest.mark.parametrize("sent", [{}, {"text": "x" * 100_000}])
+def test_a_payload_may_be_of_any_length(sent: dict[str, str]):
+    ((headers, payload),) = read(eventstream.event("contentBlockDelta", sent))
+    assert headers[":event-type"] == "contentBlockDelta"
+    assert payload.startswith(b"{")

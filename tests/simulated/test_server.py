@@ -42,7 +42,7 @@ def test_the_state_holds_no_key(client: TestClient, simulation: Simulation):
 
 
 @pytest.mark.parametrize(
-    ("path", "said", "status", "message"),
+    ("path", "body", "status", "message"),
     [
         ("faults/grok", {"kind": "503"}, 404, "no simulated host is named 'grok': there are azure, bedrock, groq, lab"),
         ("speed/grok", {}, 404, "no simulated host is named 'grok': there are azure, bedrock, groq, lab"),
@@ -55,10 +55,10 @@ def test_the_state_holds_no_key(client: TestClient, simulation: Simulation):
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(
-    client: TestClient, simulation: Simulation, path: str, said: Any, status: int, message: str
+    client: TestClient, simulation: Simulation, path: str, body: Any, status: int, message: str
 ):
     before = simulation.state()
-    answer = client.put(f"/_control/{path}", json=said, headers=TOKEN)
+    answer = client.put(f"/_control/{path}", json=body, headers=TOKEN)
     assert answer.status_code == status
     assert answer.json()["error"]["message"].startswith(message)
     assert simulation.state() == before
@@ -73,8 +73,8 @@ def test_replaced_hosts_are_there_at_once(client: TestClient):
 
 def test_the_latest_requests_are_told_one_by_one_from_where_one_left_off(client: TestClient):
     def ask(host: str, model: str) -> None:
-        said = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
-        client.post(f"/{host}/chat/completions", json=said, headers={"authorization": "Bearer groq-key"})
+        body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+        client.post(f"/{host}/chat/completions", json=body, headers={"authorization": "Bearer groq-key"})
 
     began = time.monotonic()
     for host, model in (("lab", "Llama 3.3"), ("groq/openai/v1", "llama-3.1-8b-instant"), ("lab", "no such")):
@@ -84,8 +84,8 @@ def test_the_latest_requests_are_told_one_by_one_from_where_one_left_off(client:
     assert [row[1:] for row in latest["requests"]] == [["groq", "llama-3.1-8b-instant", 200], ["lab", None, 404]]
     assert all(began <= row[0] <= time.monotonic() for row in latest["requests"])
     for after, left in ((3, 0), (7, 0), (0, 3)):
-        told = client.get(f"/_control/latest?after={after}", headers=TOKEN).json()
-        assert (told["finished"], len(told["requests"])) == (3, left)
+        rest = client.get(f"/_control/latest?after={after}", headers=TOKEN).json()
+        assert (rest["finished"], len(rest["requests"])) == (3, left)
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "", "1.5"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.simulated.tokens import IMAGE_TOKENS, Content, Part, Prompts, content_tokens, count, prompts_tokens, split
+from corral.simulated.requests import IMAGE_TOKENS, Content, Part, content_tokens, count, split
 
 
 @given(st.text())
@@ -25,10 +25,3 @@ def test_the_tokens_of_a_text_are_counted_as_they_are_split_and_joined_they_are_
 )
 def test_words_count_one_and_images_a_round_figure(content: Content, want: int):
     assert content_tokens(content) == want
-
-
-@pytest.mark.parametrize(
-    ("prompts", "want"), [("a b", 2), (["a b", "c"], 3), ([5, 6, 7], 3), ([[5, 6], "a b c"], 5), ([""], 0)]
-)
-def test_a_prompt_may_be_texts_or_token_ids(prompts: Prompts, want: int):
-    assert prompts_tokens(prompts) == want
