@@ -11,11 +11,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from typing_extensions import override
 
-from corral.cluster.eks import Eks, EksArgs
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
 from corral.config.stack import Stack
-from corral.hosts.base import ClusterComponent
+from corral.hosts.base import ClusterComponent, require
 from corral.hosts.iam import Statement
 
 
@@ -66,7 +65,7 @@ class ExistingCluster(ClusterComponent):
 def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOptions | None = None) -> ClusterComponent:
     """A new cluster on EKS, or the one that a kubeconfig names.
 
-    Raises `pulumi.RunError` where there is no region for a new one.
+    Raises `pulumi.RunError` where there is no region for a new one, and where the extra for AWS is not installed.
     """
     said = stack.cluster
     if isinstance(said, KubeconfigCluster):
@@ -76,4 +75,7 @@ def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOpt
             f"the stack {stack.name} makes a cluster on EKS and says no region: set aws:region, or name a cluster that "
             "is there, corral:cluster.kubeconfig"
         )
+    require("aws", "a cluster on EKS")
+    from corral.cluster.eks import Eks, EksArgs
+
     return Eks("cluster", EksArgs(stack.name, said, stack.region, tags), opts)

@@ -206,6 +206,11 @@ def spelled(keys: Keys) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{named(key)}" for key in keys).removeprefix(".")
 
 
+def missing_extra(extra: str, needed_by: str) -> str:
+    """That an extra of the package is not installed, with the command that installs it."""
+    return f"{needed_by} needs libraries that are not installed here: pip install 'corral[{extra}]'"
+
+
 def number(count: int) -> str:
     """`131,072`."""
     return f"{count:,}"

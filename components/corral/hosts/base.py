@@ -12,6 +12,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import pulumi
@@ -20,7 +21,17 @@ import pulumi_kubernetes as kubernetes
 from corral.catalog.catalog import Protocol
 from corral.config.cluster import Prometheus
 from corral.config.hosts import Gpus
+from corral.config.problems import missing_extra
 from corral.hosts.iam import Statement
+
+_EXTRAS = {"aws": ("boto3", "pulumi_aws"), "azure": ("pulumi_azure_native",)}
+"""Per extra the modules without which its hosts and clusters cannot be made."""
+
+
+def require(extra: Literal["aws", "azure"], needed_by: str) -> None:
+    """Raises `pulumi.RunError` where the extra is not installed; to be called before what imports its modules."""
+    if any(find_spec(module) is None for module in _EXTRAS[extra]):
+        raise pulumi.RunError(missing_extra(extra, needed_by))
 
 
 @dataclass(frozen=True)

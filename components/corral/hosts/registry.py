@@ -16,7 +16,7 @@ from corral.catalog.catalog import Catalog
 from corral.config.hosts import AzureHost, BedrockHost, VllmHost
 from corral.config.secrets import HUGGING_FACE
 from corral.config.stack import Stack
-from corral.hosts.base import ClusterComponent, HostComponent
+from corral.hosts.base import ClusterComponent, HostComponent, require
 from corral.hosts.keys import provisioned
 from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
 from corral.hosts.vllm.component import Vllm, VllmArgs
@@ -44,7 +44,8 @@ class Site:
 
 
 def make_hosts(site: Site) -> Mapping[str, HostComponent]:
-    """Every host that a model names, by name.  Raises `pulumi.RunError` where the stack says too little of one."""
+    """Every host that a model names, by name.  Raises `pulumi.RunError` where the stack says too little of one.
+    Likewise where the extra that one needs is not installed."""
     return {name: _make(name, site) for name in site.plan.hosts}
 
 
@@ -60,6 +61,7 @@ def _hosted(name: str, site: Site) -> HostComponent:
 
 
 def _bedrock(name: str, site: Site) -> HostComponent:
+    require("aws", f"the host {name}")
     from corral.hosts.bedrock.component import Bedrock, bedrock_args
 
     host = cast("BedrockHost", site.stack.hosts[name])
@@ -67,6 +69,7 @@ def _bedrock(name: str, site: Site) -> HostComponent:
 
 
 def _azure(name: str, site: Site) -> HostComponent:
+    require("azure", f"the host {name}")
     from corral.hosts.azure.component import Azure, azure_args
 
     host = cast("AzureHost", site.stack.hosts[name])
