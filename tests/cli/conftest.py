@@ -21,7 +21,7 @@ config:
 """
 
 
-class Said(NamedTuple):
+class Outcome(NamedTuple):
     """What a command came to."""
 
     status: int
@@ -29,7 +29,7 @@ class Said(NamedTuple):
     err: str
 
 
-Corral = Callable[..., Said]
+Corral = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def corral(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Corral:
     """Calls `corral` with these arguments; its output goes into a pipe, as it were."""
 
-    def call(*arguments: str) -> Said:
+    def call(*arguments: str) -> Outcome:
         monkeypatch.setattr("sys.argv", ["corral", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
+        return Outcome(int(ended.value.code or 0), said.out, said.err)
 
     return call

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from corral import __version__
-from tests.cli.conftest import Corral, Said
+from tests.cli.conftest import Corral, Outcome
 
 VERBS = (
     "serve",
@@ -57,7 +57,7 @@ def test_every_verb_explains_itself_and_its_options(corral: Corral, verb: str):
 @pytest.mark.usefixtures("project")
 def test_a_stack_that_is_not_there_is_told_with_the_nearest_one(corral: Corral, arguments: tuple[str, ...]):
     message = "stacks/Pulumi.prd.yaml: there is no stack prd: did you mean prod? There are local and prod\n"
-    assert corral(*arguments, "--stack", "prd") == Said(2, "", message)
+    assert corral(*arguments, "--stack", "prd") == Outcome(2, "", message)
 
 
 @pytest.mark.parametrize("arguments", OF_A_STACK, ids=" ".join)
@@ -82,7 +82,7 @@ def test_a_stack_file_that_does_not_validate_is_told_with_all_its_mistakes(
 @pytest.mark.usefixtures("project")
 def test_a_stack_that_is_not_being_served_is_told(corral: Corral, arguments: tuple[str, ...]):
     message = "Stack prod is not being served here. Start it with: corral serve --stack prod\n"
-    assert corral(*arguments, "--stack", "prod") == Said(1, "", message)
+    assert corral(*arguments, "--stack", "prod") == Outcome(1, "", message)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_the_shell_completes_verbs_stacks_models_and_faults(
 
 
 def test_its_version_is_that_of_the_package(corral: Corral):
-    assert corral("--version") == Said(0, f"corral {__version__}\n", "")
+    assert corral("--version") == Outcome(0, f"corral {__version__}\n", "")
 
 
 def test_help_is_short_or_long(corral: Corral):
@@ -178,7 +178,7 @@ def test_without_a_project_it_is_said_which_folder_was_looked_into(
 ):
     monkeypatch.chdir(tmp_path)
     message = f"{tmp_path}/stacks/Pulumi.local.yaml: there is no such file, and no stack in {tmp_path}/stacks\n"
-    assert corral("plan") == Said(2, "", message)
+    assert corral("plan") == Outcome(2, "", message)
 
 
 def test_a_lone_stack_needs_no_name(corral: Corral, project: Path):

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.cli.conftest import STACK, Corral, Said
+from tests.cli.conftest import STACK, Corral, Outcome
 
 REFUSED = """\
 config:
@@ -104,7 +104,7 @@ def test_a_model_is_explained_in_words(corral: Corral):
 
 @pytest.mark.usefixtures("project")
 def test_an_unknown_model_is_told_with_the_nearest_name(corral: Corral):
-    assert corral("explain", "llama-3.3-70", "--stack", "prod") == Said(
+    assert corral("explain", "llama-3.3-70", "--stack", "prod") == Outcome(
         1,
         "",
         "stacks/Pulumi.prod.yaml has no model 'llama-3.3-70': did you mean llama-3.3-70b? Valid are llama-3.3-70b, m\n",
@@ -114,14 +114,14 @@ def test_an_unknown_model_is_told_with_the_nearest_name(corral: Corral):
 def test_the_schema_goes_where_it_is_told_and_takes_the_stack(corral: Corral, project: Path):
     printed = corral("schema", "-o", "-")
     assert (printed.status, printed.err) == (0, "")
-    assert corral("schema") == Said(0, f"wrote {project}/stacks/schema.json\n", "")
-    assert corral("schema", "--output", "mine.json") == Said(0, "wrote mine.json\n", "")
+    assert corral("schema") == Outcome(0, f"wrote {project}/stacks/schema.json\n", "")
+    assert corral("schema", "--output", "mine.json") == Outcome(0, "wrote mine.json\n", "")
     assert (project / "mine.json").read_text() == (project / "stacks" / "schema.json").read_text() == printed.out
     jsonschema.validate(yaml.safe_load(STACK), json.loads(printed.out))
 
 
 @pytest.mark.usefixtures("project")
 def test_a_schema_that_cannot_be_written_is_told(corral: Corral):
-    assert corral("schema", "-o", "absent/schema.json") == Said(
+    assert corral("schema", "-o", "absent/schema.json") == Outcome(
         1, "", "absent/schema.json cannot be written: No such file or directory.\n"
     )

@@ -13,7 +13,7 @@ import pytest
 from corral.local.state_folder import Folder
 from corral.local.statistics.prices import Tariff, with_tariff
 from corral.plan.plan import Price
-from tests.cli.conftest import Corral, Said
+from tests.cli.conftest import Corral, Outcome
 from tests.local.statistics.log_lines import line, log
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
@@ -35,7 +35,7 @@ def served(project: Path) -> Folder:
     return folder
 
 
-def cells(said: Said) -> list[list[str]]:
+def cells(said: Outcome) -> list[list[str]]:
     """The words of the lines of the table."""
     return [row.split() for row in said.out.splitlines()]
 
@@ -202,13 +202,13 @@ def test_a_stack_that_was_never_served_is_told_with_the_way_out(corral: Corral):
         "Stack prod has not been served on this machine: there is no log of requests in .corral/prod/requests. "
         "Serve it with: corral serve --stack prod\n"
     )
-    assert corral("usage", "--stack", "prod") == Said(1, "", message)
+    assert corral("usage", "--stack", "prod") == Outcome(1, "", message)
 
 
 @pytest.mark.usefixtures("project")
 def test_a_stack_that_is_not_there_is_told_with_the_nearest_one(corral: Corral):
     message = "stacks/Pulumi.prd.yaml: there is no stack prd: did you mean prod? There are local and prod\n"
-    assert corral("usage", "--stack", "prd") == Said(2, "", message)
+    assert corral("usage", "--stack", "prd") == Outcome(2, "", message)
 
 
 def test_broken_prices_are_told_with_the_way_out(corral: Corral, served: Folder):

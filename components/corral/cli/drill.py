@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from corral.cli.project import StackOption, load_servable_file, stack_file
-from corral.cli.terminal import lossy_console, until_told
+from corral.cli.terminal import lossy_console, until_signalled
 from corral.local.drill.record import Record
 from corral.local.drill.report import Report, report
 from corral.local.drill.script import Script, scale_of, script
@@ -58,7 +58,7 @@ def drill(
     steps = script(plan, _SHORT if short else scale_of(plan, minutes * 60) if minutes else 1)
     records: list[Record] = []
     try:
-        interrupted = asyncio.run(until_told(_run(file, steps, out, records.append)))
+        interrupted = asyncio.run(until_signalled(_run(file, steps, out, records.append)))
     finally:
         found = report(records[0], begun.isoformat(timespec="seconds")) if records else None
         if found:

@@ -11,7 +11,7 @@ from corral.cli.project import StackOption, load
 from corral.cli.terminal import console
 from corral.config.problems import ConfigError, correction
 from corral.local.source import RefusedError
-from corral.plan.explain import explain as in_words
+from corral.plan.explain import explain as explanation
 
 
 def _complete_model(context: typer.Context, incomplete: str) -> Iterator[str]:
@@ -28,7 +28,7 @@ def explain(
 ) -> None:
     """Say in words where a request for a model can go, in which order, with which limits, and why."""
     loaded = load(stack)
-    found = next((each for each in loaded.plan.models if each.name == model), None)
-    if found is None:
+    named = next((each for each in loaded.plan.models if each.name == model), None)
+    if named is None:
         raise RefusedError(f"{loaded.file} has no model {model!r}{correction(model, loaded.plan.model_names)}")
-    console().out(in_words(found, loaded.plan, loaded.findings), highlight=False)
+    console().out(explanation(named, loaded.plan, loaded.findings), highlight=False)

@@ -61,8 +61,8 @@ def new(
 def hashed() -> None:
     """Read an API key from standard input, and print its hash as it stands in a stack file."""
     try:
-        said = getpass("Key: ") if sys.stdin.isatty() else sys.stdin.read()
-        digest = hash_of(said.strip())
+        text = getpass("Key: ") if sys.stdin.isatty() else sys.stdin.read()
+        digest = hash_of(text.strip())
     except UnfitKeyError as why:
         raise typer.BadParameter(f"the key {why}", param_hint="standard input") from None
     except UnicodeDecodeError:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from corral.cli.project import StackOption, load_servable, root, stack_file
 from corral.cli.tables import findings_text, status_table, tenant_lines
-from corral.cli.terminal import lossy_console, until_told
+from corral.cli.terminal import lossy_console, until_signalled
 from corral.local.errors import EngineError
 from corral.local.placement import unguarded
 from corral.local.serving import serving
@@ -65,7 +65,7 @@ def serve(
 
     file = stack_file(stack).resolve()
     source = Source(root(), file, lambda: load_servable(stack), os.environ)
-    asyncio.run(until_told(_serve(source, options, say, out, traffic=traffic)))
+    asyncio.run(until_signalled(_serve(source, options, say, out, traffic=traffic)))
     out.print("Stopped.")
 
 
@@ -73,15 +73,15 @@ async def _serve(source: Source, options: Options, say: Say, out: Console, *, tr
     async with serving(source, options, say) as session:
         _introduce(session, out)
         with Live(console=out, auto_refresh=False) as live:
-            beside = [asyncio.create_task(_show(session, live, out.is_terminal))]
+            tasks = [asyncio.create_task(_show(session, live, out.is_terminal))]
             if traffic:
-                beside.append(asyncio.create_task(send_traffic(session, _own_key(session))))
+                tasks.append(asyncio.create_task(send_traffic(session, _own_key(session))))
             try:
                 await session.follow(lambda before, after: _moved(before, after, out))
             finally:
-                for task in beside:
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _introduce(session: Session, out: Console) -> None:
@@ -130,12 +130,12 @@ def _own_key(session: Session) -> str:
 
 
 def _moved(before: Plan, after: Plan, out: Console) -> None:
-    said = [
+    lines = [
         *shares_moved(before, after),
         *(line for each in tenant_moves(before, after) for line in tenant_lines(each)),
     ]
     out.print(
-        "\n".join(said) if said else "The stack file is in force; no share and no tenant has changed.",
+        "\n".join(lines) if lines else "The stack file is in force; no share and no tenant has changed.",
         style="bold cyan",
         markup=False,
     )

@@ -1,6 +1,6 @@
 """Writing to the terminal: colours only where there is one, whole lines where there is none.
 
-Ctrl-C and its kin: what runs is ended in order.
+On Ctrl-C, SIGTERM or SIGHUP what runs is ended in order.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ def complain(message: str) -> None:
     console(stderr=True).print(message, style="red", markup=False, soft_wrap=True)
 
 
-async def until_told(running: Coroutine[None, None, None]) -> bool:
+async def until_signalled(running: Coroutine[None, None, None]) -> bool:
     """Runs to its end, or until a signal asks for the end and it has ended in order; whether one did."""
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    signalled = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, told.set)
-    work, asked = asyncio.create_task(running), asyncio.create_task(told.wait())
-    await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    if told.is_set():
+        loop.add_signal_handler(number, signalled.set)
+    work, waiting = asyncio.create_task(running), asyncio.create_task(signalled.wait())
+    await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if signalled.is_set():
         work.cancel()
     with suppress(asyncio.CancelledError):
         await work
-    return told.is_set()
+    return signalled.is_set()
