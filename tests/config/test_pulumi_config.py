@@ -11,14 +11,14 @@ import pytest
 from corral.catalog.catalog import Catalog
 from corral.config.problems import ConfigError, Report
 from corral.config.read import read_stack, stack_from_config
-from corral.config.yaml_tree import parse, value_of
+from corral.config.stack_file import read_config
 
 STACKS = Path(__file__).parents[1] / "stacks"
 
 
 def as_pulumi_gives_it(path: Path) -> dict[str, Any]:
     """The file's config through JSON with sorted keys, without the encrypted keys."""
-    config: dict[str, Any] = value_of(parse(path.read_text()), (), Report(""))["config"]  # pyright: ignore[reportArgumentType]
+    config = read_config(path, Report(""))
     ours = {key: value for key, value in config.items() if key.startswith(("corral:", "aws:region"))}
     ours.pop("corral:keys", None)
     return json.loads(json.dumps(ours, sort_keys=True))

@@ -115,7 +115,7 @@ class EksCluster(Strict):
 class KubeconfigCluster(Strict):
     """A cluster that is there already: CoreWeave, on-prem, kind."""
 
-    kubeconfig: Text
+    kubeconfig: Annotated[Text, Field(examples=["~/.kube/config"])]
     """The file, relative to the stack file; `~` is the home folder."""
     context: Text | None = None
     """The context of that file; its current one where it is left out."""
@@ -134,21 +134,24 @@ Cluster = Annotated[
 class GivenCertificate(Strict):
     """A certificate that is in the cluster already."""
 
-    secret: SecretReference
+    secret: Annotated[SecretReference, Field(examples=["ingress/llm-tls"])]
     """The secret of type `kubernetes.io/tls`, with its namespace."""
 
 
 class IssuedCertificate(Strict):
     """A certificate for the gateway's host name that cert-manager gets and renews."""
 
-    issuer: KubernetesName
+    issuer: Annotated[KubernetesName, Field(examples=["letsencrypt"])]
     """The `ClusterIssuer` that issues it."""
 
 
 class LoadBalancerCertificate(Strict):
     """A certificate of AWS Certificate Manager: the load balancer ends TLS, and what follows stays within the VPC."""
 
-    acm: CertificateArn
+    acm: Annotated[
+        CertificateArn,
+        Field(examples=["arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"]),
+    ]
     """The certificate's ARN."""
 
 

@@ -29,6 +29,9 @@ from corral.catalog.units import (
     stated,
 )
 
+OPENAI = "openai"
+"""The kind of a host the catalog does not know: any OpenAI-compatible URL."""
+
 
 class ModelAtHost(Strict):
     """What a stack says of one model at one host; each field left out is the catalog's to say."""
@@ -240,7 +243,7 @@ class VllmHost(_Host):
 class HostedHost(_Host):
     """A hosted API: one that the catalog knows, or (`kind: openai`) any OpenAI-compatible URL."""
 
-    kind: str
+    kind: Annotated[str, Field(examples=[OPENAI])]
     """The host's entry in the catalog, or `openai`; may be left out where the host is called as its entry."""
 
 

@@ -18,7 +18,10 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias
+
+Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
+"""A plain value of a configuration."""
 
 
 def shown(value: object) -> str:
@@ -56,14 +59,13 @@ def kind_of(value: object) -> str:
             return "something else"
 
 
-def flow(value: object) -> str:
+def flow(value: Value) -> str:
     """An example as one would type it: `{bedrock: 60, vllm: 40}`."""
     match value:
         case dict():
-            entries = cast("dict[str, Any]", value).items()
-            return f"{{{', '.join(f'{key}: {flow(below)}' for key, below in entries)}}}"
+            return f"{{{', '.join(f'{key}: {flow(below)}' for key, below in value.items())}}}"
         case list():
-            return f"[{', '.join(flow(item) for item in cast('list[Any]', value))}]"
+            return f"[{', '.join(map(flow, value))}]"
         case _:
             return str(value)
 
@@ -113,6 +115,9 @@ def correction(name: str, valid: Collection[str], prefix: str = "") -> str:
 Keys = tuple[str | int, ...]
 """A place in the configuration: `("corral:models", "llama-3.3-70b", "fallback", 0)`."""
 
+HOSTS: Final = "corral:hosts"
+MODELS: Final = "corral:models"
+TENANTS: Final = "corral:tenants"
 SECRETS: Final = "corral:keys"
 TENANT_SECRETS: Final = "corral:tenantKeys"
 SECRET_PLACES: Final = (SECRETS, TENANT_SECRETS)
@@ -168,6 +173,11 @@ class Report:
         """A problem at this place; `mark` where it does not stand at the key."""
         self._found.setdefault((keys, message, mark))
 
+    def relate(self, keys: Keys, message: str) -> None:
+        """A problem of this place with others, unless the place is void."""
+        if not self.is_void(keys):
+            self.add(keys, message)
+
     def void(self, keys: Keys, message: str, mark: Mark | None = None) -> None:
         """A problem that leaves nothing there to look at: what else would be said of this place is not."""
         self.add(keys, message, mark)
@@ -179,6 +189,10 @@ class Report:
 
     def is_void(self, keys: Keys) -> bool:
         return bool(self._void) and any(keys[:length] in self._void for length in range(1, len(keys) + 1))
+
+    def is_sound(self, keys: Keys) -> bool:
+        """Whether no place is void around, at or below this one."""
+        return not self.is_void(keys) and not any(void[: len(keys)] == keys for void in self._void)
 
     def mark(self, keys: Keys) -> Mark | None:
         """Where the key stands, or the nearest one around it: a missing key stands nowhere."""

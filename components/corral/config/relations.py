@@ -1,218 +1,124 @@
-"""Places and regions that a residency names are ones the catalog knows.
-
-What tenants must have in common with the rest of a stack, beyond the shape of each.
-
-The models they name are the stack's.  A key, and a value of an issuer's claim, is one tenant's.  An issuer says in one
-way where its keys are.  Other machines call the local engine only where there are tenants.
-
-Looks at plain values, of which any part may be missing or of a wrong type; that is said elsewhere, and here left alone.
-
-What the parts of a stack must have in common, beyond the shape of each.
+"""What the parts of a stack must have in common, beyond the shape of each.
 
 The shares of a model sum to 100.  Every host that a model names is declared, and no fallback is named twice.  Every
-model is one the catalog knows or a host of the stack lists.  Places and regions are known ones.  Whether a host serves
-a model, and whether a residency holds, is for the checks of the plan.
+model is one that the catalog knows or a host lists; places and regions are ones that the catalog knows.  The models
+that tenants name are the stack's.  A key, and a value of an issuer's claim, is one tenant's.  An issuer says in one way
+where its keys are.  Other machines call the local engine only where there are tenants.  Whether a host serves a model,
+and whether a residency holds, is for the checks of the plan.
 
-Looks at plain values, of which any part may be missing or of a wrong type; that is said elsewhere, and here left alone.
+In the stack that is looked at, stand-ins hold the places of what is wrong by itself (`validation.py`).  Those places
+are void in the report, and no relation of theirs is reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Any, TypeGuard, cast
 
 from corral.catalog.catalog import Catalog
-from corral.config.cluster import Replicas
-from corral.config.problems import Keys, Mark, Report, correction, listed, named, nearest
-from corral.config.stack_file import mapping
+from corral.config.cluster import Gateway, IssuedCertificate, KubeconfigCluster, LoadBalancerCertificate, Replicas
+from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, VllmHost
+from corral.config.problems import HOSTS, MODELS, TENANTS, Keys, Mark, Report, correction, listed, named, nearest
+from corral.config.stack import Engine, Model, Stack
+from corral.config.tenants import Issuer, Rate, Tenant
 
+_RESIDENCY, _ISSUERS, _GATEWAY, _ENGINE = "corral:residency", "corral:issuers", "corral:gateway", "corral:engine"
 
-def check_places(residency: Any, keys: Keys, catalog: Catalog, report: Report) -> None:
-    known = {*catalog.places, *catalog.places.values()}
-    places = sorted(set(catalog.places.values()))
-    for at, place in enumerate(cast("list[Any]", residency) if isinstance(residency, list) else []):
-        if isinstance(place, str) and place not in known:
-            near = nearest(place, known)
-            meant = f"did you mean {named(near)}?" if near else f"name a place ({', '.join(places)}) or a region"
-            report.add((*keys, at), f"no place or region {named(place)} is known: {meant}")
-
-
-_TENANTS, _ISSUERS = "corral:tenants", "corral:issuers"
-
-
-def check_tenants(parts: Mapping[str, Any], catalog: Catalog, report: Report) -> None:
-    """`parts`: the values under `corral:` by part."""
-    tenants, models, issuers = (
-        mapping(parts.get("tenants")),
-        mapping(parts.get("models")),
-        _tenant_list(parts.get("issuers")),
-    )
-    for name, tenant in tenants.items():
-        _check_models((_TENANTS, name), mapping(tenant), models, report)
-        check_places(mapping(tenant).get("residency"), (_TENANTS, name, "residency"), catalog, report)
-    _check_owners(_keys(tenants), "a key is one tenant's", report)
-    if issuers:
-        _check_owners(_claims(tenants), "a value of a claim is one tenant's", report)
-    elif not report.is_void((_ISSUERS,)):
-        _check_claimed(tenants, report)
-    _check_issuers(issuers, report)
-    if "tenants" not in parts and not report.is_void((_TENANTS,)):
-        if issuers:
-            report.add((_ISSUERS,), f"vouch for nobody: declare {_TENANTS}")
-        _check_address(mapping(parts.get("engine")), report)
-
-
-def _check_models(keys: Keys, tenant: Mapping[str, Any], models: Mapping[str, Any], report: Report) -> None:
-    may = _texts(tenant.get("models"))
-    if models:
-        for at, model in may:
-            if model not in models:
-                said = f"no model {named(model)} under corral:models{correction(model, models)}"
-                report.add((*keys, "models", at), said)
-    for model, rate in mapping(tenant.get("perModel")).items():
-        here = (*keys, "perModel", model)
-        if report.is_void(here):
-            continue
-        if models and model not in models:
-            report.add(here, f"no such model under corral:models{correction(model, models)}")
-        elif may and model not in (each for _, each in may):
-            report.add(here, "limits a model that the tenant may not ask for: add it to models, or remove this")
-        if rate == {}:
-            report.add(here, "limits nothing: give requestsPerMinute, tokensPerMinute or both")
-
-
-def _check_owners(said: Iterator[tuple[str, Keys, str]], rule: str, report: Report) -> None:
-    """Of `said`, which are value, place and tenant, each value stands once."""
-    owners: dict[str, str] = {}
-    for value, keys, tenant in said:
-        if value not in owners:
-            owners[value] = tenant
-        elif owners[value] == tenant:
-            report.add(keys, "stands here twice: remove one of them")
-        else:
-            report.add(keys, f"is of {named(owners[value])} too, and {rule}: remove one of them")
-
-
-def _keys(tenants: Mapping[str, Any]) -> Iterator[tuple[str, Keys, str]]:
-    for name, tenant in tenants.items():
-        for at, key in _texts(mapping(tenant).get("keys")):
-            yield key, (_TENANTS, name, "keys", at), name
-
-
-def _claims(tenants: Mapping[str, Any]) -> Iterator[tuple[str, Keys, str]]:
-    for name, tenant in tenants.items():
-        if "claims" not in mapping(tenant):
-            yield name, (_TENANTS, name), name
-        for at, claim in _texts(mapping(tenant).get("claims")):
-            yield claim, (_TENANTS, name, "claims", at), name
-
-
-def _check_claimed(tenants: Mapping[str, Any], report: Report) -> None:
-    for name, tenant in tenants.items():
-        keys = (_TENANTS, name, "claims")
-        if _texts(mapping(tenant).get("claims")):
-            report.add(keys, f"nobody vouches for them: declare {_ISSUERS}")
-
-
-def _check_issuers(issuers: list[Any], report: Report) -> None:
-    seen: dict[Any, int] = {}
-    for at, issuer in ((at, mapping(issuer)) for at, issuer in enumerate(issuers)):
-        keys = (_ISSUERS, at)
-        if issuer and not report.is_void(keys) and ("jwks" in issuer) == ("jwksFile" in issuer):
-            report.add(keys, "must say in one way where its public keys are: give either jwks or jwksFile")
-        name = issuer.get("issuer")
-        if isinstance(name, str) and (first := seen.setdefault(name, at)) < at:
-            report.add((*keys, "issuer"), f"stands at {_ISSUERS}[{first}] already: remove one of them")
-
-
-def _check_address(engine: Mapping[str, Any], report: Report) -> None:
-    address = engine.get("address")
-    if engine.get("kind", "local") != "local" or not isinstance(address, str):
-        return
-    try:
-        loopback = ip_address(address).is_loopback
-    except ValueError:
-        return
-    if not loopback:
-        report.add(
-            ("corral:engine", "address"),
-            "lets other machines call, and nobody asks who they are: declare "
-            f"{_TENANTS}, for instance {{search: {{}}}}, or listen on 127.0.0.1",
-        )
-
-
-def _texts(value: Any) -> list[tuple[int, str]]:
-    return [(at, item) for at, item in enumerate(_tenant_list(value)) if isinstance(item, str)]
-
-
-def _tenant_list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
-
-
-_CLOUD_REGIONS = {"bedrock": "region", "azure": "location"}
-"""Per kind the key that names a region of its cloud.  Own GPUs may stand in a region that no cloud has."""
+NEEDED = {"url": "https://llm.lab.example.com/v1", "models": "{llama-3.3-70b: Llama-3.3-70B}"}
+"""What only the stack can say of a host that the catalog does not know, with examples."""
 
 _MANY = 12
 """More shares than this are not spelled out."""
 
-_HOSTS, _MODELS, _RESIDENCY = "corral:hosts", "corral:models", "corral:residency"
-_GATEWAY = "corral:gateway"
 
-
-def check_consistency(parts: Mapping[str, Any], catalog: Catalog, report: Report) -> None:
-    """`parts`: the values under `corral:` by part, each host with its kind."""
-    hosts = mapping(parts.get("hosts"))
-    models = mapping(parts.get("models"))
-    for name, host in hosts.items():
-        _check_host(name, mapping(host), catalog, report)
-    known_models = {*catalog.models, *_listed_by_hosts(hosts)}
-    for name, model in models.items():
-        if name not in known_models and not report.is_void((_MODELS, name)):
+def check_relations(stack: Stack, catalog: Catalog, report: Report) -> None:
+    for name, host in stack.hosts.items():
+        _check_host((HOSTS, name), host, catalog, report)
+    known_models = {*catalog.models, *(model for host in stack.hosts.values() for model in _models_of(host))}
+    for name, model in stack.models.items():
+        if name not in known_models and not report.is_void((MODELS,)):
             report.add(
-                (_MODELS, name),
+                (MODELS, name),
                 f"no model of that name in the catalog, nor under `models` or `modelWeights` of a host"
                 f"{correction(name, known_models)}",
             )
-        _check_model(name, mapping(model), hosts, catalog, report)
-    if mapping(parts.get("engine")).get("kind") == "kubernetes":
-        _check_azure_is_told_what_to_deploy(hosts, models, report)
-    check_places(parts.get("residency"), (_RESIDENCY,), catalog, report)
-    check_tenants(parts, catalog, report)
-    _check_gateway(mapping(parts.get("gateway")), mapping(parts.get("cluster")), report)
+        _check_model((MODELS, name), model, stack.hosts, catalog, report)
+    if stack.engine.kind == "kubernetes":
+        _check_azure_can_be_provisioned(stack, report)
+    _check_places(stack.residency, (_RESIDENCY,), catalog, report)
+    _check_tenants(stack, catalog, report)
+    _check_issuers(stack.issuers, report)
+    _check_gateway(stack, stack.gateway, report)
 
 
-def _check_model(
-    name: str, model: Mapping[str, Any], hosts: Mapping[str, Any], catalog: Catalog, report: Report
-) -> None:
-    shares, fallback = mapping(model.get("shares")), _list(model.get("fallback"))
-    keys = (_MODELS, name)
-    if hosts:
-        for host in shares:
+def _models_of(host: Host) -> Iterator[str]:
+    yield from host.models
+    if isinstance(host, VllmHost):
+        yield from host.model_weights
+
+
+def _check_host(keys: Keys, host: Host, catalog: Catalog, report: Report) -> None:
+    if host.kind == OPENAI and not report.is_void((*keys, "kind")):
+        for key, value in (("url", host.url), ("models", host.models)):
+            if not value:
+                report.relate((*keys, key), f"is needed by kind {OPENAI}, for instance {NEEDED[key]}")
+    match host:
+        case BedrockHost(region=str(region)):
+            _check_region(region, (*keys, "region"), catalog, report)
+        case AzureHost(location=str(region)):
+            _check_region(region, (*keys, "location"), catalog, report)
+        case VllmHost(gpus=Gpus() as gpus):
+            _check_range(gpus, (*keys, "gpus"), report)
+        case _:
+            pass
+
+
+def _check_region(region: str, keys: Keys, catalog: Catalog, report: Report) -> None:
+    """A region of a cloud; own GPUs may stand in one that no cloud has."""
+    regions = {region for region, place in catalog.places.items() if region != place}
+    if region not in regions:
+        report.relate(keys, f"no region {named(region)} is known{correction(region, regions)}")
+
+
+def _check_range(part: Gpus | Replicas, keys: Keys, report: Report) -> None:
+    if part.min > part.max and not any(report.is_void((*keys, bound)) for bound in ("min", "max")):
+        report.add(keys, f"min {part.min} is above max {part.max}: raise max or lower min")
+
+
+def _check_places(residency: Sequence[str] | None, keys: Keys, catalog: Catalog, report: Report) -> None:
+    known = {*catalog.places, *catalog.places.values()}
+    for at, place in enumerate(residency or ()):
+        if place not in known:
+            near, places = nearest(place, known), sorted(set(catalog.places.values()))
+            meant = f"did you mean {named(near)}?" if near else f"name a place ({', '.join(places)}) or a region"
+            report.relate((*keys, at), f"no place or region {named(place)} is known: {meant}")
+
+
+def _check_model(keys: Keys, model: Model, hosts: Mapping[str, Host], catalog: Catalog, report: Report) -> None:
+    for host in model.shares:
+        if not report.is_void((*keys, "shares")):
             _check_declared(host, (*keys, "shares", host), hosts, catalog, report)
-        for place, host in enumerate(fallback):
-            if isinstance(host, str):
-                _check_declared(host, (*keys, "fallback", place), hosts, catalog, report)
-    for place, host in enumerate(fallback):
-        if isinstance(host, str) and (first := fallback.index(host)) < place:
-            report.add((*keys, "fallback", place), f"{named(host)} is at fallback[{first}] already: remove one of them")
-    _check_sum(shares, (*keys, "shares"), report)
-    check_places(model.get("residency"), (*keys, "residency"), catalog, report)
+    for at, host in enumerate(model.fallback):
+        if not report.is_void((*keys, "fallback", at)):
+            _check_declared(host, (*keys, "fallback", at), hosts, catalog, report)
+        if (first := model.fallback.index(host)) < at:
+            report.relate((*keys, "fallback", at), f"{named(host)} is at fallback[{first}] already: remove one of them")
+    _check_sum(model.shares, (*keys, "shares"), report)
+    _check_places(model.residency, (*keys, "residency"), catalog, report)
 
 
-def _check_declared(host: str, keys: Keys, hosts: Mapping[str, Any], catalog: Catalog, report: Report) -> None:
-    if host in hosts or report.is_void(keys):
+def _check_declared(host: str, keys: Keys, hosts: Mapping[str, Host], catalog: Catalog, report: Report) -> None:
+    if host in hosts or report.is_void((HOSTS, host)):
         return
     if host in catalog.hosts and nearest(host, hosts) is None:
-        report.add(keys, f"{host} is not under {_HOSTS}: add `{host}: {{}}` there")
+        report.add(keys, f"{host} is not under {HOSTS}: add `{host}: {{}}` there")
     else:
-        report.add(keys, f"no such host under {_HOSTS}{correction(host, hosts)}")
+        report.add(keys, f"no such host under {HOSTS}{correction(host, hosts)}")
 
 
-def _check_sum(shares: Mapping[str, Any], keys: Keys, report: Report) -> None:
-    if not shares or not all(_is_percentage(share) for share in shares.values()):
-        return
-    if (total := sum(shares.values())) == 100:
+def _check_sum(shares: Mapping[str, int], keys: Keys, report: Report) -> None:
+    total = sum(shares.values())
+    if total == 100 or not report.is_sound(keys):
         return
     in_order = sorted(shares, key=lambda host: report.mark((*keys, host)) or Mark(0, 0))
     terms = " + ".join(str(shares[host]) for host in in_order) if len(shares) <= _MANY else f"{len(shares)} shares"
@@ -230,68 +136,125 @@ def _one_of(hosts: Sequence[str]) -> str:
     return listed(hosts) if len(hosts) <= _MANY else "some of them"
 
 
-def _check_host(name: str, host: Mapping[str, Any], catalog: Catalog, report: Report) -> None:
-    gpus = mapping(host.get("gpus"))
-    least, most = gpus.get("min"), gpus.get("max")
-    if _is_whole(least) and _is_whole(most) and least > most:
-        report.add((_HOSTS, name, "gpus"), f"min {least} is above max {most}: raise max or lower min")
-    regions = {region for region, place in catalog.places.items() if region != place}
-    for kind, key in _CLOUD_REGIONS.items():
-        region = host.get(key)
-        if host.get("kind") == kind and isinstance(region, str) and region not in regions:
-            report.add((_HOSTS, name, key), f"no region {named(region)} is known{correction(region, regions)}")
-
-
-def _check_azure_is_told_what_to_deploy(hosts: Mapping[str, Any], models: Mapping[str, Any], report: Report) -> None:
-    for name, host in ((name, mapping(host)) for name, host in hosts.items()):
-        if host.get("kind") != "azure" or {"url", "resource"} & host.keys() or report.is_void((_HOSTS, name)):
+def _check_azure_can_be_provisioned(stack: Stack, report: Report) -> None:
+    for name, host in stack.hosts.items():
+        keys = (HOSTS, name)
+        if not isinstance(host, AzureHost) or any(
+            _is_given(value, (*keys, key), report) for key, value in (("url", host.url), ("resource", host.resource))
+        ):
             continue
-        keys = (_HOSTS, name)
-        if "location" not in host:
-            report.add(keys, "has no location to be provisioned in: add one, for instance `location: eastus2`")
-        capacity = mapping(host.get("capacity"))
-        for model, said in models.items():
-            places = (*mapping(mapping(said).get("shares")), *_list(mapping(said).get("fallback")))
-            if report.is_void((*keys, "capacity")) or report.is_void((_MODELS, model)):
-                continue
-            if name in places and model not in capacity:
-                report.add(
-                    (*keys, *(["capacity"] if capacity else [])),
+        if not _is_given(host.location, (*keys, "location"), report):
+            report.relate(keys, "has no location to be provisioned in: add one, for instance `location: eastus2`")
+        for model, served in stack.models.items():
+            unsure = report.is_void((*keys, "capacity")) or report.is_void((MODELS, model, "shares"))
+            if name in (*served.shares, *served.fallback) and model not in host.capacity and not unsure:
+                report.relate(
+                    (*keys, "capacity") if host.capacity else keys,
                     f"no capacity is given to {model}, which is to be deployed there: add it, for instance "
                     f"`capacity: {{{model}: 200}}`, in thousand tokens a minute",
                 )
 
 
-def _check_gateway(gateway: Mapping[str, Any], cluster: Mapping[str, Any], report: Report) -> None:
-    certificate, keys = mapping(gateway.get("certificate")), (_GATEWAY, "certificate")
-    if gateway.get("public") is True and "certificate" not in gateway:
-        report.add((_GATEWAY, "public"), f"API keys would cross the internet in the open: give {_GATEWAY}.certificate")
-    if "issuer" in certificate and "hostname" not in gateway:
-        report.add((*keys, "issuer"), f"issues for a name: give {_GATEWAY}.hostname")
-    if "acm" in certificate and "kubeconfig" in cluster:
-        report.add((*keys, "acm"), "is for a load balancer of AWS, on EKS: elsewhere give `secret` or `issuer`")
-    replicas = mapping(gateway.get("replicas"))
-    least, most = replicas.get("min", Replicas().min), replicas.get("max", Replicas().max)
-    if _is_whole(least) and _is_whole(most) and least > most:
-        report.add((_GATEWAY, "replicas"), f"min {least} is above max {most}: raise max or lower min")
+def _is_given(value: object, keys: Keys, report: Report) -> bool:
+    """Whether the stack has the key, be it with a value that is wrong."""
+    return value is not None or report.is_void(keys)
 
 
-def _listed_by_hosts(hosts: Mapping[str, Any]) -> Collection[str]:
-    return {
-        model
-        for host in hosts.values()
-        for key in ("models", "modelWeights")
-        for model in mapping(mapping(host).get(key))
-    }
+def _check_tenants(stack: Stack, catalog: Catalog, report: Report) -> None:
+    if not _is_given(stack.tenants, (TENANTS,), report):
+        if stack.issuers:
+            report.relate((_ISSUERS,), f"vouch for nobody: declare {TENANTS}")
+        _check_address(stack.engine, report)
+        return
+    tenants: dict[Keys, Tenant] = {(TENANTS, name): tenant for name, tenant in (stack.tenants or {}).items()}
+    for keys, tenant in tenants.items():
+        _check_models(keys, tenant, stack.models, report)
+        _check_places(tenant.residency, (*keys, "residency"), catalog, report)
+    _check_owners(_key_hashes(tenants), "a key is one tenant's", report)
+    if stack.issuers:
+        _check_owners(_claims(tenants, report), "a value of a claim is one tenant's", report)
+    elif not report.is_void((_ISSUERS,)):
+        for keys, tenant in tenants.items():
+            if tenant.claims:
+                report.relate((*keys, "claims"), f"nobody vouches for them: declare {_ISSUERS}")
 
 
-def _is_whole(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _check_address(engine: Engine, report: Report) -> None:
+    kind_is_known = not report.is_void((_ENGINE, "kind"))
+    if engine.kind == "local" and kind_is_known and not ip_address(engine.address).is_loopback:
+        report.relate(
+            (_ENGINE, "address"),
+            "lets other machines call, and nobody asks who they are: declare "
+            f"{TENANTS}, for instance {{search: {{}}}}, or listen on 127.0.0.1",
+        )
 
 
-def _is_percentage(value: Any) -> bool:
-    return _is_whole(value) and 0 <= value <= 100
+def _check_models(keys: Keys, tenant: Tenant, models: Mapping[str, Model], report: Report) -> None:
+    allowed = tenant.models or ()
+    for at, model in enumerate(allowed):
+        if model not in models and not report.is_void((MODELS, model)):
+            wrong = f"no model {named(model)} under {MODELS}{correction(model, models)}"
+            report.relate((*keys, "models", at), wrong)
+    for model, rate in tenant.per_model.items():
+        here = (*keys, "perModel", model)
+        if model not in models and not report.is_void((MODELS, model)) and not report.is_void(here[:-1]):
+            report.add(here, f"no such model under {MODELS}{correction(model, models)}")
+        elif allowed and model not in allowed:
+            report.relate(here, "limits a model that the tenant may not ask for: add it to models, or remove this")
+        if rate == Rate() and report.is_sound(here):
+            report.add(here, "limits nothing: give requestsPerMinute, tokensPerMinute or both")
 
 
-def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
+def _check_owners(owned: Iterator[tuple[str, Keys]], rule: str, report: Report) -> None:
+    """Each value, which comes with its place, is one tenant's and stands once."""
+    owners: dict[str, str | int] = {}
+    for value, keys in owned:
+        if report.is_void(keys):
+            continue
+        _, tenant, *_ = keys
+        if value not in owners:
+            owners[value] = tenant
+        elif owners[value] == tenant:
+            report.add(keys, "stands here twice: remove one of them")
+        else:
+            report.add(keys, f"is of {named(str(owners[value]))} too, and {rule}: remove one of them")
+
+
+def _key_hashes(tenants: Mapping[Keys, Tenant]) -> Iterator[tuple[str, Keys]]:
+    for keys, tenant in tenants.items():
+        for at, key_hash in enumerate(tenant.keys):
+            yield key_hash, (*keys, "keys", at)
+
+
+def _claims(tenants: Mapping[Keys, Tenant], report: Report) -> Iterator[tuple[str, Keys]]:
+    for keys, tenant in tenants.items():
+        if not _is_given(tenant.claims, (*keys, "claims"), report):
+            yield str(keys[-1]), keys
+        for at, claim in enumerate(tenant.claims or ()):
+            yield claim, (*keys, "claims", at)
+
+
+def _check_issuers(issuers: Sequence[Issuer], report: Report) -> None:
+    positions: dict[str, int] = {}
+    for at, issuer in enumerate(issuers):
+        keys = (_ISSUERS, at)
+        by_url = _is_given(issuer.jwks, (*keys, "jwks"), report)
+        if by_url == _is_given(issuer.jwks_file, (*keys, "jwksFile"), report):
+            report.relate(keys, "must say in one way where its public keys are: give either jwks or jwksFile")
+        if not report.is_void((*keys, "issuer")) and (first := positions.setdefault(issuer.issuer, at)) < at:
+            report.add((*keys, "issuer"), f"stands at {_ISSUERS}[{first}] already: remove one of them")
+
+
+def _check_gateway(stack: Stack, gateway: Gateway, report: Report) -> None:
+    keys = (_GATEWAY, "certificate")
+    if gateway.public and not _is_given(gateway.certificate, keys, report):
+        unsafe = f"API keys would cross the internet in the open: give {_GATEWAY}.certificate"
+        report.relate((_GATEWAY, "public"), unsafe)
+    match gateway.certificate:
+        case IssuedCertificate() if not _is_given(gateway.hostname, (_GATEWAY, "hostname"), report):
+            report.add((*keys, "issuer"), f"issues for a name: give {_GATEWAY}.hostname")
+        case LoadBalancerCertificate() if isinstance(stack.cluster, KubeconfigCluster):
+            report.add((*keys, "acm"), "is for a load balancer of AWS, on EKS: elsewhere give `secret` or `issuer`")
+        case _:
+            pass
+    _check_range(gateway.replicas, (_GATEWAY, "replicas"), report)

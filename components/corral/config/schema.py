@@ -22,8 +22,9 @@ from pydantic_core.core_schema import ModelSchema
 
 from corral.catalog.catalog import Catalog
 from corral.catalog.units import Strict
-from corral.config.hosts import CLASSES, HostedHost
-from corral.config.read import NEEDED, OPENAI, kinds
+from corral.config.hosts import CLASSES, OPENAI, HostedHost
+from corral.config.read import kinds
+from corral.config.relations import NEEDED
 from corral.config.stack import Stack
 from corral.config.stack_file import NAMESPACE, PARTS, PULUMIS_OWN, REGION
 

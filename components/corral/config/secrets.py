@@ -1,100 +1,96 @@
-"""`corral:keys`: per host its key, and the Hugging Face token; `corral:tenantKeys`: per tenant its keys.  All of them
-are encrypted by Pulumi, and nothing of them is ever said.
+"""`corral:keys`: per host its key, and the Hugging Face token; `corral:tenantKeys`: per tenant its keys.
 
-Only what `pulumi config set --secret` wrote is taken: `{secure: v1:…}`.  A message names the host or tenant at most,
-and only one that the stack or the catalog knows: what stands in its place may be a key that was pasted one place too
-early.
+All of them are encrypted by Pulumi, and no message shows anything of them.  Only what `pulumi config set --secret`
+wrote is taken: `{secure: v1:…}`.  A message names the host or tenant at most, and only one that the stack or the
+catalog has: what stands in its place may be a key that was pasted one place too early.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
 
 from corral.catalog.catalog import Catalog
-from corral.config.problems import SECRETS, TENANT_SECRETS, Report, named, nearest
-from corral.config.stack_file import mapping
+from corral.config.problems import HOSTS, SECRETS, TENANT_SECRETS, TENANTS, Report, Value, named, nearest
+from corral.config.stack import Secret, Stack
+from corral.config.tenants import DEFAULT
 
 HUGGING_FACE = "huggingface"
 """What stands beside the hosts: the token with which vLLM loads gated weights."""
 
 
-def check_keys(value: Any, stack: str, hosts: Mapping[str, Any], catalog: Catalog, report: Report) -> dict[str, Any]:
-    """The encrypted keys of declared hosts; all else is reported.  `hosts` is empty where they cannot be told."""
-    owners = report.owners[SECRETS] = {*catalog.hosts, *hosts, HUGGING_FACE}
-    if not isinstance(value, Mapping) or "secure" in value:
-        report.add((SECRETS,), f"must map each host to its own encrypted key: {_command(SECRETS, '<host>', stack)}")
-        return {}
-    good: dict[str, Any] = {}
-    for name, key in mapping(value).items():
-        host = name if name in owners and named(name) == name else "<host>"
-        if hosts and name not in (*hosts, HUGGING_FACE):
-            report.add((SECRETS, name), _undeclared(name, hosts))
-        elif isinstance(key, str) and key:
-            report.add((SECRETS, name), _plain_text(host, stack, _variable(name, hosts, catalog)))
-        elif not _is_encrypted(key):
-            report.add((SECRETS, name), f"is no encrypted value: {_command(SECRETS, host, stack)}")
+class _Owners(NamedTuple):
+    """Those who have keys in one place of secrets."""
+
+    noun: str
+    place: str
+    declared_in: str
+    declared: Collection[str]
+    """Empty where they cannot be told."""
+    takes_lists: bool
+
+
+def host_keys(value: Value, stack: Stack, catalog: Catalog, report: Report) -> dict[str, Secret]:
+    """The encrypted keys of declared hosts; all else is reported."""
+
+    def renewal(name: str, command: str) -> str:
+        host = None if report.is_void((HOSTS, name)) else stack.hosts.get(name)
+        entry = None if host and host.key_variable else catalog.hosts.get(host.kind if host else name)
+        local = f" (the local engine takes it from {entry.key_variable})" if entry and entry.key_variable else ""
+        return f"get a new one from the host and encrypt it: {command}{local}"
+
+    declared = () if report.is_void((HOSTS,)) else (*stack.hosts, HUGGING_FACE)
+    report.owners[SECRETS] = {*catalog.hosts, *declared, HUGGING_FACE}
+    owners = _Owners("host", SECRETS, HOSTS, declared, takes_lists=False)
+    keys = _encrypted(value, owners, renewal, stack.name, report)
+    return {name: key for name, key in keys if isinstance(key, Secret)}
+
+
+def tenant_keys(value: Value, stack: Stack, report: Report) -> dict[str, Secret | list[Secret]]:
+    """The encrypted keys of declared tenants, one or a list of them each; all else is reported."""
+
+    def renewal(_: str, command: str) -> str:
+        return f"make a new one and encrypt it: {command}"
+
+    declared = () if report.is_void((TENANTS,)) else (DEFAULT,) if stack.tenants is None else tuple(stack.tenants)
+    report.owners[TENANT_SECRETS] = {*declared}
+    owners = _Owners("tenant", TENANT_SECRETS, TENANTS, declared, takes_lists=True)
+    return dict(_encrypted(value, owners, renewal, stack.name, report))
+
+
+def _encrypted(
+    value: Value, owners: _Owners, renewal: Callable[[str, str], str], stack: str, report: Report
+) -> Iterator[tuple[str, Secret | list[Secret]]]:
+    """What each declared owner has here; `renewal` says, with the command, what to do about a key that leaked."""
+    noun, place, declared_in, declared, takes_lists = owners
+    if not isinstance(value, dict) or "secure" in value:
+        report.add((place,), f"must map each {noun} to its own encrypted key: {_command(place, f'<{noun}>', stack)}")
+        return
+    for name, key in value.items():
+        may_be_named = name in report.owners[place] and named(name) == name
+        command = _command(place, name if may_be_named else f"<{noun}>", stack)
+        several = key if isinstance(key, list) and takes_lists else [key]
+        secrets = [Secret(secure=text) for text in map(_encrypted_text, several) if text]
+        if declared and name not in declared and not report.is_void((declared_in, name)):
+            near = nearest(name, declared)
+            meant = f"did you mean {named(near)}?" if near else f"declare the {noun} there or remove its key"
+            report.add((place, name), f"a key for a {noun} that is not under {declared_in}: {meant}")
+        elif any(isinstance(each, str) and each for each in several):
+            leaked = f"stands here in plain text, so take it for leaked: {renewal(name, command)}"
+            report.add((place, name), leaked)
+        elif not secrets or len(secrets) < len(several):
+            report.add((place, name), f"is no encrypted value: {command}")
         else:
-            good[name] = key
-    return good
+            yield name, secrets if isinstance(key, list) else secrets[0]
 
 
-def check_tenant_keys(value: Any, stack: str, tenants: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """The encrypted keys of declared tenants, one or a list of them each; all else is reported.
-
-    `tenants` is empty where they cannot be told.
-    """
-    report.owners[TENANT_SECRETS] = {*tenants}
-    if not isinstance(value, Mapping) or "secure" in value:
-        way_out = _command(TENANT_SECRETS, "<tenant>", stack)
-        report.add((TENANT_SECRETS,), f"must map each tenant to its own encrypted key: {way_out}")
-        return {}
-    good: dict[str, Any] = {}
-    for name, said in mapping(value).items():
-        keys: list[Any] = cast("list[Any]", said) if isinstance(said, list) else [said]
-        command = _command(TENANT_SECRETS, name if name in tenants and named(name) == name else "<tenant>", stack)
-        if tenants and name not in tenants:
-            near = nearest(name, tenants)
-            meant = f"did you mean {named(near)}?" if near else "declare the tenant there or remove its key"
-            report.add((TENANT_SECRETS, name), f"a key for a tenant that is not under corral:tenants: {meant}")
-        elif any(isinstance(key, str) and key for key in keys):
-            leaked = "stands here in plain text, so take it for leaked: make a new one and encrypt it"
-            report.add((TENANT_SECRETS, name), f"{leaked}: {command}")
-        elif not keys or not all(map(_is_encrypted, keys)):
-            report.add((TENANT_SECRETS, name), f"is no encrypted value: {command}")
-        else:
-            good[name] = said
-    return good
-
-
-def _is_encrypted(key: Any) -> bool:
+def _encrypted_text(key: Value) -> str | None:
     match key:
-        case {"secure": str(text), **more}:
-            return bool(text) and not more
+        case {"secure": str(text), **more} if not more:
+            return text
         case _:
-            return False
-
-
-def _undeclared(host: str, hosts: Mapping[str, Any]) -> str:
-    near = nearest(host, hosts)
-    meant = f"did you mean {named(near)}?" if near else "declare the host there or remove its key"
-    return f"a key for a host that is not under corral:hosts: {meant}"
-
-
-def _plain_text(host: str, stack: str, variable: str | None) -> str:
-    local = f" (the local engine takes it from {variable})" if variable else ""
-    return (
-        "stands here in plain text, so take it for leaked: get a new one from the host and encrypt it: "
-        f"{_command(SECRETS, host, stack)}{local}"
-    )
+            return None
 
 
 def _command(place: str, owner: str, stack: str) -> str:
     return f"`pulumi config set --secret --path '{place}.{owner}' -s {stack}`"
-
-
-def _variable(name: str, hosts: Mapping[str, Any], catalog: Catalog) -> str | None:
-    """The environment variable the catalog names for the host's key, unless the stack names another one."""
-    said = mapping(hosts.get(name))
-    entry = catalog.hosts.get(str(said.get("kind", name)))
-    return entry.key_variable if entry and "keyVariable" not in said else None

@@ -24,17 +24,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
 
 from corral.config import yaml_tree
-from corral.config.problems import SECRET_PLACES, Keys, Mark, Report, correction, listed, named, nearest
+from corral.config.problems import SECRET_PLACES, Keys, Mark, Report, Value, correction, listed, named, nearest
 from corral.config.stack import Stack
 from corral.config.yaml_tree import Node, NotYamlError, Scalar, entries_of, parse, value_of
 
 _DEEPEST = 32
 
 
-def usable(value: Any, keys: Keys, report: Report) -> Any:
+def usable(value: Value, keys: Keys, report: Report) -> Value:
     """The value as plain lists and mappings; what cannot be looked at is reported and None."""
     if report.is_void(keys):
         return None
@@ -43,20 +42,14 @@ def usable(value: Any, keys: Keys, report: Report) -> Any:
     elif value is None:
         report.void(keys, _no_value(keys))
     elif isinstance(value, list):
-        return [usable(item, (*keys, place), report) for place, item in enumerate(cast("list[Any]", value))]
-    elif isinstance(value, Mapping):
+        return [usable(item, (*keys, place), report) for place, item in enumerate(value)]
+    elif isinstance(value, dict):
         if "secure" not in value:
-            entries = cast("Mapping[str, Any]", value).items()
-            return {str(key): usable(below, (*keys, str(key)), report) for key, below in entries}
+            return {str(key): usable(below, (*keys, str(key)), report) for key, below in value.items()}
         report.void(keys, "is encrypted, or named `secure`: secrets live under corral:keys, the rest is plain text")
     else:
         return value
     return None
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """The value, or an empty mapping where it is none: that is said elsewhere."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def _no_value(keys: Keys) -> str:
@@ -92,7 +85,7 @@ def name_of(path: Path) -> str:
     return path.stem.removeprefix("Pulumi.")
 
 
-def read_config(path: Path, report: Report) -> dict[str, Any]:
+def read_config(path: Path, report: Report) -> dict[str, Value]:
     """The file's `config`, by full key (`corral:hosts`); values that are not ours are left out as None.
 
     Fills the report's marks.  Raises `ConfigError` where there is no `config` to look at.
@@ -103,7 +96,7 @@ def read_config(path: Path, report: Report) -> dict[str, Any]:
         report.add((), error.message, error.mark)
         raise report.stop() from None
     config = _config(root, report)
-    values: dict[str, Any] = {}
+    values: dict[str, Value] = {}
     for key, at, value in entries_of(config, (), report):
         report.marks[(key,)] = at.mark
         ours = key == REGION or key.partition(":")[0] == NAMESPACE
@@ -111,9 +104,9 @@ def read_config(path: Path, report: Report) -> dict[str, Any]:
     return values
 
 
-def ours(config: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def ours(config: Mapping[str, Value], report: Report) -> dict[str, Value]:
     """Of a config the values under `corral:`, by part (`hosts`); a key that is probably meant to be ours is refused."""
-    parts: dict[str, Any] = {}
+    parts: dict[str, Value] = {}
     meant: set[str | None] = set()
     for key, value in config.items():
         before, _, name = key.rpartition(":")
@@ -200,13 +193,13 @@ def _absent(path: Path) -> str:
 _KEYS = (REGION, *(f"{NAMESPACE}:{part}" for part in PARTS))
 
 
-def plain_values(text_of: Callable[[str], str | None], is_secret: Callable[[str], bool]) -> dict[str, Any]:
+def plain_values(text_of: Callable[[str], str | None], is_secret: Callable[[str], bool]) -> dict[str, Value]:
     """By full key (`corral:hosts`) all that a stack is read from, without secrets."""
     texts = {key: text_of(key) for key in _KEYS if key not in SECRET_PLACES and not is_secret(key)}
     return {key: _value(text) for key, text in texts.items() if text is not None}
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> Value:
     try:
         return json.loads(text)
     except ValueError:

@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from corral.catalog.load import LOADER
-from corral.config.problems import Keys, Mark, Report
+from corral.config.problems import Keys, Mark, Report, Value
 
 _DEEPEST = 32
 """Levels of nesting; the schema needs 8."""
@@ -202,7 +202,7 @@ class _UnreadableError(Exception):
     """A node that has no plain value; says why."""
 
 
-def value_of(node: Node, keys: Keys, report: Report, *, as_text: bool = False) -> Any:
+def value_of(node: Node, keys: Keys, report: Report, *, as_text: bool = False) -> Value:
     """The node's plain value; what has none is reported and reads as None.  Marks each key below it in the report.
 
     `as_text`: every scalar is the text that is written, whatever it looks like.
@@ -213,14 +213,14 @@ def value_of(node: Node, keys: Keys, report: Report, *, as_text: bool = False) -
                 return node.text if as_text else _scalar(node)
             case Sequence():
                 _refuse_marked(node)
-                items: list[Any] = []
+                items: list[Value] = []
                 for place, item in enumerate(node.items):
                     report.marks[(*keys, place)] = item.mark
                     items.append(value_of(item, (*keys, place), report, as_text=as_text))
                 return items
             case Mapping():
                 _refuse_marked(node)
-                entries: dict[str, Any] = {}
+                entries: dict[str, Value] = {}
                 for key, at, value in entries_of(node, keys, report):
                     report.marks[(*keys, key)] = at.mark
                     entries[key] = value_of(value, (*keys, key), report, as_text=as_text)
