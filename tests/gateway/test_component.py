@@ -15,15 +15,15 @@ from corral.cluster.clusters import ExistingCluster
 from corral.config import cluster as config
 from corral.config.cluster import KubeconfigCluster
 from corral.gateway.component import Gateway, GatewayArgs
-from corral.gateway.manifests.front import Network
-from corral.hosts.base import AmbientCredential, Endpoint, KeyCredential
+from corral.gateway.manifests.resource import Network
+from corral.hosts.endpoint import KeyCredential
 from corral.plan.credentials import Proofs
 from corral.plan.plan import Issuer, Plan, Rate
 from corral.testing.changes import changes
 from corral.testing.program import record
 from corral.testing.recording import Recorded, Secret
 from tests import world
-from tests.gateway.manifests.plans import model, plan, share_edits, tenant
+from tests.gateway.manifests.plans import CA, SIGNED, endpoint, model, plan, share_edits, tenant
 
 TENANTS = (tenant("search", "llama", "scout"), tenant("support", "llama", "scout"))
 
@@ -36,20 +36,8 @@ SERVED = plan(
 LIMITED = replace(SERVED, tenants=(TENANTS[0], replace(TENANTS[1], rate=Rate(tokens=9))))
 
 
-def endpoint(host: str, model: str, ready: Sequence[pulumi.Resource] = (), **differing: Any) -> Endpoint:
-    given: dict[str, Any] = {
-        "model": model,
-        "host": host,
-        "hostname": f"{host}.example.com",
-        "port": 443,
-        "tls": True,
-        "protocol": "openai",
-        "path": "/v1",
-        "model_id": f"{model} at {host}",
-        "credential": KeyCredential("authorization", pulumi.Output.secret(f"{world.NEVER}-{host}")),
-        "ready": ready,
-    }
-    return Endpoint(**given | differing)
+def key(host: str) -> KeyCredential:
+    return KeyCredential("authorization", pulumi.Output.secret(f"{world.NEVER}-{host}"))
 
 
 def program(
@@ -66,10 +54,10 @@ def program(
     server = kubernetes.core.v1.Namespace("server", opts=pulumi.ResourceOptions(provider=provider))
     identity = kubernetes.core.v1.Namespace("identity", opts=pulumi.ResourceOptions(provider=provider))
     special: dict[str, Any] = {
-        "bedrock": {"protocol": "bedrock-converse", "path": "", "credential": AmbientCredential("us-east-1")},
+        "bedrock": SIGNED,
         "azure": {"model_id": pulumi.Output.from_input("deployed")},
         "vllm": {"tls": False, "port": 8000, "credential": None, "ready": (server,)},
-        "lab": {"ca": "-----BEGIN CERTIFICATE-----"},
+        "lab": {"ca": CA},
     }
     made = Gateway(
         "gateway",
@@ -78,7 +66,7 @@ def program(
             gateway=gateway or config.Gateway(),
             proofs=proofs,
             endpoints=[
-                endpoint(to.host, one.name, **special.get(to.host, {}) | differing)
+                endpoint(to.host, one.name, **{"credential": key(to.host), **special.get(to.host, {}), **differing})
                 for one in served.models
                 for to in one.targets
             ],
@@ -270,7 +258,7 @@ def test_a_hosts_key_is_in_a_secret_of_the_gateways_namespace_and_nowhere_else(m
 
 
 def test_a_host_with_certificates_of_its_own_is_verified_with_them(made: world.World):
-    assert made["gateway-authority/lab"].inputs["data"] == {"ca.crt": "-----BEGIN CERTIFICATE-----"}
+    assert made["gateway-authority/lab"].inputs["data"] == {"ca.crt": CA}
 
 
 def test_a_route_is_waited_for_until_something_is_said_of_this_version_of_it(made: world.World):

@@ -12,13 +12,25 @@ import pytest
 from corral.catalog.load import load_catalog
 from corral.config.cluster import Gateway, GivenCertificate, LoadBalancerCertificate
 from corral.config.read import read_stack
-from corral.gateway.manifests.front import Network
 from corral.gateway.manifests.render import render
-from corral.gateway.manifests.resource import Link
+from corral.gateway.manifests.resource import Network
 from corral.gateway.names import NAMESPACE
+from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
 from corral.plan.plan import Issuer, Plan, Rate, Target
-from tests.gateway.manifests.plans import ANNOTATIONS, GATEWAY, LABELS, in_regions, link, links, model, plan, tenant
+from tests.gateway.manifests.plans import (
+    API_KEY,
+    BEARER,
+    CA,
+    GATEWAY,
+    SIGNED,
+    endpoint,
+    in_regions,
+    inputs,
+    model,
+    plan,
+    tenant,
+)
 from tests.kubernetes import crds
 from tests.kubernetes.binaries import UnavailableError, binaries
 from tests.kubernetes.server import RefusedError, Server, running
@@ -46,29 +58,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def manifests(
-    served: Plan,
-    reached: dict[tuple[str, str], Link] | None = None,
-    gateway: Gateway = GATEWAY,
-    network: Network = "eks",
+    served: Plan, *endpoints: Endpoint, gateway: Gateway = GATEWAY, network: Network = "eks"
 ) -> dict[str, dict[str, Any]]:
-    resources = render(
-        served, links(served) if reached is None else reached, gateway, network, {}, {}, LABELS, ANNOTATIONS
-    )
+    resources = render(inputs(served, *endpoints, gateway=gateway, network=network))
     return {key: found.manifest for key, found in resources.items()}
 
 
-def reached(model: str, to: Target) -> Link:
+def reached(model: str, to: Target) -> Endpoint:
     """The target as its host would give it."""
     url = urlsplit(to.url or f"https://{to.host}.example.com/v1")
-    return link(
+    key = {"authorization": BEARER, "api-key": API_KEY}[to.credential.header] if to.credential.header else None
+    return endpoint(
         to.host,
         model,
         hostname=url.hostname,
         protocol=to.protocol,
         path=url.path,
         model_id=to.model_id,
-        header=to.credential.header,
-        signing_region=to.region if to.credential.ambient else None,
+        credential=AmbientCredential(to.region) if to.credential.ambient and to.region else key,
     )
 
 
@@ -79,15 +86,11 @@ SAMPLES = {
     ),
     "hosts of all sorts": manifests(
         plan(model("llama", {"azure": 50, "bedrock": 50, "drained": 0}, ["vllm", "lab"])),
-        {
-            ("azure", "llama"): link("azure", "llama", header="api-key", path="/openai/v1"),
-            ("bedrock", "llama"): link(
-                "bedrock", "llama", protocol="bedrock-converse", header=None, signing_region="us-east-1"
-            ),
-            ("drained", "llama"): link("drained", "llama", header=None),
-            ("vllm", "llama"): link("vllm", "llama", tls=False, port=8000, header=None, body={"seed": "1"}),
-            ("lab", "llama"): link("lab", "llama", own_authority=True),
-        },
+        endpoint("azure", "llama", credential=API_KEY, path="/openai/v1"),
+        endpoint("bedrock", "llama", **SIGNED),
+        endpoint("drained", "llama", credential=None),
+        endpoint("vllm", "llama", tls=False, port=8000, credential=None, body={"seed": "1"}),
+        endpoint("lab", "llama", ca=CA),
     ),
     "tenants of all sorts": manifests(
         plan(
@@ -136,8 +139,8 @@ def test_every_object_is_taken(sample: str, server: Server):
 def test_every_object_of_a_stack_is_taken(stack: str, server: Server):
     catalog = load_catalog()
     served = build(read_stack(EXAMPLES / f"Pulumi.{stack}.yaml", catalog), catalog)
-    given = {(to.host, one.name): reached(one.name, to) for one in served.models for to in one.targets}
-    assert refusals(server, manifests(served, given)) == []
+    endpoints = [reached(one.name, to) for one in served.models for to in one.targets]
+    assert refusals(server, manifests(served, *endpoints)) == []
 
 
 def refusals(server: Server, objects: dict[str, dict[str, Any]]) -> list[str]:

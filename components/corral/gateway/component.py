@@ -25,12 +25,12 @@ from corral.gateway.cutover import Handover, accepted
 from corral.gateway.manifests.front import TENANTS, scheme
 from corral.gateway.manifests.hosts import UntranslatedProtocolError, host_authority, host_secret
 from corral.gateway.manifests.render import render
-from corral.gateway.manifests.resource import Link, Resource
+from corral.gateway.manifests.resource import Inputs, Resource
 from corral.gateway.manifests.routes import route, succession
-from corral.gateway.manifests.tenants import has_limits
 from corral.gateway.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE, object_name
 from corral.gateway.software import Software, SoftwareArgs
-from corral.hosts.base import AmbientCredential, ClusterComponent, Endpoint, KeyCredential, KubernetesObject, labels
+from corral.hosts.base import ClusterComponent, KubernetesObject, labels
+from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.plan.credentials import Proofs
 from corral.plan.plan import Plan
 
@@ -104,10 +104,10 @@ class Gateway(pulumi.ComponentResource):
         self._name, self._args, self._labels = name, args, labels(args.tags)
         child = pulumi.ResourceOptions(parent=self)
         cluster = args.cluster
-        counting = has_limits(args.plan)
+        inputs = self._inputs()
         software = Software(
             f"{name}-software",
-            SoftwareArgs(cluster.provider, args.gateway.cert_manager, counting, self._labels, cluster.ready),
+            SoftwareArgs(cluster.provider, args.gateway.cert_manager, inputs.has_limits, self._labels, cluster.ready),
             child,
         )
         namespace = kubernetes.core.v1.Namespace(
@@ -124,7 +124,10 @@ class Gateway(pulumi.ComponentResource):
             made[TENANTS], self.keys = tenants.secret, tenants.keys
         ready = {route(model.name): self._ready(model.name) for model in args.plan.models}
         first = [software.ready, namespace]
-        rendered = self._rendered()
+        try:
+            rendered = render(inputs)
+        except UntranslatedProtocolError as error:
+            raise pulumi.RunError(str(error)) from None
         late = {succession(model.name) for model in args.plan.models}
         applied: dict[str, KubernetesObject] = {}
         for key in [key for key in rendered if key not in late]:
@@ -143,19 +146,18 @@ class Gateway(pulumi.ComponentResource):
     def _child(self, first: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider, depends_on=list(first))
 
-    def _rendered(self) -> dict[str, Resource]:
+    def _inputs(self) -> Inputs:
         args = self._args
-        links = {(endpoint.host, endpoint.model): _link(endpoint) for endpoint in args.endpoints}
-        try:
-            return render(
-                *(args.plan, links, args.gateway, args.cluster.network),
-                {tenant: len(keys) for tenant, keys in args.proofs.keys.items()},
-                args.proofs.issuers,
-                self._labels,
-                _told_pulumi("AIGatewayRoute"),
-            )
-        except UntranslatedProtocolError as error:
-            raise pulumi.RunError(str(error)) from None
+        return Inputs(
+            plan=args.plan,
+            endpoints=args.endpoints,
+            gateway=args.gateway,
+            network=args.cluster.network,
+            key_counts={tenant: len(keys) for tenant, keys in args.proofs.keys.items()},
+            issuer_keys=args.proofs.issuers,
+            labels=self._labels,
+            route_annotations=_told_pulumi("AIGatewayRoute"),
+        )
 
     def _ready(self, model: str) -> list[pulumi.Resource]:
         return [first for endpoint in self._args.endpoints if endpoint.model == model for first in endpoint.ready]
@@ -231,22 +233,6 @@ class Gateway(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider),
         )
         return service.status.apply(_balanced)
-
-
-def _link(endpoint: Endpoint) -> Link:
-    credential = endpoint.credential
-    return Link(
-        hostname=endpoint.hostname,
-        port=endpoint.port,
-        tls=endpoint.tls,
-        protocol=endpoint.protocol,
-        path=endpoint.path,
-        model_id=endpoint.model_id,
-        header=credential.header if isinstance(credential, KeyCredential) else None,
-        signing_region=credential.region if isinstance(credential, AmbientCredential) else None,
-        own_authority=endpoint.ca is not None,
-        body=endpoint.body,
-    )
 
 
 def _told_pulumi(kind: str) -> dict[str, str]:

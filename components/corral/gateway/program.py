@@ -12,6 +12,7 @@ from corral.catalog.load import load_catalog
 from corral.config.problems import SECRETS, TENANT_SECRETS, ConfigError
 from corral.config.read import stack_from_config
 from corral.config.stack_file import plain_values
+from corral.hosts.endpoint import Endpoint
 from corral.hosts.keys import refusal
 from corral.plan.build import build
 from corral.plan.checks.run import check
@@ -62,5 +63,11 @@ def deploy(file: Path | None = None) -> None:
 
     pulumi.export("url", gateway.url)
     pulumi.export("certificate", gateway.certificate)
-    pulumi.export("endpoints", {f"{endpoint.host}/{endpoint.model}": endpoint.url for endpoint in endpoints})
+    pulumi.export("endpoints", {f"{endpoint.host}/{endpoint.model}": _url(endpoint) for endpoint in endpoints})
     pulumi.export("keys", gateway.keys)
+
+
+def _url(endpoint: Endpoint) -> pulumi.Output[str]:
+    """The base URL, for a person to look at."""
+    scheme = "https" if endpoint.tls else "http"
+    return pulumi.Output.concat(scheme, "://", endpoint.hostname, f":{endpoint.port}{endpoint.path}")

@@ -11,17 +11,17 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from corral.catalog.catalog import Protocol
 from corral.config.cluster import Prometheus
 from corral.config.hosts import Gpus
 from corral.config.problems import missing_extra
+from corral.hosts.endpoint import Endpoint
 from corral.hosts.iam import Statement
 
 _EXTRAS = {"aws": ("boto3", "pulumi_aws"), "azure": ("pulumi_azure_native",)}
@@ -32,59 +32,6 @@ def require(extra: Literal["aws", "azure"], needed_by: str) -> None:
     """Raises `pulumi.RunError` where the extra is not installed; to be called before what imports its modules."""
     if any(find_spec(module) is None for module in _EXTRAS[extra]):
         raise pulumi.RunError(missing_extra(extra, needed_by))
-
-
-@dataclass(frozen=True)
-class KeyCredential:
-    """A key that the gateway sends in a header."""
-
-    header: Literal["authorization", "api-key"]
-    """`authorization` (as a bearer token) or `api-key`."""
-    value: pulumi.Output[str] = field(repr=False)
-    """The key itself, a secret."""
-
-
-@dataclass(frozen=True)
-class AmbientCredential:
-    """The gateway's own cloud identity (Pod Identity) signs the request."""
-
-    region: str
-    """The AWS region that is called."""
-
-
-Credential = KeyCredential | AmbientCredential | None
-"""None: the host wants no credential."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One model at one host, ready to be named by a route."""
-
-    model: str
-    """The name clients ask for."""
-    host: str
-    """The host's name in the stack."""
-    hostname: pulumi.Input[str]
-    """A DNS name, never an address."""
-    port: int
-    tls: bool
-    protocol: Protocol
-    path: str
-    """The path prefix in front of `/chat/completions`: `/v1`; empty where the protocol has its own paths."""
-    model_id: pulumi.Input[str]
-    """The host's own id of the model: plain, unless the host makes it (an application inference profile)."""
-    credential: Credential
-    ca: str | None = None
-    """PEM certificates to trust for this host instead of the system's."""
-    ready: Sequence[pulumi.Resource] = ()
-    """What must be there before a route names this endpoint."""
-    body: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
-    """Top-level fields that the gateway sets in every request to the host, each value as JSON text."""
-
-    @property
-    def url(self) -> pulumi.Output[str]:
-        """The base URL, for a person to look at."""
-        return pulumi.Output.concat("https" if self.tls else "http", "://", self.hostname, f":{self.port}{self.path}")
 
 
 class HostComponent(pulumi.ComponentResource):

@@ -1,4 +1,4 @@
-"""Plans and links made by hand, and by hypothesis."""
+"""Plans and endpoints made by hand, and by hypothesis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from corral.config.cluster import Gateway, Replicas
-from corral.gateway.manifests.resource import Link
+from corral.gateway.manifests.resource import Inputs
+from corral.hosts.endpoint import AmbientCredential, Endpoint, KeyCredential
 from corral.plan.plan import Credential, Issuer, Lifecycle, Limits, ModelPlan, Plan, Rate, Target, TenantPlan
 from corral.plan.tenants import served_to
 
@@ -91,25 +92,55 @@ def plan(*models: ModelPlan, tenants: Sequence[TenantPlan] = (), issuers: Sequen
     )
 
 
-def link(host: str, model: str, **differing: Any) -> Link:
-    return replace(
-        Link(
-            hostname=f"{host}.example.com",
-            port=443,
-            tls=True,
-            protocol="openai",
-            path="/v1",
-            model_id=f"{model} at {host}",
-            header="authorization",
-            signing_region=None,
-            own_authority=False,
-        ),
-        **differing,
+class Unread:
+    """A value that is passed on and never read."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise AssertionError(f"read: {name}")
+
+
+UNREAD: Any = Unread()
+
+BEARER = KeyCredential("authorization", UNREAD)
+API_KEY = KeyCredential("api-key", UNREAD)
+SIGNED: dict[str, Any] = {
+    "protocol": "bedrock-converse",
+    "path": "",
+    "credential": AmbientCredential("us-east-1"),
+}
+CA = "-----BEGIN CERTIFICATE-----"
+
+
+def endpoint(host: str, model: str, **differing: Any) -> Endpoint:
+    made = Endpoint(
+        model=model,
+        host=host,
+        hostname=f"{host}.example.com",
+        port=443,
+        tls=True,
+        protocol="openai",
+        path="/v1",
+        model_id=f"{model} at {host}",
+        credential=BEARER,
     )
+    return replace(made, **differing)
 
 
-def links(plan: Plan) -> dict[tuple[str, str], Link]:
-    return {(to.host, model.name): link(to.host, model.name) for model in plan.models for to in model.targets}
+def inputs(plan: Plan, *endpoints: Endpoint, **differing: Any) -> Inputs:
+    """Of a plan whose targets have these endpoints, or else endpoints like any other."""
+    given = {(each.host, each.model): each for each in endpoints}
+    targets = [(to.host, model.name) for model in plan.models for to in model.targets]
+    made = Inputs(
+        plan=plan,
+        endpoints=[given.get(at) or endpoint(*at) for at in targets],
+        gateway=GATEWAY,
+        network="eks",
+        key_counts={},
+        issuer_keys={},
+        labels=LABELS,
+        route_annotations=ANNOTATIONS,
+    )
+    return replace(made, **differing)
 
 
 HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
-from corral.gateway.manifests.front import Network, front_resources
+from corral.gateway.manifests.front import front_resources
 from corral.gateway.manifests.render import render
-from tests.gateway.manifests.plans import ANNOTATIONS, LABELS, links, model, plan
+from corral.gateway.manifests.resource import Network
+from tests.gateway.manifests.plans import inputs, model, plan
 
 ROUTES = {"namespaces": {"from": "Same"}}
 ARN = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
@@ -61,7 +62,7 @@ def https(**reference: str) -> dict[str, Any]:
 def test_the_gateway_proves_its_name_with_the_certificate_of_the_stack(
     gateway: Gateway, listener: dict[str, Any], certificate: tuple[str, str, dict[str, Any]] | None
 ):
-    resources = front_resources(plan(), gateway, "eks", {}, {}, LABELS)
+    resources = front_resources(inputs(plan(), gateway=gateway), {})
     made = resources["certificate"].manifest if "certificate" in resources else None
     assert (
         resources["gateway"].manifest["spec"]["listeners"],
@@ -114,7 +115,7 @@ ON_EKS = {"name": "corral-gateway", "type": "LoadBalancer", "loadBalancerClass":
     ids=["within a VPC", "public", "with the stack's annotations", "another cluster", "another cluster, public"],
 )
 def test_nothing_is_public_unless_the_stack_asks(gateway: Gateway, network: Network, want: dict[str, Any]):
-    proxy = front_resources(plan(), gateway, network, {}, {}, LABELS)["proxy"].manifest
+    proxy = front_resources(inputs(plan(), gateway=gateway, network=network), {})["proxy"].manifest
     assert proxy["spec"]["provider"]["kubernetes"]["envoyService"] == want
 
 
@@ -125,7 +126,7 @@ def test_nothing_is_public_unless_the_stack_asks(gateway: Gateway, network: Netw
 )
 def test_the_routes_that_are_set_aside_are_those_of_the_gateways_listener(gateway: Gateway, routes: str):
     one = plan(model("llama", {"a": 100}))
-    resources = render(one, links(one), gateway, "eks", {}, {}, LABELS, ANNOTATIONS)
+    resources = render(inputs(one, gateway=gateway))
     (listener,) = resources["gateway"].manifest["spec"]["listeners"]
     (patch,) = resources["succession/llama"].manifest["spec"]["jsonPatches"]
     assert patch["name"] == routes == f"corral/corral/{listener['name']}"

@@ -12,15 +12,18 @@ from hypothesis import given
 from corral.gateway.manifests.front import TENANTS
 from corral.gateway.manifests.hosts import UntranslatedProtocolError, host_resources
 from corral.gateway.manifests.render import render
-from corral.gateway.manifests.resource import Link
 from corral.gateway.names import object_name
+from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.plan import Plan
 from tests.gateway.manifests.plans import (
     ANNOTATIONS,
-    GATEWAY,
+    API_KEY,
+    CA,
     LABELS,
-    link,
-    links,
+    SIGNED,
+    UNREAD,
+    endpoint,
+    inputs,
     model,
     plan,
     plans,
@@ -31,30 +34,26 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def rendered(plan: Plan) -> dict[str, dict[str, Any]]:
-    return {
-        key: resource.manifest
-        for key, resource in render(plan, links(plan), GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS).items()
-    }
+    return {key: resource.manifest for key, resource in render(inputs(plan)).items()}
 
 
 def test_a_plan_with_one_model_is_rendered_whole():
     one = plan(model("llama-3.3-70b", {"azure": 60, "bedrock": 40, "drained": 0}, ["vllm"]))
-    reached = links(one) | {
-        ("azure", "llama-3.3-70b"): link("azure", "llama-3.3-70b", header="api-key", path="/openai/v1"),
-        ("bedrock", "llama-3.3-70b"): link(
-            "bedrock", "llama-3.3-70b", protocol="bedrock-converse", path="", header=None, signing_region="us-east-1"
-        ),
-        ("vllm", "llama-3.3-70b"): link(
-            "vllm", "llama-3.3-70b", hostname="llama.vllm.svc.cluster.local", port=8000, tls=False, header=None
-        ),
-    }
-    resources = render(one, reached, GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS)
+    in_cluster: dict[str, Any] = {"hostname": "llama.vllm.svc.cluster.local", "port": 8000, "tls": False}
+    resources = render(
+        inputs(
+            one,
+            endpoint("azure", "llama-3.3-70b", credential=API_KEY, path="/openai/v1"),
+            endpoint("bedrock", "llama-3.3-70b", **SIGNED),
+            endpoint("vllm", "llama-3.3-70b", **in_cluster, credential=None),
+        )
+    )
     got = [{"key": key, "needs": list(found.needs), **found.manifest} for key, found in resources.items()]
     assert got == list(yaml.safe_load_all((GOLDEN / "one-model.yaml").read_text()))
 
 
-def specs(reached: Link) -> dict[str, Any]:
-    resources = host_resources("lab", "llama", reached, LABELS, tokens=False, counted=False)
+def specs(reached: Endpoint) -> dict[str, Any]:
+    resources = host_resources(inputs(plan()), reached)
     return {found.manifest["kind"]: found.manifest["spec"] for found in resources.values()}
 
 
@@ -82,7 +81,7 @@ def at(port: int) -> dict[str, Any]:
     ("reached", "want"),
     [
         pytest.param(
-            link("lab", "llama"),
+            endpoint("lab", "llama"),
             {
                 "Backend": at(443),
                 "BackendTLSPolicy": SYSTEM,
@@ -92,7 +91,7 @@ def at(port: int) -> dict[str, Any]:
             id="with a bearer token",
         ),
         pytest.param(
-            link("lab", "llama", header="api-key", path=""),
+            endpoint("lab", "llama", credential=API_KEY, path=""),
             {
                 "Backend": at(443),
                 "BackendTLSPolicy": SYSTEM,
@@ -102,7 +101,7 @@ def at(port: int) -> dict[str, Any]:
             id="with a key in a header of its own, at the root of its URL",
         ),
         pytest.param(
-            link("lab", "llama", protocol="bedrock-converse", path="", header=None, signing_region="us-west-2"),
+            endpoint("lab", "llama", **SIGNED | {"credential": AmbientCredential("us-west-2")}),
             {
                 "Backend": at(443),
                 "BackendTLSPolicy": SYSTEM,
@@ -116,7 +115,7 @@ def at(port: int) -> dict[str, Any]:
             id="signed for with the gateway's own identity",
         ),
         pytest.param(
-            link("lab", "llama", tls=False, port=8000, header=None, body={"b": "2", "a": '"x"'}),
+            endpoint("lab", "llama", tls=False, port=8000, credential=None, body={"b": "2", "a": '"x"'}),
             {
                 "Backend": at(8000),
                 "AIServiceBackend": {
@@ -129,7 +128,7 @@ def at(port: int) -> dict[str, Any]:
             id="in the cluster, with fields set in each body",
         ),
         pytest.param(
-            link("lab", "llama", header=None, own_authority=True),
+            endpoint("lab", "llama", credential=None, ca=CA),
             {
                 "Backend": at(443),
                 "BackendTLSPolicy": {
@@ -145,15 +144,13 @@ def at(port: int) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_host_is_rendered_whole(reached: Link, want: dict[str, Any]):
+def test_a_host_is_rendered_whole(reached: Endpoint, want: dict[str, Any]):
     assert specs(reached) == want
 
 
 def test_a_host_that_nobody_translates_is_refused_with_the_way_out():
     with pytest.raises(UntranslatedProtocolError) as refused:
-        host_resources(
-            "replicate", "llama", link("replicate", "llama", protocol="replicate"), LABELS, tokens=False, counted=False
-        )
+        host_resources(inputs(plan()), endpoint("replicate", "llama", protocol="replicate"))
     assert str(refused.value) == (
         "host replicate speaks replicate, which the gateway does not translate: put something that speaks OpenAI in "
         "front of it and declare that under corral:hosts, with `kind: openai` and its url"
@@ -202,8 +199,8 @@ ROUTE_NAMES = {
 
 def test_a_route_keeps_its_name_as_long_as_its_hosts_its_labels_and_its_annotations_stay():
     names: dict[str, str] = {}
-    for case, (one, *about) in ROUTE_NAMES.items():
-        resources = render(plan(one), links(plan(one)), GATEWAY, "eks", {}, {}, *about)
+    for case, (one, labels, of_route) in ROUTE_NAMES.items():
+        resources = render(inputs(plan(one), labels=labels, route_annotations=of_route))
         names[case] = resources[f"route/{one.name}"].manifest["metadata"]["name"]
     assert [case for case, name in names.items() if name == names["the same"]] == [
         "the same",
@@ -254,7 +251,7 @@ def referred_to(value: object) -> list[tuple[str, str]]:
 
 @given(plan=plans())
 def test_what_a_manifest_names_is_made_before_it(plan: Plan):
-    resources = render(plan, links(plan), GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS)
+    resources = render(inputs(plan))
     secrets = {f"secret/{host}": ("Secret", object_name(host)) for host in plan.hosts} | {TENANTS: ("Secret", TENANTS)}
     known = {key: (found.manifest["kind"], found.manifest["metadata"]["name"]) for key, found in resources.items()}
     made: dict[str, set[tuple[str, str]]] = {key: {secret} for key, secret in secrets.items()}
@@ -281,19 +278,16 @@ def test_no_two_objects_are_one(plan: Plan):
 
 @given(plan=plans())
 def test_values_that_are_not_known_yet_are_passed_on_untouched(plan: Plan):
-    class Unknown:
-        def __getattribute__(self, name: str) -> object:
-            raise AssertionError(f"looked at: {name}")
-
-    hostname, model_id = Unknown(), Unknown()
-    unknown = {at: link(*at, hostname=hostname, model_id=model_id) for at in links(plan)}
-    resources = render(plan, unknown, GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS)
+    unread = [
+        endpoint(to.host, one.name, hostname=UNREAD, model_id=UNREAD) for one in plan.models for to in one.targets
+    ]
+    resources = render(inputs(plan, *unread))
     found = [
         (
-            resources[f"backend/{to.host}/{one.name}"].manifest["spec"]["endpoints"][0]["fqdn"]["hostname"] is hostname,
-            resources[f"tls/{to.host}/{one.name}"].manifest["spec"]["validation"]["hostname"] is hostname,
+            resources[f"backend/{to.host}/{one.name}"].manifest["spec"]["endpoints"][0]["fqdn"]["hostname"] is UNREAD,
+            resources[f"tls/{to.host}/{one.name}"].manifest["spec"]["validation"]["hostname"] is UNREAD,
             all(
-                ref["modelNameOverride"] is model_id
+                ref["modelNameOverride"] is UNREAD
                 for ref in resources[f"route/{one.name}"].manifest["spec"]["rules"][0]["backendRefs"]
             ),
         )

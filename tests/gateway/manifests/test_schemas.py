@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 
 from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
-from corral.gateway.manifests.front import Network, front_resources
+from corral.gateway.manifests.front import front_resources
 from corral.gateway.manifests.hosts import host_resources
 from corral.gateway.manifests.render import render
+from corral.gateway.manifests.resource import Network
 from corral.plan.plan import Plan
-from tests.gateway.manifests.plans import ANNOTATIONS, GATEWAY, LABELS, link, links, plan, plans
+from tests.gateway.manifests.plans import API_KEY, CA, SIGNED, endpoint, inputs, plan, plans
 from tests.kubernetes import crds
 
 pytestmark = crds.needed
@@ -33,15 +34,7 @@ def faults(manifests: list[dict[str, Any]]) -> list[str]:
 
 @given(plan=plans())
 def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
-    assert (
-        faults(
-            [
-                found.manifest
-                for found in render(plan, links(plan), GATEWAY, "eks", {}, {}, LABELS, ANNOTATIONS).values()
-            ]
-        )
-        == []
-    )
+    assert faults([found.manifest for found in render(inputs(plan)).values()]) == []
 
 
 @pytest.mark.parametrize("network", ["eks", "other"])
@@ -56,29 +49,26 @@ def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
     ids=["plain", "acm", "secret", "issuer"],
 )
 def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network: Network):
-    assert (
-        faults([found.manifest for found in front_resources(plan(), gateway, network, {}, {}, LABELS).values()]) == []
-    )
+    resources = front_resources(inputs(plan(), gateway=gateway, network=network), {})
+    assert faults([found.manifest for found in resources.values()]) == []
 
 
 @pytest.mark.parametrize(
     "differing",
     [
-        {"header": "api-key"},
-        {"protocol": "bedrock-converse", "path": "", "header": None, "signing_region": "us-east-1"},
-        {"tls": False, "port": 8000, "header": None, "body": {"stream_options": "null"}},
-        {"own_authority": True},
+        {"credential": API_KEY},
+        SIGNED,
+        {"tls": False, "port": 8000, "credential": None, "body": {"stream_options": "null"}},
+        {"ca": CA},
     ],
     ids=["key in a header of its own", "signed", "in the cluster", "own authority"],
 )
 def test_a_host_of_any_sort_fits_its_definitions(differing: dict[str, Any]):
-    resources = host_resources("lab", "llama", link("lab", "llama", **differing), LABELS, tokens=False, counted=False)
+    resources = host_resources(inputs(plan()), endpoint("lab", "llama", **differing))
     assert faults([found.manifest for found in resources.values()]) == []
 
 
 def test_an_unknown_field_is_a_fault():
-    backend = host_resources("lab", "llama", link("lab", "llama"), LABELS, tokens=False, counted=False)[
-        "backend/lab/llama"
-    ].manifest
+    backend = host_resources(inputs(plan()), endpoint("lab", "llama"))["backend/lab/llama"].manifest
     backend["spec"]["endpoint"] = []
     assert crds.faults(backend) == ["spec: Additional properties are not allowed ('endpoint' was unexpected)"]

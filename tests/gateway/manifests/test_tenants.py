@@ -18,12 +18,12 @@ from corral.gateway.names import object_name
 from corral.plan.plan import Issuer, Plan, Rate
 from corral.plan.tenants import served_to
 from tests.gateway.manifests.plans import (
-    ANNOTATIONS,
+    API_KEY,
     GATEWAY,
-    LABELS,
+    SIGNED,
+    endpoint,
     in_regions,
-    link,
-    links,
+    inputs,
     model,
     plan,
     plans,
@@ -49,7 +49,7 @@ OTHER = Issuer("https://in.the.cluster", ("corral", "tests"), None, "keys.json",
 def rendered(
     plan: Plan, keys: dict[str, int] | None = None, jwks: dict[str, str] | None = None, gateway: Gateway = GATEWAY
 ) -> dict[str, Any]:
-    made = render(plan, links(plan), gateway, "eks", keys or {}, jwks or {}, LABELS, ANNOTATIONS)
+    made = render(inputs(plan, gateway=gateway, key_counts=keys or {}, issuer_keys=jwks or {}))
     return {key: resource.manifest for key, resource in made.items()}
 
 
@@ -126,18 +126,18 @@ def test_callers_with_tokens_are_told_by_the_claim_of_their_issuer_and_nobody_is
     ("differing", "kept"),
     [
         ({}, []),
-        ({"header": None, "protocol": "bedrock-converse", "signing_region": "us-east-1"}, []),
-        ({"header": "api-key"}, ["authorization"]),
-        ({"header": None}, ["authorization"]),
+        (SIGNED, []),
+        ({"credential": API_KEY}, ["authorization"]),
+        ({"credential": None}, ["authorization"]),
     ],
     ids=["a bearer token of its own", "signed", "a key elsewhere", "no key"],
 )
 def test_a_callers_token_never_gets_to_a_host(differing: dict[str, Any], kept: list[str]):
     removed = [
-        host_resources("lab", "llama", link("lab", "llama", **differing), LABELS, tokens=tokens, counted=False)[
+        host_resources(inputs(plan(issuers=issuers)), endpoint("lab", "llama", **differing))[
             "service/lab/llama"
         ].manifest["spec"]["headerMutation"]["remove"]
-        for tokens in (False, True)
+        for issuers in ((), (ISSUER,))
     ]
     assert removed == [removed[0], [*removed[0], *kept]]
 

@@ -10,7 +10,7 @@ from corral.config.hosts import AzureHost, PrivateEndpoint
 from corral.config.stack import Stack
 from corral.hosts.azure.component import Azure, AzureArgs, azure_args
 from corral.hosts.azure.deployments import Deployment
-from corral.hosts.base import Endpoint, KeyCredential
+from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.plan.build import build
 from corral.testing.recording import Secret
 from tests.world import World, run

@@ -11,10 +11,11 @@ import pytest
 from corral.catalog.load import load_catalog
 from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
 from corral.config.stack import Stack
-from corral.hosts.base import AmbientCredential, Endpoint, Vpc
+from corral.hosts.base import Vpc
 from corral.hosts.bedrock.component import Bedrock, BedrockArgs, bedrock_args
 from corral.hosts.bedrock.identity import PublishedGuardrail, invoke_policy, log_policy, log_trust
 from corral.hosts.bedrock.models import BedrockModel
+from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
 from tests.world import World, run
 

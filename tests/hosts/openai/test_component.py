@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from corral.hosts.base import Endpoint, KeyCredential
+from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
 from corral.plan.plan import Credential, Target
 from corral.testing.recording import Secret

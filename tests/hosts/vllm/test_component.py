@@ -8,7 +8,7 @@ import pytest
 
 from corral.cluster.clusters import open_cluster
 from corral.config.hosts import VllmHost
-from corral.hosts.base import KeyCredential
+from corral.hosts.endpoint import KeyCredential
 from corral.hosts.vllm.component import Vllm, VllmArgs
 from corral.testing.recording import Secret
 from tests.hosts.vllm.stack import FP8, GPUS, LLAMA, served, stack

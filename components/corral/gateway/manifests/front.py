@@ -17,8 +17,17 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from corral.config.cluster import Certificate, Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
-from corral.gateway.manifests.resource import AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API, Resource, manifest, target
-from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, has_limits, has_token_limits, rules
+from corral.gateway.manifests.resource import (
+    AI_GATEWAY,
+    ENVOY_GATEWAY,
+    GATEWAY_API,
+    Inputs,
+    Network,
+    Resource,
+    manifest,
+    target,
+)
+from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, rules
 from corral.gateway.names import (
     CERTIFICATE_SECRET,
     GATEWAY,
@@ -88,9 +97,6 @@ def _setting(matches: str, tenant: str) -> dict[str, Any]:
     }
 
 
-Network = Literal["eks", "other"]
-"""What the cluster stands in: EKS, whose load balancers are known, or some other network."""
-
 TENANTS = "tenants"
 """The key of the secret that has the tenants' API keys."""
 
@@ -116,16 +122,9 @@ _PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
 """What an Envoy, and the processor beside it, are sure to get.  Scaling by CPU needs both to be said."""
 
 
-def front_resources(
-    plan: Plan,
-    gateway: Gateway,
-    network: Network,
-    callers: Mapping[str, Caller],
-    issuer_keys: Mapping[str, str],
-    labels: Mapping[str, str],
-) -> dict[str, Resource]:
-    """By key, in the order in which they are made.  `issuer_keys`: as `access` takes them."""
-    limits = plan.limits
+def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Resource]:
+    """By key, in the order in which they are made."""
+    plan, gateway, limits, labels = inputs.plan, inputs.gateway, inputs.plan.limits, inputs.labels
     to_gateway = {"targetRefs": [target(GATEWAY_API, "Gateway", GATEWAY)]}
     envoy = f"{ENVOY_GATEWAY}/v1alpha1"
 
@@ -136,10 +135,10 @@ def front_resources(
 
     controller = f"{ENVOY_GATEWAY}/gatewayclass-controller"
     certificate = _certificate(gateway, labels)
-    costs = [*(TOKENS if gateway.count_tokens else ()), *(TOKEN_COSTS if has_token_limits(plan) else ())]
+    costs = [*(TOKENS if gateway.count_tokens else ()), *(TOKEN_COSTS if inputs.counts_tokens else ())]
     return {
         "class": made(f"{GATEWAY_API}/v1", "GatewayClass", {"controllerName": controller}),
-        "proxy": made(envoy, "EnvoyProxy", _proxy(gateway, limits, network)),
+        "proxy": made(envoy, "EnvoyProxy", _proxy(gateway, limits, inputs.network)),
         "processor": made(
             f"{AI_GATEWAY}/v1beta1",
             "GatewayConfig",
@@ -159,13 +158,13 @@ def front_resources(
         "clients": made(envoy, "ClientTrafficPolicy", {**to_gateway, **_clients(limits)}, "gateway"),
         **(
             {"limits": made(envoy, "BackendTrafficPolicy", {**to_gateway, **_counted(plan, callers)}, "gateway")}
-            if has_limits(plan)
+            if inputs.has_limits
             else {}
         ),
         "access": made(
             envoy,
             "SecurityPolicy",
-            {**to_gateway, **access(plan, callers, issuer_keys)},
+            {**to_gateway, **access(plan, callers, inputs.issuer_keys)},
             *("gateway", *(() if plan.issuers else (TENANTS,))),
         ),
     }

@@ -10,16 +10,24 @@ only once the host is there, and what a model has to itself no other model's edi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from corral.gateway.manifests.resource import AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API, Link, Resource, manifest, target
+from corral.gateway.manifests.resource import (
+    AI_GATEWAY,
+    ENVOY_GATEWAY,
+    GATEWAY_API,
+    Inputs,
+    Resource,
+    manifest,
+    target,
+)
 from corral.gateway.names import HOST_HEADER, TENANT_HEADER, object_name
+from corral.hosts.endpoint import AmbientCredential, Credential, Endpoint, KeyCredential
 
-_NOT_THE_HOSTS_BUSINESS = ("x-forwarded-for", "x-forwarded-host")
-"""Request headers that tell of the caller, beside the tenant's."""
+_FORWARDED_HEADERS = ("x-forwarded-for", "x-forwarded-host")
+"""Request headers that tell of the caller, beside the tenant's: no business of the host."""
 
-_TOKEN = "authorization"  # noqa: S105
+_CALLER_HEADER = "authorization"
 """The header that may have a caller's token, where the host's own key does not take its place."""
 
 
@@ -37,93 +45,99 @@ def host_authority(host: str) -> str:
     return f"authority/{host}"
 
 
-def wanted_by_a_route(host: str, model: str, link: Link) -> tuple[str, ...]:
+def route_needs(endpoint: Endpoint) -> tuple[str, ...]:
     """The keys of the host's last objects: what a route names, and what the gateway must know when it does."""
-    return (f"service/{host}/{model}", *((f"credential/{host}/{model}",) if link.has_credential else ()))
+    of_model = f"{endpoint.host}/{endpoint.model}"
+    return (f"service/{of_model}", *((f"credential/{of_model}",) if endpoint.credential else ()))
 
 
-def host_resources(
-    host: str, model: str, link: Link, labels: Mapping[str, str], *, tokens: bool, counted: bool
-) -> dict[str, Resource]:
-    """By key, in the order in which they are made.  `tokens`: whether callers have tokens of issuers, which the gateway
-    leaves in the request; `counted`: whether tenants have limits of tokens.  These are counted when an answer ends, by
-    the request as it is then, so that the tenant's name must stay in it and goes on to the host.
-
-    Raises `UntranslatedProtocolError`.
-    """
-    name, of_model = object_name(host, model), f"{host}/{model}"
+def host_resources(inputs: Inputs, endpoint: Endpoint) -> dict[str, Resource]:
+    """By key, in the order in which they are made.  Raises `UntranslatedProtocolError`."""
+    host, name = endpoint.host, object_name(endpoint.host, endpoint.model)
+    of_model = f"{host}/{endpoint.model}"
     backend, tls, service = f"backend/{of_model}", f"tls/{of_model}", f"service/{of_model}"
+    annotations = {"corral/host": host, "corral/model": endpoint.model}
 
-    def made(api: str, kind: str, spec: dict[str, Any], *needs: str) -> Resource:
-        return Resource(manifest(api, kind, name, spec, labels, {"corral/host": host, "corral/model": model}), needs)
+    def resource(api: str, kind: str, spec: dict[str, Any], *needs: str) -> Resource:
+        return Resource(manifest(api, kind, name, spec, inputs.labels, annotations), needs)
 
-    endpoint = {"fqdn": {"hostname": link.hostname, "port": link.port}}
-    resources = {backend: made(f"{ENVOY_GATEWAY}/v1alpha1", "Backend", {"endpoints": [endpoint]})}
-    if link.tls:
-        authority = (host_authority(host),) if link.own_authority else ()
-        verification = _verification(host, name, link)
-        resources[tls] = made(f"{GATEWAY_API}/v1", "BackendTLSPolicy", verification, backend, *authority)
-    resources[service] = made(
-        f"{AI_GATEWAY}/v1beta1",
-        "AIServiceBackend",
-        _service(host, name, link, tokens=tokens, counted=counted),
-        *(backend, *((tls,) if link.tls else ())),
-    )
-    if link.has_credential:
-        secret = (host_secret(host),) if link.header else ()
-        resources[f"credential/{of_model}"] = made(
-            f"{AI_GATEWAY}/v1beta1", "BackendSecurityPolicy", _credential(host, name, link), service, *secret
+    address = {"fqdn": {"hostname": endpoint.hostname, "port": endpoint.port}}
+    resources = {backend: resource(f"{ENVOY_GATEWAY}/v1alpha1", "Backend", {"endpoints": [address]})}
+    if endpoint.tls:
+        authority = (host_authority(host),) if endpoint.ca is not None else ()
+        verification = _verification(endpoint, name)
+        resources[tls] = resource(f"{GATEWAY_API}/v1", "BackendTLSPolicy", verification, backend, *authority)
+    needs = (backend, tls) if endpoint.tls else (backend,)
+    service_backend = _service_backend(inputs, endpoint, name)
+    resources[service] = resource(f"{AI_GATEWAY}/v1beta1", "AIServiceBackend", service_backend, *needs)
+    if endpoint.credential:
+        secret = (host_secret(host),) if isinstance(endpoint.credential, KeyCredential) else ()
+        policy = {
+            "targetRefs": [target(AI_GATEWAY, "AIServiceBackend", name)],
+            **_credential(endpoint.credential, host),
+        }
+        resources[f"credential/{of_model}"] = resource(
+            f"{AI_GATEWAY}/v1beta1", "BackendSecurityPolicy", policy, service, *secret
         )
     return resources
 
 
-def _verification(host: str, name: str, link: Link) -> dict[str, Any]:
+def _verification(endpoint: Endpoint, name: str) -> dict[str, Any]:
     trusted: dict[str, Any] = (
-        {"caCertificateRefs": [target("", "ConfigMap", object_name(host))]}
-        if link.own_authority
+        {"caCertificateRefs": [target("", "ConfigMap", object_name(endpoint.host))]}
+        if endpoint.ca is not None
         else {"wellKnownCACertificates": "System"}
     )
     return {
         "targetRefs": [target(ENVOY_GATEWAY, "Backend", name)],
-        "validation": {"hostname": link.hostname, **trusted},
+        "validation": {"hostname": endpoint.hostname, **trusted},
     }
 
 
-def _service(host: str, name: str, link: Link, *, tokens: bool, counted: bool) -> dict[str, Any]:
-    replaced = link.header == _TOKEN or link.signing_region is not None
+def _service_backend(inputs: Inputs, endpoint: Endpoint, name: str) -> dict[str, Any]:
+    """A caller's token is taken out of the request, and so is the tenant's name.  Limits of tokens are counted when an
+    answer ends, by the request as it is then: with them the name must stay in it and goes on to the host."""
+    fields = [{"path": field, "value": value} for field, value in sorted(endpoint.body.items())]
     removed = [
-        *(() if counted else (TENANT_HEADER,)),
-        *_NOT_THE_HOSTS_BUSINESS,
-        *((_TOKEN,) if tokens and not replaced else ()),
+        *(() if inputs.counts_tokens else (TENANT_HEADER,)),
+        *_FORWARDED_HEADERS,
+        *((_CALLER_HEADER,) if inputs.plan.issuers and not _replaces_token(endpoint.credential) else ()),
     ]
-    fields = [{"path": field, "value": value} for field, value in sorted(link.body.items())]
     return {
-        "schema": _schema(host, link),
+        "schema": _schema(endpoint),
         "backendRef": target(ENVOY_GATEWAY, "Backend", name),
-        "headerMutation": {"set": [{"name": HOST_HEADER, "value": host}], "remove": removed},
+        "headerMutation": {"set": [{"name": HOST_HEADER, "value": endpoint.host}], "remove": removed},
         **({"bodyMutation": {"set": fields}} if fields else {}),
     }
 
 
-def _schema(host: str, link: Link) -> dict[str, str]:
-    match link.protocol:
+def _replaces_token(credential: Credential) -> bool:
+    match credential:
+        case KeyCredential(header=header):
+            return header == _CALLER_HEADER
+        case _:
+            return credential is not None
+
+
+def _schema(endpoint: Endpoint) -> dict[str, str]:
+    match endpoint.protocol:
         case "openai":
-            return {"name": "OpenAI", "prefix": link.path or "/"}
+            return {"name": "OpenAI", "prefix": endpoint.path or "/"}
         case "bedrock-converse":
             return {"name": "AWSBedrock"}
         case _:
             raise UntranslatedProtocolError(
-                f"host {host} speaks {link.protocol}, which the gateway does not translate: put something that speaks "
-                "OpenAI in front of it and declare that under corral:hosts, with `kind: openai` and its url"
+                f"host {endpoint.host} speaks {endpoint.protocol}, which the gateway does not translate: put something "
+                "that speaks OpenAI in front of it and declare that under corral:hosts, with `kind: openai` and its url"
             )
 
 
-def _credential(host: str, name: str, link: Link) -> dict[str, Any]:
+def _credential(credential: KeyCredential | AmbientCredential, host: str) -> dict[str, Any]:
     secret = {"secretRef": target("", "Secret", object_name(host))}
-    if link.signing_region:
-        kind, said = "AWSCredentials", {"awsCredentials": {"region": link.signing_region}}
-    elif link.header == "api-key":
-        kind, said = "AzureAPIKey", {"azureAPIKey": secret}
-    else:
-        kind, said = "APIKey", {"apiKey": secret}
-    return {"targetRefs": [target(AI_GATEWAY, "AIServiceBackend", name)], "type": kind, **said}
+    match credential:
+        case AmbientCredential(region=region):
+            return {"type": "AWSCredentials", "awsCredentials": {"region": region}}
+        case KeyCredential(header="api-key"):
+            return {"type": "AzureAPIKey", "azureAPIKey": secret}
+        case KeyCredential():
+            return {"type": "APIKey", "apiKey": secret}

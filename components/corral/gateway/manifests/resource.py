@@ -1,23 +1,61 @@
-"""One object of the cluster, and what has to be there before it.
-
-How one model at one host is reached from the cluster.
-"""
+"""What manifests are made of, and how one is written: an object of the cluster, and what has to be there before it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
-from corral.catalog.catalog import Protocol
+from corral.config.cluster import Gateway
 from corral.gateway.names import NAMESPACE
+from corral.hosts.endpoint import Endpoint
+from corral.plan.plan import Plan, Rate
 
 GATEWAY_API = "gateway.networking.k8s.io"
 ENVOY_GATEWAY = "gateway.envoyproxy.io"
 AI_GATEWAY = "aigateway.envoyproxy.io"
 
+Network = Literal["eks", "other"]
+"""What the cluster stands in: EKS, whose load balancers are known, or some other network."""
+
 Manifest = dict[str, Any]
 """An object as the API server takes it; values that are known only later may be anywhere in its `spec`."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What all manifests of one gateway are made of."""
+
+    plan: Plan
+    """Without errors."""
+    endpoints: Sequence[Endpoint]
+    """One for the host and the model of every target, drained ones included."""
+    gateway: Gateway
+    network: Network
+    key_counts: Mapping[str, int]
+    """How many API keys those tenants have that were given any; all others have one."""
+    issuer_keys: Mapping[str, str]
+    """By issuer its public keys (JWKS), where they are no URL's."""
+    labels: Mapping[str, str]
+    """Of every object."""
+    route_annotations: Mapping[str, str]
+    """Of every route, besides our own."""
+
+    @cached_property
+    def by_target(self) -> Mapping[tuple[str, str], Endpoint]:
+        """The endpoints by host and model."""
+        return {(endpoint.host, endpoint.model): endpoint for endpoint in self.endpoints}
+
+    @cached_property
+    def has_limits(self) -> bool:
+        """Whether any tenant has limits that are counted by the minute."""
+        return any(rate != Rate() for rate in self.plan.rates)
+
+    @cached_property
+    def counts_tokens(self) -> bool:
+        """Whether any of them is one of tokens."""
+        return any(rate.tokens for rate in self.plan.rates)
 
 
 @dataclass(frozen=True)
@@ -58,29 +96,3 @@ def manifest(
 def target(group: str, kind: str, name: str) -> dict[str, str]:
     """How one object names another one of its namespace."""
     return {"group": group, "kind": kind, "name": name}
-
-
-@dataclass(frozen=True)
-class Link:
-    """What the resources of one model at one host are made of.  The key itself is in a secret."""
-
-    hostname: Any
-    """A DNS name.  May be known only once the host is there: it is passed on, never looked at; likewise `model_id`."""
-    port: int
-    tls: bool
-    protocol: Protocol
-    path: str
-    """The path prefix in front of `/chat/completions`."""
-    model_id: Any
-    header: Literal["authorization", "api-key"] | None
-    """The header that takes the host's key; None: there is none."""
-    signing_region: str | None
-    """The AWS region for which the gateway's own identity signs; None: it does not."""
-    own_authority: bool
-    """Whether the host's certificate is by an authority of its own, instead of one that every system trusts."""
-    body: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Top-level fields that are set in every request's body, each value as JSON text; passed on like `hostname`."""
-
-    @property
-    def has_credential(self) -> bool:
-        return self.header is not None or self.signing_region is not None

@@ -41,10 +41,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corral.config.cluster import Gateway
 from corral.gateway.manifests.front import scheme
-from corral.gateway.manifests.hosts import wanted_by_a_route
-from corral.gateway.manifests.resource import AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API, Link, Resource, manifest, target
+from corral.gateway.manifests.hosts import route_needs
+from corral.gateway.manifests.resource import (
+    AI_GATEWAY,
+    ENVOY_GATEWAY,
+    GATEWAY_API,
+    Inputs,
+    Resource,
+    manifest,
+    target,
+)
 from corral.gateway.manifests.tenants import Caller, Group, called_by
 from corral.gateway.names import GATEWAY, MODEL_HEADER, NAMESPACE, duration, edition, object_name, route_name
 from corral.plan.failover import RETRIED_STATUS
@@ -67,28 +74,21 @@ def route(model: str) -> str:
 
 
 def model_resources(
+    inputs: Inputs,
     model: ModelPlan,
     groups: Sequence[Group],
     callers: Mapping[str, Caller],
-    links: Mapping[tuple[str, str], Link],
-    limits: Limits,
-    labels: Mapping[str, str],
-    annotations: Mapping[str, str],
     gateway: tuple[str, ...],
-    *,
-    merged: bool,
 ) -> dict[str, Resource]:
     """By key, in the order in which they are made.
 
-    `groups`: those of the model; `annotations`: of the route, besides its model; `gateway`: the keys of what stands in
-    front of every route; `merged`: whether the Gateway has a policy of the kind that the model's are of.
+    `groups`: those of the model; `gateway`: the keys of what stands in front of every route.
     """
-    lasting = edition(model.name, [group.hosts for group in groups], labels, annotations)
+    labels, annotations = inputs.labels, {"corral/model": model.name}
+    lasting = edition(model.name, [group.hosts for group in groups], labels, inputs.route_annotations)
     name = route_name(model.name, lasting)
     hosts = sorted({host for group in groups for host in group.hosts})
-    needs = [key for host in hosts for key in wanted_by_a_route(host, model.name, links[host, model.name])]
-    about = {"corral/model": model.name}
-    kept = {**about, **annotations}
+    needs = [key for host in hosts for key in route_needs(inputs.by_target[host, model.name])]
     policies = {
         f"retries/{model.name}" + (f"/{index}" if index else ""): Resource(
             manifest(
@@ -97,11 +97,11 @@ def model_resources(
                 f"{name}-{index}" if index else name,
                 {
                     "targetRefs": [_rule_of(name, index)],
-                    **({"mergeType": "StrategicMerge"} if merged else {}),
-                    **_traffic(_attempts(model, group), limits),
+                    **({"mergeType": "StrategicMerge"} if inputs.has_limits else {}),
+                    **_traffic(_attempts(model, group), inputs.plan.limits),
                 },
                 labels,
-                about,
+                annotations,
             ),
             edition=lasting,
         )
@@ -111,7 +111,12 @@ def model_resources(
         **policies,
         route(model.name): Resource(
             manifest(
-                f"{AI_GATEWAY}/v1beta1", "AIGatewayRoute", name, _route(groups, callers, links, limits), labels, kept
+                f"{AI_GATEWAY}/v1beta1",
+                "AIGatewayRoute",
+                name,
+                _route(inputs, groups, callers),
+                labels,
+                {**annotations, **inputs.route_annotations},
             ),
             needs=(*gateway, *policies, *needs),
             edition=lasting,
@@ -128,12 +133,7 @@ def _rule_name(index: int) -> str:
     return f"residency-{index}" if index else "model"
 
 
-def _route(
-    groups: Sequence[Group],
-    callers: Mapping[str, Caller],
-    links: Mapping[tuple[str, str], Link],
-    limits: Limits,
-) -> dict[str, Any]:
+def _route(inputs: Inputs, groups: Sequence[Group], callers: Mapping[str, Caller]) -> dict[str, Any]:
     return {
         "parentRefs": [target(GATEWAY_API, "Gateway", GATEWAY)],
         "rules": [
@@ -143,14 +143,14 @@ def _route(
                 "backendRefs": [
                     {
                         "name": object_name(to.host, group.model.name),
-                        "modelNameOverride": links[to.host, group.model.name].model_id,
+                        "modelNameOverride": inputs.by_target[to.host, group.model.name].model_id,
                         "weight": to.weight,
                         "priority": to.priority,
                     }
                     for to in sorted(group.model.targets, key=lambda target: target.host)
                 ],
                 "timeouts": {"request": "0s"},
-                "streamIdleTimeout": duration(limits.idle_timeout),
+                "streamIdleTimeout": duration(inputs.plan.limits.idle_timeout),
                 "modelsOwnedBy": "corral",
             }
             for index, group in enumerate(groups)
@@ -212,13 +212,11 @@ def succession(model: str) -> str:
     return f"succession/{model}"
 
 
-def succession_resources(
-    model: str, followed: str, rules: int, gateway: Gateway, labels: Mapping[str, str]
-) -> dict[str, Resource]:
+def succession_resources(inputs: Inputs, model: str, followed: str, rules: int) -> dict[str, Resource]:
     """By key; `followed`: the name of the model's route, which has so many rules."""
     patch = {
         "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-        "name": f"{NAMESPACE}/{GATEWAY}/{scheme(gateway)}",
+        "name": f"{NAMESPACE}/{GATEWAY}/{scheme(inputs.gateway)}",
         "operation": {"op": "add", "jsonPath": _others(model, followed, rules), "path": "/-", "value": _NOBODY},
     }
     spec: dict[str, Any] = {
@@ -231,7 +229,7 @@ def succession_resources(
         "EnvoyPatchPolicy",
         object_name(model),
         spec,
-        labels,
+        inputs.labels,
         {"corral/model": model},
     )
     return {succession(model): Resource(made, needs=(route(model),))}

@@ -86,16 +86,6 @@ TOKEN_COSTS = [{"metadataKey": TOTAL_TOKENS, "type": "TotalToken"}]
 """What Envoy AI Gateway is to count for limits of tokens."""
 
 
-def has_limits(plan: Plan) -> bool:
-    """Whether any tenant has limits that are counted by the minute."""
-    return any(rate != Rate() for rate in plan.rates)
-
-
-def has_token_limits(plan: Plan) -> bool:
-    """Whether any of them is one of tokens."""
-    return any(rate.tokens for rate in plan.rates)
-
-
 def rules(plan: Plan, callers: Mapping[str, Caller]) -> list[dict[str, Any]]:
     """In order of tenant and model, those of a tenant over all models first."""
     return [

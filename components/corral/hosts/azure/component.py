@@ -12,7 +12,8 @@ from pulumi_azure_native import cognitiveservices, network, resources
 from corral.catalog.catalog import Catalog
 from corral.config.hosts import AzureHost, PrivateEndpoint
 from corral.hosts.azure.deployments import Deployment, NoCapacityError, account_name, deployments
-from corral.hosts.base import Endpoint, HostComponent, KeyCredential
+from corral.hosts.base import HostComponent
+from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.plan.plan import Plan
 
 _ANYWHERE = "anywhere"

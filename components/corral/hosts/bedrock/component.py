@@ -13,7 +13,7 @@ import pulumi_aws as aws
 
 from corral.catalog.catalog import Catalog
 from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
-from corral.hosts.base import AmbientCredential, Endpoint, HostComponent, Vpc
+from corral.hosts.base import HostComponent, Vpc
 from corral.hosts.bedrock.identity import (
     PublishedGuardrail,
     foundation_arn,
@@ -24,6 +24,7 @@ from corral.hosts.bedrock.identity import (
 )
 from corral.hosts.bedrock.models import BedrockModel, NotCallableError, models
 from corral.hosts.bedrock.provider import ModelAccessProvider
+from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.plan import Plan
 
 _PROMPT_ATTACK = "PROMPT_ATTACK"

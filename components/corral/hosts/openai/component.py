@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from corral.hosts.base import Endpoint, HostComponent, KeyCredential
+from corral.hosts.base import HostComponent
+from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.plan.plan import Target
 
 _PORTS = {"https": 443, "http": 80}

@@ -9,7 +9,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from corral.config.hosts import Gpus
-from corral.hosts.base import ClusterComponent, Endpoint, HostComponent, KeyCredential, KubernetesObject, labels
+from corral.hosts.base import ClusterComponent, HostComponent, KubernetesObject, labels
+from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.iam import Statement
 from corral.hosts.vllm.manifests import (
     ACCOUNT,

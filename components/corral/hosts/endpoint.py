@@ -1,0 +1,64 @@
+"""How one model at one host is reached: made by host components, written into manifests by the load balancer.
+
+Values that only a provider gives are passed on and never looked at, so that nothing here needs Pulumi at run time and
+the manifests stay pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from corral.catalog.catalog import Protocol
+
+if TYPE_CHECKING:
+    import pulumi
+
+
+@dataclass(frozen=True)
+class KeyCredential:
+    """A key that the gateway sends in a header."""
+
+    header: Literal["authorization", "api-key"]
+    """`authorization` (as a bearer token) or `api-key`."""
+    value: pulumi.Output[str] = field(repr=False)
+    """The key itself, a secret."""
+
+
+@dataclass(frozen=True)
+class AmbientCredential:
+    """The gateway's own cloud identity (Pod Identity) signs the request."""
+
+    region: str
+    """The AWS region that is called."""
+
+
+Credential = KeyCredential | AmbientCredential | None
+"""None: the host wants no credential."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One model at one host, ready to be named by a route."""
+
+    model: str
+    """The name clients ask for."""
+    host: str
+    """The host's name in the stack."""
+    hostname: pulumi.Input[str]
+    """A DNS name, never an address."""
+    port: int
+    tls: bool
+    protocol: Protocol
+    path: str
+    """The path prefix in front of `/chat/completions`: `/v1`; empty where the protocol has its own paths."""
+    model_id: pulumi.Input[str]
+    """The host's own id of the model: plain, unless the host makes it (an application inference profile)."""
+    credential: Credential
+    ca: str | None = None
+    """PEM certificates to trust for this host instead of the system's."""
+    ready: Sequence[pulumi.Resource] = ()
+    """What must be there before a route names this endpoint."""
+    body: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
+    """Top-level fields that the gateway sets in every request to the host, each value as JSON text."""
