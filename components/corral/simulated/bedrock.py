@@ -43,7 +43,7 @@ from corral.simulated.requests import (
 )
 from corral.simulated.shapes import to_json
 
-_EVENT_STREAM = "application/vnd.amazon.eventstream"
+EVENT_STREAM = "application/vnd.amazon.eventstream"
 _TEXT_TYPE = 7
 
 
@@ -254,7 +254,7 @@ def _streamed(text: Text, call: str | None, reason: str, end: dict[str, Any], pr
         return event("contentBlockDelta", {"delta": content, "contentBlockIndex": 0})
 
     closing = event("contentBlockStop", {"contentBlockIndex": 0}) + event("messageStop", {"stopReason": reason})
-    return Streamed(opening, tuple(map(delta, text.tokens)), closing + event("metadata", end), prompt, _EVENT_STREAM)
+    return Streamed(opening, tuple(map(delta, text.tokens)), closing + event("metadata", end), prompt, EVENT_STREAM)
 
 
 def _tool_use(name: str) -> dict[str, Any]:

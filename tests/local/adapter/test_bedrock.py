@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import openai
 import pytest
+from botocore.eventstream import ChecksumMismatch
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    EventStreamError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+    UnauthorizedSSOTokenError,
+)
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import ProtocolError
+from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 
+from corral.local.adapter.bedrock import FAILURES, Threads, chat_error
+from corral.local.adapter.openai import ChatError
 from corral.simulated import bedrock as eventstream
 from corral.simulated.child import SimulatedProcess
 from corral.simulated.requests import IMAGE_TOKENS
 from corral.simulated.simulation import Count
 from tests.local.adapter.conftest import LLAMA, SCOUT, TOKEN, Adapter, bedrock
 
-SAID: Any = [{"role": "user", "content": "hello to you"}]
+MESSAGES: Any = [{"role": "user", "content": "hello to you"}]
 TOOLS: Any = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
 PNG = "data:image/png;base64,iVBORw0KGgo="
 
 
 def counted(simulated: SimulatedProcess, model: str) -> Count:
     """What the host has answered since the test began, of which it knows nothing else."""
-    (found,) = [count for count in simulated.control.state().counts if (count.model, count.status) == (model, 200)]
-    return found
+    (count,) = [count for count in simulated.control.state().counts if (count.model, count.status) == (model, 200)]
+    return count
 
 
 def test_the_system_and_many_turns(adapter: Adapter):
-    said: Any = [
+    messages: Any = [
         {"role": "system", "content": "be brief"},
         {"role": "user", "content": "one two"},
         {"role": "assistant", "content": "three"},
         {"role": "user", "content": "four"},
         {"role": "user", "content": "five six"},
     ]
-    answer = adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=said)
+    answer = adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=messages)
     assert answer.choices[0].message.content == f"bedrock (simulated) answers as {LLAMA}: four five six"
     assert answer.usage
     assert answer.usage.prompt_tokens == 8
@@ -57,13 +74,13 @@ def test_an_image_arrives(adapter: Adapter):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "look"}}])
 def test_a_tool_is_called(adapter: Adapter, choice: Any, model: str, *, stream: bool):
-    asked: Any = {"model": model, "messages": SAID, "tools": TOOLS, "tool_choice": choice}
+    request: Any = {"model": model, "messages": MESSAGES, "tools": TOOLS, "tool_choice": choice}
     completions = adapter.client("bedrock").chat.completions
     if stream:
-        with completions.stream(**asked) as chunks:
+        with completions.stream(**request) as chunks:
             (made,) = chunks.get_final_completion().choices
     else:
-        (made,) = completions.create(**asked).choices
+        (made,) = completions.create(**request).choices
     (call,) = made.message.tool_calls or []
     assert call.type == "function"
     assert (call.id, call.function.name, call.function.arguments) == ("tooluse_simulated_0", "look", "{}")
@@ -72,12 +89,12 @@ def test_a_tool_is_called(adapter: Adapter, choice: Any, model: str, *, stream: 
 
 def test_what_a_tool_gave_is_told(adapter: Adapter):
     call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
-    said: Any = [
-        *SAID,
+    messages: Any = [
+        *MESSAGES,
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": "it is blue"},
     ]
-    answer = adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=said, tools=TOOLS)
+    answer = adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=messages, tools=TOOLS)
     assert answer.choices[0].message.content == f"bedrock (simulated) answers as {LLAMA}: hello to you"
     assert answer.usage
     assert answer.usage.prompt_tokens == 6
@@ -86,21 +103,21 @@ def test_what_a_tool_gave_is_told(adapter: Adapter):
 def test_bedrock_s_own_refusal_is_passed_on(adapter: Adapter):
     with pytest.raises(openai.BadRequestError, match="A conversation must start with a user message"):
         adapter.client("bedrock").chat.completions.create(
-            model=LLAMA, messages=[{"role": "assistant", "content": "hi"}, *SAID]
+            model=LLAMA, messages=[{"role": "assistant", "content": "hi"}, *MESSAGES]
         )
 
 
 def test_a_model_id_may_be_an_arn(adapter: Adapter):
-    answer = adapter.client("bedrock").chat.completions.create(model=SCOUT, messages=SAID)
+    answer = adapter.client("bedrock").chat.completions.create(model=SCOUT, messages=MESSAGES)
     assert answer.model == SCOUT
 
 
 def test_the_usage_told_is_the_usage_counted(adapter: Adapter, simulated: SimulatedProcess):
     before = [count for count in simulated.control.state().counts if (count.model, count.status) == (LLAMA, 200)]
     client = adapter.client("bedrock")
-    whole = client.chat.completions.create(model=LLAMA, messages=SAID).usage
+    whole = client.chat.completions.create(model=LLAMA, messages=MESSAGES).usage
     *_, last = client.chat.completions.create(
-        model=LLAMA, messages=SAID, stream=True, stream_options={"include_usage": True}
+        model=LLAMA, messages=MESSAGES, stream=True, stream_options={"include_usage": True}
     )
     assert whole
     assert last.usage
@@ -114,7 +131,7 @@ def test_a_client_that_leaves_before_the_answer_begins_has_it_ended_as_soon_as_i
     adapter: Adapter, simulated: SimulatedProcess, until: Callable[[Callable[[], bool]], None]
 ):
     simulated.control.set_speed("bedrock", latency=1_000, tokens_per_second=1)
-    body = {"model": LLAMA, "messages": SAID, "stream": True}
+    body = {"model": LLAMA, "messages": MESSAGES, "stream": True}
     key = {"authorization": f"Bearer {TOKEN}"}
     began = time.monotonic()
     with pytest.raises(httpx.ReadTimeout):
@@ -132,14 +149,14 @@ def test_without_credentials_it_says_so(new_adapter: Adapter, simulated: Simulat
     host = bedrock(simulated.port).model_copy(update={"key": None})
     assert new_adapter.serve([host]) == b'{"error": null}\n'
     with pytest.raises(openai.AuthenticationError, match="there are no AWS credentials to sign with"):
-        new_adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=SAID)
+        new_adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=MESSAGES)
 
 
 def test_the_credentials_of_this_machine_sign(simulated: SimulatedProcess):
     adapter = Adapter.start(AWS_ACCESS_KEY_ID="an-id", AWS_SECRET_ACCESS_KEY="bedrock-key")
     try:
         adapter.serve([bedrock(simulated.port).model_copy(update={"key": None})])
-        assert adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=SAID).model == LLAMA
+        assert adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=MESSAGES).model == LLAMA
     finally:
         adapter.stop()
 
@@ -148,7 +165,7 @@ def test_a_key_of_its_own_goes_before_a_token_in_the_environment(simulated: Simu
     adapter = Adapter.start(AWS_BEARER_TOKEN_BEDROCK="a real one, which no simulated host may see")
     try:
         adapter.serve([bedrock(simulated.port)])
-        assert adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=SAID).model == LLAMA
+        assert adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=MESSAGES).model == LLAMA
     finally:
         adapter.stop()
 
@@ -161,7 +178,7 @@ def answering(body: bytes) -> Iterator[int]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             self.send_response(200)
-            self.send_header("content-type", eventstream.CONTENT_TYPE)
+            self.send_header("content-type", eventstream.EVENT_STREAM)
             self.end_headers()
             self.wfile.write(body)
 
@@ -186,7 +203,7 @@ def test_an_exception_that_opens_a_stream_is_an_error_of_its_status(adapter: Ada
     with answering(SLOW_DOWN) as port:
         adapter.serve([bedrock(port)])
         with pytest.raises(openai.RateLimitError, match="ThrottlingException: slow down"):
-            adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=SAID, stream=True)
+            adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=MESSAGES, stream=True)
 
 
 @pytest.mark.parametrize(
@@ -210,8 +227,122 @@ def test_an_exception_that_opens_a_stream_is_an_error_of_its_status(adapter: Ada
 def test_what_goes_wrong_in_a_stream_is_its_last_event(adapter: Adapter, rest: bytes, message: str, code: str | None):
     with answering(BEGUN + rest) as port:
         adapter.serve([bedrock(port)])
-        stream = adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=SAID, stream=True)
+        stream = adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=MESSAGES, stream=True)
         assert next(iter(stream)).choices[0].delta.role == "assistant"
         with pytest.raises(openai.APIError) as failed:
             list(stream)
     assert (failed.value.message, failed.value.code) == (message, code)
+
+
+def client_error(name: str, status: int, message: str = "why", kind: Any = ClientError, **headers: str) -> Exception:
+    meta = {"HTTPStatusCode": status, "HTTPHeaders": {key.replace("_", "-"): value for key, value in headers.items()}}
+    return kind({"Error": {"Code": name, "Message": message}, "ResponseMetadata": meta}, "Converse")
+
+
+def error(
+    status: int, message: str, kind: str = "server_error", code: str | None = None, retry_after: str | None = None
+) -> ChatError:
+    want = ChatError(status, message, code, retry_after=retry_after)
+    assert want.type == kind
+    return want
+
+
+REQUEST = "invalid_request_error"
+LIMIT = "rate_limit_error"
+UNREACHED = "it cannot be asked, or its answer is none"
+
+
+@pytest.mark.parametrize(
+    ("failure", "want"),
+    [
+        (client_error("ThrottlingException", 429),
+         error(429, "ThrottlingException: why", LIMIT, "rate_limit_exceeded")),
+        (client_error("ThrottlingException", 429, retry_after="7"),
+         error(429, "ThrottlingException: why", LIMIT, "rate_limit_exceeded", retry_after="7")),
+        (client_error("ServiceQuotaExceededException", 400),
+         error(429, "ServiceQuotaExceededException: why", LIMIT, "rate_limit_exceeded")),
+        (client_error("ValidationException", 400), error(400, "ValidationException: why", REQUEST)),
+        (client_error("ValidationException", 400, "The provided model identifier is invalid."),
+         error(404, "ValidationException: The provided model identifier is invalid.", REQUEST, "model_not_found")),
+        (client_error("AccessDeniedException", 403), error(403, "AccessDeniedException: why", REQUEST)),
+        (client_error("UnrecognizedClientException", 403), error(403, "UnrecognizedClientException: why", REQUEST)),
+        (client_error("ResourceNotFoundException", 404),
+         error(404, "ResourceNotFoundException: why", REQUEST, "model_not_found")),
+        (client_error("ModelTimeoutException", 408), error(504, "ModelTimeoutException: why")),
+        (client_error("ModelErrorException", 424), error(502, "ModelErrorException: why")),
+        (client_error("ModelNotReadyException", 429), error(503, "ModelNotReadyException: why")),
+        (client_error("InternalServerException", 500), error(500, "InternalServerException: why")),
+        (client_error("ServiceUnavailableException", 503), error(503, "ServiceUnavailableException: why")),
+        (client_error("AnErrorOfTomorrow", 418), error(418, "AnErrorOfTomorrow: why", REQUEST)),
+        (client_error("AnErrorOfTomorrow", 200), error(502, "AnErrorOfTomorrow: why")),
+        (client_error("throttlingException", 200, kind=EventStreamError),
+         error(429, "ThrottlingException: why", LIMIT, "rate_limit_exceeded")),
+        (client_error("modelStreamErrorException", 200, kind=EventStreamError),
+         error(502, "ModelStreamErrorException: why")),
+        (NoCredentialsError(), error(401, "there are no AWS credentials to sign with (NoCredentialsError)", REQUEST,
+                                     "no_credentials")),
+        (UnauthorizedSSOTokenError(),
+         error(401, "there are no AWS credentials to sign with (UnauthorizedSSOTokenError)", REQUEST,
+               "no_credentials")),
+        (ParamValidationError(report="maxTokens"),
+         error(400, "Converse does not take it: Parameter validation failed:\nmaxTokens", REQUEST, "invalid_value")),
+        (ReadTimeoutError(endpoint_url="u"), error(504, "it did not answer in time", code="timeout")),
+        (ConnectTimeoutError(endpoint_url="u"), error(504, "it did not answer in time", code="timeout")),
+        (StreamTimeoutError(None, "u", ""), error(504, "it did not answer in time", code="timeout")),  # pyright: ignore[reportArgumentType]
+        (EndpointConnectionError(endpoint_url="u"),
+         error(502, f"{UNREACHED} (EndpointConnectionError)", code="bad_answer")),
+        (ProtocolError("cut"), error(502, f"{UNREACHED} (ProtocolError)", code="bad_answer")),
+        (ChecksumMismatch(1, 2), error(502, f"{UNREACHED} (ChecksumMismatch)", code="bad_answer")),
+        (ResponseParserError("x"), error(502, f"{UNREACHED} (ResponseParserError)", code="bad_answer")),
+        (ConnectionResetError(), error(502, f"{UNREACHED} (ConnectionResetError)", code="bad_answer")),
+    ],
+    ids=lambda given: type(given).__name__ if isinstance(given, Exception) else "",
+)  # fmt: skip
+def test_each_failure_has_its_error(failure: Exception, want: ChatError):
+    assert isinstance(failure, FAILURES)
+    assert vars(chat_error(failure)) == vars(want)
+
+
+def run(of: Callable[[Threads], Awaitable[None]], most: int) -> None:
+    threads = Threads(most)
+    try:
+        asyncio.run(of(threads))  # pyright: ignore[reportArgumentType]
+    finally:
+        threads.close()
+
+
+def test_more_requests_than_threads_are_refused_at_once():
+    async def two_of_one(threads: Threads) -> None:
+        with threads.request():
+            with pytest.raises(ChatError) as error, threads.request():
+                pass
+            assert (error.value.status, error.value.code) == (503, "overloaded")
+        with threads.request():
+            assert await threads.run(sum, [1, 2]) == 3
+
+    run(two_of_one, 1)
+
+
+def test_a_call_that_nobody_waits_for_any_more_counts_until_it_ends():
+    let_it_end = threading.Event()
+
+    async def leave_one(threads: Threads) -> None:
+        async def ask() -> None:
+            with threads.request():
+                await threads.run(let_it_end.wait)
+
+        asking = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
+        with pytest.raises(ChatError), threads.request():
+            pass
+        let_it_end.set()
+        async with asyncio.timeout(10):
+            while True:
+                with suppress(ChatError), threads.request():
+                    return
+                await asyncio.sleep(0)
+
+    run(leave_one, 1)

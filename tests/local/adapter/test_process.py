@@ -13,26 +13,26 @@ import pytest
 from corral.simulated.child import SimulatedProcess
 from tests.local.adapter.conftest import LLAMA, Adapter, bedrock, replicate
 
-SAID: Any = [{"role": "user", "content": "hello"}]
+MESSAGES: Any = [{"role": "user", "content": "hello"}]
 
 
 def test_hosts_come_and_go_while_it_runs(new_adapter: Adapter, simulated: SimulatedProcess):
     client = new_adapter.client("bedrock")
     new_adapter.serve([bedrock(simulated.port)])
-    assert client.chat.completions.create(model=LLAMA, messages=SAID).model == LLAMA
+    assert client.chat.completions.create(model=LLAMA, messages=MESSAGES).model == LLAMA
     new_adapter.serve([replicate(simulated.port)])
     with pytest.raises(Exception, match="the adapter knows no such host"):
-        client.chat.completions.create(model=LLAMA, messages=SAID)
+        client.chat.completions.create(model=LLAMA, messages=MESSAGES)
 
 
 def test_a_host_that_goes_finishes_what_it_began(new_adapter: Adapter, simulated: SimulatedProcess):
     simulated.control.set_speed("bedrock", tokens_per_second=20)
     new_adapter.serve([bedrock(simulated.port)])
-    stream = new_adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=SAID, stream=True)
-    said = next(iter(stream)).choices[0].delta.content or ""
+    stream = new_adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=MESSAGES, stream=True)
+    text = next(iter(stream)).choices[0].delta.content or ""
     assert new_adapter.serve([]) == b'{"error": null}\n'
-    said += "".join(chunk.choices[0].delta.content or "" for chunk in stream)
-    assert said == f"bedrock (simulated) answers as {LLAMA}: hello"
+    text += "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert text == f"bedrock (simulated) answers as {LLAMA}: hello"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_host_that_cannot_be_served_leaves_the_present_ones(new_adapter: Adapt
     new_adapter.serve([bedrock(simulated.port)])
     without = replicate(simulated.port).model_copy(update={"ca": "/nowhere/ca.pem"})
     assert "No such file" in json.loads(new_adapter.serve([without]))["error"]
-    assert new_adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=SAID).model == LLAMA
+    assert new_adapter.client("bedrock").chat.completions.create(model=LLAMA, messages=MESSAGES).model == LLAMA
 
 
 def test_it_ends_with_its_parent(new_adapter: Adapter, until: Callable[[Callable[[], bool]], None]):

@@ -1,6 +1,6 @@
 """`python -m corral.local.adapter --fd N`: see `serve`.
 
-Exit status: 0 told to end, or the parent is gone; 2 wrong arguments.
+Exit status: 0 ended by a signal, or the parent is gone; 2 wrong arguments.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ def main() -> None:
     """Reads the arguments and serves."""
     parser = argparse.ArgumentParser(prog="python -m corral.local.adapter", description="Translates for hosts.")
     parser.add_argument("--fd", type=int, required=True, help="an inherited file descriptor that listens already")
-    said = parser.parse_args()
+    options = parser.parse_args()
     token = os.environ.get(TOKEN_VARIABLE)
     if not token:
         parser.error(f"the environment variable {TOKEN_VARIABLE} must hold the token that requests show")
     try:
-        listening = socket.socket(fileno=said.fd)
+        listening = socket.socket(fileno=options.fd)
     except OSError as error:
-        parser.error(f"file descriptor {said.fd} is no socket: {error.strerror}")
+        parser.error(f"file descriptor {options.fd} is no socket: {error.strerror}")
     serve(listening, token)
 
 

@@ -1,6 +1,5 @@
-"""What the adapter and its parent agree on: which hosts are asked, and how.  The descriptions hold keys.
-
-What the adapter wants of a host, whatever its protocol.
+"""The hosts of the adapter: their descriptions, which its parent writes and which hold keys, and what a client of one
+does, whatever its protocol.
 """
 
 from __future__ import annotations
@@ -8,26 +7,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from corral.catalog.units import HostName
-from corral.local.adapter.requests import Asked
+from corral.catalog.units import Exact, HostName
+from corral.local.adapter.requests import ChatRequest
 
 TOKEN_VARIABLE = "CORRAL_ADAPTER_TOKEN"  # noqa: S105 (its name, not its value)
 """The environment variable with the token that requests show as `Authorization: Bearer`."""
 
 
-class _Described(BaseModel):
-    """Unknown keys are refused, nothing is coerced, nothing changes after loading, and errors never quote a value."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
-class AdaptedModel(_Described):
-    """What the plan knows of a model at a host; None: unknown."""
+class AdaptedModel(Exact):
+    """The plan's facts of a model at a host; None: unknown."""
 
     output: int | None = None
-    """Tokens of an answer at most."""
+    """The most tokens of an answer."""
     streaming: bool | None = None
     tools_while_streaming: bool | None = None
 
@@ -39,7 +32,7 @@ class AdaptedModel(_Described):
         return self.streaming is not False and (self.tools_while_streaming is True or not with_tools)
 
 
-class _Host(_Described):
+class _Host(Exact):
     name: HostName
     url: str
     """The base URL of its API."""
@@ -53,7 +46,7 @@ class _Host(_Described):
     """By the host's own model id."""
 
 
-class AwsKey(_Described):
+class AwsKey(Exact):
     """A key to sign with, instead of the credentials of this machine: that of a simulated host."""
 
     id: str
@@ -81,25 +74,25 @@ HOSTS = TypeAdapter(tuple[Annotated[AdaptedHost, Field(discriminator="protocol")
 """Their JSON."""
 
 
-class Host(Protocol):
-    """A host that can be asked.
+class HostClient(Protocol):
+    """A client of one host.
 
-    Whoever cancels a question, or closes a stream, ends it at the host too, as far as the host's protocol lets him.
+    Whoever cancels a request, or closes a stream, ends it at the host too, as far as the host's protocol lets him.
     """
 
     @property
-    def description(self) -> AdaptedHost:
-        """Which host it is."""
+    def host(self) -> AdaptedHost:
+        """The host as it is described."""
         ...
 
-    async def completion(self, asked: Asked) -> dict[str, Any]:
+    async def completion(self, request: ChatRequest) -> dict[str, Any]:
         """A chat completion.  Raises ChatError."""
         ...
 
-    def chunks(self, asked: Asked) -> AsyncGenerator[dict[str, Any]]:
+    def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
         """The chunks of a chat completion.  Raises ChatError, the first time before any chunk."""
         ...
 
     async def close(self) -> None:
-        """Nobody asks it any more."""
+        """Closes its connections."""
         ...

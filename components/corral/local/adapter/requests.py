@@ -1,27 +1,30 @@
-"""A chat completion as it is asked for, read from the body of a request.
+"""A request for a chat completion, read from a body.
 
-Policy.  Everything that is said must be understood: a key that is not known here is refused by name, unless its value
-says nothing (null, or empty).  Keys that are for OpenAI's own records (who the user is, whether to keep the answer) do
-not change an answer; they are taken and end here.  Which of the other parameters a host can express is its own
-translation's to say (`beyond`).
+Policy.  Everything in it must be understood: a key that is not known here is refused by name, unless its value says
+nothing (null, or empty).  Keys that are for OpenAI's own records (who the user is, whether to keep the answer) do not
+change an answer; they are taken and end here.  Which of the other parameters a host can express is its own
+translation's to say (`ChatRequest.require_only`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from corral.local.adapter.openai import ChatError, refused, unsupported
+from corral.local.adapter.openai import ChatError, invalid, unsupported
+
+BASIC: Final = frozenset({"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens"})
+"""The parameters that every protocol can express."""
 
 RECORDS: Final = frozenset(
     {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "user"}
 )
-"""What OpenAI keeps or bills by; no host's answer depends on it."""
+"""The parameters that OpenAI keeps or bills by; no host's answer depends on them."""
 
-_SAYS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {
+_DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "frequency_penalty": (0,),
     "logprobs": (False,),
     "modalities": (["text"],),
@@ -36,23 +39,23 @@ _SAYS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {
 """Values that ask for what is answered anyway."""
 
 
-def _empty(value: object) -> bool:
+def _is_empty(value: object) -> bool:
     return value is None or value in ([], {}, "")
 
 
-class _Said(BaseModel):
-    """Nothing is coerced, and no error quotes what was said."""
+class _Open(BaseModel):
+    """Nothing is coerced, and no error quotes a value."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-class _Part(_Said):
+class _Part(_Open):
     """A part of a request, all of whose keys must be understood."""
 
     @model_validator(mode="after")
     def _all_is_understood(self) -> Self:
         for key, value in (self.model_extra or {}).items():
-            if not _empty(value):
+            if not _is_empty(value):
                 raise PydanticCustomError("not_understood", "{key}", {"key": key})
         return self
 
@@ -66,8 +69,15 @@ def _by(key: str) -> Callable[[object], str]:
     return tag
 
 
-def _text_or_parts(value: object) -> str:
-    return "<text>" if isinstance(value, str) else "<parts>"
+_T = TypeVar("_T")
+
+
+def _text_or_other(value: object) -> str:
+    return "<text>" if isinstance(value, str) else "<other>"
+
+
+_TextOr = Annotated[Annotated[str, Tag("<text>")] | Annotated[_T, Tag("<other>")], Discriminator(_text_or_other)]
+"""A text, or else something that is none."""
 
 
 class TextPart(_Part):
@@ -78,7 +88,7 @@ class TextPart(_Part):
 
 
 class RefusalPart(_Part):
-    """What the assistant said when it refused."""
+    """A refusal of the assistant."""
 
     type: Literal["refusal"]
     refusal: str
@@ -89,7 +99,7 @@ class RefusalPart(_Part):
 
 
 class ImageUrl(_Part):
-    """Where an image is, or the image itself."""
+    """The address of an image, or the image itself."""
 
     url: str
     detail: Literal["auto"] | None = None
@@ -113,28 +123,23 @@ _AssistantPart = Annotated[
     Annotated[TextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
     Discriminator(_by("type"), custom_error_type="part", custom_error_message="is neither a text nor a refusal"),
 ]
-Texts = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[list[TextPart], Tag("<parts>")], Discriminator(_text_or_parts)
-]
 
 
 class SystemMessage(_Part):
     """An instruction."""
 
     role: Literal["system", "developer"]
-    content: Texts
+    content: _TextOr[list[TextPart]]
 
 
 class UserMessage(_Part):
-    """What the user says."""
+    """A message of the user."""
 
     role: Literal["user"]
-    content: Annotated[
-        Annotated[str, Tag("<text>")] | Annotated[list[_UserPart], Tag("<parts>")], Discriminator(_text_or_parts)
-    ]
+    content: _TextOr[list[_UserPart]]
 
 
-class CalledFunction(_Part):
+class FunctionCall(_Part):
     """A function's name, and its arguments as JSON."""
 
     name: str
@@ -146,32 +151,26 @@ class ToolCall(_Part):
 
     id: str
     type: Literal["function"]
-    function: CalledFunction
+    function: FunctionCall
 
 
 class AssistantMessage(_Part):
-    """What the assistant said before."""
+    """An earlier message of the assistant."""
 
     role: Literal["assistant"]
-    content: (
-        Annotated[
-            Annotated[str, Tag("<text>")] | Annotated[list[_AssistantPart], Tag("<parts>")],
-            Discriminator(_text_or_parts),
-        ]
-        | None
-    ) = None
+    content: _TextOr[list[_AssistantPart]] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
 
 
 class ToolMessage(_Part):
-    """What a call gave."""
+    """The result of a call."""
 
     role: Literal["tool"]
-    content: Texts
+    content: _TextOr[list[TextPart]]
     tool_call_id: str
     name: str | None = None
-    """The function's, which the call says already."""
+    """The function's, which the call names already."""
 
 
 Message = Annotated[
@@ -218,38 +217,47 @@ class ChosenTool(_Part):
 
 
 class StreamOptions(_Part):
-    """How a stream is wanted."""
+    """The options of a stream."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
     """Padding against eavesdroppers, of whom there are none between the gateway and here."""
 
 
-class Asked(_Said):
-    """A chat completion that is asked for; None: not said."""
+_TokenLimit = Annotated[int, Field(ge=1)] | None
+_Penalty = Annotated[float, Field(ge=-2, le=2)] | None
+
+
+class ChatRequest(_Open):
+    """A request for a chat completion; None: not given."""
 
     model: str
     messages: Annotated[list[Message], Field(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: _TokenLimit = None
+    max_completion_tokens: _TokenLimit = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    stop: (
-        Annotated[Annotated[str, Tag("<text>")] | Annotated[list[str], Tag("<parts>")], Discriminator(_text_or_parts)]
-        | None
-    ) = None
+    presence_penalty: _Penalty = None
+    frequency_penalty: _Penalty = None
+    stop: _TextOr[list[str]] | None = None
     tools: list[Tool] | None = None
     tool_choice: (
         Annotated[
-            Annotated[Literal["none", "auto", "required"], Tag("<text>")] | Annotated[ChosenTool, Tag("<parts>")],
-            Discriminator(_text_or_parts),
+            Annotated[Literal["none", "auto", "required"], Tag("<text>")] | Annotated[ChosenTool, Tag("<other>")],
+            Discriminator(_text_or_other),
         ]
         | None
     ) = None
+
+    @classmethod
+    def read(cls, body: bytes) -> ChatRequest:
+        """The request in a body.  Raises ChatError."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            raise _refusal(error.errors(include_url=False, include_input=False)[0]) from None
 
     @property
     def limit(self) -> int | None:
@@ -266,36 +274,24 @@ class Asked(_Said):
         """Whether a stream ends with its usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def beyond(self, taken: frozenset[str], protocol: str) -> ChatError | None:
-        """The refusal of the first parameter, by name, that asks for something a protocol cannot express.
-
-        `taken` are those it can.
-        """
-        said: dict[str, object] = {name: getattr(self, name) for name in self.model_fields_set}
-        for name, value in sorted((said | (self.model_extra or {})).items()):
-            says_nothing = _empty(value) or value in _SAYS_NOTHING.get(name, ())
-            if name not in taken and name not in RECORDS and not says_nothing:
-                return unsupported(name, f"cannot be asked of this host: {protocol} has nothing like it")
-        return None
-
-
-def read(body: bytes) -> Asked:
-    """The request in a body.  Raises ChatError."""
-    try:
-        return Asked.model_validate_json(body)
-    except ValidationError as error:
-        raise _refusal(error.errors(include_url=False, include_input=False)[0]) from None
+    def require_only(self, supported: frozenset[str], protocol: str) -> None:
+        """Raises ChatError for the first parameter, by name, that asks for something a protocol cannot express."""
+        given: dict[str, object] = {name: getattr(self, name) for name in self.model_fields_set}
+        for name, value in sorted((given | (self.model_extra or {})).items()):
+            is_default = _is_empty(value) or value in _DEFAULTS.get(name, ())
+            if name not in supported and name not in RECORDS and not is_default:
+                raise unsupported(name, f"cannot be asked of this host: {protocol} has nothing like it")
 
 
 def _refusal(error: ErrorDetails) -> ChatError:
     place = _place(error["loc"])
     if error["type"] == "json_invalid":
-        return ChatError(400, f"the body is not JSON: {error['msg']}", code="invalid_json")
+        return ChatError(400, f"the body is not JSON: {error['msg']}", "invalid_json")
     if error["type"] == "not_understood":
         return unsupported(f"{place}.{error['msg']}", "is not understood here")
     if error["type"] in ("part", "role"):
-        return refused(place, error["msg"])
-    return refused(place or "the body", f"is wrong: {error['msg']}")
+        return invalid(place, error["msg"])
+    return invalid(place or "the body", f"is wrong: {error['msg']}")
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What is understood of a request, and what is refused by name."""
+"""What is understood of a sent, and what is refused by name."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corral.local.adapter.openai import ChatError
-from corral.local.adapter.requests import RECORDS, read
+from corral.local.adapter.requests import RECORDS, ChatRequest
 
 USER: Any = {"role": "user", "content": "hello"}
-TAKEN = frozenset({"model", "messages", "temperature"})
+SUPPORTED = frozenset({"model", "messages", "temperature"})
 
 
 def body(**more: Any) -> bytes:
     return json.dumps({"model": "m", "messages": [USER]} | more).encode()
 
 
-def parts(*said: Any) -> Any:
-    return [{"role": "user", "content": list(said)}]
+def parts(*sent: Any) -> Any:
+    return [{"role": "user", "content": list(sent)}]
 
 
 @pytest.mark.parametrize(
-    ("said", "param", "message"),
+    ("sent", "param", "message"),
     [
         (b"", None, "the body is not JSON: Invalid JSON: EOF while parsing a value at line 1 column 0"),
         (b'{"model": "m", ', None, "the body is not JSON: Invalid JSON: EOF while parsing a value at line 1 column 15"),
@@ -57,15 +57,15 @@ def parts(*said: Any) -> Any:
         (body(stream_options={"continuous": True}), "stream_options.continuous", "stream_options.continuous is not"),
     ],
 )  # fmt: skip
-def test_what_is_not_a_chat_completion_is_refused_with_its_place(said: bytes, param: str | None, message: str):
-    with pytest.raises(ChatError) as refused:
-        read(said)
-    assert (refused.value.status, refused.value.param) == (400, param)
-    assert refused.value.message.startswith(message)
+def test_what_is_not_a_chat_completion_is_refused_with_its_place(sent: bytes, param: str | None, message: str):
+    with pytest.raises(ChatError) as error:
+        ChatRequest.read(sent)
+    assert (error.value.status, error.value.param) == (400, param)
+    assert error.value.message.startswith(message)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         {"n": 2},
         {"logprobs": True},
@@ -83,18 +83,18 @@ def test_what_is_not_a_chat_completion_is_refused_with_its_place(said: bytes, pa
         {"functions": [{"name": "f"}]},
         {"no_such_parameter": 1},
     ],
-    ids=lambda said: next(iter(said)),
+    ids=lambda sent: next(iter(sent)),
 )
-def test_a_parameter_that_the_protocol_has_not_is_refused_by_name(said: dict[str, Any]):
-    refusal = read(body(**said)).beyond(TAKEN, "Converse")
-    name = next(iter(said))
-    assert refusal is not None
-    assert (refusal.status, refusal.param, refusal.code) == (400, name, "unsupported_parameter")
-    assert refusal.message == f"{name} cannot be asked of this host: Converse has nothing like it"
+def test_a_parameter_that_the_protocol_has_not_is_refused_by_name(sent: dict[str, Any]):
+    name = next(iter(sent))
+    with pytest.raises(ChatError) as error:
+        ChatRequest.read(body(**sent)).require_only(SUPPORTED, "Converse")
+    assert (error.value.status, error.value.param, error.value.code) == (400, name, "unsupported_parameter")
+    assert error.value.message == f"{name} cannot be asked of this host: Converse has nothing like it"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         {"n": 1},
         {"logprobs": False, "top_logprobs": 0},
@@ -110,13 +110,13 @@ def test_a_parameter_that_the_protocol_has_not_is_refused_by_name(said: dict[str
         *({name: "something"} for name in sorted(RECORDS)),
     ],
 )
-def test_what_asks_for_nothing_or_is_for_the_records_is_taken(said: dict[str, Any]):
-    assert read(body(**said)).beyond(TAKEN, "Converse") is None
+def test_what_asks_for_nothing_or_is_for_the_records_is_taken(sent: dict[str, Any]):
+    ChatRequest.read(body(**sent)).require_only(SUPPORTED, "Converse")
 
 
 def test_an_assistant_s_message_is_taken_back_as_it_was_sent():
     sent = {"role": "assistant", "content": "hi", "refusal": None, "annotations": [], "audio": None, "tool_calls": None}
-    assert read(body(messages=[USER, sent, USER])).messages[1].content == "hi"
+    assert ChatRequest.read(body(messages=[USER, sent, USER])).messages[1].content == "hi"
 
 
 json_values = st.recursive(
@@ -127,11 +127,11 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_messages_of_any_shape_are_read_or_refused(said: Any):
+def test_messages_of_any_shape_are_read_or_refused(sent: Any):
     with suppress(ChatError):
-        read(json.dumps({"model": "m", "messages": said}).encode())
+        ChatRequest.read(json.dumps({"model": "m", "messages": sent}).encode())
 
 
 def test_a_body_that_is_nested_too_deep_is_refused():
     with pytest.raises(ChatError, match="not JSON"):
-        read(b'{"model": "m", "messages": ' + b"[" * 100_000)
+        ChatRequest.read(b'{"model": "m", "messages": ' + b"[" * 100_000)

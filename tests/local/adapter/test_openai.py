@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.local.adapter.openai import Event, events
+from corral.local.adapter.openai import Event, read_events
 
 STREAM = (
     b"event: output\nid: 1\ndata: hello\n\n: a comment\n\nevent: output\ndata: two\ndata:  lines\n\ndata: x\r\n\r\n"
@@ -23,7 +23,7 @@ def read(*chunks: bytes) -> list[Event]:
             yield chunk
 
     async def collect() -> list[Event]:
-        return [event async for event in events(come())]
+        return [event async for event in read_events(come())]
 
     return asyncio.run(collect())
 

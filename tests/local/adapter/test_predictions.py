@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from corral.local.adapter.openai import ChatError
-from corral.local.adapter.predictions.request import DEFAULT_LIMIT, prediction_input
-from corral.local.adapter.requests import read
+from corral.local.adapter.predictions import DEFAULT_LIMIT, completion, prediction_input
+from corral.local.adapter.requests import ChatRequest
 
 MAVERICK, BIG, OTHER = "meta/llama-4-maverick-instruct", "meta/meta-llama-3.1-405b-instruct", "meta/some-other"
 USER: Any = {"role": "user", "content": "hello"}
@@ -23,8 +23,10 @@ CALL: Any = {"id": "c", "type": "function", "function": {"name": "f", "arguments
 ASSISTANT = "<|start_header_id|>assistant<|end_header_id|>\n\n"
 
 
-def asked(model: str, messages: list[Any], output: int | None = None, **more: Any) -> dict[str, Any]:
-    return prediction_input(read(json.dumps({"model": model, "messages": messages} | more).encode()), output)
+def inputs(model: str, messages: list[Any], output: int | None = None, **more: Any) -> dict[str, Any]:
+    return prediction_input(
+        ChatRequest.read(json.dumps({"model": model, "messages": messages} | more).encode()), output
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def asked(model: str, messages: list[Any], output: int | None = None, **more: An
 def test_a_chat_completion_is_asked_as_a_prediction(
     model: str, messages: list[Any], more: dict[str, Any], want: dict[str, Any]
 ):
-    assert asked(model, messages, **more) == want
+    assert inputs(model, messages, **more) == want
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,49 @@ def test_a_chat_completion_is_asked_as_a_prediction(
 def test_what_a_prediction_cannot_express_is_refused_and_named(
     model: str, messages: list[Any], more: dict[str, Any], param: str, message: str
 ):
-    with pytest.raises(ChatError) as refused:
-        asked(model, messages, **more)
-    assert (refused.value.status, refused.value.param) == (400, param)
-    assert refused.value.message.startswith(message)
+    with pytest.raises(ChatError) as error:
+        inputs(model, messages, **more)
+    assert (error.value.status, error.value.param) == (400, param)
+    assert error.value.message.startswith(message)
+
+
+METRICS = {"input_token_count": 3, "output_token_count": 4}
+USAGE = {"usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}
+
+
+def prediction(**more: Any) -> dict[str, Any]:
+    return {"id": "p1", "status": "succeeded", "output": ["hel", "lo"], "error": None, "metrics": METRICS} | more
+
+
+def whole(content: str, finish: str = "stop") -> dict[str, Any]:
+    message = {"role": "assistant", "content": content, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    return {"id": "chatcmpl-p1", "object": "chat.completion", "created": 5, "model": "m", "choices": [choice]}
+
+
+@pytest.mark.parametrize(
+    ("ended", "limit", "want"),
+    [
+        (prediction(), 9, whole("hello") | USAGE),
+        (prediction(output="hello"), 9, whole("hello") | USAGE),
+        (prediction(output=None), 9, whole("") | USAGE),
+        (prediction(), 4, whole("hello", "length") | USAGE),
+        (prediction(metrics={"predict_time": 1.5}), 4, whole("hello")),
+        (prediction(metrics=None), 4, whole("hello")),
+    ],
+)
+def test_a_prediction_becomes_a_chat_completion(ended: dict[str, Any], limit: int, want: dict[str, Any]):
+    assert completion(ended, "m", limit, 5) == want
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "message"),
+    [
+        ("failed", "out of memory", "the prediction failed: out of memory"),
+        ("canceled", None, "the prediction canceled: it does not say why"),
+    ],
+)
+def test_a_prediction_that_did_not_succeed_is_the_host_s_failure(status: str, error: str | None, message: str):
+    with pytest.raises(ChatError) as failure:
+        completion(prediction(status=status, error=error), "m", 9, 5)
+    assert (failure.value.status, failure.value.message) == (502, message)

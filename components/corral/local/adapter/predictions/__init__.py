@@ -1,1 +1,0 @@
-"""Replicate's predictions.  https://replicate.com/docs/reference/http, and its OpenAPI description."""
