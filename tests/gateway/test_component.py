@@ -89,9 +89,9 @@ def names(resources: Sequence[Recorded]) -> list[str]:
     return sorted(resource.name for resource in resources)
 
 
-def edition(found: world.World, beginning: str) -> str:
-    """The whole logical name of the only resource whose name begins so and says its edition after it."""
-    (name,) = (each.name for each in found.resources if each.name.rpartition("/")[0] == beginning)
+def revision(deployed: world.World, beginning: str) -> str:
+    """The whole logical name of the only resource whose name begins so and has its revision after it."""
+    (name,) = (each.name for each in deployed.resources if each.name.rpartition("/")[0] == beginning)
     return name
 
 
@@ -109,9 +109,9 @@ def before(found: world.World, name: str) -> set[str]:
 
 
 def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: world.World):
-    assert before(made, edition(made, "gateway-route/llama")) >= {
+    assert before(made, revision(made, "gateway-route/llama")) >= {
         "nodes", "server", "identity", "gateway-software-ai-gateway", "gateway-namespace", "gateway-tenants-secret",
-        "gateway-gateway", "gateway-access", "gateway-clients", edition(made, "gateway-retries/llama"),
+        "gateway-gateway", "gateway-access", "gateway-clients", revision(made, "gateway-retries/llama"),
         "gateway-secret/azure", "gateway-secret/lab", "gateway-authority/lab",
         *(f"gateway-{part}/azure/llama" for part in ("backend", "tls", "service", "credential")),
         *(f"gateway-{part}/bedrock/llama" for part in ("backend", "tls", "service", "credential")),
@@ -121,7 +121,7 @@ def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: 
 
 
 def test_a_route_does_not_wait_for_the_hosts_of_another_model(made: world.World):
-    assert "server" not in before(made, edition(made, "gateway-route/scout"))
+    assert "server" not in before(made, revision(made, "gateway-route/scout"))
 
 
 def test_what_the_gateway_is_told_comes_after_its_software_and_goes_before_it(made: world.World):
@@ -262,7 +262,7 @@ def test_a_host_with_certificates_of_its_own_is_verified_with_them(made: world.W
 
 
 def test_a_route_is_waited_for_until_something_is_said_of_this_version_of_it(made: world.World):
-    annotations = made[edition(made, "gateway-route/llama")].inputs["metadata"]["annotations"]
+    annotations = made[revision(made, "gateway-route/llama")].inputs["metadata"]["annotations"]
     assert annotations == {
         "corral/model": "llama",
         "pulumi.com/waitFor": "jsonpath={.status.conditions"
@@ -289,7 +289,7 @@ def test_what_envoy_ai_gateway_has_to_let_go_of_is_deleted_in_the_background(mad
 def test_a_route_is_followed_when_it_is_known_everywhere_and_the_program_ends_when_every_envoy_follows_it(
     made: world.World,
 ):
-    routes = {edition(made, f"gateway-route/{model.name}") for model in SERVED.models}
+    routes = {revision(made, f"gateway-route/{model.name}") for model in SERVED.models}
     successions = {f"gateway-succession/{model.name}" for model in SERVED.models}
     assert routes <= before(made, "gateway-learned")
     assert not successions & before(made, "gateway-learned")
@@ -329,7 +329,7 @@ def test_another_list_of_hosts_is_another_route_and_no_other_model_is_touched():
 
 
 def test_an_id_that_only_the_host_knows_gets_into_the_route(made: world.World):
-    refs = made[edition(made, "gateway-route/llama")].inputs["spec"]["rules"][0]["backendRefs"]
+    refs = made[revision(made, "gateway-route/llama")].inputs["spec"]["rules"][0]["backendRefs"]
     assert [ref["modelNameOverride"] for ref in refs] == [
         "deployed",
         "llama at bedrock",

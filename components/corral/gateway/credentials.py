@@ -1,21 +1,52 @@
-"""The tenants' API keys: those that the stack gives, and for all others one that is made once and kept across updates.
-The gateway knows them, and they are given out as secrets.
+"""Every secret of the load balancer: the hosts' keys, which it sends to them, and the tenants' keys, by which it knows
+who calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
+from corral.gateway.manifests.hosts import host_authority, host_secret
 from corral.gateway.manifests.tenants import key_names
-from corral.gateway.names import NAMESPACE, TENANT_SECRET
+from corral.gateway.names import NAMESPACE, TENANT_SECRET, object_name
+from corral.hosts.endpoint import Endpoint, KeyCredential
 
-_LENGTH = 48
+_KEY_LENGTH = 48
 """Letters and digits, some 285 bits."""
+
+_SECRET = pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
+
+
+def host_credentials(
+    name: str, endpoints: Sequence[Endpoint], labels: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> dict[str, pulumi.CustomResource]:
+    """By key the secret of each host that wants a key, and the certificates of each that has an authority."""
+    resources: dict[str, pulumi.CustomResource] = {}
+    for host, endpoint in sorted({endpoint.host: endpoint for endpoint in endpoints}.items()):
+        metadata: Any = {
+            "name": object_name(host),
+            "namespace": NAMESPACE,
+            "labels": dict(labels),
+            "annotations": {"corral/host": host},
+        }
+        if isinstance(endpoint.credential, KeyCredential):
+            resources[host_secret(host)] = kubernetes.core.v1.Secret(
+                f"{name}-{host_secret(host)}",
+                metadata=metadata,
+                string_data={"apiKey": pulumi.Output.secret(endpoint.credential.value)},
+                opts=pulumi.ResourceOptions.merge(opts, _SECRET),
+            )
+        if endpoint.ca is not None:
+            resources[host_authority(host)] = kubernetes.core.v1.ConfigMap(
+                f"{name}-{host_authority(host)}", metadata=metadata, data={"ca.crt": endpoint.ca}, opts=opts
+            )
+    return resources
 
 
 @dataclass(frozen=True)
@@ -23,7 +54,7 @@ class TenantsArgs:
     """Who may call."""
 
     tenants: Sequence[str]
-    given: Mapping[str, Sequence[str]]
+    keys: Mapping[str, Sequence[str]]
     """By tenant the keys that the stack gives, where it does; in plain, and secrets from here on."""
     provider: kubernetes.Provider
     namespace: pulumi.Resource
@@ -33,7 +64,8 @@ class TenantsArgs:
 class Tenants(pulumi.ComponentResource):
     """The keys of each tenant, and the one secret in which the gateway looks them up: the key's name → key.
 
-    Leaves to others: asking for them.  A key that was made is another one only when its resource is replaced.
+    They are those that the stack gives, and for every other tenant one that is made once and kept across updates; it is
+    another one only when its resource is replaced.  Leaves to others: asking for them.
     """
 
     keys: Mapping[str, pulumi.Output[str]]
@@ -43,13 +75,12 @@ class Tenants(pulumi.ComponentResource):
     def __init__(self, name: str, args: TenantsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:gateway:Tenants", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+
+        def generated(tenant: str) -> pulumi.Output[str]:
+            return random.RandomPassword(f"{name}-{tenant}", length=_KEY_LENGTH, special=False, opts=child).result
+
         keys = {
-            tenant: [pulumi.Output.secret(key) for key in args.given.get(tenant, ())]
-            or [
-                pulumi.Output.secret(
-                    random.RandomPassword(f"{name}-{tenant}", length=_LENGTH, special=False, opts=child).result
-                )
-            ]
+            tenant: [pulumi.Output.secret(key) for key in args.keys.get(tenant, ()) or [generated(tenant)]]
             for tenant in sorted(args.tenants)
         }
         self.keys = {tenant: of_tenant[-1] for tenant, of_tenant in keys.items()}
@@ -61,11 +92,8 @@ class Tenants(pulumi.ComponentResource):
                 for tenant, of_tenant in keys.items()
                 for name, key in zip(key_names(tenant, len(of_tenant)), of_tenant, strict=True)
             },
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                provider=args.provider,
-                depends_on=[args.namespace],
-                additional_secret_outputs=["stringData", "data"],
+            opts=pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[args.namespace]), _SECRET
             ),
         )
         self.register_outputs({"keys": self.keys})

@@ -1,21 +1,38 @@
-"""Whether the gateway has accepted a model's route, and why not.
+"""The cut-over: how the gateway passes from one revision of a model's route to the next without losing a request.
 
-Two controllers have a word: Envoy AI Gateway on the AIGatewayRoute, and Envoy Gateway on the HTTPRoute that it makes of
-it.  Pulumi waits for a word of the first on this version of the route, whatever it is.  Here it is read what they say
-now, in each `pulumi up`: the next one does not forget that a route is refused, nor hold an old refusal against it.
+    next route ► accepted ► propagation delay ► patch: it is the active one ► delay ► the route before is deleted
 
-A refusal is believed when it has lasted.  Envoy AI Gateway 1.1.0 refuses a good route for a moment when the HTTPRoute
-was changed while it was at work (seen with quick edits), and tries again after 5 ms, then after twice as long, and so
-on.
+Pulumi makes the next route before it deletes the one before, and deletes last of all.  What manifests say of it is in
+`manifests/cutover.py`.  All of it works around what the gateway does not do yet, each for a reason of its own:
 
-The times of a hand-over from a model's route to the next one, which has another list of hosts.
-
-    the next route ► the processors learn of it ► it is followed ► every Envoy follows it ► the route before goes
-
-Pulumi makes the next route before it deletes the one before, and deletes last of all.  In between two things take time,
-and nothing tells when they are done.  To the processor beside each Envoy a route comes in a secret: the controller
-writes it and touches the pods, whereupon the kubelet brings it there, within seconds as a rule, at its next look at the
-pod otherwise, and the processor looks every 5 s.  Envoy itself follows another route within a second.
+1. A route of another name for another list of hosts (`revision`).  Envoy AI Gateway 1.1.0 knows a host by its place in
+   the list, and the processor beside each Envoy learns of a list seconds after the Envoy does, so that hosts which
+   change places under it cost errors for so long.  Labels and annotations are in the name too, as the gateway says
+   nothing of a change in these, for which nobody could wait.
+   Goes when the processor knows hosts by name, or gets a list together with its Envoy.
+2. A patch that makes one route the active one (`patch_resource`).  By itself Envoy Gateway 1.8.3 follows the older of
+   two (the Gateway API says so), and a route that goes while it is followed costs requests: for a moment its cluster is
+   gone and the route is not (503), or a filter that it names (500).
+   Goes with 1, or when Envoy Gateway prefers a route by its own setting and deletes routes without a gap.
+3. Two delays (`PropagationDelay`), as nothing tells when a route is known everywhere.  To the processors it comes in a
+   secret: Envoy AI Gateway 1.1.0 writes it and touches the pods, whereupon the kubelet brings it there, within seconds
+   as a rule, at its next look at the pod otherwise, and the processor looks every 5 s.  Envoy itself follows another
+   route within a second.
+   Goes when the status of a route tells that Envoys and processors have it.
+4. Waiting by time.  Envoy AI Gateway 1.1.0 says when it last accepted or refused a route but not which version, so the
+   time of that condition is held against the time at which the version was applied (`managedFields[0].time`).
+   Goes when its conditions have an `observedGeneration`.
+5. Reading the status after Pulumi has waited (`accepted`).  Pulumi can wait for what is good but not end at what is
+   bad, so it waits for any condition on this version; whether both controllers, Envoy AI Gateway on the AIGatewayRoute
+   and Envoy Gateway on the HTTPRoute made of it, accept it is read in each `pulumi up`: the next one does not forget
+   that a route is refused, nor hold an old refusal against it.  A refusal is believed when it has lasted, as Envoy AI
+   Gateway 1.1.0 refuses a good route for a moment when the HTTPRoute was changed while it was at work (seen with quick
+   edits), and tries again after 5 ms, then after twice as long, and so on.
+   Goes when pulumi-kubernetes ends at a condition, and refusals are final.
+6. Deletion in the background (`wait_annotations`).  Envoy AI Gateway 1.1.0 tries once to take its finalizer away.
+   Pulumi deletes in the foreground by default; then the cluster's garbage collector changes the object at the same
+   time, and one at which the two met stays for ever (about one in ten).
+   Goes when Envoy AI Gateway tries again.
 """
 
 from __future__ import annotations
@@ -29,32 +46,99 @@ from typing import Any
 import pulumi
 import pulumi.dynamic
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
+from pulumi.dynamic.dynamic import PROVIDER_KEY
 
-from corral.gateway.manifests.resource import AI_GATEWAY, GATEWAY_API
+from corral.gateway.manifests.cutover import wait_annotations
+from corral.gateway.manifests.resource import AI_GATEWAY, GATEWAY_API, Resource
 from corral.gateway.names import NAMESPACE
 from corral.hosts.base import KubernetesObject
-
-_PAUSES = (1, 1, 2, 4, 8, 16, 32)
-"""Seconds before each look.  Envoy Gateway says something of a route within one."""
 
 _AI_GATEWAY_ROUTE = {"apiVersion": f"{AI_GATEWAY}/v1beta1", "kind": "AIGatewayRoute"}
 _HTTP_ROUTE = {"apiVersion": f"{GATEWAY_API}/v1", "kind": "HTTPRoute"}
 
-_LASTING = 7
-"""Seconds for which a refusal has lasted when it is believed."""
+_POLL_SECONDS = (1, 1, 2, 4, 8, 16, 32)
+"""Before each reading of the status.  Envoy Gateway says something of a route within one."""
+
+_REFUSAL_SECONDS = 7
+"""For which a refusal has lasted when it is believed."""
+
+_ENVOY_DELAY_MILLISECONDS = 10_000
+"""Given to the Envoys to follow another route, which takes them one second."""
+
+
+def apply(name: str, resource: Resource, opts: pulumi.ResourceOptions) -> KubernetesObject:
+    """Applies an object and has Pulumi wait for it as its kind needs."""
+    metadata = resource.manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), **wait_annotations(resource.manifest["kind"])}
+    return KubernetesObject(
+        f"{name}/{resource.revision}" if resource.revision else name,
+        {**resource.manifest, "metadata": {**metadata, "annotations": annotations}},
+        opts,
+    )
+
+
+def cut_over(
+    name: str,
+    routes: Mapping[str, Resource],
+    applied: Mapping[str, KubernetesObject],
+    apply_patches: Callable[[pulumi.Resource], list[KubernetesObject]],
+    delay_milliseconds: int,
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Makes the routes active once they are accepted and known everywhere; ends when every Envoy follows them.
+
+    `routes`, `applied`: by model its route, and that as an object of the cluster; `apply_patches`: makes them active,
+    after what it is given; `opts`: those of the objects.
+    """
+    parent = pulumi.ResourceOptions(parent=opts.parent)
+    names = {model: route.manifest["metadata"]["name"] for model, route in routes.items()}
+
+    def delay(part: str, milliseconds: int, after: list[pulumi.Input[pulumi.Resource]]) -> PropagationDelay:
+        options = pulumi.ResourceOptions.merge(parent, pulumi.ResourceOptions(depends_on=after))
+        return PropagationDelay(f"{name}-{part}", names, milliseconds, options)
+
+    ready = [accepted(f"{name}-seen/{model}", model, applied[model], opts) for model in routes]
+    learned = delay("learned", delay_milliseconds, [*ready])
+    delay("followed", min(delay_milliseconds, _ENVOY_DELAY_MILLISECONDS), [*apply_patches(learned)])
 
 
 @dataclass(frozen=True)
-class Word:
-    """What is said of a route."""
+class RouteStatus:
+    """What a controller reports of a route."""
 
-    why: str = ""
+    refusal: str = ""
     """Why it is not accepted; empty: it is."""
-    known: bool = True
-    """Whether it is said of this version."""
+    reported: bool = True
+    """Whether there is a report on this version; otherwise `refusal` says so."""
 
 
-_NOTHING = Word("Envoy Gateway says nothing of this version of it", known=False)
+_UNREPORTED = RouteStatus("Envoy Gateway says nothing of this version of it", reported=False)
+
+
+def ai_gateway_route_status(status: Mapping[str, Any] | None) -> RouteStatus:
+    """What Envoy AI Gateway reports of an AIGatewayRoute."""
+    conditions = (status or {}).get("conditions", [])
+    for condition in conditions:
+        if condition["status"] != "True":
+            return RouteStatus(f"Envoy AI Gateway refuses it: {condition['message']}")
+    return RouteStatus() if conditions else RouteStatus("Envoy AI Gateway says nothing of it", reported=False)
+
+
+def http_route_status(generation: float, status: Mapping[str, Any] | None) -> RouteStatus:
+    """What Envoy Gateway reports of an HTTPRoute, which has one parent."""
+    conditions = {
+        condition["type"]: condition
+        for parent in (status or {}).get("parents", [])
+        for condition in parent["conditions"]
+        if condition["observedGeneration"] == generation
+    }
+    if "Accepted" not in conditions:
+        return _UNREPORTED
+    for condition in (conditions["Accepted"], conditions.get("ResolvedRefs")):
+        if condition and condition["status"] != "True":
+            reason, message = condition["reason"], condition["message"].rstrip(".")
+            return RouteStatus(f"Envoy Gateway refuses it ({reason}): {message}")
+    return RouteStatus()
 
 
 def accepted(
@@ -65,96 +149,75 @@ def accepted(
     A preview reads what the last `pulumi up` did and judges nothing: what is read no more would be a change in it.
     """
 
-    async def judged(given: list[Any]) -> pulumi.Resource:
-        called, status = given
+    async def when_accepted(route_name: str, status: Mapping[str, Any] | None) -> pulumi.Resource:
         if status:  # mocks give none
-            look = _looking(name, called, status, opts)
-            await (look(0) if pulumi.runtime.is_dry_run() else judge(model, called, look))
+            read = _reader(name, route_name, status, opts)
+            await (read(0) if pulumi.runtime.is_dry_run() else wait_until_accepted(model, route_name, read))
         return route
 
-    return pulumi.Output.all(route.metadata["name"], route.status).apply(judged)
+    return pulumi.Output.all(route.metadata["name"], route.status).apply(lambda values: when_accepted(*values))
 
 
-async def judge(
+async def wait_until_accepted(
     model: str,
     route: str,
-    look: Callable[[int], Awaitable[Word]],
+    read: Callable[[int], Awaitable[RouteStatus]],
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Returns once the route of that name is accepted.  Raises pulumi.RunError where it is not.
 
-    `look`: reads what is said now, and is told how many looks there were.
+    `read`: reads the status as it is now, and is given how often that was done before.
     """
-    word, refused_for = _NOTHING, 0
-    for looks, seconds in enumerate(_PAUSES):
+    status, refused_seconds = _UNREPORTED, 0
+    for attempt, seconds in enumerate(_POLL_SECONDS):
         await wait(seconds)
-        refused_for = refused_for + seconds if word.known else 0
-        word = await look(looks)
-        if not word.why:
+        refused_seconds = refused_seconds + seconds if status.reported else 0
+        status = await read(attempt)
+        if not status.refusal:
             return
-        if word.known and refused_for >= _LASTING:
+        if status.reported and refused_seconds >= _REFUSAL_SECONDS:
             break
     raise pulumi.RunError(
-        f"the route of {model} is not accepted: {word.why}. Nothing was deleted. Put that right and run `pulumi up` "
-        f"again. `kubectl -n {NAMESPACE} describe aigatewayroute,httproute {route}` shows what the gateway has"
+        f"the route of {model} is not accepted: {status.refusal}. Nothing was deleted. Put that right and run "
+        f"`pulumi up` again. `kubectl -n {NAMESPACE} describe aigatewayroute,httproute {route}` shows what the gateway "
+        "has"
     )
 
 
-def word_on_route(status: Mapping[str, Any] | None) -> Word:
-    """What Envoy AI Gateway says of an AIGatewayRoute."""
-    conditions = (status or {}).get("conditions", [])
-    for each in conditions:
-        if each["status"] != "True":
-            return Word(f"Envoy AI Gateway refuses it: {each['message']}")
-    return Word() if conditions else Word("Envoy AI Gateway says nothing of it", known=False)
-
-
-def word_on_http_route(generation: float, status: Mapping[str, Any] | None) -> Word:
-    """What Envoy Gateway says of an HTTPRoute, which has one parent."""
-    said = {
-        each["type"]: each
-        for parent in (status or {}).get("parents", [])
-        for each in parent["conditions"]
-        if each["observedGeneration"] == generation
-    }
-    if "Accepted" not in said:
-        return _NOTHING
-    for each in (said["Accepted"], said.get("ResolvedRefs")):
-        if each and each["status"] != "True":
-            return Word(f"Envoy Gateway refuses it ({each['reason']}): {each['message'].rstrip('.')}")
-    return Word()
-
-
-def _looking(
-    name: str, route: str, status: Mapping[str, Any], opts: pulumi.ResourceOptions
-) -> Callable[[int], Awaitable[Word]]:
-    """`status`: of the AIGatewayRoute as Pulumi has it, good enough as long as it says that all is well."""
+def _reader(
+    name: str, route: str, applied_status: Mapping[str, Any], opts: pulumi.ResourceOptions
+) -> Callable[[int], Awaitable[RouteStatus]]:
+    """`applied_status`: of the AIGatewayRoute as Pulumi has it, good enough as long as it says that all is well."""
     at = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=f"{NAMESPACE}/{route}"))
 
-    async def look(looks: int) -> Word:
-        word = word_on_route(status)
-        if looks or word.why:
-            now = KubernetesObject(f"{name}/AIGatewayRoute/{looks}", _AI_GATEWAY_ROUTE, at)
-            word = word_on_route(await now.status.future())
-        if word.why:
-            return word
-        made = KubernetesObject(f"{name}/HTTPRoute/{looks}", _HTTP_ROUTE, at)
-        metadata: Any = await made.metadata.future()
-        return word_on_http_route(metadata["generation"], await made.status.future())
+    async def read(attempt: int) -> RouteStatus:
+        status = ai_gateway_route_status(applied_status)
+        if attempt or status.refusal:
+            current = KubernetesObject(f"{name}/AIGatewayRoute/{attempt}", _AI_GATEWAY_ROUTE, at)
+            status = ai_gateway_route_status(await current.status.future())
+        if status.refusal:
+            return status
+        http_route = KubernetesObject(f"{name}/HTTPRoute/{attempt}", _HTTP_ROUTE, at)
+        metadata: Any = await http_route.metadata.future()
+        return http_route_status(metadata["generation"], await http_route.status.future())
 
-    return look
+    return read
 
 
 Properties = dict[str, Any]
 
 
-def is_handed_over(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+def is_cut_over(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
     """Whether a model that had a route has another one; both by model the name of its route."""
     return any(model in after and after[model] != route for model, route in before.items())
 
 
-class HandoverProvider(ResourceProvider):
-    """Waits when routes have changed.  Pulumi keeps its pickle, which is the name of this class and nothing else."""
+class PropagationDelayProvider(ResourceProvider):
+    """Waits when routes have changed.
+
+    Pulumi keeps its pickle, which is the name of this class and nothing else, and deletes by the one that it has kept:
+    a kept name that is not this one any more is a change, so that the next `pulumi up` puts this one in its place.
+    """
 
     serialize_as_secret_always = False
 
@@ -162,17 +225,18 @@ class HandoverProvider(ResourceProvider):
         return CreateResult("handover", dict(props))
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        return DiffResult(changes=_olds["routes"] != _news["routes"])
+        return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in ("routes", PROVIDER_KEY)))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        if is_handed_over(_olds["routes"], _news["routes"]):
+        if is_cut_over(_olds["routes"], _news["routes"]):
             time.sleep(_news["milliseconds"] / 1000)
         return UpdateResult(dict(_news))
 
 
-class Handover(pulumi.dynamic.Resource, module="gateway", name="Handover"):
+class PropagationDelay(pulumi.dynamic.Resource, module="gateway", name="Handover"):
     """The time that what it depends on is given whenever a model has another route; none where no model has."""
 
     def __init__(self, name: str, routes: Mapping[str, str], milliseconds: int, opts: pulumi.ResourceOptions) -> None:
         """`routes`: by model the name of its route."""
-        super().__init__(HandoverProvider(), name, {"routes": dict(routes), "milliseconds": milliseconds}, opts)
+        inputs = {"routes": dict(routes), "milliseconds": milliseconds}
+        super().__init__(PropagationDelayProvider(), name, inputs, opts)

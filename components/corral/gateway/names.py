@@ -1,13 +1,6 @@
-"""Times and sizes as Kubernetes and the Gateway API write them.
-
-What things are called in the cluster.
-"""
+"""What things are called in the cluster, and how it writes times and sizes."""
 
 from __future__ import annotations
-
-import json
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
 
 from corral.hosts.naming import LABEL, hashed
 
@@ -65,8 +58,6 @@ HOST_HEADER = "x-corral-host"
 METADATA = "io.envoy.ai_gateway"
 """Where Envoy AI Gateway puts what it knows of a request."""
 
-_EDITION_DIGITS = 8
-
 
 def object_name(*parts: str) -> str:
     """The name of the object that belongs to these parts: a host, a model, or a host and a model.
@@ -75,17 +66,3 @@ def object_name(*parts: str) -> str:
     makes longer names of a route's: `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
     """
     return hashed(*parts, limit=LABEL)
-
-
-def edition(
-    model: str, hosts: Sequence[Sequence[str]], labels: Mapping[str, str], annotations: Mapping[str, str]
-) -> str:
-    """Eight digits that stand for a model's route with these lists of hosts, one for each of its rules, these labels
-    and these annotations."""
-    lasting = json.dumps([model, *map(list, hosts), labels, annotations], sort_keys=True)
-    return sha256(lasting.encode()).hexdigest()[:_EDITION_DIGITS]
-
-
-def route_name(model: str, edition: str) -> str:
-    """The name of one edition of a model's route: `llama-3.3-70b`, `5be30c4e` → `llama-3-3-70b-3026a7-5be30c4e`."""
-    return f"{object_name(model)[: LABEL - _EDITION_DIGITS - 1].rstrip('-')}-{edition}"

@@ -123,7 +123,7 @@ class SoftwareArgs:
     counting: bool
     """Whether tenants have limits that are counted by the minute."""
     labels: Mapping[str, str]
-    first: Sequence[pulumi.Resource]
+    depends_on: Sequence[pulumi.Resource]
     """What is there before any of it."""
 
 
@@ -138,7 +138,7 @@ class Software(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SoftwareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:gateway:Software", name, None, opts)
-        self._provider, self._first = args.provider, args.first
+        self._provider, self._depends_on = args.provider, args.depends_on
         envoy_namespace = self._namespace(f"{name}-envoy-namespace", ENVOY_NAMESPACE)
         ai_namespace = self._namespace(f"{name}-ai-namespace", _AI_NAMESPACE)
         definitions = kubernetes.helm.v4.Chart(
@@ -155,7 +155,7 @@ class Software(pulumi.ComponentResource):
         )
         before: list[pulumi.Resource] = [envoy_namespace, definitions]
         if args.counting:
-            counted = RedisArgs(args.provider, args.labels, [*args.first, envoy_namespace])
+            counted = RedisArgs(args.provider, args.labels, [*args.depends_on, envoy_namespace])
             before.append(Redis(f"{name}-redis", counted, pulumi.ResourceOptions(parent=self)).ready)
         envoy_gateway = self._release(
             f"{name}-envoy-gateway",
@@ -171,7 +171,7 @@ class Software(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _child(self, *first: pulumi.Resource) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, provider=self._provider, depends_on=[*self._first, *first])
+        return pulumi.ResourceOptions(parent=self, provider=self._provider, depends_on=[*self._depends_on, *first])
 
     def _namespace(self, name: str, physical: str) -> kubernetes.core.v1.Namespace:
         return kubernetes.core.v1.Namespace(name, metadata={"name": physical}, opts=self._child())

@@ -37,7 +37,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from corral.gateway.names import NAMESPACE, route_name
+from corral.gateway.manifests.cutover import route_name
+from corral.gateway.names import NAMESPACE
 from corral.plan.plan import ModelPlan, Plan, Target
 
 CORRAL = frozenset(
@@ -143,8 +144,8 @@ def kubernetes_records(plan: Plan) -> Iterator[Record]:
 
 
 def _clusters(model: ModelPlan) -> str:
-    """The clusters of every edition of the model's route, as Envoy Gateway names them."""
-    name = route_name(model.name, edition="[0-9a-f]{8}")
+    """The clusters of every revision of the model's route, as Envoy Gateway names them."""
+    name = route_name(model.name, revision="[0-9a-f]{8}")
     return f"envoy_cluster_name=~{quoted(f'httproute/{NAMESPACE}/{name}/rule/[0-9]+(/.*)?')}"
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.gateway.names import duration, object_name, quantity, route_name
+from corral.gateway.manifests.cutover import route_name
+from corral.gateway.names import duration, object_name, quantity
 
 
 def test_a_name_says_what_it_is_of_and_is_no_name_that_was_chosen_by_hand():

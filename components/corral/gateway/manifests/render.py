@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from corral.gateway.manifests.cutover import patch_key, patch_resource
 from corral.gateway.manifests.front import front_resources
 from corral.gateway.manifests.hosts import host_resources
 from corral.gateway.manifests.resource import Inputs, Resource
-from corral.gateway.manifests.routes import model_resources, route, succession_resources
+from corral.gateway.manifests.routes import model_resources, route_key
 from corral.gateway.manifests.tenants import callers, groups
 
 
@@ -23,6 +24,6 @@ def render(inputs: Inputs) -> dict[str, Resource]:
     for model in inputs.plan.models:
         served = groups(model, inputs.plan.tenants)
         resources |= model_resources(inputs, model, served, calling, front)
-        followed = resources[route(model.name)].manifest["metadata"]["name"]
-        resources |= succession_resources(inputs, model.name, followed, len(served))
+        route = route_key(model.name)
+        resources[patch_key(model.name)] = patch_resource(inputs, model.name, route, resources[route])
     return resources

@@ -64,7 +64,7 @@ class Resource:
 
     manifest: Manifest
     needs: tuple[str, ...] = ()
-    edition: str = ""
+    revision: str = ""
     """Tells apart those that can be there under one key at a time, an earlier and a later one."""
 
 

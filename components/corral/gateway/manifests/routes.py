@@ -13,27 +13,9 @@ drained ones included, so that no share edit changes it.
 The hosts of a route stand in order of name, whatever their role, so that a fallback becomes a sharing host by its
 weight and priority alone.
 
-A route has its list of hosts for life: another list is a route of another name.  Envoy AI Gateway 1.1.0 knows a host by
-its place in the list, and the processor beside each Envoy learns of a list seconds after the Envoy does, so that hosts
-which change places under it cost errors for so long.  Two routes of one model can be there at a time.  The older one is
-followed (the Gateway API says so), and the processor learns of the younger one meanwhile.  Then a patch
-(`succession.py`) has the younger one followed, and the older one goes when nobody comes to it any more.
-
-It has one rule as long as every tenant may be served by all of the model's hosts, and otherwise one for each group of
-tenants (`residency.py`).  Then the lists of all rules are for life; which tenants are in which group is not.
-
-Its labels and annotations it has for life as well: the gateway says when it accepted a route, and nothing of a change
-in these, for which nobody could wait.
-
-Which of a model's routes is followed while there are two: the plan's.
-
-By itself Envoy Gateway follows the older one, and a route that goes while it is followed costs requests: for a moment
-its cluster is gone and the route is not (503), or a filter that it names (500).  So a patch sets every other route of
-the model aside: it asks for a header that no request has.  A route that is set aside keeps all it has, and nobody comes
-to it any more.
-
-Mostly a model has one route, and the patch finds nothing to set aside.  Envoy Gateway then says in its status that it
-is not programmed, and does all the rest as ever.
+A route has its list of hosts for life: another list is another revision (`cutover.py`).  It has one rule as long as
+every tenant may be served by all of the model's hosts, and otherwise one for each group of tenants.  Then the lists of
+all rules are for life; which tenants are in which group is not.
 """
 
 from __future__ import annotations
@@ -41,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corral.gateway.manifests.front import scheme
+from corral.gateway.manifests.cutover import revision, route_name
 from corral.gateway.manifests.hosts import route_needs
 from corral.gateway.manifests.resource import (
     AI_GATEWAY,
@@ -53,7 +35,7 @@ from corral.gateway.manifests.resource import (
     target,
 )
 from corral.gateway.manifests.tenants import Caller, Group, called_by
-from corral.gateway.names import GATEWAY, MODEL_HEADER, NAMESPACE, duration, edition, object_name, route_name
+from corral.gateway.names import GATEWAY, MODEL_HEADER, duration, object_name
 from corral.plan.failover import RETRIED_STATUS
 from corral.plan.plan import Limits, ModelPlan
 
@@ -68,7 +50,7 @@ fail though every host is well, and while one is not, those that a fallback coul
 _BREAKERS = ("maxConnections", "maxPendingRequests", "maxParallelRequests", "maxParallelRetries")
 
 
-def route(model: str) -> str:
+def route_key(model: str) -> str:
     """The key of the model's route among the resources."""
     return f"route/{model}"
 
@@ -85,8 +67,8 @@ def model_resources(
     `groups`: those of the model; `gateway`: the keys of what stands in front of every route.
     """
     labels, annotations = inputs.labels, {"corral/model": model.name}
-    lasting = edition(model.name, [group.hosts for group in groups], labels, inputs.route_annotations)
-    name = route_name(model.name, lasting)
+    revised = revision(model.name, [group.hosts for group in groups], labels, inputs.route_annotations)
+    name = route_name(model.name, revised)
     hosts = sorted({host for group in groups for host in group.hosts})
     needs = [key for host in hosts for key in route_needs(inputs.by_target[host, model.name])]
     policies = {
@@ -103,13 +85,13 @@ def model_resources(
                 labels,
                 annotations,
             ),
-            edition=lasting,
+            revision=revised,
         )
         for index, group in enumerate(groups)
     }
     return {
         **policies,
-        route(model.name): Resource(
+        route_key(model.name): Resource(
             manifest(
                 f"{AI_GATEWAY}/v1beta1",
                 "AIGatewayRoute",
@@ -119,7 +101,7 @@ def model_resources(
                 {**annotations, **inputs.route_annotations},
             ),
             needs=(*gateway, *policies, *needs),
-            edition=lasting,
+            revision=revised,
         ),
     }
 
@@ -159,7 +141,7 @@ def _route(inputs: Inputs, groups: Sequence[Group], callers: Mapping[str, Caller
 
 
 def _match(group: Group, callers: Mapping[str, Caller], index: int) -> list[dict[str, str]]:
-    """The model first, as a succession looks for it there."""
+    """The model first, where the patch of a cut-over looks for it."""
     of_model = {"type": "Exact", "name": _UNLISTED if index else MODEL_HEADER, "value": group.model.name}
     return [of_model, *([called_by(callers[name] for name in group.tenants)] if group.tenants else [])]
 
@@ -201,45 +183,3 @@ def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
         "timeout": {"tcp": {"connectTimeout": duration(limits.connect_timeout)}},
         "tcpKeepalive": {"probes": 3, "idleTime": "30s", "interval": "10s"},
     }
-
-
-_NOBODY = {"name": "x-corral-nobody", "string_match": {"exact": "-"}}
-"""What a client sends under a name that begins like this is dropped before it is read."""
-
-
-def succession(model: str) -> str:
-    """The key of the patch."""
-    return f"succession/{model}"
-
-
-def succession_resources(inputs: Inputs, model: str, followed: str, rules: int) -> dict[str, Resource]:
-    """By key; `followed`: the name of the model's route, which has so many rules."""
-    patch = {
-        "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-        "name": f"{NAMESPACE}/{GATEWAY}/{scheme(inputs.gateway)}",
-        "operation": {"op": "add", "jsonPath": _others(model, followed, rules), "path": "/-", "value": _NOBODY},
-    }
-    spec: dict[str, Any] = {
-        "targetRef": target(GATEWAY_API, "Gateway", GATEWAY),
-        "type": "JSONPatch",
-        "jsonPatches": [patch],
-    }
-    made = manifest(
-        f"{ENVOY_GATEWAY}/v1alpha1",
-        "EnvoyPatchPolicy",
-        object_name(model),
-        spec,
-        inputs.labels,
-        {"corral/model": model},
-    )
-    return {succession(model): Resource(made, needs=(route(model),))}
-
-
-def _others(model: str, followed: str, rules: int) -> str:
-    """Where in Envoy's routes the headers are that a request for the model matches, but for the route that is followed.
-
-    A route is called after the HTTPRoute, which is called as the AIGatewayRoute is, and after one of its rules.
-    """
-    of_model = f"@.match.headers[0].string_match.exact == '{model}'"
-    other = " && ".join(f"@.name != 'httproute/{NAMESPACE}/{followed}/rule/{rule}/match/0/*'" for rule in range(rules))
-    return f"$.virtual_hosts[*].routes[?({of_model} && {other})].match.headers"

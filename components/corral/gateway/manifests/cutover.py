@@ -1,0 +1,112 @@
+"""What manifests say of a cut-over: revisions of a route, the active one of them, and what Pulumi waits for.
+
+Why it is done so, and until when, stands in `corral.gateway.cutover`.
+
+Policy.  A route has its lists of hosts for life, one list for each of its rules, and its labels and annotations as
+well: another of them makes another revision, a route of another name.  A patch gives every route of the model but the
+active one a condition that no request meets.  A route so set aside keeps all it has and finishes what it has begun.
+While a model has one route the patch finds nothing to set aside; Envoy Gateway then says in its status that it is not
+programmed, and does all the rest as ever.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from corral.gateway.manifests.front import scheme
+from corral.gateway.manifests.resource import ENVOY_GATEWAY, GATEWAY_API, Inputs, Resource, manifest, target
+from corral.gateway.names import GATEWAY, NAMESPACE, object_name
+from corral.hosts.naming import LABEL
+
+_REVISION_DIGITS = 8
+
+_UNMATCHED = {"name": "x-corral-nobody", "string_match": {"exact": "-"}}
+"""What a client sends under a name that begins like this is dropped before it is read."""
+
+_APPLIED = "$.metadata.managedFields[0].time"
+"""When it was last changed by server-side apply: the API server puts such entries first, and Pulumi alone applies."""
+
+_WAIT_FOR = {
+    "Certificate": "condition=Ready",
+    "Gateway": "condition=Programmed",
+    "AIServiceBackend": "condition=Accepted",
+    "BackendSecurityPolicy": "condition=Accepted",
+    "EnvoyPatchPolicy": "jsonpath={.status.ancestors[0].conditions"
+    "[?@.type=='Programmed' && @.observedGeneration == $.metadata.generation]}",
+    "AIGatewayRoute": f"jsonpath={{.status.conditions[?!(@.lastTransitionTime < {_APPLIED})]}}",
+}
+"""Per kind what Pulumi waits for.  In a path it reads no `>=`, whose `=` it takes for the value's, and no second `&&`,
+which its parser does not take (theory/jsonpath 0.9.0)."""
+
+_TIMEOUT_SECONDS = {"Certificate": 600, "Gateway": 900}
+"""Per kind; a certificate or a load balancer may take its time."""
+
+_OTHER_TIMEOUT_SECONDS = 180
+"""Of anything else, which takes a second when all is well."""
+
+_FINALIZED = ("AIServiceBackend", "BackendSecurityPolicy", "AIGatewayRoute")
+"""Kinds that stay until Envoy AI Gateway takes its finalizer from them."""
+
+
+def wait_annotations(kind: str) -> dict[str, str]:
+    """What Pulumi is to wait for, for how long, and how it is to delete."""
+    annotations: dict[str, str] = {}
+    if kind in _WAIT_FOR:
+        annotations["pulumi.com/waitFor"] = _WAIT_FOR[kind]
+        annotations["pulumi.com/timeoutSeconds"] = str(_TIMEOUT_SECONDS.get(kind, _OTHER_TIMEOUT_SECONDS))
+    if kind in _FINALIZED:
+        annotations["pulumi.com/deletionPropagationPolicy"] = "background"
+    return annotations
+
+
+def revision(
+    model: str, hosts: Sequence[Sequence[str]], labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> str:
+    """Eight digits that stand for a model's route with these lists of hosts, one for each of its rules, these labels
+    and these annotations."""
+    lasting = json.dumps([model, *map(list, hosts), labels, annotations], sort_keys=True)
+    return sha256(lasting.encode()).hexdigest()[:_REVISION_DIGITS]
+
+
+def route_name(model: str, revision: str) -> str:
+    """The name of one revision of a model's route: `llama-3.3-70b`, `5be30c4e` → `llama-3-3-70b-3026a7-5be30c4e`."""
+    return f"{object_name(model)[: LABEL - _REVISION_DIGITS - 1].rstrip('-')}-{revision}"
+
+
+def patch_key(model: str) -> str:
+    """The key of the patch by which the model's active route is followed; the name is in Pulumi's state."""
+    return f"succession/{model}"
+
+
+def patch_resource(inputs: Inputs, model: str, route_key: str, active: Resource) -> Resource:
+    """`active`: the model's route, under this key.
+
+    Envoy calls a route after the HTTPRoute, which is called as the AIGatewayRoute is, and after one of its rules.
+    """
+    name, rules = active.manifest["metadata"]["name"], active.manifest["spec"]["rules"]
+    of_model = f"@.match.headers[0].string_match.exact == '{model}'"
+    others = " && ".join(
+        f"@.name != 'httproute/{NAMESPACE}/{name}/rule/{index}/match/0/*'" for index in range(len(rules))
+    )
+    patch = {
+        "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        "name": f"{NAMESPACE}/{GATEWAY}/{scheme(inputs.gateway)}",
+        "operation": {
+            "op": "add",
+            "jsonPath": f"$.virtual_hosts[*].routes[?({of_model} && {others})].match.headers",
+            "path": "/-",
+            "value": _UNMATCHED,
+        },
+    }
+    spec: dict[str, Any] = {
+        "targetRef": target(GATEWAY_API, "Gateway", GATEWAY),
+        "type": "JSONPatch",
+        "jsonPatches": [patch],
+    }
+    api, annotations = f"{ENVOY_GATEWAY}/v1alpha1", {"corral/model": model}
+    return Resource(
+        manifest(api, "EnvoyPatchPolicy", object_name(model), spec, inputs.labels, annotations), needs=(route_key,)
+    )
