@@ -208,13 +208,12 @@ class Load:
 
 
 def processes(machine: Path) -> list[str]:
-    """What runs with the files of this test: Envoy and the simulated hosts name them on their command lines."""
+    """What runs with this test's folder for temporary files, this process aside."""
     found: list[str] = []
     for process in psutil.process_iter():
         try:
-            line = " ".join(process.cmdline())
+            if process.pid != os.getpid() and process.environ().get("TMPDIR") == str(machine):
+                found.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue
-        if str(machine) in line:
-            found.append(line)
     return found

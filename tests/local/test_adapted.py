@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from corral.local.adapter.hosts import AdaptedHost, AdaptedModel, AwsKey, BedrockHost, ReplicateHost
-from corral.local.placement import adapted_host, needs_adapter, with_former
+from corral.local.placement import adapted_host, needs_adapter
+from corral.local.sidecars import with_former
 from corral.plan.plan import Plan, Target
 from corral.simulated.hosts import SimulatedHost, simulated_hosts
 from tests.plan.world import BEDROCK, DEEPINFRA, build

@@ -9,9 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
-from corral.simulated.child import SimulatedProcess
 from corral.simulated.hosts import SimulatedHost, SimulatedModel
 from tests.local.gateway import Gateway, Load, chat, serving, until
+from tests.simulated.process import SimulatedProcess
 
 STACK: dict[str, Any] = {
     "aws:region": "us-east-1",
@@ -85,8 +85,7 @@ def test_a_stream_with_tools_is_answered(gateway: Gateway):
     assert call.function.name == "look"
 
 
-def test_bedrock_is_real_with_credentials_of_this_machine(project: Path, tmp_path: Path):
-    (tmp_path / "bedrock").mkdir()
+def test_bedrock_is_real_with_credentials_of_this_machine(project: Path):
     model = "us.meta.llama3-3-70b-instruct-v1:0"
     host = SimulatedHost(
         name="elsewhere",
@@ -96,7 +95,7 @@ def test_bedrock_is_real_with_credentials_of_this_machine(project: Path, tmp_pat
         models={model: SimulatedModel()},
         protocol="bedrock-converse",
     )
-    elsewhere = SimulatedProcess.start([host], tmp_path / "bedrock")
+    elsewhere = SimulatedProcess.start([host])
     stack: dict[str, Any] = {
         "aws:region": "us-east-1",
         "corral:engine": {"simulate": "never"},

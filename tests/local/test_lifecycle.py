@@ -277,7 +277,7 @@ def test_told_to_end_it_finishes_what_is_under_way_and_leaves_nothing_behind(
 def test_when_corral_itself_is_killed_envoy_and_the_simulated_hosts_end(gateway: Gateway, machine: Path):
     assert gateway.process
     url = gateway.url
-    assert len(processes(machine)) == 2
+    assert len(processes(machine)) == 3, "itself, Envoy and the simulated hosts"
     gateway.process.kill()
     gateway.process.wait()
     until(lambda: not processes(machine), "its children have ended")

@@ -9,10 +9,10 @@ import pytest
 from openai import OpenAI
 from starlette.testclient import TestClient
 
-from corral.simulated.child import SimulatedProcess
 from corral.simulated.hosts import SimulatedHost, SimulatedModel
 from corral.simulated.server import simulated_app
 from corral.simulated.simulation import Simulation
+from tests.simulated.process import SimulatedProcess
 
 GROQ = SimulatedHost(
     name="groq",
@@ -73,9 +73,9 @@ def lenient_groq(client: TestClient) -> OpenAI:
 
 
 @pytest.fixture(scope="session")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedProcess]:
+def process() -> Iterator[SimulatedProcess]:
     """One real process for all tests; see `child`."""
-    started = SimulatedProcess.start(HOSTS, tmp_path_factory.mktemp("simulated"))
+    started = SimulatedProcess.start(HOSTS)
     yield started
     started.stop()
 
@@ -83,8 +83,8 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedProce
 @pytest.fixture
 def child(process: SimulatedProcess) -> SimulatedProcess:
     """The real process, with the hosts above, at full speed and without a fault."""
-    process.control.replace_hosts(())
-    process.control.replace_hosts(HOSTS)
+    process.serve(())
+    process.serve(HOSTS)
     return process
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +15,8 @@ from corral.simulated.hosts import (
     SimulatedModel,
     Speed,
     from_json,
-    read_hosts,
     simulated_hosts,
     to_json,
-    write_hosts,
 )
 
 BEARER = Credential("authorization", ambient=False, variable="GROQ_API_KEY")
@@ -127,17 +124,6 @@ def test_hosts_come_back_from_json_as_they_were(hosts: tuple[SimulatedHost, ...]
     assert from_json(to_json(hosts)) == hosts
 
 
-def test_a_written_file_is_its_owners_alone_and_reads_back(tmp_path: Path):
-    file = tmp_path / "hosts.json"
-    file.write_text("of old, and open to all")
-    file.chmod(0o644)
-    hosts = (host("groq", {"id": SimulatedModel()}),)
-    write_hosts(file, hosts)
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert read_hosts(file) == hosts
-    assert [path.name for path in tmp_path.iterdir()] == ["hosts.json"]
-
-
 GOOD: dict[str, Any] = {"name": "groq", "path": "/v1", "header": "authorization", "key": "the-secret", "models": {}}
 
 
@@ -161,13 +147,3 @@ def test_hosts_that_cannot_be_used_are_refused_without_a_word_of_their_keys(host
         from_json(json.dumps(hosts).encode())
     assert str(error.value).startswith(message)
     assert "the-secret" not in str(error.value)
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path: Path):
-    with pytest.raises(HostsError) as error:
-        read_hosts(tmp_path / "hosts.json")
-    assert str(error.value) == f"{tmp_path / 'hosts.json'}: No such file or directory"
-
-
-def test_a_hosts_key_is_not_in_its_repr():
-    assert "the-secret" not in repr(SimulatedHost.model_validate(GOOD))

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from corral.simulated.hosts import SimulatedHost, to_json
 from corral.simulated.simulation import Simulation
 
 TOKEN = {"authorization": "Bearer the-token"}
@@ -18,7 +17,6 @@ TOKEN = {"authorization": "Bearer the-token"}
     [
         ("GET", ""),
         ("GET", "/latest"),
-        ("PUT", "/hosts"),
         ("PUT", "/faults/groq"),
         ("DELETE", "/faults/groq"),
         ("PUT", "/speed/groq"),
@@ -51,7 +49,6 @@ def test_the_state_holds_no_key(client: TestClient, simulation: Simulation):
         ("faults/lab", {"kind": "503", "for": -1}, 400, "for: Input should be greater than 0"),
         ("speed/lab", {"latency": -1}, 400, "latency: Input should be greater than or equal to 0"),
         ("speed/lab", {"tokens_per_second": 0}, 400, "tokens_per_second: Input should be greater than 0"),
-        ("hosts", [{"name": "lab"}], 400, "0.path: Field required; 0.header: Field required"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(
@@ -62,13 +59,6 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(
     assert answer.status_code == status
     assert answer.json()["error"]["message"].startswith(message)
     assert simulation.state() == before
-
-
-def test_replaced_hosts_are_there_at_once(client: TestClient):
-    new = SimulatedHost(name="new", path="/v1", header=None, key=None, models={})
-    assert client.put("/_control/hosts", content=to_json([new]), headers=TOKEN).status_code == 204
-    assert client.get("/new/v1/models").json() == {"object": "list", "data": []}
-    assert client.get("/lab/models").status_code == 404
 
 
 def test_the_latest_requests_are_told_one_by_one_from_where_one_left_off(client: TestClient):

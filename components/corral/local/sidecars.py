@@ -1,11 +1,8 @@
-"""The adapter of a running engine: one child process, kept alive, changed while it runs.
+"""The processes that a run serves hosts with, beside Envoy: the simulated hosts, and the adapter.
 
-Its socket is opened here and inherited, so that it is the same through any number of deaths: requests that come in
-between wait until the process is there again, and nobody else can take the port.
-
-The simulated hosts of a running engine: one child process, kept alive, changed while it runs.
-
-What a running engine has served beside Envoy: the simulated hosts, and the hosts behind the adapter.
+A sidecar's socket is opened here and inherited, so that it is the same through any number of deaths: requests that come
+in between wait until the process is there again, and nobody else can take the port.  It is told its hosts by a line of
+JSON on its standard input, at each start and each change; so their keys are in no file, argument or environment.
 """
 
 from __future__ import annotations
@@ -14,42 +11,71 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import sys
-import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
 
-from corral.local.adapter.hosts import HOSTS, TOKEN_VARIABLE, AdaptedHost
+from corral.local.adapter import hosts as adapter
+from corral.local.adapter.hosts import AdaptedHost
 from corral.local.desired import Desired
 from corral.local.envoy.upstream import Link
 from corral.local.errors import EngineError
-from corral.local.placement import Address, with_former
-from corral.local.processes import Child
-from corral.simulated.child import SimulatedProcess, SimulatedProcessError
-from corral.simulated.control import ControlError
+from corral.local.placement import Address
+from corral.local.supervisor import Child, Program, Supervisor
+from corral.simulated import hosts as simulated
 from corral.simulated.hosts import SimulatedHost
-from corral.simulated.loopback import LOOPBACK
+from corral.simulated.loopback import bind
 
-_PATIENCE = 30.0
-"""Seconds until it must have taken its hosts: of which it reads boto3's files, and AWS's."""
-_LONGEST_PAUSE = 5.0
-"""Seconds between two starts in a row; the first comes at once."""
+H = TypeVar("H", bound=AdaptedHost | SimulatedHost)
+
+_PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "TMPDIR", "SYSTEMROOT")
+"""What the simulated hosts get of this process's environment: nothing that could hold a real key."""
 
 
-class Adapter:
-    """The process; started when a plan first needs one."""
+def with_former(former: Mapping[str, H], new: Iterable[H]) -> dict[str, H]:
+    """The new hosts by name, and what only the former ones have, for requests that are on their way."""
+    merged = {host.name: host for host in new}
+    for name, host in former.items():
+        now = merged.get(name)
+        merged[name] = now.model_copy(update={"models": {**host.models, **now.models}}) if now else host
+    return merged
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._socket = socket.create_server((LOOPBACK, 0), backlog=2048)
+
+class Sidecar(Generic[H]):
+    """One of them; its process is started when a plan first needs it."""
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        token_variable: str,
+        environment: Mapping[str, str],
+        death_notice: str,
+        encode: Callable[[Sequence[H]], bytes],
+        notify: Callable[[str], None],
+    ) -> None:
+        self._socket = bind(0)
         self.address = Address(self._socket.getsockname()[1], secrets.token_urlsafe(32))
-        self._child: Child | None = None
-        self._hosts: dict[str, AdaptedHost] = {}
-        self._life: asyncio.Task[None] | None = None
+        self._name = name
+        self._encode = encode
+        self._hosts: dict[str, H] = {}
+        number = self._socket.fileno()
+        program = Program(
+            name=name,
+            command=(sys.executable, "-m", module, "--fd", str(number)),
+            ready=lambda child: self._name_hosts(child, self._hosts),
+            death_notice=death_notice,
+            environment={**environment, token_variable: self.address.token},
+            inherited=(number,),
+            answers=True,
+        )
+        self._supervisor = Supervisor(program, notify)
 
-    async def serve(self, hosts: Sequence[AdaptedHost], *, keep_former: bool) -> None:
+    @property
+    def started(self) -> bool:
+        return self._supervisor.child is not None
+
+    async def serve(self, hosts: Iterable[H], *, keep_former: bool) -> None:
         """Serves these hosts; with `keep_former` also those served so far, for requests that are on their way.
 
         Raises EngineError.
@@ -57,173 +83,70 @@ class Adapter:
         new = with_former(self._hosts if keep_former else {}, hosts)
         if new == self._hosts:
             return
-        if self._child is None:
-            self._child = await self._start(new)
-            self._life = asyncio.create_task(self._keep_alive())
+        if self._supervisor.child is None:
+            await self._start(new)
         else:
-            await _tell(self._child, new)
-        self._hosts = new
+            await self._name_hosts(self._supervisor.child, new)
+            self._hosts = new
 
     async def stop(self) -> None:
         """Ends it."""
-        if self._life:
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
-        if self._child:
-            await self._child.stop()
+        await self._supervisor.stop()
         self._socket.close()
 
-    async def _start(self, hosts: dict[str, AdaptedHost]) -> Child:
-        number = self._socket.fileno()
-        child = await Child.start(
-            "The adapter",
-            (sys.executable, "-m", "corral.local.adapter", "--fd", str(number)),
-            {**os.environ, TOKEN_VARIABLE: self.address.token},
-            inherited=(number,),
-            answers=True,
-        )
+    async def _start(self, hosts: dict[str, H]) -> None:
+        self._hosts = hosts
         try:
-            await _tell(child, hosts)
+            await self._supervisor.start()
         except BaseException:
-            await child.stop()
+            self._hosts = {}
             raise
-        return child
 
-    async def _keep_alive(self) -> None:
-        pause = 0.0
-        while self._child:
-            await self._child.ended()
-            self._say("The adapter died; it is started again.")
-            await asyncio.sleep(pause)
-            try:
-                self._child = await self._start(self._hosts)
-                pause = 0.0
-            except EngineError as reason:
-                self._say(str(reason))
-                pause = min(_LONGEST_PAUSE, 2 * pause or 0.2)
+    async def _name_hosts(self, child: Child, hosts: Mapping[str, H]) -> None:
+        """Has the process serve these hosts.  Raises EngineError."""
+        error = json.loads(await child.ask(self._encode(tuple(hosts.values()))))["error"]
+        if error is not None:
+            raise EngineError(f"{self._name} cannot serve {', '.join(hosts)}: {error}.")
 
 
-async def _tell(child: Child, hosts: dict[str, AdaptedHost]) -> None:
-    """Has the process serve these hosts.  Raises EngineError."""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            answer = await child.ask(HOSTS.dump_json(tuple(hosts.values())))
-    except TimeoutError:
-        raise EngineError(f"The adapter does not answer within {_PATIENCE:.0f} s.") from None
-    error = json.loads(answer)["error"]
-    if error is not None:
-        raise EngineError(f"The adapter cannot serve {', '.join(hosts)}: {error}.")
-
-
-_POLL = 0.2
-
-
-class Keys(defaultdict[str, str]):
-    """A key for any host that asks, the same one each time, good for the simulated host only."""
-
-    def __missing__(self, host: str) -> str:
-        self[host] = f"simulated-{secrets.token_urlsafe(24)}"
-        return self[host]
-
-
-def _merged(former: SimulatedHost, new: SimulatedHost) -> SimulatedHost:
-    return new.model_copy(update={"models": {**former.models, **new.models}})
-
-
-class StandIns:
-    """The process of simulated hosts; started when a plan first needs one."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._folder = tempfile.TemporaryDirectory(prefix="corral-simulated-")
-        self._child: SimulatedProcess | None = None
-        self._hosts: dict[str, SimulatedHost] = {}
-        self._watch: asyncio.Task[None] | None = None
-
-    @property
-    def port(self) -> int | None:
-        """The loopback port they share; None while none is needed."""
-        return self._child.port if self._child else None
-
-    @property
-    def control(self) -> tuple[str, str] | None:
-        """URL and token of their control endpoints."""
-        return (f"http://127.0.0.1:{self._child.port}", self._child.token) if self._child else None
-
-    async def serve(self, hosts: Iterable[SimulatedHost], *, keep_former: bool) -> None:
-        """Serves these hosts; with `keep_former` also those served so far, for requests that are on their way."""
-        new = {host.name: host for host in hosts}
-        if keep_former:
-            new = {
-                **self._hosts,
-                **{
-                    name: _merged(self._hosts[name], host) if name in self._hosts else host
-                    for name, host in new.items()
-                },
-            }
-        if not new and self._child is None:
-            return
-        if self._child is None:
-            self._child = await self._start(new)
-            self._watch = asyncio.create_task(self._keep_alive())
-        elif new != self._hosts:
-            try:
-                await asyncio.to_thread(self._child.control.replace_hosts, list(new.values()))
-            except ControlError as reason:
-                raise EngineError(f"{reason}.") from None
-        self._hosts = new
-
-    async def _start(self, hosts: dict[str, SimulatedHost], former: SimulatedProcess | None = None) -> SimulatedProcess:
-        """Starts them; in the place of a former child at its port and with its token, which others know already."""
-        port, token = (former.port, former.token) if former else (0, None)
-        folder = Path(self._folder.name)
-        try:
-            return await asyncio.to_thread(SimulatedProcess.start, list(hosts.values()), folder, port=port, token=token)
-        except SimulatedProcessError as reason:
-            raise EngineError(f"{str(reason)[:1].upper()}{str(reason)[1:]}.") from None
-
-    async def _keep_alive(self) -> None:
-        while self._child:
-            if self._child.process.poll() is not None:
-                self._say("The simulated hosts died; they are started again.")
-                self._child.stop()
-                try:
-                    self._child = await self._start(self._hosts, self._child)
-                except EngineError as reason:
-                    self._say(str(reason))
-            await asyncio.sleep(_POLL)
-
-    async def stop(self) -> None:
-        """Ends them."""
-        if self._watch:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-        if self._child:
-            await asyncio.to_thread(self._child.stop)
-        self._folder.cleanup()
-
-
-class Beside:
+class Sidecars:
     """Both, changed together.
 
-    What was begun is finished, and in order, also where nobody waits for it any more: what is served there would not be
-    known otherwise.
+    A change that has begun is carried out to its end, and one after the other, even if nobody waits for it any more:
+    otherwise it would not be known what they serve.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._stand_ins = StandIns(say)
-        self._adapter = Adapter(say)
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._simulated = Sidecar[SimulatedHost](
+            name="The process of simulated hosts",
+            module="corral.simulated",
+            token_variable=simulated.TOKEN_VARIABLE,
+            environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            death_notice="The simulated hosts died; they are started again.",
+            encode=simulated.to_json,
+            notify=notify,
+        )
+        self._adapter = Sidecar[AdaptedHost](
+            name="The adapter",
+            module="corral.local.adapter",
+            token_variable=adapter.TOKEN_VARIABLE,
+            environment=os.environ,
+            death_notice="The adapter died; it is started again.",
+            encode=lambda hosts: adapter.HOSTS.dump_json(tuple(hosts)),
+            notify=notify,
+        )
         self._changing: asyncio.Task[None] | None = None
         """The last change."""
 
     @property
     def control(self) -> tuple[str, str] | None:
         """URL and token of the simulated hosts' control endpoints; None: there are none."""
-        return self._stand_ins.control
+        address = self._simulated.address
+        return (address.origin, address.token) if self._simulated.started else None
 
-    def reached(self, desired: Desired) -> tuple[dict[str, Link], dict[str, str]]:
+    def upstreams(self, desired: Desired) -> tuple[dict[str, Link], dict[str, str]]:
         """How Envoy reaches each host, and per link the whole value of the header that carries its key."""
-        links = desired.links(self._stand_ins.port, self._adapter.address)
+        links = desired.links(self._simulated.address.port, self._adapter.address)
         return links, desired.secrets(links, self._adapter.address)
 
     async def serve(self, desired: Desired, *, keep_former: bool) -> None:
@@ -241,10 +164,10 @@ class Beside:
         try:
             await self._adapter.stop()
         finally:
-            await self._stand_ins.stop()
+            await self._simulated.stop()
 
     async def _change(self, desired: Desired, before: asyncio.Task[None] | None, *, keep_former: bool) -> None:
         if before:
             await asyncio.gather(before, return_exceptions=True)
-        await self._stand_ins.serve(desired.simulated, keep_former=keep_former)
-        await self._adapter.serve(desired.adapted(self._stand_ins.port), keep_former=keep_former)
+        await self._simulated.serve(desired.simulated, keep_former=keep_former)
+        await self._adapter.serve(desired.adapted(self._simulated.address.port), keep_former=keep_former)

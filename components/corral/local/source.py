@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_urlsafe
 
 import watchfiles
 
 from corral.local.desired import Desired, Loaded, desire
 from corral.local.placement import Simulate
-from corral.local.sidecars import Keys
 
 _DEBOUNCE_MS, _STEP_MS = 50, 10
 """An event is acted on once none has followed it for the shorter time; after the longer one in any case."""
 _LOOK_MS = 500
 """The stack file is looked at this often also where no event comes, as on some network file systems."""
+
+
+class Keys(defaultdict[str, str]):
+    """A key for any host that asks, the same one each time, good for the simulated host only."""
+
+    def __missing__(self, host: str) -> str:
+        self[host] = f"simulated-{token_urlsafe(24)}"
+        return self[host]
 
 
 class RefusedError(Exception):

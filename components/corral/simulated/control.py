@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, get_args
 from urllib.parse import quote
 
 import httpx
 
-from corral.simulated.hosts import CONTROL, SimulatedHost, to_json
+from corral.simulated.hosts import CONTROL
 from corral.simulated.simulation import FaultKind, Latest, State
 
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
@@ -48,10 +47,6 @@ class SimulatedControl:
     def latest(self, after: int) -> Latest:
         """The requests that finished after the first `after` of them."""
         return Latest.model_validate_json(self._send("GET", "/latest", params={"after": after}).content)
-
-    def replace_hosts(self, hosts: Iterable[SimulatedHost]) -> None:
-        """These hosts, instead of the present ones; requests that have begun are finished."""
-        self._send("PUT", "/hosts", content=to_json(hosts))
 
     def set_fault(
         self,

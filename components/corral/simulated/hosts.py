@@ -1,4 +1,4 @@
-"""What a stand-in is: a pure description, computed from a plan and handed to the child process as JSON in a file.
+"""What a stand-in is: a pure description, computed from a plan and told to the child process as JSON.
 
 Policy.  A simulated host serves exactly the ids that the plan's targets name for it, drained ones included.  It
 keeps the path of the real base URL, so that a wrong path prefix shows.  A host that the cloud's own credentials open
@@ -9,9 +9,7 @@ not know of a model (None) is allowed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -155,22 +153,3 @@ def from_json(text: bytes) -> tuple[SimulatedHost, ...]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise HostsError(f"{', '.join(twice)}: described twice, give each host a name of its own")
     return hosts
-
-
-def write_hosts(file: Path, hosts: Iterable[SimulatedHost]) -> None:
-    """Replaces the file at once; only its owner can read it."""
-    new = file.with_name(f".{file.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(to_json(hosts))
-    new.replace(file)
-
-
-def read_hosts(file: Path) -> tuple[SimulatedHost, ...]:
-    """The hosts of a file.  Raises HostsError, which names the file."""
-    try:
-        return from_json(file.read_bytes())
-    except OSError as error:
-        raise HostsError(f"{file}: {error.strerror}") from None
-    except HostsError as error:
-        raise HostsError(f"{file}: {error}") from None

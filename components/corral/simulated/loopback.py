@@ -1,4 +1,4 @@
-"""Loopback, and how an ASGI app is served there.
+"""How the project's own web servers listen on loopback and serve an ASGI app.
 
 Policy.  A server of Corral's own says nothing that its app does not say: no log of requests, no header with its name.
 It takes no forwarded header for true, and speaks HTTP alone.
@@ -6,6 +6,9 @@ It takes no forwarded header for true, and speaks HTTP alone.
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import json
 import os
 import signal
 import socket
@@ -35,8 +38,25 @@ def bind(port: int) -> socket.socket:
     return listening
 
 
+def inherited(module: str, description: str, token_variable: str) -> tuple[socket.socket, str]:
+    """The socket that a process of ours listens on, and the token it wants to be shown, as its parent gives them.
+
+    Wrong arguments end the process with status 2.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--fd", type=int, required=True, help="an inherited file descriptor that listens already")
+    number = parser.parse_args().fd
+    token = os.environ.get(token_variable)
+    if not token:
+        parser.error(f"the environment variable {token_variable} must hold the token that requests show")
+    try:
+        return socket.socket(fileno=number), token
+    except OSError as error:
+        parser.error(f"file descriptor {number} is no socket: {error.strerror}")
+
+
 def settings(app: ASGIApp, **more: Any) -> uvicorn.Config:
-    """Uvicorn's settings for an app, and `more` of the caller's."""
+    """Uvicorn's settings for an app; `more` of them are the caller's."""
     return uvicorn.Config(
         app,
         ws="none",
@@ -49,22 +69,62 @@ def settings(app: ASGIApp, **more: Any) -> uvicorn.Config:
     )
 
 
-class ProcessServer(uvicorn.Server):
-    """Uvicorn's server in a process of its own, which does not wait for open requests when it ends: it cuts them."""
+_LONGEST_LINE_BYTES = 2**26
 
-    def serve_until(self, listening: socket.socket, *signals: signal.Signals) -> None:
-        """Serves until one of the signals, which ends the process with status 0, or until `should_exit`.
+
+class ProcessServer(uvicorn.Server):
+    """Uvicorn's server in a process of its own, which serves the hosts that its parent names.
+
+    The parent writes a line to standard input for each change, and gets a line back once these hosts are served:
+    `{"error": null}`, or why they are not.  Connections are taken only once it has hosts: those that come before wait.
+    The end of standard input is the end of the parent, and of this.  Open requests are not waited for then: they are
+    cut.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._following: asyncio.Task[None] | None = None
+
+    async def replace(self, line: bytes) -> str | None:
+        """Has the hosts of a line served; why they cannot be, or None."""
+        raise NotImplementedError
+
+    def serve_until_ended(self, listening: socket.socket) -> None:
+        """Serves until SIGTERM or SIGINT, which ends the process with status 0, or until the parent has ended.
 
         After a signal uvicorn raises it once more for whoever handled it before: that is the exit.
         """
-        for number in signals:
-            signal.signal(number, _exit)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, _exit)
         self.run(sockets=[listening])
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        lines = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin.buffer
+        )
+        await self._read_line(lines)
+        await super().startup(sockets)
+        self._following = asyncio.create_task(self._read_lines(lines))
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._following:
+            self._following.cancel()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await super().shutdown(sockets)
+
+    async def _read_lines(self, lines: asyncio.StreamReader) -> None:
+        while not self.should_exit:
+            await self._read_line(lines)
+
+    async def _read_line(self, lines: asyncio.StreamReader) -> None:
+        line = await lines.readline()
+        if not line:
+            self.should_exit = True
+            return
+        sys.stdout.write(json.dumps({"error": await self.replace(line)}) + "\n")
+        sys.stdout.flush()
 
 
 def _exit(*_: object) -> None:

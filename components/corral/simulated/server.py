@@ -1,10 +1,9 @@
 """The process of the simulated hosts: the hosts (`wire`) and their control endpoints, on one loopback port.
 
-The control endpoints replace the hosts, set faults and speeds at run time, and tell the state:
+The control endpoints set faults and speeds at run time, and tell the state:
 
     GET    /_control                    the state, see `simulation.State`
     GET    /_control/latest?after=N     the requests that finished after the first N, see `simulation.Latest`
-    PUT    /_control/hosts              the hosts, as in the file
     PUT    /_control/faults/<host>      a fault, see `simulation.Fault`
     DELETE /_control/faults/<host>      ends all faults of the host
     PUT    /_control/speed/<host>       a speed, see `hosts.Speed`
@@ -15,28 +14,15 @@ Resets.  ASGI has no message for a connection's reset, so the server's own proto
 puts a `reset` function into the state that the server copies into every request's `scope["state"]`.  It sets SO_LINGER
 to zero seconds and aborts the transport; the kernel then answers with RST instead of FIN, and what was written before
 is not taken back.  It works alike with httptools and h11, and with the event loops of asyncio and uvloop.
-
-Ending with the parent, whichever way it ends, so that no simulated host is left behind.  Everywhere: the parent holds
-the other end of this process's standard input; when it dies, the kernel closes it.  On Linux the kernel also sends a
-signal, for the case that somebody else has inherited that end.  That signal comes already when the *thread* ends that
-started this process, so it counts only if the parent is another one by then (prctl(2), PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hmac
-import json
-import os
-import signal
 import socket
 import struct
-import sys
-import threading
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
@@ -74,37 +60,6 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-_PR_SET_PDEATHSIG = 1
-"""linux/prctl.h"""
-
-
-def end_with_parent(stop: Callable[[], None]) -> None:
-    """Has `stop` called once the parent is gone.  For the main thread; `stop` is called on any, maybe twice."""
-    threading.Thread(target=_at_end_of_input, args=(stop,), daemon=True).start()
-    if sys.platform == "linux":
-        _at_death_of_parent(stop)
-
-
-def _at_end_of_input(stop: Callable[[], None]) -> None:
-    try:
-        while os.read(0, 4096):
-            pass
-    except OSError:
-        pass
-    stop()
-
-
-def _at_death_of_parent(stop: Callable[[], None]) -> None:
-    parent = os.getppid()
-
-    def check(*_: object) -> None:
-        if os.getppid() != parent:
-            stop()
-
-    signal.signal(signal.SIGUSR1, check)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
-
-
 def simulated_app(simulation: Simulation, token: str) -> ASGIApp:
     """The app for `simulation`; its control endpoints want `token`."""
     wire, control, wanted = Wire(simulation), _control_app(simulation), f"Bearer {token}".encode()
@@ -127,12 +82,11 @@ def _control_app(simulation: Simulation) -> ASGIApp:
         routes=[
             Route(CONTROL, control.state, methods=["GET"]),
             Route(f"{CONTROL}/latest", control.latest, methods=["GET"]),
-            Route(f"{CONTROL}/hosts", control.put_hosts, methods=["PUT"]),
             Route(f"{CONTROL}/faults/{{host}}", control.put_fault, methods=["PUT"]),
             Route(f"{CONTROL}/faults/{{host}}", control.delete_faults, methods=["DELETE"]),
             Route(f"{CONTROL}/speed/{{host}}", control.put_speed, methods=["PUT"]),
         ],
-        exception_handlers={HTTPException: _refused, ValidationError: _refused, HostsError: _refused},
+        exception_handlers={HTTPException: _refused, ValidationError: _refused},
     )
 
 
@@ -148,10 +102,6 @@ class _Control:
         if not (after.isascii() and after.isdigit()):
             raise HTTPException(400, "after: a whole number, 0 or more")
         return Response(self._simulation.counts.latest(int(after)).model_dump_json(), media_type="application/json")
-
-    async def put_hosts(self, request: Request) -> Response:
-        self._simulation.replace(from_json(await request.body()))
-        return Response(status_code=204)
 
     async def put_fault(self, request: Request) -> Response:
         host = self._host(request)
@@ -193,39 +143,26 @@ _KEEP_ALIVE_SECONDS = 3600
 """How long an idle connection stays: longer than any test, so that no close of ours crosses a request."""
 
 
-def serve(
-    hosts: tuple[SimulatedHost, ...], token: str, listening: socket.socket, ready: Path | None, *, with_parent: bool
-) -> None:
-    """Serves until SIGTERM or SIGINT, or, `with_parent`, until the parent is gone; cuts what is still open then.
-
-    Once requests are answered, `ready` holds `{"port": ..., "pid": ...}`.
-    """
+def serve(listening: socket.socket, token: str) -> None:
+    """Serves until a signal, or until the parent has ended; cuts what is still open then."""
+    simulation = Simulation(())
     config = settings(
-        simulated_app(Simulation(hosts), token),
+        simulated_app(simulation, token),
         http=ResettableProtocol,
         log_level="warning",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    server = _Server(config, ready)
-    if with_parent:
-        end_with_parent(server.stop)
-    server.serve_until(listening, signal.SIGTERM, signal.SIGINT)
+    _Server(config, simulation).serve_until_ended(listening)
 
 
 class _Server(ProcessServer):
-    """Says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, ready: Path | None) -> None:
+    def __init__(self, config: uvicorn.Config, simulation: Simulation) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._simulation = simulation
 
-    def stop(self) -> None:
-        """Ends it soon; may be called on any thread."""
-        self.should_exit = True
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self._ready is not None and sockets:
-            new = self._ready.with_name(f".{self._ready.name}.new")
-            new.write_text(json.dumps({"port": sockets[0].getsockname()[1], "pid": os.getpid()}))
-            new.replace(self._ready)
+    async def replace(self, line: bytes) -> str | None:
+        try:
+            self._simulation.replace(from_json(line))
+        except HostsError as error:
+            return str(error)
+        return None

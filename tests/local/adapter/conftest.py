@@ -22,8 +22,8 @@ from corral.local.adapter.hosts import (
     BedrockHost,
     ReplicateHost,
 )
-from corral.simulated.child import SimulatedProcess
 from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from tests.simulated.process import SimulatedProcess
 
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
 SCOUT = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/scout"
@@ -126,8 +126,8 @@ class Adapter:
 
 
 @pytest.fixture(scope="session")
-def simulated_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedProcess]:
-    started = SimulatedProcess.start(SIMULATED, tmp_path_factory.mktemp("simulated"))
+def simulated_process() -> Iterator[SimulatedProcess]:
+    started = SimulatedProcess.start(SIMULATED)
     yield started
     started.stop()
 
@@ -142,8 +142,8 @@ def adapter_process() -> Iterator[Adapter]:
 @pytest.fixture
 def simulated(simulated_process: SimulatedProcess) -> SimulatedProcess:
     """The simulated hosts, at full speed and without a fault."""
-    simulated_process.control.replace_hosts(())
-    simulated_process.control.replace_hosts(SIMULATED)
+    simulated_process.serve(())
+    simulated_process.serve(SIMULATED)
     return simulated_process
 
 

@@ -31,10 +31,10 @@ from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 from corral.local.adapter.bedrock import FAILURES, Threads, chat_error
 from corral.local.adapter.openai import ChatError
 from corral.simulated import bedrock as eventstream
-from corral.simulated.child import SimulatedProcess
 from corral.simulated.requests import IMAGE_TOKENS
 from corral.simulated.simulation import Count
 from tests.local.adapter.conftest import LLAMA, SCOUT, TOKEN, Adapter, bedrock
+from tests.simulated.process import SimulatedProcess
 
 MESSAGES: Any = [{"role": "user", "content": "hello to you"}]
 TOOLS: Any = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]

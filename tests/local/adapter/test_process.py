@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from corral.simulated.child import SimulatedProcess
 from tests.local.adapter.conftest import LLAMA, Adapter, bedrock, replicate
+from tests.simulated.process import SimulatedProcess
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 

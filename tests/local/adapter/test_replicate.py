@@ -11,8 +11,8 @@ import pytest
 
 from corral.local.adapter.openai import ChatError
 from corral.local.adapter.replicate import refusal, unreached
-from corral.simulated.child import SimulatedProcess
 from tests.local.adapter.conftest import BIG, MAVERICK, TOKEN, Adapter, replicate
+from tests.simulated.process import SimulatedProcess
 
 MESSAGES: Any = [{"role": "user", "content": "hello to you"}]
 

@@ -11,9 +11,9 @@ import httpx
 import openai
 import pytest
 
-from corral.simulated.child import SimulatedProcess
 from corral.simulated.simulation import FaultKind
 from tests.local.adapter.conftest import LLAMA, MAVERICK, TOKEN, Adapter, bedrock, replicate
+from tests.simulated.process import SimulatedProcess
 
 BOTH = pytest.mark.parametrize(("host", "model"), [("bedrock", LLAMA), ("replicate", MAVERICK)])
 MESSAGES: Any = [{"role": "user", "content": "hello to you"}]

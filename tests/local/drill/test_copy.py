@@ -5,7 +5,8 @@ from pathlib import Path
 
 from corral.cli.project import load_servable_file
 from corral.local.drill.copy import Door, TenantKeys, copied, rehearsed
-from corral.local.sidecars import Address, Keys
+from corral.local.placement import Address
+from corral.local.source import Keys
 from corral.plan.credentials import hash_of
 from corral.plan.plan import Issuer, Limits
 from tests.plan.world import LLAMA, build

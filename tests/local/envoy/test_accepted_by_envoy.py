@@ -14,8 +14,9 @@ from corral.local import state_folder as directory
 from corral.local.desired import Loaded, desire, system_certificates
 from corral.local.envoy.clusters import ModelTexts
 from corral.local.envoy.configuration import Site, render
-from corral.local.envoy_process import Engine, claim_port, find_envoy
-from corral.local.sidecars import Address, Keys
+from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
+from corral.local.placement import Address
+from corral.local.source import Keys
 from corral.plan.build import build
 from corral.plan.checks.run import check
 from corral.plan.plan import Plan
@@ -35,7 +36,7 @@ async def served(file: Path) -> tuple[dict[str, int], str]:
     plan, loaded = planned(file)
     desired = desire(loaded, "always", {}, Keys(), {})
     files = directory.create_directory("test")
-    engine = Engine(find_envoy(), files, lambda _: None)
+    engine = EnvoyProcess(find_envoy(), files, lambda _: None)
     try:
         adapter = Address(9, "a token")
         links = desired.links(simulated_port=9, adapter=adapter)

@@ -5,18 +5,14 @@ run is refused before it is read.  What fails before the first part of an answer
 the gateway can try another host; what fails later ends a stream with an event that holds the error, and without
 `[DONE]`.  A client that leaves ends what was begun for it.
 
-The parent writes a line of JSON (`hosts.HOSTS`) to standard input for each change, and gets a line back once these
-hosts are served: `{"error": null}`, or why they are not.  Keys go that way, so that they are in no file, argument or
-environment.  The end of standard input is the end of the parent, and of this.  A host whose description did not change
-stays as it is, with its connections; one that goes finishes what it began, and is closed then.
+The parent names the hosts in lines of JSON (`hosts.HOSTS`), see `ProcessServer`.  A host whose description did not
+change stays as it is, with its connections; one that goes finishes what it began, and is closed then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import json
-import signal
 import socket
 import sys
 import traceback
@@ -211,56 +207,23 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-_LONGEST_LINE_BYTES = 2**26
 _KEEP_ALIVE_SECONDS = 3600
 """How long an idle connection stays: Envoy closes it first, so that no close of ours crosses a request."""
 
 
 def serve(listening: socket.socket, token: str) -> None:
-    """Serves until SIGTERM or the end of standard input; cuts what is still open then."""
+    """Serves until a signal, or until the parent has ended; cuts what is still open then."""
     clients = Clients()
     config = settings(Adapter(clients, token), log_level="warning", timeout_keep_alive=_KEEP_ALIVE_SECONDS)
-    _Server(config, clients).serve_until(listening, signal.SIGTERM)
+    _Server(config, clients).serve_until_ended(listening)
 
 
 class _Server(ProcessServer):
-    """Follows its parent."""
-
     def __init__(self, config: uvicorn.Config, clients: Clients) -> None:
         super().__init__(config)
         self._clients = clients
-        self._following: asyncio.Task[None] | None = None
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Takes connections only once it has hosts: those that come before wait."""
-        lines = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin.buffer
-        )
-        await self._take(lines)
-        await super().startup(sockets)
-        self._following = asyncio.create_task(self._follow(lines))
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._following:
-            self._following.cancel()
-        await super().shutdown(sockets)
-        await self._clients.close()
-
-    async def _follow(self, lines: asyncio.StreamReader) -> None:
-        while not self.should_exit:
-            await self._take(lines)
-
-    async def _take(self, lines: asyncio.StreamReader) -> None:
-        line = await lines.readline()
-        if not line:
-            self.should_exit = True
-            return
-        sys.stdout.write(json.dumps({"error": await self._replace(line)}) + "\n")
-        sys.stdout.flush()
-
-    async def _replace(self, line: bytes) -> str | None:
-        """Why these hosts cannot be served; None: they are."""
+    async def replace(self, line: bytes) -> str | None:
         try:
             await self._clients.replace(HOSTS.validate_json(line))
         except ValidationError as error:
@@ -268,3 +231,7 @@ class _Server(ProcessServer):
         except (BotoCoreError, OSError, ValueError) as error:
             return str(error)
         return None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await self._clients.close()

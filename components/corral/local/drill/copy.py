@@ -23,9 +23,8 @@ from urllib.parse import urlsplit
 from corral.local.desired import Desired, Loaded
 from corral.local.drill.script import own_tenants
 from corral.local.envoy.upstream import Link
-from corral.local.placement import Simulate
-from corral.local.sidecars import Address, Keys
-from corral.local.source import Source
+from corral.local.placement import Address, Simulate
+from corral.local.source import Keys, Source
 from corral.plan.credentials import KEY_BYTES, hash_of, key_of
 from corral.plan.plan import Limits, Plan
 from corral.simulated.loopback import LOOPBACK
@@ -110,7 +109,7 @@ class BehindDoors(Desired):
 
     doors: Mapping[str, Door] = field(default_factory=dict[str, Door], compare=False, repr=False)
 
-    def links(self, simulated_port: int | None, adapter: Address) -> dict[str, Link]:
+    def links(self, simulated_port: int, adapter: Address) -> dict[str, Link]:
         links = super().links(simulated_port, adapter)
         for host, door in self.doors.items():
             if host in links:

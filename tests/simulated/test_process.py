@@ -10,16 +10,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 from openai import APIConnectionError, OpenAI, RateLimitError
 
-from corral.simulated.child import SimulatedProcess, SimulatedProcessError
 from corral.simulated.control import ControlError, SimulatedControl
-from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.hosts import SimulatedHost, SimulatedModel, to_json
+from tests.simulated.process import SimulatedProcess
 
 Until = Callable[[Callable[[], bool]], None]
 BIG, SMALL = "llama-3.3-70b-versatile", "llama-3.1-8b-instant"
@@ -105,7 +105,7 @@ def test_a_hanging_host_takes_the_request_and_never_answers(child: SimulatedProc
 
 
 def test_a_fault_ends_by_itself(child: SimulatedProcess, until: Until):
-    child.control.set_fault("groq", "503", seconds=0.2)
+    child.control.set_fault("groq", "503", seconds=1)
     with httpx.Client(base_url=f"http://127.0.0.1:{child.port}/groq/openai/v1") as client:
         client.headers["authorization"] = "Bearer groq-key"
         assert client.get("/models").status_code == 503
@@ -126,7 +126,7 @@ def test_a_stream_that_has_begun_outlives_its_host(child: SimulatedProcess):
     with groq(child) as client:
         stream = client.chat.completions.create(model=BIG, messages=LONG, stream=True)
         texts = [next(stream).choices[0].delta.content]
-        child.control.replace_hosts([LAB])
+        child.serve([LAB])
         assert child.control.state().open == {"groq": 1}
         texts += [chunk.choices[0].delta.content for chunk in stream]
     assert "".join(text or "" for text in texts) == f"groq (simulated) answers as {BIG}: " + " ".join(["word"] * 300)
@@ -170,21 +170,48 @@ def test_hosts_that_are_not_there_say_so():
             control.state()
 
 
-def test_its_files_are_its_owners_alone_and_the_ready_file_tells_port_and_process(tmp_path: Path):
-    child = SimulatedProcess.start([LAB], tmp_path)
-    try:
-        assert json.loads((tmp_path / "ready.json").read_text()) == {"port": child.port, "pid": child.process.pid}
-        assert (tmp_path / "hosts.json").stat().st_mode & 0o777 == 0o600
-        assert httpx.get(f"http://127.0.0.1:{child.port}/lab/models").status_code == 200
-    finally:
-        child.stop()
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"[]", None),
+        (b'[{"name": "lab"}]', "0.path: Field required; 0.header: Field required"),
+        (b"{", "the whole: Invalid JSON"),
+    ],
+)
+def test_it_answers_every_line_and_keeps_its_hosts_where_they_cannot_be_others(
+    child: SimulatedProcess, line: bytes, error: str | None
+):
+    before = child.control.state().hosts
+    answer = child.answer(line)
+    if error is None:
+        assert (answer, child.control.state().hosts) == (None, {})
+    else:
+        assert (answer or "").startswith(error)
+        assert child.control.state().hosts == before
+
+
+def test_connections_that_come_before_its_hosts_wait_for_them():
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        port = listening.getsockname()[1]
+        early = pool.submit(httpx.get, f"http://127.0.0.1:{port}/lab/models", timeout=30)
+        with subprocess.Popen(
+            [sys.executable, "-m", "corral.simulated", "--fd", str(listening.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"CORRAL_SIMULATED_TOKEN": "t"},
+            pass_fds=[listening.fileno()],
+        ) as process:
+            assert process.stdin
+            process.stdin.write(to_json([LAB]) + b"\n")
+            process.stdin.flush()
+            assert early.result().status_code == 200
+            process.stdin.close()
+        assert process.returncode == 0
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_at_once_and_cleanly_when_it_is_told_to_even_with_requests_open(
-    tmp_path: Path, until: Until, signum: signal.Signals
-):
-    child = SimulatedProcess.start([LAB], tmp_path)
+def test_it_ends_at_once_and_cleanly_when_it_is_told_to_even_with_requests_open(until: Until, signum: signal.Signals):
+    child = SimulatedProcess.start([LAB])
     try:
         child.control.set_fault("lab", "hang")
         with socket.create_connection(("127.0.0.1", child.port)) as connection:
@@ -192,13 +219,14 @@ def test_it_ends_at_once_and_cleanly_when_it_is_told_to_even_with_requests_open(
             until(lambda: child.control.state().open == {"lab": 1})
             child.process.send_signal(signum)
             assert child.process.wait(timeout=5) == 0
-        assert (tmp_path / "stderr").read_text() == ""
+        assert child.process.stderr
+        assert child.process.stderr.read() == b""
     finally:
         child.stop()
 
 
-def test_it_ends_when_its_standard_input_does(tmp_path: Path):
-    child = SimulatedProcess.start([LAB], tmp_path)
+def test_it_ends_when_its_standard_input_does():
+    child = SimulatedProcess.start([LAB])
     try:
         assert child.process.stdin is not None
         child.process.stdin.close()
@@ -207,111 +235,24 @@ def test_it_ends_when_its_standard_input_does(tmp_path: Path):
         child.stop()
 
 
-PARENT = """
-import sys, time
-from pathlib import Path
-from corral.simulated.child import SimulatedProcess
-child = SimulatedProcess.start([], Path(sys.argv[1]))
-print(child.process.pid, flush=True)
-time.sleep(600)
-"""
-
-
-HEIR = """
-import os
-os.set_inheritable(child.process.stdin.fileno(), True)
-os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60")
-"""
-
-
-def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path: Path, until: Until):
-    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert alive(pid)
-        parent.kill()
-        parent.wait()
-        until(lambda: not alive(pid))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells the child of its parent's death on Linux only")
-def test_on_linux_it_does_not_outlive_a_parent_whose_pipe_somebody_else_holds(tmp_path: Path, until: Until):
-    program = PARENT.replace("print(", f"{HEIR}\nprint(")
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True, process_group=0
-    ) as parent:
-        try:
-            assert parent.stdout is not None
-            pid = int(parent.stdout.readline())
-            parent.send_signal(signal.SIGKILL)
-            parent.wait()
-            until(lambda: not alive(pid))
-        finally:
-            os.killpg(parent.pid, signal.SIGKILL)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return not zombie(pid)
-
-
-def zombie(pid: int) -> bool:
-    """Dead, and its new parent has not asked yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
-
-
-def test_a_port_that_is_taken_is_said(tmp_path: Path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(SimulatedProcessError) as error:
-            SimulatedProcess.start([LAB], tmp_path, port=port)
-    assert str(error.value).startswith("the simulated hosts did not start: ")
-    assert f"cannot listen on 127.0.0.1:{port}: " in str(error.value)
-
-
-def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "corral.simulated", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, **more)
-
-
-def test_a_missing_token_and_bad_hosts_are_said_with_status_2(tmp_path: Path):
-    hosts = tmp_path / "hosts.json"
-    hosts.write_text('[{"name": "lab"}]')
+@pytest.mark.parametrize(
+    ("token", "arguments", "message"),
+    [
+        (None, ["--fd", "0"], "the environment variable CORRAL_SIMULATED_TOKEN must hold the token"),
+        ("t", ["--fd", "99"], "file descriptor 99 is no socket: Bad file descriptor"),
+        ("t", [], "--fd"),
+    ],
+)
+def test_what_its_parent_must_give_is_asked_for_with_status_2(token: str | None, arguments: list[str], message: str):
     bare = {name: value for name, value in os.environ.items() if name != "CORRAL_SIMULATED_TOKEN"}
-    cases = [
-        (bare, "the environment variable CORRAL_SIMULATED_TOKEN must hold the token of the control endpoints"),
-        (bare | {"CORRAL_SIMULATED_TOKEN": "t"}, f"{hosts}: 0.path: Field required; 0.header: Field required"),
-    ]
-    for env, message in cases:
-        ended = run("--hosts", str(hosts), env=env)
-        assert ended.returncode == 2
-        assert message in ended.stderr
-        assert "Traceback" not in ended.stderr
-
-
-def test_it_serves_a_socket_that_it_inherits(tmp_path: Path, until: Until):
-    hosts, ready = tmp_path / "hosts.json", tmp_path / "ready.json"
-    hosts.write_text("[]")
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        fd, port = listening.fileno(), listening.getsockname()[1]
-        command = [sys.executable, "-m", "corral.simulated", "--hosts", str(hosts), "--fd", str(fd)]
-        with subprocess.Popen(
-            [*command, "--ready-file", str(ready)], env=os.environ | {"CORRAL_SIMULATED_TOKEN": "t"}, pass_fds=[fd]
-        ) as process:
-            try:
-                until(lambda: ready.exists() or process.poll() is not None)
-                with SimulatedControl(f"http://127.0.0.1:{port}", "t") as control:
-                    assert control.state().hosts == {}
-            finally:
-                process.terminate()
-        assert process.returncode == 0
+    ended = subprocess.run(
+        [sys.executable, "-m", "corral.simulated", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env=bare | ({"CORRAL_SIMULATED_TOKEN": token} if token else {}),
+    )
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
