@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic.fields import FieldInfo
 
 from corral.catalog.load import load_catalog
-from corral.catalog.units import Strict
 from corral.config.hosts import CLASSES, HostedHost
-from corral.config.schema import json_schema
+from corral.config.problems import flow
+from corral.config.schema import default_sentence, json_schema
 
 FILE = Path(__file__).parent / "stack.md"
 
@@ -37,8 +36,6 @@ This page is made from the schema by `python -m docs.stack_reference`.
 
 HOSTS = [*(host.__name__ for host in CLASSES.values()), HostedHost.__name__]
 ANY_HOST = "Any host"
-MOST_WORDS = 20
-"""An enumeration of more is not spelled out: the places and regions."""
 
 Schema = dict[str, Any]
 
@@ -52,7 +49,7 @@ def reference(schema: Schema) -> str:
     lines = [INTRODUCTION]
     for name, part in parts.items():
         lines += [f"## {name}\n", part["description"] + (" Required." if name in required else "") + "\n"]
-        lines += [f"```yaml\n{name}: {written(example)}\n```\n" for example in part.get("examples", [])]
+        lines += [f"```yaml\n{name}: {flow(example)}\n```\n" for example in part.get("examples", [])]
         if name == "corral:hosts":
             lines += [f"Each host holds the keys of [{ANY_HOST.lower()}](#any-host) and those of its kind.\n"]
             lines += list(any_host(definitions))
@@ -105,8 +102,10 @@ def table(name: str, definitions: dict[str, Schema]) -> str:
     definition = definitions[name]
     rows = ["| Key | Holds | Left out | Meaning |", "| --- | --- | --- | --- |"]
     for key, schema in definition["properties"].items():
-        left_out = "required" if key in definition.get("required", []) else default(name, key, schema)
-        cells = (f"`{key}`", holds(schema), left_out, schema.get("description", ""))
+        default = f"`{flow(schema['default'])}`" if "default" in schema else "–"
+        left_out = "required" if key in definition.get("required", []) else default
+        meaning = schema["description"].removesuffix(default_sentence(schema))
+        cells = (f"`{key}`", holds(schema), left_out, meaning)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
@@ -119,9 +118,10 @@ def holds(schema: Schema) -> str:
             return f"[{name}](#{name.lower()})"
         case {"const": value}:
             return f"`{value}`"
-        case {"enum": words}:
-            spelled = " ".join(f"`{word}`" for word in words[:MOST_WORDS])
-            return spelled if len(words) <= MOST_WORDS else "a place (`us`, `eu`) or a region (`us-east-1`)"
+        case {"enum": choices} if "us" in choices:
+            return "a place (`us`, `eu`) or a region (`us-east-1`)"
+        case {"enum": choices}:
+            return " ".join(f"`{choice}`" for choice in choices)
         case {"oneOf": choices} | {"anyOf": choices}:
             return " or ".join(dict.fromkeys(holds(each) for each in choices if each != {"type": "null"}))
         case {"type": "array", "items": items}:
@@ -136,7 +136,7 @@ def holds(schema: Schema) -> str:
             return "`true` `false`"
         case {"format": "date"}:
             return "day (`2026-07-06`)"
-        case {"pattern": str(), "examples": [str(example), *_]}:
+        case {"pattern": str(), "examples": [*_, str(example)]}:
             return f"text like `{example}`"
         case _:
             return "text"
@@ -148,59 +148,8 @@ def bounds(schema: Schema) -> str:
     return f", {least} to {most}" if most is not None else f", {least} or more"
 
 
-def default(name: str, key: str, schema: Schema) -> str:
-    """What a key is where it is left out; pydantic has it where the schema cannot write it."""
-    value = schema.get("default", _field_default(name, key))
-    if value in (None, {}, []) or isinstance(value, Strict):
-        return "–"
-    if isinstance(value, int) and not isinstance(value, bool):
-        pattern = json.dumps(schema)
-        return f"`{_milliseconds(value) if 'ms|s' in pattern else _bytes(value) if 'Ki|Mi' in pattern else value}`"
-    return f"`{written(value)}`"
-
-
-def _field_default(name: str, key: str) -> Any:
-    field = _fields(name).get(key)
-    return None if field is None or field.is_required() else field.default
-
-
-def _fields(name: str) -> dict[str, FieldInfo]:
-    """A part's fields by their keys."""
-    kinds = list[type[Strict]](Strict.__subclasses__())
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-        if kind.__name__ == name:
-            return {field.alias or own: field for own, field in kind.model_fields.items()}
-    return {}
-
-
-def _milliseconds(value: int) -> str:
-    unit, size = next((unit, size) for unit, size in (("m", 60_000), ("s", 1000), ("ms", 1)) if value % size == 0)
-    return f"{value // size}{unit}"
-
-
-def _bytes(value: int) -> str:
-    unit, size = next(
-        (unit, size) for unit, size in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10), ("", 1)) if value % size == 0
-    )
-    return f"{value // size}{unit}"
-
-
 def referred(schema: Schema) -> str:
     return schema["$ref"].rsplit("/", 1)[-1]
-
-
-def written(value: Any) -> str:
-    """A value as it is written in a stack file, on one line."""
-    match value:
-        case dict():
-            return "{" + ", ".join(f"{key}: {written(each)}" for key, each in value.items()) + "}"
-        case list():
-            return "[" + ", ".join(map(written, value)) + "]"
-        case bool():
-            return "true" if value else "false"
-        case _:
-            return str(value)
 
 
 def main() -> None:

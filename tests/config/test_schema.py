@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from corral.catalog.catalog import Catalog
 from corral.catalog.load import load_catalog
 from corral.config.problems import ConfigError, Report
 from corral.config.read import stack_from_config
-from corral.config.schema import json_schema
+from corral.config.schema import default_sentence, json_schema
 from corral.config.yaml_tree import NotYamlError, parse, value_of
 
 ROOT = Path(__file__).parents[2]
@@ -95,17 +97,42 @@ def test_its_examples_are_valid(validator: jsonschema.Draft202012Validator):
     assert [validator.is_valid(example) for example in validator.schema["examples"]] == [True]  # pyright: ignore[reportIndexIssue, reportCallIssue, reportArgumentType]
 
 
+FRAGMENT = re.compile(r"(Of|Its|At|As|Per|What|Whether|How|Whose|Likewise|None)\b")
+"""How a description begins that has no subject."""
+
+
+def keys_of(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The schema of each key, by the part that has it."""
+    parts = {**schema["$defs"], "config": schema["properties"]["config"]}
+    return {f"{part}.{key}": below for part in parts for key, below in parts[part].get("properties", {}).items()}
+
+
+def descriptions(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(description := schema.get("description"), str):
+            yield description
+        schema = list(schema.values())
+    for below in schema if isinstance(schema, list) else ():
+        yield from descriptions(below)
+
+
 def test_it_describes_every_key(catalog: Catalog):
+    assert [key for key, schema in keys_of(json_schema(catalog)).items() if not schema.get("description")] == []
+
+
+def test_every_description_is_a_sentence():
+    written = list(descriptions(json_schema(load_catalog())))
+    assert len(written) > 200
+    assert [text for text in written if FRAGMENT.match(text) or len(text.split()) < 4 or text[-1] != "."] == []
+
+
+def test_a_default_is_written_as_in_a_stack_and_stands_in_the_description(catalog: Catalog):
     schema = json_schema(catalog)
-    definitions: dict[str, Any] = schema["$defs"]
-    undescribed = [
-        f"{name}.{key}"
-        for name, definition in definitions.items()
-        for key, value in definition.get("properties", {}).items()
-        if not value.get("description")
-    ]
-    parts = schema["properties"]["config"]["properties"]
-    assert undescribed + [key for key, value in parts.items() if not value.get("description")] == []
+    keys = {key: below for key, below in keys_of(schema).items() if "default" in below}
+    assert keys["Engine.idleTimeout"]["default"] == "2m"
+    assert [key for key, below in keys.items() if not below["description"].endswith(default_sentence(below))] == []
+    valid = {key: jsonschema.Draft202012Validator({**below, "$defs": schema["$defs"]}) for key, below in keys.items()}
+    assert [key for key, below in keys.items() if not valid[key].is_valid(below["default"])] == []
 
 
 def test_the_one_beside_the_stacks_is_up_to_date():

@@ -1,24 +1,38 @@
-"""The building blocks of the stack schema: how a name, an amount, a time and a price are written in YAML.
+"""The building blocks of the stack file and of the catalog's data: how a name, an amount, a time, a day, a price or an
+address is written in YAML, and what a person reads whose value is none.
 
 Everything is strict: `60` is a number, `"60"` is not, and a key nobody knows is refused.  YAML is camelCase, as in
-Pulumi and Kubernetes; Python attributes are snake_case.
-
-What a validator raises is a predicate, which is printed after the value it is about: `"5 min" is not a time: …`.
+Pulumi and Kubernetes; Python attributes are snake_case.  What a validator raises is a predicate, which is printed after
+the value it is about: `"5 min" is not a time: …`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from ipaddress import IPv4Network, ip_address
 from math import isfinite
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 
 class Exact(BaseModel):
@@ -36,43 +50,108 @@ class Strict(Exact):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
-def _amount(what: str, units: dict[str, int], example: str) -> Callable[[Any], int]:
-    """A validator for `<number><unit>`; a plain whole number is taken where the unit may be left out."""
-    pattern = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,9}})?)({'|'.join(units)})")
+def by_key(
+    keys: Mapping[str, str], *, words: Sequence[str] = (), otherwise: str | None = None, choices: str = ""
+) -> Discriminator:
+    """Tells the members of a union apart by a key that only one of them has; `keys` are their tags, `<word>` of words.
 
-    def parse(value: Any) -> int:
-        if "" in units and isinstance(value, int) and not isinstance(value, bool):
+    Tags stand in angle brackets, which no name in a stack can hold: pydantic puts them into an error's place.  A person
+    whose value is none of the members reads `choices`.
+    """
+
+    def tag(value: object) -> str | None:
+        if isinstance(value, str) and value in words:
+            return "<word>"
+        return next((tag for key, tag in keys.items() if key in fields_of(value)), otherwise)
+
+    if not choices:
+        return Discriminator(tag)
+    return Discriminator(tag, custom_error_type="predicate", custom_error_message=f"is none of: {choices}")
+
+
+def fields_of(value: object) -> Mapping[str, Any]:
+    """The fields of a part, be it as it stands in YAML or as it was read."""
+    match value:
+        case dict():
+            return value  # pyright: ignore[reportUnknownVariableType]
+        case Strict():
+            return dict(value)
+        case _:
+            return {}
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A whole number, written as `<number><unit>`; one without a unit is a number in YAML."""
+
+    noun: str
+    units: tuple[tuple[str, int], ...]
+    """From small to large."""
+    examples: tuple[str, ...]
+
+    def read(self, value: object) -> int:
+        sizes = dict(self.units)
+        pattern = rf"([0-9]{{1,15}}(?:\.[0-9]{{1,9}})?)({'|'.join(sizes)})"
+        if "" in sizes and isinstance(value, int) and not isinstance(value, bool):
             amount = Fraction(value)
-        elif isinstance(value, str) and (found := pattern.fullmatch(value)):
-            amount = Fraction(found[1]) * units[found[2]]
+        elif isinstance(value, str) and (match := re.fullmatch(pattern, value)):
+            amount = Fraction(match[1]) * sizes[match[2]]
         else:
-            raise ValueError(f"is not {what}: write it like {example}")
+            raise ValueError(f"is not {self.noun}: {self._way_out}")
         if amount <= 0 or amount.denominator != 1:
-            raise ValueError(f"is not {what} above 0 in whole units: write it like {example}")
+            raise ValueError(f"is not {self.noun} above 0 in whole units: {self._way_out}")
         return int(amount)
 
-    return parse
+    @property
+    def _way_out(self) -> str:
+        *front, last = self.examples
+        return f"write it like {', '.join(front)} or {last}"
 
+    def written(self, amount: int) -> str:
+        """In the largest unit that leaves a whole number."""
+        unit, size = next((unit, size) for unit, size in reversed(self.units) if amount % size == 0)
+        return f"{amount // size}{unit}"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        del schema, handler
+        units = [unit for unit, _ in self.units]
+        pattern = rf"^[0-9]{{1,15}}(\.[0-9]{{1,9}})?({'|'.join(units)})$"
+        text = {"type": "string", "pattern": pattern, "examples": [*self.examples]}
+        return {"anyOf": [text, {"type": "integer", "minimum": 1}]} if "" in units else text
+
+
+Tokens = Annotated[
+    int, Amount("a number of tokens", (("", 1), ("k", 10**3), ("M", 10**6), ("B", 10**9)), ("200k", "900M", "1.5B"))
+]
+Milliseconds = Annotated[
+    int, Amount("a time", (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)), ("500ms", "30s", "5m"))
+]
+Bytes = Annotated[int, Amount("a size", (("", 1), ("Ki", 2**10), ("Mi", 2**20), ("Gi", 2**30)), ("512Ki", "50Mi"))]
 
 _WRITTEN_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(T00:00:00Z)?")
 
 
-def _day(value: Any) -> date:
+def _day(value: object) -> date:
     """A day as text; Pulumi makes `2026-07-06T00:00:00Z` of a day without quotes."""
     if type(value) is date:
         return value
     try:
-        if isinstance(value, str) and (found := _WRITTEN_DAY.fullmatch(value)):
-            return date.fromisoformat(found[1])
+        if isinstance(value, str) and (match := _WRITTEN_DAY.fullmatch(value)):
+            return date.fromisoformat(match[1])
     except ValueError:
         pass
     raise ValueError("is not a day: write it like 2026-07-06")
 
 
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+
 _WRITTEN_DOLLARS = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
 
 
-def _micro_dollars(value: Any) -> int:
+def _micro_dollars(value: object) -> int:
     """Dollars, as a person writes them, to whole micro-dollars."""
     if isinstance(value, int) and not isinstance(value, bool):
         dollars = Fraction(value)
@@ -89,6 +168,15 @@ def _micro_dollars(value: Any) -> int:
         raise ValueError("is finer than a millionth of a dollar, the finest there is")
     return int(micro)
 
+
+MicroDollars = Annotated[
+    int,
+    BeforeValidator(_micro_dollars),
+    WithJsonSchema(
+        {"type": ["number", "string"], "minimum": 0, "pattern": f"^{_WRITTEN_DOLLARS.pattern}$", "examples": [0.72]}
+    ),
+]
+"""Dollars in YAML (`0.72`), whole micro-dollars in Python (`720_000`)."""
 
 _NO_URL = "is not a URL like https://llm.lab.example.com/v1, without user name, query and fragment"
 
@@ -131,54 +219,36 @@ def _network(value: str) -> str:
     raise ValueError("is not a range of IPv4 addresses: write it like 203.0.113.0/24, the bits after the prefix at 0")
 
 
-_OLDEST = 33
-"""The oldest Kubernetes 1.x that is taken."""
+_OLDEST_KUBERNETES = 33
+"""The minor version of the oldest Kubernetes 1.x that is taken."""
 
 
 def _kubernetes_version(value: str) -> str:
-    if int(value.removeprefix("1.")) < _OLDEST:
-        raise ValueError(f"is too old: take 1.{_OLDEST} or newer")
+    if int(value.removeprefix("1.")) < _OLDEST_KUBERNETES:
+        raise ValueError(f"is too old: take 1.{_OLDEST_KUBERNETES} or newer")
     return value
 
 
-def _written(units: str, example: str, *, bare: bool) -> WithJsonSchema:
-    """The JSON Schema of an amount; `bare`: also as a whole number without a unit."""
-    text = {"type": "string", "pattern": rf"^[0-9]{{1,15}}(\.[0-9]{{1,9}})?({units})$", "examples": [example]}
-    return WithJsonSchema({"anyOf": [text, {"type": "integer", "minimum": 1}]} if bare else text)
+_RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+"""As the AWS provider has them for `retention_in_days` of a log group (pulumi-aws 7, `cloudwatch.LogGroup`)."""
 
 
-Tokens = Annotated[
-    int,
-    BeforeValidator(_amount("a number of tokens", {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}, "200k, 900M or 1.5B")),
-    _written("|k|M|B", "900M", bare=True),
+def _retention_days(days: int) -> int:
+    if days not in _RETENTION_DAYS:
+        near = min(_RETENTION_DAYS, key=lambda allowed: abs(allowed - days))
+        allowed = ", ".join(map(str, _RETENTION_DAYS))
+        raise ValueError(
+            f"is not a number of days for which CloudWatch keeps logs: take {near}, the nearest of {allowed}"
+        )
+    return days
+
+
+RetentionDays = Annotated[
+    int, AfterValidator(_retention_days), Field(json_schema_extra={"enum": [*_RETENTION_DAYS]}, examples=[30])
 ]
-"""Tokens: `200k`, `900M`, `1.5B` or a whole number."""
-
-Milliseconds = Annotated[
-    int,
-    BeforeValidator(_amount("a time", {"ms": 1, "s": 10**3, "m": 60 * 10**3, "h": 3600 * 10**3}, "500ms, 30s or 5m")),
-    _written("ms|s|m|h", "30s", bare=False),
-]
-"""A time span: `500ms`, `30s`, `5m`, `1h`; in Python whole milliseconds."""
-
-Bytes = Annotated[
-    int,
-    BeforeValidator(_amount("a size", {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}, "512Ki or 50Mi")),
-    _written("|Ki|Mi|Gi", "50Mi", bare=True),
-]
-"""A size: `50Mi`; in Python bytes."""
-
-Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-"""A day: `2026-07-06`."""
-
-MicroDollars = Annotated[
-    int,
-    BeforeValidator(_micro_dollars),
-    WithJsonSchema(
-        {"type": ["number", "string"], "minimum": 0, "pattern": f"^{_WRITTEN_DOLLARS.pattern}$", "examples": [0.72]}
-    ),
-]
-"""Dollars in YAML (`0.72`), whole micro-dollars in Python (`720_000`)."""
+"""Days for which CloudWatch can keep a log."""
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -224,69 +294,38 @@ MISMATCHES = {
     _HOST_NAME: "is not a host's name: lower-case letters, digits and -, at most 40 characters",
     _MODEL_NAME: "is not a model's name: letters, digits and . _ : / -, at most 128 characters",
 }
-"""Per pattern what is said of a text that does not match it."""
+"""Per pattern what a person reads of a text that does not match it."""
 
 Url = Annotated[str, Field(pattern=_URL), AfterValidator(_url)]
 """A base URL: scheme, host and path; in Python without a slash at its end."""
-
 Address = Annotated[str, AfterValidator(_address)]
-"""An IP address to listen on."""
-
+Network = Annotated[str, AfterValidator(_network)]
 Source = Annotated[str, AfterValidator(_source)]
-"""Who may call: an IPv4 address, a range of them, or `anywhere`."""
-
 Variable = Annotated[str, Field(pattern=_VARIABLE)]
-"""The name of an environment variable."""
-
 Subdomain = Annotated[str, Field(pattern=_SUBDOMAIN)]
-
+HostName = Annotated[str, Field(pattern=_HOST_NAME)]
+ModelName = Annotated[str, Field(pattern=_MODEL_NAME)]
+TenantName = Annotated[str, Field(pattern=_TENANT_NAME)]
+KeyHash = Annotated[str, Field(pattern=_KEY_HASH)]
 ReservationId = Annotated[str, Field(pattern=_RESERVATION)]
 VpcId = Annotated[str, Field(pattern=_VPC)]
 SubnetId = Annotated[str, Field(pattern=_SUBNET)]
 PrincipalArn = Annotated[str, Field(pattern=_ROLE)]
-"""The ARN of an IAM role or user."""
-
-Image = Annotated[str, Field(pattern=_IMAGE)]
-"""A container image with its tag, and with its digest where it has one."""
-
-KubernetesVersion = Annotated[str, Field(pattern=_VERSION), AfterValidator(_kubernetes_version)]
-"""`1.35`, in quotes; 1.33 at least."""
-
-Network = Annotated[str, AfterValidator(_network)]
-"""IPv4 addresses: `203.0.113.0/24`."""
-
-HostName = Annotated[str, Field(pattern=_HOST_NAME)]
-"""A host's name in the stack."""
-
-ModelName = Annotated[str, Field(pattern=_MODEL_NAME)]
-"""The name clients ask for."""
-
-TenantName = Annotated[str, Field(pattern=_TENANT_NAME)]
-"""Who calls."""
-
-KeyHash = Annotated[str, Field(pattern=_KEY_HASH)]
-"""The SHA-256 of an API key: `sha256:` and 64 hexadecimal digits."""
-
-DnsName = Annotated[str, Field(pattern=_DNS_NAME)]
-"""`llm.example.com`."""
-
-KubernetesName = Annotated[str, Field(pattern=_KUBERNETES_NAME)]
-"""The name of an object in a cluster."""
-
-SecretReference = Annotated[str, Field(pattern=_NAMESPACED)]
-"""A secret of a cluster, with its namespace: `ingress/llm-tls`."""
-
 CertificateArn = Annotated[str, Field(pattern=_CERTIFICATE_ARN)]
-"""A certificate of AWS Certificate Manager."""
+Image = Annotated[str, Field(pattern=_IMAGE)]
+DnsName = Annotated[str, Field(pattern=_DNS_NAME)]
+KubernetesName = Annotated[str, Field(pattern=_KUBERNETES_NAME)]
+KubernetesVersion = Annotated[str, Field(pattern=_VERSION), AfterValidator(_kubernetes_version)]
+SecretReference = Annotated[str, Field(pattern=_NAMESPACED)]
 
 
 class Price(Strict):
-    """What a host charges, in dollars per million tokens."""
+    """The price a host asks, in dollars per million tokens."""
 
     input: MicroDollars
-    """Per million tokens of the prompt."""
+    """The dollars for a million tokens of the prompt, like 0.72."""
     output: MicroDollars
-    """Per million tokens of the answer."""
+    """The dollars for a million tokens of the answer, like 0.72."""
 
 
 Auth = Literal["bearer", "api-key", "aws", "none"]
@@ -294,40 +333,26 @@ Auth = Literal["bearer", "api-key", "aws", "none"]
 
 
 class Restricted(Strict):
-    """Served, but not to everybody."""
+    """The model is served, but not to everybody."""
 
     restricted: Text
-    """To whom, or under which condition."""
+    """The customers that are served, or the condition for it."""
 
 
 class Retired(Strict):
-    """Gone, or announced to go."""
+    """The model is gone, or announced to go."""
 
     retired: Day
-    """The last day; may lie in the future."""
-
-
-def stated(value: object) -> dict[str, Any]:
-    """What a part says, by key: as it stands in YAML, or read already."""
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value)
-    return dict(value) if isinstance(value, Strict) else {}
-
-
-def _lifecycle_tag(value: object) -> str | None:
-    if value == "available":
-        return "<available>"
-    said = stated(value)
-    return "<retired>" if "retired" in said else "<restricted>" if "restricted" in said else None
+    """The last day on which the model is served, like 2026-07-06; it may lie in the future."""
 
 
 Lifecycle = Annotated[
-    Annotated[Literal["available"], Tag("<available>")]
+    Annotated[Literal["available"], Tag("<word>")]
     | Annotated[Restricted, Tag("<restricted>")]
     | Annotated[Retired, Tag("<retired>")],
-    Discriminator(
-        _lifecycle_tag,
-        custom_error_type="predicate",
-        custom_error_message="is none of: available, {restricted: <to whom>}, {retired: <the last day>}",
+    by_key(
+        {"retired": "<retired>", "restricted": "<restricted>"},
+        words=["available"],
+        choices="available, {restricted: <to whom>}, {retired: <the last day>}",
     ),
 ]

@@ -1,9 +1,7 @@
-"""What a stack says of its hosts: a union told apart by `kind`, so that no host has a key that means nothing to it.
+"""The hosts of a stack: a union told apart by `kind`, so that no host has a key that means nothing to it.
 
 A host the catalog knows needs only its name (`groq: {}`); its kind is then that name.  Every field that overrides the
 catalog is optional here and has no default: what is left out is the catalog's to say.
-
-The tags of unions stand in angle brackets, which no name in a stack can hold: pydantic puts them into an error's place.
 """
 
 from __future__ import annotations
@@ -20,13 +18,15 @@ from corral.catalog.units import (
     ModelName,
     Price,
     ReservationId,
+    RetentionDays,
     Source,
     Strict,
     Subdomain,
     Text,
     Url,
     Variable,
-    stated,
+    by_key,
+    fields_of,
 )
 
 OPENAI = "openai"
@@ -34,28 +34,28 @@ OPENAI = "openai"
 
 
 class ModelAtHost(Strict):
-    """What a stack says of one model at one host; each field left out is the catalog's to say."""
+    """The facts of one model at one host that differ from the catalog; a fact that is left out is the catalog's."""
 
     id: Text | None = None
-    """The host's own id of the model."""
+    """The id by which the host knows the model."""
     context: Annotated[int, Field(gt=0)] | None = None
-    """Tokens of prompt and answer together."""
+    """The most tokens that a prompt and its answer may have together."""
     output: Annotated[int, Field(gt=0)] | None = None
-    """Tokens of an answer at most."""
+    """The most tokens that an answer may have."""
     streaming: bool | None = None
-    """Whether it can stream its answer."""
+    """The host can stream the model's answers (true), or cannot (false)."""
     tools: bool | None = None
-    """Whether it calls tools."""
+    """The model calls tools there (true), or does not (false)."""
     tools_while_streaming: bool | None = None
-    """Whether it calls tools in a streamed answer."""
+    """The model calls tools in a streamed answer there (true), or does not (false)."""
     vision: bool | None = None
-    """Whether it takes images."""
+    """The model takes images there (true), or does not (false)."""
     lifecycle: Lifecycle | None = None
-    """`available`, `{restricted: <to whom>}` or `{retired: <the last day>}`."""
+    """The state of the model there: `available`, `{restricted: <to whom>}` or `{retired: <the last day>}`."""
     reaches: list[Text] | None = Field(default=None, min_length=1, examples=[["us-east-1", "us-west-2"]])
-    """Every region in which a request may be processed."""
+    """The regions in which the host may process a request to the model, all of them."""
     price: Price | None = Field(default=None, examples=[{"input": 0.72, "output": 0.72}])
-    """Dollars per million tokens."""
+    """The price of the model there, in dollars per million tokens."""
 
 
 IdOrMore = Annotated[
@@ -65,139 +65,124 @@ IdOrMore = Annotated[
 
 
 class _Host(Strict):
-    """What any host may say."""
+    """The keys that a host of any kind may have."""
 
     url: Url | None = None
-    """The base URL, path prefix included: what stands in front of `/chat/completions`."""
+    """The base URL with its path prefix, which stands in front of `/chat/completions`; by default the catalog's."""
     auth: Auth | None = None
-    """How it wants to be shown its credential."""
+    """The form in which the host takes its credential; by default the catalog's."""
     key_variable: Variable | None = None
-    """The environment variable in which the local engine looks for the key."""
+    """The environment variable in which the local engine looks for the host's key; by default the catalog's."""
     ca: Text | None = None
-    """A file of PEM certificates to trust for this host instead of the system's, relative to the stack file."""
+    """The file of PEM certificates that are trusted for this host, relative to the stack file; by default the system's
+    certificates are."""
     regions: list[Text] | None = Field(default=None, min_length=1, examples=[["us-east-1"]])
-    """Where this host processes requests, for all its models."""
+    """The regions in which this host processes requests, for all its models; by default the catalog's."""
     models: dict[ModelName, IdOrMore] = Field(default={}, examples=[{"llama-3.3-70b": "Llama-3.3-70B"}])
-    """Per model the host's own id, or more of what differs from the catalog."""
+    """The host's own id per model, or a mapping with all that differs from the catalog."""
 
 
 class Guardrail(Strict):
-    """A Bedrock guardrail on everything that is asked of the host and answered by it."""
+    """A Bedrock guardrail on every request to the host and on every answer."""
 
     strength: Literal["LOW", "MEDIUM", "HIGH"] = "MEDIUM"
-    """How readily sexual, violent, hateful, insulting and criminal text and attacks on the prompt are blocked."""
+    """The readiness to block sexual, violent, hateful, insulting and criminal text, and attacks on the prompt."""
     message: Text = "This request or its answer was blocked."
-    """What a client reads instead of an answer."""
-
-
-_RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731)
-"""The days for which CloudWatch can keep a log, up to two years."""
-
-
-def _retention(days: int) -> int:
-    if days not in _RETENTIONS:
-        raise ValueError(f"is not a time for which CloudWatch keeps a log: write one of {_RETENTIONS}")
-    return days
+    """The text that a client reads instead of an answer."""
 
 
 class InvocationLogs(Strict):
-    """Bedrock's log of its invocations, in CloudWatch.  AWS keeps one such setting per account and region."""
+    """The log of invocations that Bedrock writes to CloudWatch; AWS keeps one such setting per account and region."""
 
-    retention_days: Annotated[
-        int, AfterValidator(_retention), Field(examples=[30], json_schema_extra={"enum": [*_RETENTIONS]})
-    ] = 30
-    """How many days an entry is kept."""
+    retention_days: RetentionDays = 30
+    """The days for which CloudWatch keeps an entry."""
     prompts: bool = False
-    """Whether prompts and answers are logged too, and not only who asked what model for how many tokens."""
+    """Prompts and answers are logged too (true), or only who asked which model for how many tokens (false)."""
 
 
 class BedrockHost(_Host):
-    """AWS Bedrock in one region."""
+    """AWS Bedrock in one region, called with AWS credentials."""
 
     kind: Literal["bedrock"]
-    """May be left out where the host is called `bedrock`."""
+    """The kind of the host, `bedrock`; it may be left out where the host is called `bedrock`."""
     region: Text | None = None
-    """The AWS region that is called; `aws:region` of the stack where it is left out."""
+    """The AWS region that is called; by default `aws:region` of the stack."""
     accept_agreements: bool = False
-    """Whether the stack may sign the agreement of a model that is offered under one only.  Llama is under none."""
+    """The stack may sign the agreement of a model that is offered under one only (true).  Llama is under none."""
     cost_tags: dict[Text, Text] = Field(default={}, examples=[{"team": "search"}])
-    """Given tags, each model is called through an application inference profile that has them, for AWS's bills."""
+    """The tags by which AWS's bills tell the costs apart.  With any, each model is called through an application
+    inference profile that has them."""
     guardrail: Guardrail | None = Field(default=None, examples=[{"strength": "HIGH"}])
-    """Left out: none."""
+    """The guardrail on requests and answers; by default there is none."""
     invocation_logs: InvocationLogs | None = Field(default=None, examples=[{"retentionDays": 30}])
-    """Left out: the account's setting stays as it is."""
+    """The log of invocations in CloudWatch; by default the account's setting stays as it is."""
     vpc_endpoint: bool = False
-    """Whether the cluster calls Bedrock through an interface endpoint in its own VPC."""
+    """The cluster calls Bedrock through an interface endpoint in its own VPC (true), or over the internet (false)."""
 
 
 class PrivateEndpoint(Strict):
     """An Azure private endpoint, through which alone the account is called."""
 
     subnet: Annotated[Text, Field(examples=["/subscriptions/…/virtualNetworks/hub/subnets/endpoints"])]
-    """The resource id of the subnet it stands in."""
+    """The resource id of the subnet in which the endpoint stands."""
     location: Text | None = None
-    """The Azure region of that subnet; the account's where it is left out."""
+    """The Azure region of that subnet; by default the account's."""
     dns_zones: list[Text] = Field(default=[])
-    """The resource ids of the private DNS zones that are to know it: `privatelink.services.ai.azure.com`, ….
-    Left out: the name is to be resolved by other means."""
+    """The resource ids of the private DNS zones that get the endpoint's name, like `privatelink.services.ai.azure.com`.
+    Without any, the name is to be resolved by other means."""
 
 
 class AzureHost(_Host):
-    """Azure AI Foundry."""
+    """Azure AI Foundry: an account that the stack makes, or one that exists."""
 
     kind: Literal["azure"]
-    """May be left out where the host is called `azure`."""
+    """The kind of the host, `azure`; it may be left out where the host is called `azure`."""
     location: Text | None = None
-    """The Azure region of the account."""
+    """The Azure region of the account, which the stack needs to make one."""
     resource: Subdomain | None = None
     """The custom subdomain of an account that exists already: `https://<resource>.services.ai.azure.com`."""
     capacity: dict[ModelName, Annotated[int, Field(gt=0)]] = Field(default={}, examples=[{"llama-3.3-70b": 200}])
-    """Per model the deployment's capacity in thousand tokens a minute; with `GlobalProvisionedManaged` in units."""
+    """The capacity of each model's deployment, in thousand tokens a minute; in units with
+    `GlobalProvisionedManaged`."""
     versions: dict[ModelName, Text] = Field(default={}, examples=[{"llama-3.3-70b": "1"}])
-    """Per model the version to deploy, in quotes; Azure's default of the day where it is left out.
+    """The version to deploy per model, in quotes; by default Azure's of the day.
     `az cognitiveservices account list-models` lists them."""
     sku: Literal["GlobalStandard", "GlobalProvisionedManaged"] = "GlobalStandard"
-    """What is bought of Azure for each model: tokens as they are used, or provisioned throughput.  Llama is sold so
-    only."""
+    """The form in which each model is bought: tokens as they are used, or provisioned throughput.  Azure sells Llama in
+    these two only."""
     content_filter: Text | None = Field(default=None, examples=["Microsoft.DefaultV2"])
-    """The name of the content filter (RAI policy) on each model; Azure's default where it is left out."""
+    """The name of the content filter (RAI policy) on each model; by default Azure's."""
     allow_from: list[Source] = Field(default=[], examples=[["203.0.113.0/24"]])
-    """Public IPv4 addresses or ranges that may call the account, besides the cluster's own; or `anywhere`."""
+    """The public IPv4 addresses or ranges that may call the account, besides the cluster's own; or `anywhere`."""
     private_endpoint: PrivateEndpoint | None = Field(
         default=None, examples=[{"subnet": "/subscriptions/…/virtualNetworks/hub/subnets/endpoints"}]
     )
-    """Given one, the account cannot be called from outside of it."""
+    """The private endpoint of the account.  With one, the account cannot be called from outside of it; by default there
+    is none."""
 
 
 class Reservation(Strict):
     """GPUs that are paid for already."""
 
     reservation: ReservationId
-    """The id of a capacity reservation or a capacity block."""
-
-
-def _purchase_tag(value: object) -> str | None:
-    if value in ("onDemand", "spot"):
-        return "<as they come>"
-    return "<reserved>" if "reservation" in stated(value) else None
+    """The id of a capacity reservation or a capacity block, like `cr-0123456789abcdef0`."""
 
 
 Purchase = Annotated[
-    Annotated[Literal["onDemand", "spot"], Tag("<as they come>")] | Annotated[Reservation, Tag("<reserved>")],
-    Discriminator(
-        _purchase_tag,
-        custom_error_type="predicate",
-        custom_error_message="is none of: onDemand, spot, {reservation: <its id>}",
+    Annotated[Literal["onDemand", "spot"], Tag("<word>")] | Annotated[Reservation, Tag("<reservation>")],
+    by_key(
+        {"reservation": "<reservation>"},
+        words=["onDemand", "spot"],
+        choices="onDemand, spot, {reservation: <its id>}",
     ),
 ]
 
-
-_SMALLEST_DISK = 80 * 2**30
-"""What a node of EKS Auto Mode has by itself."""
+_LEAST_DISK_BYTES = 80 * 2**30
+"""The disk that a node of EKS Auto Mode has by itself."""
 
 
 def _disk(size: int) -> int:
-    if size < _SMALLEST_DISK:
+    if size < _LEAST_DISK_BYTES:
         raise ValueError("bytes are too little for an image and weights: take 80Gi or more, like 500Gi")
     return size
 
@@ -206,45 +191,46 @@ class Gpus(Strict):
     """The GPU nodes on which vLLM runs."""
 
     instance: Annotated[Text, Field(examples=["g6e.12xlarge"])]
-    """The instance type of a node, as its label `node.kubernetes.io/instance-type` says it."""
+    """The instance type of a node, like its label `node.kubernetes.io/instance-type`."""
     min: Annotated[int, Field(ge=0, examples=[1])]
-    """Nodes at least; at 0 a model with a fallback that is always awake goes to sleep when nobody asks for it."""
+    """The least number of nodes.  At 0 a model with a fallback that is always awake goes to sleep when no request comes
+    for it."""
     max: Annotated[int, Field(gt=0, examples=[4])]
-    """Nodes at most."""
+    """The greatest number of nodes."""
     capacity_type: Purchase = "onDemand"
-    """`onDemand`, `spot` or `{reservation: <its id>}`; for nodes that the stack's own cluster buys."""
+    """The way in which the stack's own cluster buys nodes: `onDemand`, `spot` or `{reservation: <its id>}`."""
     disk: Annotated[Bytes, AfterValidator(_disk)] = 500 * 2**30
-    """Of a node, for images and weights: 80Gi at least."""
+    """The disk of a node, for images and weights, like `500Gi`; 80Gi at least."""
     count: Annotated[int, Field(gt=0)] | None = None
-    """GPUs of a node, where the catalog does not know the instance type."""
+    """The number of GPUs of a node; by default the catalog's for the instance type."""
     memory: Bytes | None = None
-    """Of one GPU, where the catalog does not know the instance type."""
+    """The memory of one GPU, like `80Gi`; by default the catalog's for the instance type."""
     parallel: Annotated[int, Field(gt=0)] | None = None
-    """GPUs of one server, where the catalog does not know the model or another number is wanted."""
+    """The number of GPUs over which a server spreads a model; by default as many as the model needs."""
 
 
 class VllmHost(_Host):
-    """vLLM on GPUs of one's own: EKS, CoreWeave, on-prem."""
+    """vLLM on GPUs of one's own: on EKS, CoreWeave or on-prem."""
 
     kind: Literal["vllm"]
-    """May be left out where the host is called `vllm`."""
+    """The kind of the host, `vllm`; it may be left out where the host is called `vllm`."""
     region: Text | None = None
-    """Where the GPUs stand; `aws:region` of the stack where it is left out and no URL is given."""
+    """The region in which the GPUs stand; by default `aws:region` of the stack, where there is no `url`."""
     gpus: Gpus | None = Field(default=None, examples=[{"instance": "g6e.12xlarge", "min": 1, "max": 4}])
-    """The nodes to provision; left out where vLLM runs already and has a URL, and for a simulator's image."""
+    """The nodes to provision; left out where vLLM runs already and has a `url`, and for a simulator's image."""
     model_weights: dict[ModelName, Text] = Field(
         default={}, examples=[{"llama-3.3-70b": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"}]
     )
-    """Per model the Hugging Face repository or `s3://` path its weights are loaded from."""
+    """The Hugging Face repository or `s3://` path per model from which vLLM loads its weights."""
     image: Image = "vllm/vllm-openai:v0.29.0"
-    """vLLM's image with its tag, `v0.18` or newer, and better with its digest too: `…:v0.29.0@sha256:…`."""
+    """The image of vLLM with its tag, `v0.18` or newer, and better with its digest too: `…:v0.29.0@sha256:…`."""
 
 
 class HostedHost(_Host):
     """A hosted API: one that the catalog knows, or (`kind: openai`) any OpenAI-compatible URL."""
 
     kind: Annotated[str, Field(examples=[OPENAI])]
-    """The host's entry in the catalog, or `openai`; may be left out where the host is called as its entry."""
+    """The host's entry in the catalog, or `openai`; it may be left out where the host is called like its entry."""
 
 
 CLASSES: dict[str, type[BedrockHost | AzureHost | VllmHost]] = {
@@ -256,7 +242,7 @@ CLASSES: dict[str, type[BedrockHost | AzureHost | VllmHost]] = {
 
 
 def _host_tag(value: object) -> str:
-    kind = stated(value).get("kind")
+    kind = fields_of(value).get("kind")
     return f"<{kind}>" if isinstance(kind, str) and kind in CLASSES else "<hosted>"
 
 

@@ -60,12 +60,14 @@ def kind_of(value: object) -> str:
 
 
 def flow(value: Value) -> str:
-    """An example as one would type it: `{bedrock: 60, vllm: 40}`."""
+    """A value as one would type it: `{bedrock: 60, vllm: 40}`."""
     match value:
         case dict():
             return f"{{{', '.join(f'{key}: {flow(below)}' for key, below in value.items())}}}"
         case list():
             return f"[{', '.join(map(flow, value))}]"
+        case bool():
+            return "true" if value else "false"
         case _:
             return str(value)
 

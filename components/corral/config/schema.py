@@ -1,12 +1,10 @@
-"""What stands under each attribute of a part of the configuration: the text that says what it means.
+"""The JSON Schema of a stack file, for editors: the whole file, with what each key means and its default.
 
-Python keeps no such text, so it is read from the source.  Pydantic would do it for every class at every start, where it
-takes longer than all else about them; only the schema has use for it.
+It has what can be said of each key by itself: which there are, types, patterns, kinds, places.  That shares sum to 100,
+that a host is declared, only `read_stack` can tell.  It refuses nothing that `read_stack` takes.
 
-The JSON Schema of a stack file, for editors: the whole file, with what each key means.
-
-It says what can be said of each key by itself: which there are, types, patterns, kinds, places.  That shares sum to
-100, that a host is declared, only `read_stack` can tell.  It refuses nothing that `read_stack` takes.
+The meaning of a key is the text under its attribute.  Python keeps no such text, so it is read from the source.
+Pydantic would do it for every class at every start, where it takes longer than all else about them.
 """
 
 from __future__ import annotations
@@ -21,8 +19,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
 from corral.catalog.catalog import Catalog
-from corral.catalog.units import Strict
+from corral.catalog.units import Amount, Strict
 from corral.config.hosts import CLASSES, OPENAI, HostedHost
+from corral.config.problems import flow
 from corral.config.read import kinds
 from corral.config.relations import NEEDED
 from corral.config.stack import Stack
@@ -37,14 +36,14 @@ def docstrings(part: type[Strict]) -> dict[str, str]:
 
 def _own(part: type[Strict]) -> dict[str, str]:
     definition = cast("ast.ClassDef", ast.parse(getsource(part)).body[0])
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for statement, below in pairwise(definition.body):
         match statement, below:
             case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                found[name] = cleandoc(text)
+                texts[name] = cleandoc(text)
             case _:
                 pass
-    return found
+    return texts
 
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -71,7 +70,8 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
         "additionalProperties": {"$ref": "#/$defs/Host"},
     }
     parts["models"]["properties"] = {
-        name: {"description": family.title, "$ref": "#/$defs/Model"} for name, family in catalog.models.items()
+        name: {"description": f"A model of the catalog: {family.title}.", "$ref": "#/$defs/Model"}
+        for name, family in catalog.models.items()
     }
     places = {"enum": sorted({*catalog.places, *catalog.places.values()})}
     for part in (stack, definitions["Model"], definitions["Tenant"]):
@@ -79,7 +79,7 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
     config: dict[str, Any] = {
         "type": "object",
         "properties": {f"{NAMESPACE}:{part}": schema for part, schema in parts.items()}
-        | {REGION: {"type": "string", "description": "The AWS region where a host names none."}},
+        | {REGION: {"type": "string", "description": "The AWS region of hosts and of a cluster that name none."}},
         "patternProperties": {f"^(?!{NAMESPACE}:)[^:]+:": True},
         "required": [f"{NAMESPACE}:{part}" for part in PARTS if part in stack["required"]],
         "additionalProperties": False,
@@ -87,7 +87,7 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
     return {
         "$schema": _DIALECT,
         "title": "Corral stack",
-        "description": "One environment: which hosts serve its Llama models, and which share of the traffic each gets.",
+        "description": "One environment: its Llama models, the hosts that serve them, and the share of each host.",
         "type": "object",
         "properties": {"config": config} | dict.fromkeys(PULUMIS_OWN, True),
         "required": ["config"],
@@ -98,15 +98,28 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
 
 
 class _Described(GenerateJsonSchema):
-    """Each key with the text that stands under its attribute."""
+    """Each key with the text that stands under its attribute, and its default as it would be written in a stack."""
 
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
         written, part = super().model_schema(schema), schema["cls"]
         texts = docstrings(part)
         for name, field in part.model_fields.items():
+            default = field.default
+            amount = next((note for note in field.metadata if isinstance(note, Amount)), None)
+            if amount and isinstance(default, int):
+                default = amount.written(default)
+            key = written["properties"][field.alias]
+            key.pop("default", None)
+            if isinstance(default, (str, int)):
+                key["default"] = default
             if name in texts:
-                written["properties"][field.alias]["description"] = texts[name]
+                key["description"] = texts[name] + default_sentence(key)
         return written
+
+
+def default_sentence(key: Mapping[str, Any]) -> str:
+    """The end of the description of a key that has a default."""
+    return f" The default is `{flow(key['default'])}`." if "default" in key else ""
 
 
 def _spell_out_kinds(definitions: dict[str, Any], catalog: Catalog) -> None:
@@ -117,7 +130,12 @@ def _spell_out_kinds(definitions: dict[str, Any], catalog: Catalog) -> None:
     definitions["HostedHost"]["properties"]["kind"]["enum"] = hosted
     definitions["Host"] = {
         "type": "object",
-        "properties": {"kind": {"enum": list(kinds(catalog)), "description": "What the host is."}},
+        "properties": {
+            "kind": {
+                "enum": list(kinds(catalog)),
+                "description": "The kind of the host: its keys depend on it.",
+            }
+        },
         "required": ["kind"],
         "allOf": [
             *(_if_kind({"const": kind}, {"$ref": f"#/$defs/{host.__name__}"}) for kind, host in CLASSES.items()),
@@ -135,21 +153,17 @@ def _host_by_name(name: str, catalog: Catalog) -> dict[str, Any]:
     """A host called as its entry in the catalog: its kind may be left out, or be another one."""
     own = {"$ref": f"#/$defs/{CLASSES.get(name, HostedHost).__name__}"}
     return {
-        "description": catalog.hosts[name].title,
+        "description": f"A host of the catalog: {catalog.hosts[name].title}.",
         "if": {"required": ["kind"]},
         "then": {"$ref": "#/$defs/Host"},
         "else": own | _NEEDED if name == OPENAI else own,
     }
 
 
-_JSON_TYPES = {"string": str, "integer": int, "boolean": bool}
-
-
 def _tidy(schema: Any) -> Any:
     """Pydantic's schema as a stack is written.
 
-    No null (a key without a value is refused), no titles, no default that is not written like that, no key of a mapping
-    beside those that match its pattern.
+    No null (a key without a value is refused), no titles, no key of a mapping beside those that match its pattern.
     """
     if isinstance(schema, list):
         return [_tidy(item) for item in cast("list[Any]", schema)]
@@ -165,8 +179,6 @@ def _tidy(schema: Any) -> Any:
             tidy["anyOf"] = several
     if isinstance(tidy.get("title"), str):
         del tidy["title"]
-    if "default" in tidy and not isinstance(tidy["default"], _JSON_TYPES.get(str(tidy.get("type")), ())):
-        del tidy["default"]
     if isinstance(description := tidy.get("description"), str):
         tidy["description"] = " ".join(description.split())
     if isinstance(patterns := tidy.pop("patternProperties", None), Mapping):

@@ -1,6 +1,6 @@
-"""What a stack says of those who may call it: how each proves who it is, what it may ask for, and how much.
+"""Those who may call: how each proves who it is, what it may ask for, and how much.
 
-A tenant proves itself by an API key or by a token of an issuer.  Of a key the file has the SHA-256 alone; a key of
+A tenant proves itself by an API key or by a token of an issuer.  The file has the SHA-256 alone of a key; a key of
 `corral key new` is random and as long as its hash, so that nobody finds it from there.
 """
 
@@ -16,10 +16,10 @@ from corral.catalog.units import Bytes, KeyHash, ModelName, Residency, Strict, T
 DEFAULT: Final = "default"
 """The one tenant of a kubernetes engine whose stack declares none: nobody calls that engine without a key."""
 
-_MOST = 10**9
-"""A minute's requests or tokens; what either engine counts with has 32 bits."""
+_MOST_A_MINUTE = 10**9
+"""Requests or tokens; what either engine counts with has 32 bits."""
 
-Requests = Annotated[int, Field(gt=0, le=_MOST)]
+Requests = Annotated[int, Field(gt=0, le=_MOST_A_MINUTE)]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -39,52 +39,53 @@ def _keys_url(value: str) -> str:
 
 
 class Rate(Strict):
-    """How much in a minute."""
+    """The requests and tokens that may be used in a minute."""
 
     requests_per_minute: Requests | None = None
-    """Requests; left out: as many as it likes."""
-    tokens_per_minute: Annotated[Tokens, Field(le=_MOST)] | None = None
-    """Tokens of prompts and answers together; left out: as many as it likes."""
+    """The requests a minute; by default they are not limited."""
+    tokens_per_minute: Annotated[Tokens, Field(le=_MOST_A_MINUTE)] | None = None
+    """The tokens a minute of prompts and answers together, like `200k`; by default they are not limited."""
 
 
 class Tenant(Rate):
-    """Who calls.  What is left out is not limited."""
+    """A caller, with its keys and its limits; what is left out is not limited."""
 
     keys: list[KeyHash] = Field(
         default=[], examples=[["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]]
     )
-    """For the local engine the hashes of its API keys, as `corral key new` prints them; several while they are
+    """The hashes of the tenant's API keys for the local engine, as `corral key new` prints them; several while they are
     changed."""
     claims: list[Text] | None = Field(default=None, min_length=1, examples=[["team-search"]])
-    """The values of an issuer's claim that are this tenant; its name where they are left out."""
+    """The values of an issuer's claim that are this tenant; by default its name."""
     models: list[ModelName] | None = Field(default=None, min_length=1, examples=[["llama-3.3-70b"]])
-    """What it may ask for; every model where they are left out."""
+    """The models that the tenant may ask for; by default every model."""
     residency: Residency | None = Field(default=None, min_length=1, examples=[["us"]])
-    """Places or single regions in which its requests may be processed, besides what the stack and the model say."""
+    """The places or single regions in which the tenant's requests may be processed, within those of the stack and of
+    the model."""
     priority: Literal["high", "normal"] = "normal"
-    """Who is served first when there is too much for all."""
+    """The priority of the tenant's requests: `high` is served first when there is too much for all."""
     concurrent_requests: Requests | None = None
-    """How many may be under way at a time."""
+    """The tenant's requests that may be under way at a time; by default they are not limited."""
     body_limit: Bytes | None = None
-    """The largest request body; at most the engine's."""
+    """The size of the largest request body, like `1Mi`; at most the engine's, which it is by default."""
     per_model: dict[ModelName, Rate] = Field(
         default={}, examples=[{"llama-3.3-70b": {"requestsPerMinute": 60, "tokensPerMinute": "20k"}}]
     )
-    """Per model how much of it in a minute, within what the tenant may have of all."""
+    """The tenant's requests and tokens a minute per model, within what it may have of all."""
 
 
 class Issuer(Strict):
-    """Who may vouch for tenants: an issuer of JSON Web Tokens, as OpenID Connect has them."""
+    """An issuer of JSON Web Tokens, as OpenID Connect has them, that vouches for tenants."""
 
     issuer: Annotated[Text, Field(examples=["https://login.example.com/"])]
-    """To the letter what its tokens say in `iss`."""
+    """The name of the issuer, to the letter that of `iss` in its tokens."""
     audiences: Annotated[list[Text], Field(min_length=1, examples=[["corral"]])]
-    """A token must name one of them in `aud`."""
+    """The audiences of which a token must name one in `aud`."""
     jwks: Annotated[str, AfterValidator(_keys_url)] | None = Field(
         default=None, examples=["https://login.example.com/keys"]
     )
-    """The URL of its public keys, the `jwks_uri` of its `/.well-known/openid-configuration`."""
+    """The URL of the issuer's public keys: `jwks_uri` of its `/.well-known/openid-configuration`."""
     jwks_file: Text | None = None
-    """A file with these keys instead, relative to the stack file."""
+    """The file with these keys instead, relative to the stack file."""
     claim: Text = "sub"
     """The claim whose value names the tenant; `realm.team` is `team` within `realm`."""

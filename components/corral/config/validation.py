@@ -110,7 +110,7 @@ def _places(detail: ErrorDetails) -> list[_Place]:
 
 
 def _is_of_key(detail: ErrorDetails) -> bool:
-    return detail["loc"][-1:] == ("[key]",) and detail["type"] != "extra_forbidden"
+    return detail["loc"][-1:] == ("[key]",) and detail["input"] == detail["loc"][-2]
 
 
 def _bare(annotation: Any) -> Any:
