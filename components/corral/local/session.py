@@ -47,7 +47,8 @@ from corral.local.statistics.prices import tariff
 from corral.local.statistics.prometheus import Metrics
 from corral.local.statistics.readings import left_out
 from corral.local.statistics.records import Records
-from corral.local.statistics.status import NOTHING, REFUSED, Counts, ModelStatus, count, status
+from corral.local.statistics.status import NOTHING, Counts, ModelStatus, count, status
+from corral.plan.failover import REFUSED_STATUS
 from corral.plan.plan import Plan, Target
 
 
@@ -77,11 +78,11 @@ class Notices:
 
     def look(self, counts: Counts, unhealthy: set[tuple[str, str]], plan: Plan) -> None:
         """Looks at the counters since the plan came into force, and at the hosts left out."""
-        refusals = {series for series, number in counts.attempts.items() if number and series[2] in REFUSED}
+        refusals = {series for series, number in counts.attempts.items() if number and series[2] in REFUSED_STATUS}
         if not (refusals - self._refusals or unhealthy or self._left_out):
             return
         for model, target in plan.targets:
-            for code in sorted(REFUSED):
+            for code in REFUSED_STATUS:
                 series = (model.name, target.host, code)
                 if counts.attempts[series] and series not in self._refusals:
                     self._refusals.add(series)

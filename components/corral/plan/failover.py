@@ -1,11 +1,20 @@
-"""Which answers of a host send a request on to the next one, on either engine.
+"""What both engines do alike to a request: when it goes on to another host, and which of its headers are taken away.
 
-Policy.  Every 5xx does, and so does no answer at all.  Of the answers below 500 those do that another host may better:
-what this host says of its key, of its model or of its load says nothing of the others.  Any other answer is about the
-request itself, which every host would refuse alike, and is the client's to read.
+Policy of failover.  Every 5xx sends a request on, and so does no answer at all.  Of the answers below 500 those do that
+another host may better: what this host says of its key, of its model or of its load says nothing of the others.  Any
+other answer is about the request itself, which every host would refuse alike, and is the client's to read.  A host that
+fails again and again is ejected for the stack's `ejectionTime`, and one time more for each time after, up to Envoy's
+300 seconds; every host may be ejected, but when all are, they are tried all the same rather than none.
+
+Policy of headers.  A client can set nothing that steers a gateway, and a host sees neither a client's keys nor where
+the client is.  Where an engine cannot do what the other does, the constant says so.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corral.plan.plan import ModelPlan
 
 REFUSED_STATUS = (401, 403, 404, 410)
 """The key is wrong or may not do this; the model is unknown, or gone."""
@@ -14,3 +23,97 @@ THROTTLED_STATUS = 429
 
 RETRIED_STATUS = (*REFUSED_STATUS, THROTTLED_STATUS)
 """All of them below 500, in order."""
+
+RETRY_ON = ("connect-failure", "refused-stream", "reset", "5xx", "retriable-status-codes")
+"""What sends a request on, in Envoy's words; the last are `RETRIED_STATUS`."""
+
+CONSECUTIVE_FAILURES = 5
+"""Failures in a row after which a host is ejected: one bad answer of a busy host is no pattern, and at most so many
+requests of a connection are tried twice."""
+
+EJECTION_INTERVAL_MILLISECONDS = 1_000
+"""How often Envoy looks whether an ejected host may come back; its own default of 10 s would hold a host back."""
+
+MAX_EJECTION_PERCENT = 100
+"""Of the hosts of a model: with two hosts, Envoy's default of 10 would keep the failing one."""
+
+PANIC_PERCENT = 1
+"""Hosts that are well, below which all are tried: met only when none is."""
+
+BACK_OFF_MILLISECONDS, MAX_BACK_OFF_MILLISECONDS = 5, 50
+"""Before a retry.  It goes to another host, which a wait would not help."""
+
+UNBOUNDED = 1_000_000
+"""Connections, requests and retries at a time for a circuit breaker that never breaks.  Where nothing is said, Envoy
+breaks at 1,024 requests and 3 retries, which is for short answers (streams stay open for minutes): requests would fail
+though every host is well, and while one is not, those that a fallback could have answered."""
+
+UPLOAD_SECONDS = 300
+"""How long a client may take to send a request."""
+
+
+@dataclass(frozen=True)
+class KeepAlive:
+    """TCP's probes of a silent connection."""
+
+    probes: int
+    """Without an answer, until the connection is dead."""
+    idle_seconds: int
+    """Silence before the first."""
+    interval_seconds: int
+
+
+HOST_KEEP_ALIVE = KeepAlive(probes=3, idle_seconds=30, interval_seconds=10)
+"""To hosts: an answer may be silent for minutes, and a host that vanished is noticed after one."""
+
+CLIENT_KEEP_ALIVE = KeepAlive(probes=3, idle_seconds=60, interval_seconds=30)
+"""To clients, of the kubernetes engine alone: its load balancer forgets a silent connection after 350 s.  The local
+engine has none before it, and closes a connection without a request itself."""
+
+
+def retries(model: ModelPlan) -> int:
+    """How many attempts may follow the first: each sharing host once, then each fallback; one more for a lone host.
+
+    So counts the local engine, whose chain of clusters has one link for each attempt.
+    """
+    return max(1, len(model.sharing) + len(model.fallbacks) - 1)
+
+
+def retries_by_priority(model: ModelPlan, hosts: tuple[str, ...]) -> tuple[int, int]:
+    """How many attempts are made at one priority before the next, and how many may follow the first in all, at those
+    of the model's hosts that some tenants are served by.
+
+    So counts the kubernetes engine.  Its Envoy counts alike at each priority, so that with several fallbacks one of
+    them may be asked again before the next.  Drained hosts count, so that no share edit changes the policy.  Where none
+    of the sharing hosts is left, the first of the fallbacks stands in their place.
+    """
+    left = [target for target in model.targets if target.host in hosts]
+    sharing = sum(target.priority == 0 for target in left) or 1
+    fallbacks = len(left) - sharing
+    return sharing, sharing * fallbacks if fallbacks else max(1, sharing - 1)
+
+
+DROPPED_PREFIXES = ("x-ai-eg-", "x-aigw-", "x-corral-", "x-envoy-", "x-forwarded-", "x-gateway-destination-")
+"""Beginnings of headers that say where a request goes, for whom, with whose credential and how often it is tried: what
+a client sends of them is dropped before anything is read.  Either engine drops those of the other too, which may stand
+behind it as a host."""
+
+TOKEN_HEADER = "authorization"  # noqa: S105
+"""The header with a tenant's key or token, which the gateway reads and no host sees."""
+
+CLIENT_CREDENTIALS = ("api-key", "cookie", "proxy-authorization", "x-api-key")
+"""Headers with secrets that are between the client and a gateway.  The local engine takes a tenant's key in `api-key`
+and `x-api-key` as well, and drops them once it has read it; on the kubernetes engine they are dropped unread."""
+
+CALLER_HEADERS = ("forwarded", "via", "x-real-ip")
+"""Headers that tell where a client is, by what stands before the gateway."""
+
+UNCOUNTABLE = "accept-encoding"
+"""The header by which a client takes compressed answers, of which no tokens could be counted."""
+
+ADDED_BY_ENVOY = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
+"""Headers by which Envoy itself would tell a host where the client is."""
+
+ADDED_BY_ENVOY_ALONE = ("x-envoy-external-address", "x-envoy-internal")
+"""More of them, taken away by the local engine alone: on the kubernetes engine a processor beside Envoy takes headers
+away, and Envoy lets it touch none of its own."""

@@ -63,7 +63,7 @@ SERVICE = {"group": "aigateway.envoyproxy.io", "kind": "AIServiceBackend", "name
 STRIPPED = {
     "headerMutation": {
         "set": [{"name": "x-corral-host", "value": "lab"}],
-        "remove": ["x-corral-tenant", "x-forwarded-for", "x-forwarded-host"],
+        "remove": ["x-corral-tenant", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"],
     }
 }
 KEY = {"secretRef": {"group": "", "kind": "Secret", "name": SECRET}}

@@ -147,8 +147,8 @@ def test_the_tenants_name_stays_in_a_request_whose_tokens_are_counted_when_its_a
         served = rendered(plan(LLAMA, tenants=[tenant("search", "llama", rate=rate)]))
         return served["service/a/llama"]["spec"]["headerMutation"]["remove"]
 
-    assert removed(Rate(requests=1)) == ["x-corral-tenant", "x-forwarded-for", "x-forwarded-host"]
-    assert removed(Rate(tokens=1)) == ["x-forwarded-for", "x-forwarded-host"]
+    assert removed(Rate(requests=1)) == ["x-corral-tenant", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
+    assert removed(Rate(tokens=1)) == ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
 
 
 def counted(value: str, most: int, *headers: dict[str, str], **cost: Any) -> dict[str, Any]:

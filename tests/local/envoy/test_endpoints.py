@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from corral.local.envoy.clusters import model_clusters
 from corral.local.envoy.names import Resource
-from corral.local.envoy.routes import retries
 from corral.local.envoy.upstream import Link
+from corral.plan.failover import retries
 from corral.plan.plan import Limits, ModelPlan
 from tests.plan.world import model
 

@@ -24,6 +24,7 @@ from corral.gateway.manifests.resource import (
     Inputs,
     Network,
     Resource,
+    keep_alive,
     manifest,
     target,
 )
@@ -41,6 +42,14 @@ from corral.gateway.names import (
     duration,
     object_name,
     quantity,
+)
+from corral.plan.failover import (
+    CALLER_HEADERS,
+    CLIENT_CREDENTIALS,
+    CLIENT_KEEP_ALIVE,
+    DROPPED_PREFIXES,
+    UNCOUNTABLE,
+    UPLOAD_SECONDS,
 )
 from corral.plan.plan import Limits, Plan
 
@@ -100,22 +109,11 @@ def _setting(matches: str, tenant: str) -> dict[str, Any]:
 TENANTS = "tenants"
 """The key of the secret that has the tenants' API keys."""
 
-STRIPPED = ("x-ai-eg-", "x-aigw-", "x-corral-", "x-envoy-", "x-gateway-destination-")
-"""Prefixes of headers that say where a request goes, for whom, with whose credential and how often it is tried: what a
-client sends of them is dropped before anything is read."""
-
-_CLIENT_CREDENTIALS = ("api-key", "cookie", "x-api-key")
-"""Headers with secrets that are between the client and the gateway: the key of a tenant is asked for in `Authorization`
-alone, and what else a client sends would go on to hosts as it is."""
-
 _CLASS = "eks.amazonaws.com/nlb"
 """The load balancers of EKS Auto Mode."""
 
 _LONGEST_DEREGISTRATION = 3_600
 """Seconds for which a load balancer of AWS lets a target finish at most."""
-
-_UPLOAD_TIME = "5m"
-"""How long a client may take to send a request."""
 
 _ENVOY = {"cpu": "500m", "memory": "1Gi"}
 _PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
@@ -307,15 +305,15 @@ def _clients(limits: Limits) -> dict[str, Any]:
     """Bodies are held in memory to be read and sent again; over the limit they are refused with 413, and with smaller
     HTTP/2 windows far below it (envoyproxy/ai-gateway issue 2130)."""
     dropped = [
-        *({"type": "Prefix", "value": name} for name in STRIPPED),
-        *({"type": "Exact", "value": name} for name in _CLIENT_CREDENTIALS),
+        *({"type": "Prefix", "value": name} for name in DROPPED_PREFIXES),
+        *({"type": "Exact", "value": name} for name in (*CLIENT_CREDENTIALS, *CALLER_HEADERS, UNCOUNTABLE)),
     ]
     return {
         "connection": {"bufferLimit": quantity(limits.body_limit)},
         "http2": {"initialStreamWindowSize": "16Mi", "initialConnectionWindowSize": "24Mi"},
         "headers": {"earlyRequestHeaders": {"removeOnMatch": dropped}},
-        "timeout": {"http": {"requestReceivedTimeout": _UPLOAD_TIME}},
-        "tcpKeepalive": {"probes": 3, "idleTime": "60s", "interval": "30s"},
+        "timeout": {"http": {"requestReceivedTimeout": duration(UPLOAD_SECONDS * 1_000)}},
+        "tcpKeepalive": keep_alive(CLIENT_KEEP_ALIVE),
     }
 
 

@@ -23,12 +23,7 @@ from corral.gateway.manifests.resource import (
 )
 from corral.gateway.names import HOST_HEADER, TENANT_HEADER, object_name
 from corral.hosts.endpoint import AmbientCredential, Credential, Endpoint, KeyCredential
-
-_FORWARDED_HEADERS = ("x-forwarded-for", "x-forwarded-host")
-"""Request headers that tell of the caller, beside the tenant's: no business of the host."""
-
-_CALLER_HEADER = "authorization"
-"""The header that may have a caller's token, where the host's own key does not take its place."""
+from corral.plan.failover import ADDED_BY_ENVOY, TOKEN_HEADER
 
 
 class UntranslatedProtocolError(Exception):
@@ -100,8 +95,8 @@ def _service_backend(inputs: Inputs, endpoint: Endpoint, name: str) -> dict[str,
     fields = [{"path": field, "value": value} for field, value in sorted(endpoint.body.items())]
     removed = [
         *(() if inputs.counts_tokens else (TENANT_HEADER,)),
-        *_FORWARDED_HEADERS,
-        *((_CALLER_HEADER,) if inputs.plan.issuers and not _replaces_token(endpoint.credential) else ()),
+        *ADDED_BY_ENVOY,
+        *((TOKEN_HEADER,) if inputs.plan.issuers and not _replaces_token(endpoint.credential) else ()),
     ]
     return {
         "schema": _schema(endpoint),
@@ -114,7 +109,7 @@ def _service_backend(inputs: Inputs, endpoint: Endpoint, name: str) -> dict[str,
 def _replaces_token(credential: Credential) -> bool:
     match credential:
         case KeyCredential(header=header):
-            return header == _CALLER_HEADER
+            return header == TOKEN_HEADER
         case _:
             return credential is not None
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from corral.config.cluster import Gateway
 from corral.gateway.names import NAMESPACE
 from corral.hosts.endpoint import Endpoint
+from corral.plan.failover import KeepAlive
 from corral.plan.plan import Plan, Rate
 
 GATEWAY_API = "gateway.networking.k8s.io"
@@ -96,3 +97,12 @@ def manifest(
 def target(group: str, kind: str, name: str) -> dict[str, str]:
     """How one object names another one of its namespace."""
     return {"group": group, "kind": kind, "name": name}
+
+
+def keep_alive(times: KeepAlive) -> dict[str, Any]:
+    """As Envoy Gateway's policies say it."""
+    return {
+        "probes": times.probes,
+        "idleTime": f"{times.idle_seconds}s",
+        "interval": f"{times.interval_seconds}s",
+    }

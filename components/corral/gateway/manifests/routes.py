@@ -31,21 +31,30 @@ from corral.gateway.manifests.resource import (
     GATEWAY_API,
     Inputs,
     Resource,
+    keep_alive,
     manifest,
     target,
 )
 from corral.gateway.manifests.tenants import Caller, Group, called_by
 from corral.gateway.names import GATEWAY, MODEL_HEADER, duration, object_name
-from corral.plan.failover import RETRIED_STATUS
+from corral.plan.failover import (
+    BACK_OFF_MILLISECONDS,
+    CONSECUTIVE_FAILURES,
+    EJECTION_INTERVAL_MILLISECONDS,
+    HOST_KEEP_ALIVE,
+    MAX_BACK_OFF_MILLISECONDS,
+    MAX_EJECTION_PERCENT,
+    PANIC_PERCENT,
+    RETRIED_STATUS,
+    RETRY_ON,
+    UNBOUNDED,
+    retries_by_priority,
+)
 from corral.plan.plan import Limits, ModelPlan
 
 _UNLISTED = MODEL_HEADER.title()
 """The same header, by a name in which Envoy AI Gateway 1.1.0 does not see it: it lists a model once for each rule that
 asks for `MODEL_HEADER`."""
-
-_UNBOUNDED = 1_000_000
-"""Envoy Gateway breaks the circuit at 1,024 where nothing is said, for all hosts of a model together: requests would
-fail though every host is well, and while one is not, those that a fallback could have answered."""
 
 _BREAKERS = ("maxConnections", "maxPendingRequests", "maxParallelRequests", "maxParallelRetries")
 
@@ -80,7 +89,7 @@ def model_resources(
                 {
                     "targetRefs": [_rule_of(name, index)],
                     **({"mergeType": "StrategicMerge"} if inputs.has_limits else {}),
-                    **_traffic(_attempts(model, group), inputs.plan.limits),
+                    **_traffic(retries_by_priority(model, group.hosts), inputs.plan.limits),
                 },
                 labels,
                 annotations,
@@ -146,18 +155,6 @@ def _match(group: Group, callers: Mapping[str, Caller], index: int) -> list[dict
     return [of_model, *([called_by(callers[name] for name in group.tenants)] if group.tenants else [])]
 
 
-def _attempts(model: ModelPlan, group: Group) -> tuple[int, int]:
-    """How many attempts are made at one priority before the next, and how many may follow the first in all.
-
-    Envoy counts alike at each priority, so that with several fallbacks one of them may be asked again before the next.
-    Where the group has none of the sharing hosts, the first of its fallbacks stands in their place.
-    """
-    left = [target for target in model.targets if target.host in group.hosts]
-    sharing = sum(target.priority == 0 for target in left) or 1
-    fallbacks = len(left) - sharing
-    return sharing, sharing * fallbacks if fallbacks else max(1, sharing - 1)
-
-
 def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
     per_priority, retries = attempts
     return {
@@ -165,21 +162,26 @@ def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
             "numRetries": retries,
             "numAttemptsPerPriority": per_priority,
             "retryOn": {
-                "triggers": ["connect-failure", "refused-stream", "reset", "5xx", "retriable-status-codes"],
+                "triggers": list(RETRY_ON),
                 "httpStatusCodes": list(RETRIED_STATUS),
             },
-            "perRetry": {"backOff": {"baseInterval": "5ms", "maxInterval": "50ms"}},
+            "perRetry": {
+                "backOff": {
+                    "baseInterval": duration(BACK_OFF_MILLISECONDS),
+                    "maxInterval": duration(MAX_BACK_OFF_MILLISECONDS),
+                }
+            },
         },
         "healthCheck": {
             "passive": {
-                "consecutive5XxErrors": 5,
-                "interval": "1s",
+                "consecutive5XxErrors": CONSECUTIVE_FAILURES,
+                "interval": duration(EJECTION_INTERVAL_MILLISECONDS),
                 "baseEjectionTime": duration(limits.ejection_time),
-                "maxEjectionPercent": 100,
+                "maxEjectionPercent": MAX_EJECTION_PERCENT,
             },
-            "panicThreshold": 1,
+            "panicThreshold": PANIC_PERCENT,
         },
-        "circuitBreaker": dict.fromkeys(_BREAKERS, _UNBOUNDED),
+        "circuitBreaker": dict.fromkeys(_BREAKERS, UNBOUNDED),
         "timeout": {"tcp": {"connectTimeout": duration(limits.connect_timeout)}},
-        "tcpKeepalive": {"probes": 3, "idleTime": "30s", "interval": "10s"},
+        "tcpKeepalive": keep_alive(HOST_KEEP_ALIVE),
     }

@@ -24,13 +24,15 @@ from collections.abc import Iterable, Mapping
 from corral.local.envoy import upstream_filters as attempts
 from corral.local.envoy.names import NAMESPACE, TYPE, Files, Resource, link_name, milliseconds, model_name, text_of
 from corral.local.envoy.upstream import Link
+from corral.plan.failover import (
+    CONSECUTIVE_FAILURES,
+    EJECTION_INTERVAL_MILLISECONDS,
+    HOST_KEEP_ALIVE,
+    MAX_EJECTION_PERCENT,
+    PANIC_PERCENT,
+    UNBOUNDED,
+)
 from corral.plan.plan import Limits, ModelPlan, Target
-
-_UNBOUNDED = 1_000_000
-"""Envoy's default limits (1,024 requests, 3 retries) are for short answers; streams stay open for minutes."""
-
-_ANY_LEFT = 1
-"""Per cent of hosts that are well, below which all are tried: it is met only when none is."""
 
 READ_AHEAD = 2**20
 """Bytes of an answer that wait for its client; while more do, the host is not read from.  It is also the most the
@@ -38,7 +40,7 @@ scripts are given at a time."""
 
 
 def _limits() -> Resource:
-    bounds = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), _UNBOUNDED)
+    bounds = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), UNBOUNDED)
     return {"thresholds": [bounds]}
 
 
@@ -85,7 +87,11 @@ def host_cluster(link: Link, limits: Limits, files: Files) -> Resource:
         "circuit_breakers": _limits(),
         "typed_extension_protocol_options": attempts.http_options(link, files),
         "upstream_connection_options": {
-            "tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 30, "keepalive_interval": 10}
+            "tcp_keepalive": {
+                "keepalive_probes": HOST_KEEP_ALIVE.probes,
+                "keepalive_time": HOST_KEEP_ALIVE.idle_seconds,
+                "keepalive_interval": HOST_KEEP_ALIVE.interval_seconds,
+            }
         },
         "load_assignment": {
             "cluster_name": link.name,
@@ -151,17 +157,16 @@ def _link_cluster(
         "lb_policy": "ROUND_ROBIN",
         "common_lb_config": {
             "locality_weighted_lb_config": {},
-            "healthy_panic_threshold": {"value": _ANY_LEFT if last else 0},
+            "healthy_panic_threshold": {"value": PANIC_PERCENT if last else 0},
         },
         "circuit_breakers": _limits(),
         "outlier_detection": {
-            "consecutive_5xx": 5,
+            "consecutive_5xx": CONSECUTIVE_FAILURES,
             "enforcing_consecutive_gateway_failure": 0,
             "enforcing_success_rate": 0,
-            "interval": "1s",
+            "interval": milliseconds(EJECTION_INTERVAL_MILLISECONDS),
             "base_ejection_time": milliseconds(limits.ejection_time),
-            "max_ejection_time": milliseconds(max(300_000, limits.ejection_time)),
-            "max_ejection_percent": 100,
+            "max_ejection_percent": MAX_EJECTION_PERCENT,
         },
         "transport_socket": _TO_THE_LISTENER,
     }

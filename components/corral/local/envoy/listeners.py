@@ -13,6 +13,7 @@ from corral.local.envoy.clusters import READ_AHEAD
 from corral.local.envoy.names import GATEWAY, NAMESPACE, TYPE, Files, Resource, watched
 from corral.local.envoy.statistics import known
 from corral.local.envoy.upstream import Link
+from corral.plan.failover import DROPPED_PREFIXES, UPLOAD_SECONDS
 from corral.plan.plan import Limits
 
 _FIELDS = {
@@ -52,17 +53,11 @@ def access_log(file: Path) -> Resource:
 _HEADERS_TIME = "10s"
 """How long a client may take to send the headers of a request."""
 
-_UPLOAD_TIME = "300s"
-"""How long a client may take to send a request."""
-
 _UPLOAD_SILENCE = "30s"
 """How long a client may send nothing of the body it has begun, and take nothing of an answer's end."""
 
 _IDLE_TIME = "300s"
 """How long a connection may be open without a request; clients keep theirs for seconds."""
-
-_SET_HERE = ("x-corral-", "x-envoy-", "x-forwarded-")
-"""Headers, by their beginning, that a client cannot set: what Envoy and we tell by them, we tell alone."""
 
 
 def _chain(filter_name: str, config: Resource) -> list[Resource]:
@@ -100,7 +95,7 @@ def gateway(address: str, port: int, limits: Limits, files: Files, log: Path, ve
         ],
         "use_remote_address": True,
         "normalize_path": True,
-        "request_timeout": _UPLOAD_TIME,
+        "request_timeout": f"{UPLOAD_SECONDS}s",
         "request_headers_timeout": _HEADERS_TIME,
         "http2_protocol_options": {
             "initial_stream_window_size": 2**24,
@@ -112,7 +107,9 @@ def gateway(address: str, port: int, limits: Limits, files: Files, log: Path, ve
                 "name": "envoy.http.early_header_mutation.header_mutation",
                 "typed_config": {
                     "@type": TYPE + "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                    "mutations": [{"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in _SET_HERE],
+                    "mutations": [
+                        {"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in DROPPED_PREFIXES
+                    ],
                 },
             }
         ],

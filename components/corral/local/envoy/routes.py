@@ -40,7 +40,19 @@ from corral.local.envoy.names import (
     milliseconds,
     model_name,
 )
-from corral.plan.failover import RETRIED_STATUS
+from corral.plan.failover import (
+    ADDED_BY_ENVOY,
+    ADDED_BY_ENVOY_ALONE,
+    BACK_OFF_MILLISECONDS,
+    CALLER_HEADERS,
+    CLIENT_CREDENTIALS,
+    MAX_BACK_OFF_MILLISECONDS,
+    RETRIED_STATUS,
+    RETRY_ON,
+    TOKEN_HEADER,
+    UNCOUNTABLE,
+    retries,
+)
 from corral.plan.plan import Limits, ModelPlan, Plan, Rate, TenantPlan
 from corral.plan.tenants import served_to
 
@@ -125,15 +137,12 @@ _UNREAD: Resource = {"name": "no model", "match": {"prefix": "/"}, "route": {"cl
 """The route of a request whose body has not been read.  It leads nowhere: the first filter answers what has no model.
 It stands for the room a body gets, which an answer in its place would not give."""
 
-_OURS_ALONE = [
-    *("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"),
-    MODEL_HEADER,
-    *("x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal"),
-    *("forwarded", "x-real-ip", "via"),
-    "accept-encoding",
+_REMOVED = [
+    *(TOKEN_HEADER, *CLIENT_CREDENTIALS),
+    *(MODEL_HEADER, *ADDED_BY_ENVOY, *ADDED_BY_ENVOY_ALONE, *CALLER_HEADERS),
+    UNCOUNTABLE,
 ]
-"""What of a request no host is to see: keys of the client, where it is, what Envoy and we have added, and that the
-client takes compressed answers, of which no tokens could be counted."""
+"""The headers of a request that no host is to see."""
 
 
 def _request_header(name: str) -> Resource:
@@ -172,11 +181,6 @@ def _by_header(name: str, choices: Iterable[tuple[str, Resource]], otherwise: Re
     }
 
 
-def retries(model: ModelPlan) -> int:
-    """How many attempts may follow the first: each sharing host once, then each fallback; one more for a lone host."""
-    return max(1, len(model.sharing) + len(model.fallbacks) - 1)
-
-
 def _model_route(lane: Lane, idle_timeout: int) -> Resource:
     model = lane.model
     if not model.sharing and not model.fallbacks:
@@ -184,7 +188,7 @@ def _model_route(lane: Lane, idle_timeout: int) -> Resource:
     return {
         "name": lane.name,
         "match": {"prefix": "/"},
-        "request_headers_to_remove": _OURS_ALONE,
+        "request_headers_to_remove": _REMOVED,
         "response_headers_to_add": [
             _overwritten(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
             _overwritten(HOST_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:host)%"),
@@ -194,11 +198,14 @@ def _model_route(lane: Lane, idle_timeout: int) -> Resource:
             "timeout": "0s",
             "idle_timeout": "0s",
             "retry_policy": {
-                "retry_on": "connect-failure,refused-stream,reset,5xx,retriable-status-codes",
+                "retry_on": ",".join(RETRY_ON),
                 "retriable_status_codes": list(RETRIED_STATUS),
                 "num_retries": retries(model),
                 "per_try_idle_timeout": milliseconds(idle_timeout),
-                "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.050s"},
+                "retry_back_off": {
+                    "base_interval": milliseconds(BACK_OFF_MILLISECONDS),
+                    "max_interval": milliseconds(MAX_BACK_OFF_MILLISECONDS),
+                },
                 "host_selection_retry_max_attempts": _SELECTION_ATTEMPTS,
                 "retry_host_predicate": [
                     {

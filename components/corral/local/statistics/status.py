@@ -20,9 +20,6 @@ Series = tuple[str, str, int]
 _COUNTED = re.compile(rf"{statistics.PREFIX}\.(\w+)(?:\.tenant\..*?)?\.model\.(.*)\.host\.(.*)\.code\.(\d+)")
 _TIMED = re.compile(rf"{statistics.PREFIX}\.{statistics.DURATION}\.model\.(.*)\.host\.(.*)")
 
-REFUSED = frozenset({401, 403, 404, 410})
-"""What a host answers that does not take the key, or has not got the model."""
-
 
 def failed(code: int) -> bool:
     """Whether an attempt that ended so was the host's failure, and went on to another host where there was one."""
