@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("corral", deadline=None)
 settings.load_profile("corral")
+
+os.environ.setdefault("CORRAL_CRDS", str(Path(__file__).parents[2] / "shared" / "crds"))
 
 
 @pytest.fixture(scope="session", autouse=True)

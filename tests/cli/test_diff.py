@@ -29,7 +29,7 @@ def git(folder: Path, *arguments: str) -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "stacks").mkdir()
-    for name in ("Pulumi.kind.yaml", "Pulumi.local.yaml"):
+    for name in ("Pulumi.kind.yaml", "Pulumi.local.yaml", "Pulumi.staging.yaml"):
         shutil.copy(EXAMPLES / name, tmp_path / "stacks" / name)
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
@@ -98,6 +98,7 @@ def test_as_json_it_has_the_move_and_the_resources(edit: Callable[[str, str], No
         "update": True,
         "replace": False,
         "delete": True,
+        "follow": False,
     }
 
 
@@ -116,6 +117,56 @@ def test_a_stack_for_one_machine_moves_traffic_and_touches_no_resource(edit: Cal
     assert status == 1
     assert "  bedrock   60% → 25%\n" in text
     assert text.endswith("No resource changes.\n")
+
+
+def test_what_uses_a_replaced_resource_is_said_to_follow_it(edit: Callable[..., None]):
+    edit("10.80.0.0/16", "10.81.0.0/16", "stacks/Pulumi.staging.yaml")
+    status, text = diff("--stack", "staging")
+    assert status == 1
+    assert "  +- aws:ec2/vpc:Vpc cluster-network-vpc: cidrBlock\n" in text
+    assert re.search(
+        r"^What uses those that are replaced follows them, updated or replaced as well: \d+ more\n"
+        r"  aws:ec2/\S+ \S+, aws:ec2/\S+ \S+, aws:ec2/\S+ \S+ and \d+ more\n\Z",
+        text,
+        re.MULTILINE,
+    )
+    found = json.loads(diff("--stack", "staging", "--json")[1])["resources"]
+    following = {each["type"] for each in found["follow"]}
+    assert {"aws:eks/cluster:Cluster", "kubernetes:core/v1:Namespace"} <= following
+    assert not any(each in found["follow"] for each in (*found["create"], *found["update"], *found["replace"]))
+
+
+LAB = "lab: {kind: openai, url: 'https://lab.example.com/v1', ca: ca.pem, models: {llama-3.3-70b: m}}"
+
+
+def test_the_files_that_a_version_names_are_those_of_its_revision(project: Path, edit: Callable[..., None]):
+    edit("    deepinfra: {}\n", f"    deepinfra: {{}}\n    {LAB}\n")
+    edit("{vllm: 90, deepinfra: 10}", "{vllm: 90, lab: 10}")
+    (project / "stacks" / "ca.pem").write_text("one")
+    git(project, "add", "stacks")
+    git(project, "commit", "--quiet", "--message", "second")
+    assert diff("--stack", "kind")[1].endswith("No traffic moves.\n\nNo resource changes.\n")
+    (project / "stacks" / "ca.pem").write_text("other")
+    assert "  ~  kubernetes:core/v1:ConfigMap gateway-authority/lab: data.ca.crt\n" in diff("--stack", "kind")[1]
+
+
+def test_where_a_file_cannot_be_read_the_move_is_there_and_the_status_is_2(edit: Callable[..., None]):
+    edit("    deepinfra: {}\n", f"    deepinfra: {{}}\n    {LAB}\n")
+    edit("{vllm: 90, deepinfra: 10}", "{vllm: 80, deepinfra: 10, lab: 10}")
+    status, text = diff("--stack", "kind")
+    assert (status, "  vllm       90% → 80%\n" in text) == (2, True)
+    assert text.endswith(
+        "Which resources change is not known, because something cannot be read:\n"
+        f"  {FILE}: stacks/ca.pem: No such file or directory\n"
+    )
+
+
+def test_a_stack_that_was_removed_loses_everything(project: Path):
+    (project / FILE).unlink()
+    status, text = diff("--stack", "kind")
+    assert status == 1
+    assert text.startswith(f"HEAD:{FILE} → no stack\n\nllama-3.3-70b (removed)\n")
+    assert re.search(r"^Resources: \d+ to delete$", text, re.MULTILINE)
 
 
 def test_a_version_that_is_refused_still_has_its_move(edit: Callable[..., None]):

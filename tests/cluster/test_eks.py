@@ -9,8 +9,8 @@ import pytest
 from corral.cluster.eks import Eks, EksArgs
 from corral.config.cluster import EksCluster
 from corral.config.hosts import Gpus
+from corral.testing import World, run
 from corral.testing.recording import Secret
-from tests.world import World, run
 
 TAGS = {"corral-stack": "prod"}
 AUTO_MODE = (

@@ -7,7 +7,7 @@ import pytest
 from corral.cluster.clusters import ExistingCluster
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
-from tests.world import run
+from corral.testing import run
 
 
 def test_a_cluster_that_is_there_gets_a_provider_and_nothing_else():

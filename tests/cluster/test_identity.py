@@ -6,7 +6,7 @@ import pytest
 
 from corral.cluster.roles import PodIdentity, PodIdentityArgs
 from corral.hosts.iam import Statement, policy, trust
-from tests.world import run
+from corral.testing import run
 
 BEDROCK = Statement(
     ["bedrock:InvokeModel"], ["arn:aws:bedrock:us-east-1::foundation-model/meta.llama3-3-70b-instruct-v1:0"], {}

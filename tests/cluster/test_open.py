@@ -7,7 +7,7 @@ import pytest
 
 from corral.cluster.clusters import open_cluster
 from corral.config.stack import Stack
-from tests.world import run
+from corral.testing import run
 
 
 def stack(**said: Any) -> Stack:

@@ -19,10 +19,8 @@ from corral.gateway.manifests.resource import Network
 from corral.hosts.endpoint import KeyCredential
 from corral.plan.credentials import Proofs
 from corral.plan.plan import Issuer, Plan, Rate
-from corral.testing.changes import changes
+from corral.testing import NEVER, Recorded, Secret, World, changes, run
 from corral.testing.program import record
-from corral.testing.recording import Recorded, Secret
-from tests import world
 from tests.gateway.manifests.plans import CA, SIGNED, endpoint, model, plan, share_edits, tenant
 
 TENANTS = (tenant("search", "llama", "scout"), tenant("support", "llama", "scout"))
@@ -37,7 +35,7 @@ LIMITED = replace(SERVED, tenants=(TENANTS[0], replace(TENANTS[1], rate=Rate(tok
 
 
 def key(host: str) -> KeyCredential:
-    return KeyCredential("authorization", pulumi.Output.secret(f"{world.NEVER}-{host}"))
+    return KeyCredential("authorization", pulumi.Output.secret(f"{NEVER}-{host}"))
 
 
 def program(
@@ -81,21 +79,21 @@ def program(
 
 
 @pytest.fixture(scope="module")
-def made() -> world.World:
-    return world.run(program)
+def made() -> World:
+    return run(program)
 
 
 def names(resources: Sequence[Recorded]) -> list[str]:
     return sorted(resource.name for resource in resources)
 
 
-def revision(deployed: world.World, beginning: str) -> str:
+def revision(deployed: World, beginning: str) -> str:
     """The whole logical name of the only resource whose name begins so and has its revision after it."""
     (name,) = (each.name for each in deployed.resources if each.name.rpartition("/")[0] == beginning)
     return name
 
 
-def before(found: world.World, name: str) -> set[str]:
+def before(found: World, name: str) -> set[str]:
     """The logical names of all that is there before a resource."""
     by_urn = {resource.urn: resource for resource in found.resources}
     seen: set[str] = set()
@@ -108,7 +106,7 @@ def before(found: world.World, name: str) -> set[str]:
     return {by_urn[urn].name for urn in seen}
 
 
-def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: world.World):
+def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: World):
     assert before(made, revision(made, "gateway-route/llama")) >= {
         "nodes", "server", "identity", "gateway-software-ai-gateway", "gateway-namespace", "gateway-tenants-secret",
         "gateway-gateway", "gateway-access", "gateway-clients", revision(made, "gateway-retries/llama"),
@@ -120,36 +118,36 @@ def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: 
     }  # fmt: skip
 
 
-def test_a_route_does_not_wait_for_the_hosts_of_another_model(made: world.World):
+def test_a_route_does_not_wait_for_the_hosts_of_another_model(made: World):
     assert "server" not in before(made, revision(made, "gateway-route/scout"))
 
 
-def test_what_the_gateway_is_told_comes_after_its_software_and_goes_before_it(made: world.World):
+def test_what_the_gateway_is_told_comes_after_its_software_and_goes_before_it(made: World):
     told = [resource.name for resource in made.resources if "envoyproxy.io" in resource.type]
     late = [name for name in told if "gateway-software-ai-gateway" not in before(made, name)]
     assert (len(told) > 10, late) == (True, [])
 
 
-def test_the_software_comes_in_the_order_of_its_upgrades(made: world.World):
+def test_the_software_comes_in_the_order_of_its_upgrades(made: World):
     assert before(made, "gateway-software-ai-gateway") >= {
         "nodes", "gateway-software-cert-manager", "gateway-software-gateway-definitions",
         "gateway-software-envoy-gateway", "gateway-software-ai-definitions",
     }  # fmt: skip
 
 
-def test_envoy_ai_gateway_is_told_what_of_a_request_to_keep_for_the_log(made: world.World):
+def test_envoy_ai_gateway_is_told_what_of_a_request_to_keep_for_the_log(made: World):
     values = made["gateway-software-ai-gateway"].inputs["values"]
     assert values["controller"]["logRequestHeaderAttributes"] == "x-corral-tenant:tenant"
 
 
 def test_cert_manager_is_left_alone_where_the_cluster_has_it():
-    found = world.run(lambda: program(gateway=config.Gateway(cert_manager=False)))
+    found = run(lambda: program(gateway=config.Gateway(cert_manager=False)))
     assert [name for name in names(found.resources) if "cert" in name] == []
 
 
-def test_everything_of_the_load_balancer_is_below_it(made: world.World):
+def test_everything_of_the_load_balancer_is_below_it(made: World):
     component = made["gateway"].urn
-    assert names([resource for resource in made.resources if resource.parent == made.recording.stack]) == [
+    assert names([resource for resource in made.resources if resource.parent == made.stack]) == [
         "cluster", "gateway", "identity", "nodes", "server",
     ]  # fmt: skip
     assert names([resource for resource in made.resources if resource.parent == component and not resource.custom]) == [
@@ -158,7 +156,7 @@ def test_everything_of_the_load_balancer_is_below_it(made: world.World):
     ]
 
 
-def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_tenant(made: world.World):
+def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_tenant(made: World):
     secret = made["gateway-tenants-secret"]
     assert (
         names(made.of_type("RandomPassword")),
@@ -174,8 +172,8 @@ def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_ten
 
 
 def test_keys_that_a_stack_gives_are_taken_several_of_a_tenant_each_by_a_name_of_its_own():
-    given = {"search": (f"{world.NEVER}-old", f"{world.NEVER}-new")}
-    found = world.run(lambda: program(proofs=Proofs(given, {})))
+    given = {"search": (f"{NEVER}-old", f"{NEVER}-new")}
+    found = run(lambda: program(proofs=Proofs(given, {})))
     held = entries(found["gateway-tenants-secret"])
     assert (names(found.of_type("RandomPassword")), sorted(held), held["search"], held["search.2"]) == (
         ["gateway-tenants-support"],
@@ -189,18 +187,18 @@ def test_keys_that_a_stack_gives_are_taken_several_of_a_tenant_each_by_a_name_of
 def test_where_issuers_vouch_for_tenants_there_are_no_keys():
     issuer = Issuer("https://login.example.com/", ("corral",), "https://login.example.com/keys", None, "sub")
     tenants = [replace(each, claims=(each.name,)) for each in TENANTS]
-    found = world.run(lambda: program(replace(SERVED, tenants=tuple(tenants), issuers=(issuer,))))
+    found = run(lambda: program(replace(SERVED, tenants=tuple(tenants), issuers=(issuer,))))
     made = [name for name in names(found.resources) if "tenants" in name]
     assert (made, found.outputs.get("keys")) == ([], {})
 
 
-def counters(found: world.World) -> Any:
+def counters(found: World) -> Any:
     values = found["gateway-software-envoy-gateway"].inputs["values"]["config"]["envoyGateway"]
     return values["provider"]["kubernetes"]
 
 
-def test_what_counts_is_there_before_limits_are_and_only_where_there_are_any(made: world.World):
-    limited = world.run(lambda: program(LIMITED))
+def test_what_counts_is_there_before_limits_are_and_only_where_there_are_any(made: World):
+    limited = run(lambda: program(LIMITED))
     redis = [f"gateway-software-redis-{part}" for part in ("guard", "server", "service")]
     assert {"gateway-software-envoy-gateway", *redis} <= before(limited, "gateway-limits")
     assert set(redis) <= before(limited, "gateway-software-envoy-gateway")
@@ -209,17 +207,17 @@ def test_what_counts_is_there_before_limits_are_and_only_where_there_are_any(mad
     assert counters(made) == {"rateLimitDeployment": {"replicas": 0}}
 
 
-def test_the_gateway_always_knows_where_limits_are_counted_so_that_it_answers_while_they_go(made: world.World):
+def test_the_gateway_always_knows_where_limits_are_counted_so_that_it_answers_while_they_go(made: World):
     told = [
         found["gateway-software-envoy-gateway"].inputs["values"]["config"]["envoyGateway"]["rateLimit"]
-        for found in (made, world.run(lambda: program(LIMITED)))
+        for found in (made, run(lambda: program(LIMITED)))
     ]
     redis = {"url": "corral-redis.envoy-gateway-system.svc.cluster.local:6379"}
     assert told == [{"backend": {"type": "Redis", "redis": redis}, "timeout": "200ms"}] * 2
 
 
 def test_redis_keeps_nothing_is_nobody_and_answers_only_who_counts():
-    found = world.run(lambda: program(LIMITED))
+    found = run(lambda: program(LIMITED))
     pod = found["gateway-software-redis-server"].inputs["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert (pod["securityContext"]["runAsNonRoot"], container["securityContext"], container["args"][:4]) == (
@@ -249,7 +247,7 @@ def entries(secret: Recorded) -> dict[str, Any]:
     return {key: value.value for key, value in data.items()}
 
 
-def test_a_hosts_key_is_in_a_secret_of_the_gateways_namespace_and_nowhere_else(made: world.World):
+def test_a_hosts_key_is_in_a_secret_of_the_gateways_namespace_and_nowhere_else(made: World):
     secrets = [resource for resource in made.of_type("Secret") if resource.name != "gateway-tenants-secret"]
     assert {secret.name: (secret.inputs["metadata"]["namespace"], entries(secret)) for secret in secrets} == {
         "gateway-secret/azure": ("corral", {"apiKey": "sk-NEVER-azure"}),
@@ -257,11 +255,11 @@ def test_a_hosts_key_is_in_a_secret_of_the_gateways_namespace_and_nowhere_else(m
     }
 
 
-def test_a_host_with_certificates_of_its_own_is_verified_with_them(made: world.World):
+def test_a_host_with_certificates_of_its_own_is_verified_with_them(made: World):
     assert made["gateway-authority/lab"].inputs["data"] == {"ca.crt": CA}
 
 
-def test_a_route_is_waited_for_until_something_is_said_of_this_version_of_it(made: world.World):
+def test_a_route_is_waited_for_until_something_is_said_of_this_version_of_it(made: World):
     annotations = made[revision(made, "gateway-route/llama")].inputs["metadata"]["annotations"]
     assert annotations == {
         "corral/model": "llama",
@@ -272,7 +270,7 @@ def test_a_route_is_waited_for_until_something_is_said_of_this_version_of_it(mad
     }
 
 
-def test_what_envoy_ai_gateway_has_to_let_go_of_is_deleted_in_the_background(made: world.World):
+def test_what_envoy_ai_gateway_has_to_let_go_of_is_deleted_in_the_background(made: World):
     policy = "pulumi.com/deletionPropagationPolicy"
     found = {
         resource.inputs["kind"]: resource.inputs["metadata"].get("annotations", {}).get(policy)
@@ -287,7 +285,7 @@ def test_what_envoy_ai_gateway_has_to_let_go_of_is_deleted_in_the_background(mad
 
 
 def test_a_route_is_followed_when_it_is_known_everywhere_and_the_program_ends_when_every_envoy_follows_it(
-    made: world.World,
+    made: World,
 ):
     routes = {revision(made, f"gateway-route/{model.name}") for model in SERVED.models}
     successions = {f"gateway-succession/{model.name}" for model in SERVED.models}
@@ -298,8 +296,8 @@ def test_a_route_is_followed_when_it_is_known_everywhere_and_the_program_ends_wh
     assert successions <= before(made, "gateway-followed")
 
 
-def test_a_hand_over_is_given_the_time_of_the_stack_and_the_envoys_ten_seconds_of_it(made: world.World):
-    short = world.run(lambda: program(gateway=config.Gateway.model_validate({"handover": "500ms"})))
+def test_a_hand_over_is_given_the_time_of_the_stack_and_the_envoys_ten_seconds_of_it(made: World):
+    short = run(lambda: program(gateway=config.Gateway.model_validate({"handover": "500ms"})))
     given = [
         {name: found[f"gateway-{name}"].inputs["milliseconds"] for name in ("learned", "followed")}
         for found in (made, short)
@@ -328,7 +326,7 @@ def test_another_list_of_hosts_is_another_route_and_no_other_model_is_touched():
     }
 
 
-def test_an_id_that_only_the_host_knows_gets_into_the_route(made: world.World):
+def test_an_id_that_only_the_host_knows_gets_into_the_route(made: World):
     refs = made[revision(made, "gateway-route/llama")].inputs["spec"]["rules"][0]["backendRefs"]
     assert [ref["modelNameOverride"] for ref in refs] == [
         "deployed",
@@ -351,13 +349,13 @@ def test_an_id_that_only_the_host_knows_gets_into_the_route(made: world.World):
     ],
 )
 def test_the_url_is_what_clients_call(gateway: config.Gateway, network: Network, url: str, certificate: str | None):
-    found = world.run(lambda: program(gateway=gateway, network=network))
+    found = run(lambda: program(gateway=gateway, network=network))
     assert (found.outputs["url"], found.outputs.get("certificate")) == (url, certificate)
 
 
 def test_a_host_that_nobody_translates_stops_the_program_with_the_way_out():
     with pytest.raises(pulumi.RunError, match="host azure speaks replicate, which the gateway does not translate"):
-        world.run(lambda: program(protocol="replicate", credential=None))
+        run(lambda: program(protocol="replicate", credential=None))
 
 
 def inputs(served: Plan) -> dict[str, tuple[str, Any]]:

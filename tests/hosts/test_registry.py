@@ -15,16 +15,11 @@ import sys
 
 sys.modules.update(dict.fromkeys({absent}))
 import corral.cluster.clusters, corral.gateway.component, corral.gateway.program, corral.hosts.registry, pulumi
-from corral.config.read import read_stack
-from corral.catalog.load import load_catalog
-from corral.plan.build import build
-from corral.testing.program import run_program
+from corral.testing.stacks import read_version, run_program
 from pathlib import Path
 
-file, catalog = Path({file!r}), load_catalog()
-stack = read_stack(file, catalog)
 try:
-    print(*sorted(each.name for each in run_program(file, stack, build(stack, catalog)).resources), sep="\\n")
+    print(*sorted(each.name for each in run_program(read_version(Path({file!r}))).resources), sep="\\n")
 except pulumi.RunError as refused:
     print(refused)
 """

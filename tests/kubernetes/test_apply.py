@@ -18,6 +18,7 @@ from corral.gateway.names import NAMESPACE
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
 from corral.plan.plan import Issuer, Plan, Rate, Target
+from corral.testing.schemas import definitions
 from tests.gateway.manifests.plans import (
     API_KEY,
     BEARER,
@@ -50,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     except UnavailableError as why:
         pytest.skip(str(why))
     with running(built, tmp_path_factory.mktemp("kubernetes")) as server:
-        for definition in crds.definitions():
+        for definition in definitions():
             server.define(definition)
         for namespace in (NAMESPACE, "ingress"):
             server.namespace(namespace)

@@ -10,7 +10,7 @@ import pytest
 
 from corral.plan.credentials import Proofs, UnfitProofError, proofs
 from corral.plan.plan import Issuer
-from tests.world import NEVER
+from corral.testing import NEVER
 
 OLD, NEW = f"{NEVER}-old-0123456789", f"{NEVER}-new-0123456789"
 

@@ -24,9 +24,9 @@ from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
 from corral.hosts.keys import missing_keys
 from corral.plan.build import build
+from corral.testing import NEVER
 from tests.pulumi_engine.history import History
 from tests.pulumi_engine.stand_ins.store import FOLDER, Store, Thing
-from tests.world import NEVER
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "tests" / "stacks" / "examples"

@@ -10,8 +10,8 @@ from corral.config.read import read_stack
 from corral.gateway.names import object_name
 from corral.plan.build import build
 from corral.testing.changes import Change, changes
-from corral.testing.program import run_program
 from corral.testing.recording import Recording
+from corral.testing.stacks import read_version, run_program
 from tests.pulumi_engine.history import Event, History, name_in
 from tests.pulumi_engine.project import Project
 from tests.pulumi_engine.stacks import SHARED, SWAPS, Swap, Swapped, move_share
@@ -111,9 +111,7 @@ def _planned_weights(project: Project, model: str) -> dict[str, int]:
 
 
 def _recorded(project: Project) -> Recording:
-    catalog = load_catalog()
-    stack = read_stack(project.file, catalog)
-    return run_program(project.file, stack, build(stack, catalog))
+    return run_program(read_version(project.file))
 
 
 def _names(project: Project) -> set[tuple[str, str]]:

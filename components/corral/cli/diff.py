@@ -1,35 +1,33 @@
-"""A comparison of two versions of a stack, in plain text that can be pasted into a pull request.
-
-`corral diff`: what an edit of a stack would do, before it is deployed.
-"""
+"""`corral diff`: what an edit of a stack would do before it is deployed, as text that can go into a pull request."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from pydantic.alias_generators import to_camel
 
-from corral.catalog.load import load_catalog
 from corral.cli.project import FOLDER, NoRevisionError, StackOption, at_revision, root, stack_file
 from corral.cli.tables import issuer_line, tenant_lines
 from corral.cli.terminal import complain, console
 from corral.config.problems import ConfigError, listed, number, size, span
 from corral.plan.diff import LimitMove, ModelMove, Side
 from corral.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
-from corral.testing.changes import Change, Changes
+from corral.plan.plan import Plan
 
-if TYPE_CHECKING:
-    from corral.testing.comparison import Comparison
+if TYPE_CHECKING:  # Pulumi is loaded where it is needed
+    from corral.testing.changes import Change, Changes
+    from corral.testing.stacks import Comparison, Version
 
-_PATHS = 3
-"""How many of a resource's properties are named."""
+_NAMED = 3
+"""How many of a resource's properties, and of the resources that follow, are named."""
 
 _NOTHING = "none"
 
@@ -113,15 +111,20 @@ def _limit(limit: LimitMove) -> str:
 
 def _resources(found: Comparison) -> Iterator[str]:
     if found.resources is None:
-        yield "Which resources change is not known, because a version is refused:"
-        yield from (f"  {reason}" for reason in found.refused)
+        why = "something cannot be read" if found.unreadable else "a version is refused"
+        yield f"Which resources change is not known, because {why}:"
+        yield from (f"  {reason}" for reason in (*found.unreadable, *found.refused))
     elif not found.resources:
         yield "No resource changes."
     else:
         yield f"Resources: {_counted(found.resources)}"
         for sign, each in _signed(found.resources):
-            properties = f": {_named(each.properties)}" if each.properties else ""
+            properties = f": {_first(each.properties)}" if each.properties else ""
             yield f"  {sign:<2} {each.type} {each.name}{properties}"
+        if follow := found.resources.follow:
+            names = _first([f"{each.type} {each.name}" for each in follow])
+            yield f"What uses those that are replaced follows them, updated or replaced as well: {len(follow)} more"
+            yield f"  {names}"
 
 
 def _counted(resources: Changes) -> str:
@@ -144,9 +147,9 @@ def _signed(resources: Changes) -> Iterator[tuple[str, Change]]:
         yield from ((sign, change) for change in each)
 
 
-def _named(paths: tuple[str, ...]) -> str:
-    more = f" and {len(paths) - _PATHS} more" if len(paths) > _PATHS else ""
-    return f"{', '.join(paths[:_PATHS])}{more}"
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 DIFFERENT, UNREADABLE = 1, 2
@@ -161,35 +164,64 @@ def diff(
 ) -> None:
     """Say what the edits of a stack file would move, and which resources they would touch.
 
-    Needs no engine, no cloud account and no network.  Exit status 0 if nothing differs, 1 if something does or may,
-    2 if one of the two versions cannot be read.
-    """
-    from corral.testing.comparison import compare, read_version
+    Needs no engine, no cloud account and no network.  It runs Corral's own program: what you have added to yours is not
+    foreseen, and of what follows from a replaced resource only which resources it concerns.
 
-    file, catalog = stack_file(stack), load_catalog()
+    Exit status 0 if nothing differs, 1 if something does or may, 2 if something cannot be read: one of the two
+    versions, or a file that a version names.
+    """
+    from corral.testing.stacks import compare, read_version
+
+    file = stack_file(stack)
     shown = f"{against}:{FOLDER}/{file.name}"
-    try:
-        text = at_revision(root(), f"{FOLDER}/{file.name}", against)
-    except NoRevisionError as why:
-        complain(f"{why}.")
-        raise typer.Exit(UNREADABLE) from None
     with tempfile.TemporaryDirectory() as folder:
-        earlier = Path(folder) / file.name
-        before = None
-        if text is not None:
-            earlier.write_text(text, encoding="utf-8")
-            try:
-                before = read_version(earlier, shown, catalog)
-            except ConfigError as error:
-                raise ConfigError([replace(problem, file=shown) for problem in error.problems]) from None
-        after = read_version(file, str(file), catalog)
+        try:
+            before = _version_at(against, file.name, Path(folder), shown)
+        except NoRevisionError as why:
+            complain(f"{why}.")
+            raise typer.Exit(UNREADABLE) from None
+        after = read_version(file) if file.exists() or before is None else None
         found = compare(before, after, datetime.now(UTC).date())
     if as_json:
         console().out(json.dumps(_plain(found), indent=2), highlight=False)
     else:
-        console().out(comparison_text(found, shown if before else "no stack", str(file)), highlight=False)
+        names = (before.shown if before else "no stack", after.shown if after else "no stack")
+        console().out(comparison_text(found, *names), highlight=False)
+    if found.unreadable:
+        raise typer.Exit(UNREADABLE)
     if found:
         raise typer.Exit(DIFFERENT)
+
+
+def _version_at(revision: str, name: str, folder: Path, shown: str) -> Version | None:
+    """The stack file as the revision has it, in the folder, with the files that it names; None: it is not there."""
+    from corral.testing.stacks import read_version
+
+    text = at_revision(root(), f"{FOLDER}/{name}", revision)
+    if text is None:
+        return None
+    (folder / FOLDER).mkdir()
+    file = folder / FOLDER / name
+    file.write_text(text, encoding="utf-8")
+    try:
+        version = read_version(file, shown=shown)
+    except ConfigError as error:
+        raise ConfigError([replace(problem, file=shown) for problem in error.problems]) from None
+    for path in {normpath(f"{FOLDER}/{named}") for named in _files(version.plan)}:
+        content = at_revision(root(), path, revision)
+        if content is None and (root() / path).is_file():  # one that git does not keep
+            content = (root() / path).read_text(encoding="utf-8")
+        if content is not None and (folder / path).resolve().is_relative_to(folder.resolve()):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content, encoding="utf-8")
+    return version
+
+
+def _files(plan: Plan) -> Iterator[str]:
+    """The files that a plan names beside its stack file; one with an absolute path is where it is."""
+    named = [target.ca for model in plan.models for target in model.targets]
+    named += [issuer.jwks_file for issuer in plan.issuers]
+    yield from (path for path in named if path and not Path(path).is_absolute())
 
 
 def _plain(value: Any) -> Any:

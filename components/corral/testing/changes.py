@@ -1,16 +1,13 @@
-"""Which properties a provider cannot change in place: a resource that differs in one of them is replaced.
+"""The operations by which an engine would get from one recording to another: create, update, replace, delete.
 
-An engine asks the provider; offline there is nobody to ask.  What is written here holds for the types that the
-components make: Kubernetes objects by the API's own rule (an object is found by kind, name and namespace), AWS and
-Azure resources by their providers' documentation, which calls such a property one that forces a new resource.  A type
-that is not here is taken to be updated.
+Policy.  Two resources with one URN, or with an alias of it, are the same.  It is updated where its inputs differ, and
+replaced where they differ in what its provider cannot change in place.  An engine asks the provider for that; offline
+the table below says it, for the types that the components make: Kubernetes objects by the API's own rule (an object is
+identified by kind, name and namespace), AWS and Azure resources by their providers' documentation, which speaks of a
+property that forces a new resource.  A type that is not in the table is updated.
 
-What an engine would do to get from one recording to another: create, update, replace, delete.
-
-Found without an engine: two resources with one URN, or with an alias of it, are the same; it is updated if what it is
-given differs, and replaced if it differs in what its provider cannot change in place.  What follows from a replacement
-(another id, given on to others) is not foreseen, and whether the cloud still looks as the first recording says is not
-asked.
+A replaced resource has another id, which changes whatever uses it, and what uses that in turn; `follow` names them, but
+not how they change.  Whether the cloud still is as the first recording says is not checked.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ from corral.testing.recording import Recorded, Recording, walk
 
 _KUBERNETES = ("apiVersion", "kind", "metadata.name", "metadata.namespace")
 
-_FIXED: dict[str, tuple[str, ...]] = {
+_IMMUTABLE: dict[str, tuple[str, ...]] = {
     "kubernetes:apps/v1:Deployment": ("spec.selector",),
     "kubernetes:core/v1:PersistentVolumeClaim": ("spec.accessModes", "spec.storageClassName", "spec.volumeName"),
     "kubernetes:core/v1:Secret": ("type",),
@@ -51,15 +48,15 @@ _FIXED: dict[str, tuple[str, ...]] = {
 }
 
 
-def replaces(resource: Recorded, properties: Collection[str]) -> bool:
+def _replaces(resource: Recorded, properties: Collection[str]) -> bool:
     """Whether a difference in these properties (paths) needs another resource in place of this one."""
-    fixed = (*_FIXED.get(resource.type, ()), *resource.replace_on_changes)
+    immutable = (*_IMMUTABLE.get(resource.type, ()), *resource.replace_on_changes)
     if resource.type.startswith("kubernetes:"):
-        fixed += _KUBERNETES
-    return any(lies_in(path, each) for path in properties for each in fixed)
+        immutable += _KUBERNETES
+    return any(_lies_in(path, each) for path in properties for each in immutable)
 
 
-def lies_in(path: str, part: str) -> bool:
+def _lies_in(path: str, part: str) -> bool:
     """Whether a path is that of the part or of something in it: `spec.replicas` lies in `spec`."""
     return part == "*" or path == part or path.startswith((f"{part}.", f"{part}["))
 
@@ -82,6 +79,8 @@ class Changes:
     update: tuple[Change, ...] = ()
     replace: tuple[Change, ...] = ()
     delete: tuple[Change, ...] = ()
+    follow: tuple[Change, ...] = ()
+    """What uses one that is replaced, and is in none of the others."""
 
     def __bool__(self) -> bool:
         return bool(self.create or self.update or self.replace or self.delete)
@@ -92,14 +91,19 @@ def changes(before: Recording, after: Recording) -> Changes:
     old = {resource.urn: resource for resource in before.resources if not resource.read}
     pairs = [(_earlier(resource, old), resource) for resource in after.resources if not resource.read]
     kept = {earlier.urn for earlier, _ in pairs if earlier}
+    created = [later for earlier, later in pairs if earlier is None]
     differing = [
         (later, properties) for earlier, later in pairs if earlier and (properties := _differing(earlier.inputs, later))
     ]
+    replaced = [each for each in differing if _replaces(*each)]
+    touched = {resource.urn for resource in (*created, *(later for later, _ in differing))}
+    following = _users(after, {resource.urn for resource, _ in replaced})
     return Changes(
-        create=_sorted((later, ()) for earlier, later in pairs if earlier is None),
-        update=_sorted(each for each in differing if not replaces(*each)),
-        replace=_sorted(each for each in differing if replaces(*each)),
+        create=_sorted((resource, ()) for resource in created),
+        update=_sorted(each for each in differing if each not in replaced),
+        replace=_sorted(replaced),
         delete=_sorted((resource, ()) for urn, resource in old.items() if urn not in kept),
+        follow=_sorted((resource, ()) for resource in following if resource.urn not in touched),
     )
 
 
@@ -109,18 +113,26 @@ def _earlier(resource: Recorded, old: Mapping[str, Recorded]) -> Recorded | None
 
 def _differing(earlier: Mapping[str, Any], later: Recorded) -> tuple[str, ...]:
     """The paths at which a leaf is another one, is there now, or is there no more; not those the resource ignores."""
-    one, other = dict(_leaves(earlier)), dict(_leaves(later.inputs))
-    paths = (
-        path for path in one.keys() | other.keys() if path not in one or path not in other or one[path] != other[path]
-    )
-    return tuple(sorted(path for path in paths if not any(lies_in(path, each) for each in later.ignore_changes)))
+    one, other = _leaves(earlier), _leaves(later.inputs)
+    paths = {path for path in one.keys() | other.keys() if one.get(path) != other.get(path)}
+    return tuple(sorted(path for path in paths if not any(_lies_in(path, each) for each in later.ignore_changes)))
 
 
-def _leaves(inputs: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    for path, value, secret in walk(inputs):
-        yield path, (type(value), value, secret)
+def _leaves(inputs: Mapping[str, Any]) -> dict[str, object]:
+    return {path: (type(value), value, secret) for path, value, secret in walk(inputs)}
 
 
-def _sorted(found: Iterable[tuple[Recorded, tuple[str, ...]]]) -> tuple[Change, ...]:
-    made = (Change(resource.type, resource.name, properties) for resource, properties in found)
-    return tuple(sorted(made, key=lambda change: (change.type, change.name)))
+def _users(recording: Recording, urns: set[str]) -> Iterator[Recorded]:
+    """The resources that use one of these, or one that does, and so on."""
+    pending = set(urns)
+    rest = [resource for resource in recording.resources if not resource.read and resource.urn not in urns]
+    while pending:
+        users = [resource for resource in rest if resource.uses & pending]
+        yield from users
+        pending = {resource.urn for resource in users}
+        rest = [resource for resource in rest if resource.urn not in pending]
+
+
+def _sorted(resources: Iterable[tuple[Recorded, tuple[str, ...]]]) -> tuple[Change, ...]:
+    changed = (Change(resource.type, resource.name, properties) for resource, properties in resources)
+    return tuple(sorted(changed, key=lambda change: (change.type, change.name)))

@@ -1,10 +1,9 @@
-"""What a provider would have answered, made up: the same for the same resource in every run.
+"""The outputs of resources and functions that mocks give in place of a provider: the same in every run.
 
-Policy.  A resource gives back what it was given.  What only the provider knows is made up from the types of the SDK
-where the SDK says that it is always there; what may be absent is absent.  A Kubernetes object gives back only what it
-was given, and its name.  A made-up text names its resource and its
-property, so that one that ends up in another resource changes only when the resource it came from is another one.
-Names, places and account numbers are those reserved for examples.
+Policy.  A resource's outputs are its inputs, and of what only the provider knows that which the types of the SDK say is
+always there; what may be absent is absent.  A Kubernetes object has its inputs alone, and its name.  An invented text
+names its resource and its property, so that one that ends up in another resource changes only when the resource it came
+from is another one.  Names, places and account numbers are those reserved for examples.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from corral.testing.recording import Secret
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 SECRET = "made-up-secret"  # noqa: S105
-"""Every made-up secret begins like this."""
+"""Every secret that the mocks invent begins like this."""
 
 _DEEPEST = 5
 
-Answers = Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]
-"""Per function token what it answers to its arguments."""
+InvokeResults = Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]
+"""Per function token its result for its arguments."""
 
-ANSWERS: Answers = {
+INVOKE_RESULTS: InvokeResults = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda args: {
         "id": args.get("region", REGION),
         "names": [f"{args.get('region', REGION)}{zone}" for zone in "abc"],
@@ -72,11 +71,11 @@ ANSWERS: Answers = {
         "key2": f"{SECRET}-{args.get('accountName', '')}-2",
     },
 }
-"""What the functions of the providers answer that the components call."""
+"""The results of all functions of providers that the components call."""
 
 
-class NoAnswerError(Exception):
-    """A function of a provider for which no answer is made up."""
+class NoInvokeResultError(Exception):
+    """A program calls a function of a provider that has no mock result."""
 
 
 def physical_id(name: str) -> str:
@@ -87,14 +86,11 @@ def physical_id(name: str) -> str:
 def outputs(
     cls: type | None, type_: str, name: str, inputs: Mapping[str, Any], secret: Collection[str]
 ) -> dict[str, Any]:
-    """The outputs of a resource: what it was given, and what the SDK says is always there besides.
-
-    `secret`: the outputs that the SDK marks as secret.
-    """
+    """The outputs of a resource; `secret` are the properties that the SDK marks as secret."""
     kubernetes = type_.startswith("kubernetes:")
-    made = _members(cls, name, _service(type_), 0) if cls and not kubernetes else {}
-    hidden = {key: f"{SECRET}-{value}" for key, value in made.items() if key in secret and isinstance(value, str)}
-    merged = _merged(made | hidden, inputs)
+    invented = _members(cls, name, _service(type_), 0) if cls and not kubernetes else {}
+    hidden = {key: f"{SECRET}-{value}" for key, value in invented.items() if key in secret and isinstance(value, str)}
+    merged = _merged(invented | hidden, inputs)
     if kubernetes:
         merged["metadata"] = {"name": name} | (merged.get("metadata") or {})
     return {
@@ -103,9 +99,9 @@ def outputs(
     }
 
 
-def _merged(made: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(made)
-    for key, value in given.items():
+def _merged(invented: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(invented)
+    for key, value in inputs.items():
         below = merged.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
             merged[key] = _merged(cast("dict[str, Any]", below), cast("dict[str, Any]", value))
@@ -115,13 +111,9 @@ def _merged(made: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _members(cls: type, name: str, service: str, depth: int) -> dict[str, Any]:
-    """Per property of a resource or an output type, under the provider's name for it, a made-up value."""
-    made: dict[str, Any] = {}
-    for key, hint in _hints(cls):
-        value = _value(hint, f"{name}-{key}", key, service, depth)
-        if value is not None:
-            made[key] = value
-    return made
+    """Per property of a resource or an output type, under the provider's name for it, an invented value."""
+    values = {key: _value(hint, f"{name}-{key}", key, service, depth) for key, hint in _hints(cls)}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _hints(cls: type) -> Iterator[tuple[str, Any]]:
@@ -141,9 +133,9 @@ def _unwrapped(hint: Any) -> Any:
 
 
 def _value(hint: Any, name: str, key: str, service: str, depth: int) -> Any:
-    """None: may be absent, or no value can be made up.
+    """None: it may be absent, or no value can be invented.
 
-    Of a part that is there its parts are too: pulumi-aws says of all of them that they may be absent.
+    Where a part is there, its own parts are too: pulumi-aws says of all of them that they may be absent.
     """
     if get_origin(hint) is Union and type(None) in get_args(hint):
         hint = get_args(hint)[0] if depth else None

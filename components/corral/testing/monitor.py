@@ -1,12 +1,9 @@
-"""Pulumi's wire format ↔ plain data.
+"""A stand-in for Pulumi's engine that remembers everything a program registers.
 
-A secret travels as an object with a signature (`sdk/go/common/resource/sig` of pulumi/pulumi), an unknown value as a
-text that nobody writes.  They are decoded here rather than by the SDK, whose own decoder moves a secret up to the whole
-property around it: which part of it was secret would be lost.
-
-The mock of Pulumi's engine that remembers all it is told: parents, dependencies, aliases, protection, secrets.
-
-Pulumi's own mocks show a component's test neither of them, and let pass what the engine would refuse.
+Pulumi's own mocks show a test neither parents nor dependencies, aliases or protection, and accept what the engine would
+refuse; this monitor records them.  It also decodes Pulumi's wire format itself.  A secret travels as an object with a
+signature (`sdk/go/common/resource/sig` of pulumi/pulumi), an unknown value as a text that nobody writes; the SDK's own
+decoder moves a secret up to the whole property around it, and which part of it was secret would be lost.
 """
 
 from __future__ import annotations
@@ -25,12 +22,14 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import get_project, get_stack
 from pulumi.runtime.stack import Stack
 
-from corral.testing import mock_outputs as made_up
-from corral.testing.recording import UNKNOWN, Orphan, Recorded, Recording, Secret
+from corral.testing import mock_outputs
+from corral.testing.recording import UNKNOWN, Recorded, Recording, Secret
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
 _RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
+
+STACK = "pulumi:pulumi:Stack"
 
 
 def decoded(properties: struct_pb2.Struct) -> dict[str, Any]:
@@ -76,40 +75,39 @@ def _encoded(value: Any) -> Any:
             return rpc.UNKNOWN if value is UNKNOWN else value
 
 
-STACK = "pulumi:pulumi:Stack"
-
-
 class RecordingMonitor(MockMonitor):
-    """One program's registrations.  Called from several threads at once."""
+    """Records the registrations of one program.  Called from several threads at once."""
 
-    def __init__(self, answers: made_up.Answers) -> None:
-        super().__init__(_Unasked())
-        self._answers = answers
+    def __init__(self, invoke_results: mock_outputs.InvokeResults) -> None:
+        super().__init__(_NoMocks())
+        self._invoke_results = invoke_results
         self._lock = threading.Lock()
         self._stack = ""
         self._recorded: list[Recorded] = []
-        self._orphans: list[Orphan] = []
+        self._orphans: list[tuple[str, str]] = []
         self._classes: dict[str, type] = {}
         self._outputs: dict[str, dict[str, Any]] = {}
 
     def observe(self, args: pulumi.ResourceTransformationArgs) -> None:
-        """To be registered as a stack transformation: sees each resource where it is made; changes none."""
+        """Sees each resource where it is made and changes none; to be registered as a stack transformation."""
         self._classes.setdefault(args.type_, type(args.resource))
         maker = next(_makers(args.resource), None)
         if maker is not None and isinstance(args.opts.parent, Stack | None):
-            self._orphans.append(Orphan(args.type_, args.name, maker.pulumi_resource_type))
+            self._orphans.append((f"{args.type_} {args.name}", maker.pulumi_resource_type))
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
-        """As the engine makes it: the types of all parents but the stack, and its own."""
+        """The URN as the engine makes it: the types of all parents but the stack, and its own."""
         above = parent.split("::")[2] if parent and parent != self._stack else ""
         return f"urn:pulumi:{get_stack()}::{get_project()}::{above and above + '$'}{type_}::{name}"
 
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> Any:  # noqa: N802
-        answer = self._answers.get(request.tok)
-        if answer is None:
-            raise made_up.NoAnswerError(f"no answer of {request.tok} is made up: give it one in {made_up.__name__}")
+        result = self._invoke_results.get(request.tok)
+        if result is None:
+            raise mock_outputs.NoInvokeResultError(
+                f"{request.tok} has no mock result: give it one, `run(…, invoke_results=INVOKE_RESULTS | {{…}})`"
+            )
         response = resource_pb2.ResourceInvokeResponse()
-        getattr(response, "return").CopyFrom(encoded(answer(decoded(request.args))))
+        getattr(response, "return").CopyFrom(encoded(result(decoded(request.args))))
         return response
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:  # noqa: N802
@@ -118,55 +116,50 @@ class RecordingMonitor(MockMonitor):
             self._stack = urn
             return resource_pb2.RegisterResourceResponse(urn=urn)
         inputs = decoded(request.object)
-        recorded = Recorded(
-            urn=urn,
-            type=request.type,
-            name=request.name,
-            parent=request.parent,
-            custom=request.custom,
-            read=False,
-            inputs={key: value for key, value in inputs.items() if key != "__provider"},
-            provider=request.provider,
-            protect=request.protect,
-            aliases=tuple(self._alias(alias, request) for alias in cast("Sequence[Any]", request.aliases)),
-            dependencies=frozenset(request.dependencies),
-            replace_on_changes=tuple(request.replaceOnChanges),
-            ignore_changes=tuple(request.ignoreChanges),
-            delete_before_replace=request.deleteBeforeReplace,
-            retain_on_delete=request.retainOnDelete,
-            secret_outputs=tuple(request.additionalSecretOutputs),
+        used = {urn for each in request.propertyDependencies.values() for urn in each.urns}
+        outputs = self._record(
+            Recorded(
+                urn=urn,
+                type=request.type,
+                name=request.name,
+                parent=request.parent,
+                custom=request.custom,
+                read=False,
+                inputs={key: value for key, value in inputs.items() if key != "__provider"},
+                dependencies=frozenset(request.dependencies),
+                uses=frozenset(used | {request.provider.rpartition("::")[0]} - {""}),
+                secret_outputs=tuple(request.additionalSecretOutputs),
+                provider=request.provider,
+                protect=request.protect,
+                aliases=tuple(self._alias(alias, request) for alias in cast("Sequence[Any]", request.aliases)),
+                replace_on_changes=tuple(request.replaceOnChanges),
+                ignore_changes=tuple(request.ignoreChanges),
+            ),
+            inputs,
         )
-        outputs = self._made_up(recorded, inputs) if request.custom else inputs
-        self._remember(recorded)
-        return resource_pb2.RegisterResourceResponse(
-            urn=urn,
-            id=(request.importId or made_up.physical_id(request.name)) if request.custom else "",
-            object=encoded(outputs),
-        )
+        id_ = (request.importId or mock_outputs.physical_id(request.name)) if request.custom else ""
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=encoded(outputs))
 
     def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> Any:  # noqa: N802
         urn = self.make_urn(request.parent, request.type, request.name)
         inputs = decoded(request.properties)
-        recorded = Recorded(
-            urn=urn,
-            type=request.type,
-            name=request.name,
-            parent=request.parent,
-            custom=True,
-            read=True,
-            inputs=inputs | {"id": request.id},
-            provider=request.provider,
-            protect=False,
-            aliases=(),
-            dependencies=frozenset(request.dependencies),
-            replace_on_changes=(),
-            ignore_changes=(),
-            delete_before_replace=False,
-            retain_on_delete=False,
-            secret_outputs=tuple(request.additionalSecretOutputs),
+        outputs = self._record(
+            Recorded(
+                urn=urn,
+                type=request.type,
+                name=request.name,
+                parent=request.parent,
+                custom=True,
+                read=True,
+                inputs=inputs | {"id": request.id},
+                dependencies=frozenset(request.dependencies),
+                uses=frozenset(request.dependencies),
+                secret_outputs=tuple(request.additionalSecretOutputs),
+                provider=request.provider,
+            ),
+            inputs,
         )
-        self._remember(recorded)
-        return resource_pb2.ReadResourceResponse(urn=urn, properties=encoded(self._made_up(recorded, inputs)))
+        return resource_pb2.ReadResourceResponse(urn=urn, properties=encoded(outputs))
 
     def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Any:  # noqa: N802
         with self._lock:
@@ -174,27 +167,27 @@ class RecordingMonitor(MockMonitor):
         return empty_pb2.Empty()
 
     def recording(self, messages: tuple[tuple[str, str], ...]) -> Recording:
-        """All that was registered."""
-        component_outputs = {urn: outputs for urn, outputs in sorted(self._outputs.items()) if urn != self._stack}
+        """All that was registered, and what the program logged."""
         return Recording(
             stack=self._stack,
             resources=tuple(sorted(self._recorded, key=lambda each: each.urn)),
             outputs=self._outputs.get(self._stack, {}),
-            component_outputs=component_outputs,
+            component_outputs={urn: outputs for urn, outputs in sorted(self._outputs.items()) if urn != self._stack},
             orphans=tuple(self._orphans),
             messages=messages,
         )
 
-    def _made_up(self, recorded: Recorded, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        cls = self._classes.get(recorded.type)
-        return made_up.outputs(cls, recorded.type, recorded.name, inputs, recorded.secret_outputs)
-
-    def _remember(self, recorded: Recorded) -> None:
+    def _record(self, resource: Recorded, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keeps the resource; its outputs."""
         with self._lock:
-            self._recorded.append(recorded)
+            self._recorded.append(resource)
+        if not resource.custom:
+            return inputs
+        cls = self._classes.get(resource.type)
+        return mock_outputs.outputs(cls, resource.type, resource.name, inputs, resource.secret_outputs)
 
     def _alias(self, alias: Any, request: resource_pb2.RegisterResourceRequest) -> str:
-        """The URN that an alias stands for; what it does not say is as it is now."""
+        """The URN that an alias stands for; what it leaves out is as it is now."""
         if alias.urn:
             return alias.urn
         spec = alias.spec
@@ -202,8 +195,8 @@ class RecordingMonitor(MockMonitor):
         return self.make_urn(parent, spec.type or request.type, spec.name or request.name)
 
 
-class _Unasked(Mocks):
-    """What Pulumi's monitor wants beside it; this one answers by itself."""
+class _NoMocks(Mocks):
+    """The mocks that Pulumi's monitor wants and this one never calls."""
 
     def call(self, args: MockCallArgs) -> Any:
         raise NotImplementedError(args.token)
@@ -216,12 +209,7 @@ def _makers(resource: pulumi.Resource) -> Iterator[pulumi.ComponentResource]:
     """The components in whose constructors this is called, the innermost first."""
     frame = inspect.currentframe()
     while frame is not None:
-        if frame.f_code.co_name == "__init__":
-            itself = frame.f_locals.get("self")
-            if (
-                isinstance(itself, pulumi.ComponentResource)
-                and itself is not resource
-                and not isinstance(itself, Stack)
-            ):
-                yield itself
+        maker = frame.f_locals.get("self") if frame.f_code.co_name == "__init__" else None
+        if isinstance(maker, pulumi.ComponentResource) and maker is not resource and not isinstance(maker, Stack):
+            yield maker
         frame = frame.f_back

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 @dataclass(frozen=True)
 class Secret:
-    """A value that the program marked as secret; what it is shows in no text."""
+    """A value that the program marked as secret; no text shows what it is."""
 
     value: Any = field(repr=False)
 
@@ -41,28 +41,18 @@ class Recorded:
     """Whether it exists already and is only looked up."""
     inputs: Mapping[str, Any]
     """Plain data under the provider's own names; secrets as `Secret`, what only a provider knows as `UNKNOWN`."""
-    provider: str
-    """URN and id of its provider; empty: the default one, or none."""
-    protect: bool
-    aliases: tuple[str, ...]
-    """URNs that it had before."""
     dependencies: frozenset[str]
     """URNs of everything it depends on, explicitly or through an input."""
-    replace_on_changes: tuple[str, ...]
-    ignore_changes: tuple[str, ...]
-    delete_before_replace: bool
-    retain_on_delete: bool
+    uses: frozenset[str]
+    """URNs of the resources whose outputs are among its inputs, and of its provider."""
     secret_outputs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Orphan:
-    """A resource that a component made and did not make its child."""
-
-    type: str
-    name: str
-    maker: str
-    """The type of the component."""
+    provider: str = ""
+    """URN and id of its provider; empty: the default one, or none."""
+    protect: bool = False
+    aliases: tuple[str, ...] = ()
+    """URNs that it had before."""
+    replace_on_changes: tuple[str, ...] = ()
+    ignore_changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,32 +67,26 @@ class Recording:
     """What the program exports; secrets as `Secret`."""
     component_outputs: Mapping[str, Mapping[str, Any]]
     """Per URN of a component what it gave to `register_outputs`."""
-    orphans: tuple[Orphan, ...]
+    orphans: tuple[tuple[str, str], ...]
+    """The resources that a component made and did not make its children: `type name`, and the component's type."""
     messages: tuple[tuple[str, str], ...]
     """What the program logged: level (`warning`, `info` …) and text."""
 
     def of_type(self, type_: str) -> tuple[Recorded, ...]:
         """The resources whose type token is this one, or ends in it (`core/v1:Secret`, `Secret`)."""
-        return tuple(each for each in self.resources if _is_of(each.type, type_))
+        ends = (f":{type_}", f"/{type_}")
+        return tuple(each for each in self.resources if each.type == type_ or each.type.endswith(ends))
 
     def __getitem__(self, name: str) -> Recorded:
-        """The only resource of this logical name."""
-        found = [each for each in self.resources if each.name == name]
-        if len(found) != 1:
-            raise KeyError(f"{len(found)} resources are called {name!r}: {sorted(each.type for each in found)}")
-        return found[0]
-
-    def children(self, parent: Recorded) -> Iterator[Recorded]:
-        """The resources right below this one."""
-        return (each for each in self.resources if each.parent == parent.urn)
+        """The only resource of this logical name.  Raises KeyError where there is none, or more than one."""
+        resources = [each for each in self.resources if each.name == name]
+        if len(resources) != 1:
+            raise KeyError(f"{len(resources)} resources are called {name!r}: {sorted(each.type for each in resources)}")
+        return resources[0]
 
 
 NO_RESOURCES = Recording("", (), {}, {}, (), ())
-"""What there is of a stack that no program provisions."""
-
-
-def _is_of(token: str, type_: str) -> bool:
-    return token == type_ or token.endswith((f":{type_}", f"/{type_}"))
+"""The recording of a stack that no program provisions."""
 
 
 def walk(value: Any, path: str = "", *, secret: bool = False) -> Iterator[tuple[str, Any, bool]]:
@@ -124,7 +108,7 @@ def walk(value: Any, path: str = "", *, secret: bool = False) -> Iterator[tuple[
 
 
 def revealed(value: Any) -> Any:
-    """The same data with secrets in the open: for a schema to look at, never to be shown."""
+    """The same data with secrets in the open: for a schema to check, never to be shown."""
     match value:
         case Secret():
             return revealed(value.value)

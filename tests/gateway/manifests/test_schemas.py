@@ -13,6 +13,7 @@ from corral.gateway.manifests.hosts import host_resources
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Network
 from corral.plan.plan import Plan
+from corral.testing import schemas
 from tests.gateway.manifests.plans import API_KEY, CA, SIGNED, endpoint, inputs, plan, plans
 from tests.kubernetes import crds
 
@@ -25,9 +26,9 @@ UNDEFINED = {"Certificate", "EnvoyPatchPolicy"}
 
 
 def faults(manifests: list[dict[str, Any]]) -> list[str]:
-    found = {manifest["kind"]: crds.faults(manifest) for manifest in manifests if manifest["kind"] in UNDEFINED}
+    found = {manifest["kind"]: schemas.faults(manifest) for manifest in manifests if manifest["kind"] in UNDEFINED}
     assert found == dict.fromkeys(found)
-    rest = [crds.faults(manifest) for manifest in manifests if manifest["kind"] not in UNDEFINED]
+    rest = [schemas.faults(manifest) for manifest in manifests if manifest["kind"] not in UNDEFINED]
     assert None not in rest
     return [fault for some in rest for fault in some or []]
 
@@ -71,4 +72,4 @@ def test_a_host_of_any_sort_fits_its_definitions(differing: dict[str, Any]):
 def test_an_unknown_field_is_a_fault():
     backend = host_resources(inputs(plan()), endpoint("lab", "llama"))["backend/lab/llama"].manifest
     backend["spec"]["endpoint"] = []
-    assert crds.faults(backend) == ["spec: Additional properties are not allowed ('endpoint' was unexpected)"]
+    assert schemas.faults(backend) == ["spec: Additional properties are not allowed ('endpoint' was unexpected)"]

@@ -17,6 +17,7 @@ from corral.gateway.manifests.tenants import Caller, callers, groups, key_names
 from corral.gateway.names import object_name
 from corral.plan.plan import Issuer, Plan, Rate
 from corral.plan.tenants import served_to
+from corral.testing.schemas import faults
 from tests.gateway.manifests.plans import (
     API_KEY,
     GATEWAY,
@@ -395,11 +396,11 @@ def met(plan: Plan) -> list[list[tuple[str, int, int]]]:
 @crds.needed
 @given(plan=plans().flatmap(with_tenants))
 def test_what_tenants_are_rendered_to_fits_its_definitions(plan: Plan):
-    found = [fault for each in rendered(plan, {"a": 2}).values() for fault in crds.faults(each) or []]
+    found = [fault for each in rendered(plan, {"a": 2}).values() for fault in faults(each) or []]
     assert found == []
 
 
 @crds.needed
 def test_what_issuers_are_rendered_to_fits_its_definitions():
     served = plan(LLAMA, tenants=[tenant("a", "llama", claims=("x", "y"))], issuers=[ISSUER, OTHER])
-    assert crds.faults(rendered(served, jwks={OTHER.issuer: "{}"})["access"]) == []
+    assert faults(rendered(served, jwks={OTHER.issuer: "{}"})["access"]) == []

@@ -12,8 +12,8 @@ from corral.hosts.azure.component import Azure, AzureArgs, azure_args
 from corral.hosts.azure.deployments import Deployment
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.plan.build import build
+from corral.testing import World, run
 from corral.testing.recording import Secret
-from tests.world import World, run
 
 CATALOG = load_catalog()
 TAGS = {"corral:stack": "test"}

@@ -17,7 +17,7 @@ from corral.hosts.bedrock.identity import PublishedGuardrail, invoke_policy, log
 from corral.hosts.bedrock.models import BedrockModel
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
-from tests.world import World, run
+from corral.testing import World, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:aws.ec2/encryptioncontrol:DeprecationWarning")
 """What the SDK says of a resource of its own when it is loaded."""

@@ -13,9 +13,9 @@ import pytest
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
 from corral.plan.plan import Credential, Target
+from corral.testing import NEVER, World, run
 from corral.testing.recording import Secret
 from tests.plan.world import DEEPINFRA, LAB, LLAMA, SCOUT
-from tests.world import NEVER, World, run
 
 OPEN = Credential(header=None, ambient=False, variable=None)
 
@@ -90,7 +90,7 @@ def test_nothing_is_provisioned_and_no_key_is_among_the_outputs():
     world, _ = host({LLAMA: LAB})
     (component,) = world.resources
     assert (component.type, component.name, component.inputs) == ("corral:hosts:OpenAI", "lab", {})
-    assert world.recording.component_outputs == {component.urn: {"endpoints": {LLAMA: "https://lab.example.com/v1"}}}
+    assert world.component_outputs == {component.urn: {"endpoints": {LLAMA: "https://lab.example.com/v1"}}}
 
 
 def test_a_private_certificate_is_read_from_beside_the_stack_file(tmp_path: Path):

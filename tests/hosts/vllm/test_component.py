@@ -10,9 +10,9 @@ from corral.cluster.clusters import open_cluster
 from corral.config.hosts import VllmHost
 from corral.hosts.endpoint import KeyCredential
 from corral.hosts.vllm.component import Vllm, VllmArgs
+from corral.testing import NEVER, World, run
 from corral.testing.recording import Secret
 from tests.hosts.vllm.stack import FP8, GPUS, LLAMA, served, stack
-from tests.world import NEVER, World, run
 
 KIND = {"kubeconfig": "kubeconfig", "context": "kind"}
 PROMETHEUS = {"url": "http://prometheus.monitoring:9090"}

@@ -11,8 +11,8 @@ import pytest
 from corral.config.cluster import Prometheus
 from corral.hosts.vllm.manifests import Manifest, manifests, namespace, service_account
 from corral.hosts.vllm.server import Server, arguments, environment
+from corral.testing.schemas import KUBERNETES
 from tests.hosts.vllm.stack import GPUS, LLAMA, PROMETHEUS, around, server
-from tests.world import KUBERNETES
 
 NAME = "llama-3-3-70b-3026a7"
 SELECTOR = {"app.kubernetes.io/name": "vllm", "app.kubernetes.io/instance": NAME}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from corral.testing import mock_outputs as made_up
+from corral.testing import mock_outputs
 from corral.testing.recording import UNKNOWN
 from tests.pulumi_engine.stand_ins.store import Store
 
@@ -34,9 +34,9 @@ class Cloud:
 
     def outputs(self, type_: str, name: str, inputs: Mapping[str, Any], id_: str | None) -> dict[str, Any]:
         """What the cloud says of it; of one that is only planned, without id, what it is given."""
-        made = made_up.outputs(_class(self.package, type_), type_, name, {}, ())
+        made = mock_outputs.outputs(_class(self.package, type_), type_, name, {}, ())
         if self.package == "random":
-            made["result"] = f"{made_up.SECRET}-{id_}"
+            made["result"] = f"{mock_outputs.SECRET}-{id_}"
         return _merged(made if id_ is not None else _unknown(made), inputs)
 
     def fixed(self, _type: str) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class Cloud:
 
     def answer(self, token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of a function."""
-        return made_up.ANSWERS[token](args)
+        return mock_outputs.INVOKE_RESULTS[token](args)
 
 
 def _class(package: str, type_: str) -> type:

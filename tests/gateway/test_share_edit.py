@@ -11,10 +11,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corral.testing import NEVER
 from corral.testing.changes import Changes, changes
 from corral.testing.recording import Recording
-from tests.deployed import deploy
-from tests.world import NEVER
+from tests.gateway.deployed import deploy
 
 SERVED = {
     "llama-3.3-70b": ("azure", "bedrock", "deepinfra", "lab", "together", "vllm"),
@@ -87,7 +87,7 @@ def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
 
 def recorded(config: Mapping[str, Any]) -> Recording:
     with tempfile.TemporaryDirectory() as folder:
-        return deploy("edited", Path(folder), config, KEYS).recording
+        return deploy("edited", Path(folder), config, KEYS)
 
 
 @settings(max_examples=12)

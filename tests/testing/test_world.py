@@ -11,10 +11,11 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 import pytest
 
+from corral.testing import NEVER, run
 from corral.testing.recording import Secret
-from tests import world as test_world
+from corral.testing.schemas import closed
+from corral.testing.world import manifests
 from tests.kubernetes import crds
-from tests.world import NEVER, run
 
 KEYS = {"corral:keys": {"lab": f"{NEVER}-lab"}}
 
@@ -96,8 +97,8 @@ def test_an_input_that_was_another_ones_output_has_a_value_that_names_where_it_c
     assert world.outputs == {"ca": "cluster-certificateAuthority-data"}
 
 
-def test_a_function_of_a_provider_that_nobody_answers_is_named():
-    with pytest.raises(Exception, match="no answer of aws:iam/getUser:getUser is made up"):
+def test_a_function_of_a_provider_without_a_mock_result_is_named():
+    with pytest.raises(Exception, match="aws:iam/getUser:getUser has no mock result: give it one"):
         run(lambda: aws.iam.get_user(user_name="me"))
 
 
@@ -183,9 +184,9 @@ FAILURES = [
 
 @pytest.mark.parametrize(("program", "message"), FAILURES)
 def test_the_world_fails_by_itself(program: Callable[[], object], message: str):
-    with pytest.raises(pytest.fail.Exception) as failed:
+    with pytest.raises(AssertionError) as failed:
         run(program)
-    assert failed.value.msg == message
+    assert str(failed.value) == message
 
 
 @crds.needed
@@ -209,7 +210,7 @@ def test_a_schema_is_closed_wherever_it_names_its_fields():
             "any": {"properties": {"a": {}}, "x-kubernetes-preserve-unknown-fields": True},
         },
     }
-    assert crds.closed(given) == {
+    assert closed(given) == {
         "type": "object",
         "additionalProperties": False,
         "properties": {
@@ -232,4 +233,4 @@ def test_charts_are_no_manifests():
     def program() -> None:
         kubernetes.helm.v3.Release("release", chart="oci://example.com/chart", version="1.0.0")
 
-    assert list(test_world.manifests(run(program).recording)) == []
+    assert list(manifests(run(program))) == []

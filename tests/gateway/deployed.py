@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from corral import deploy as deploy_stack
-from tests.world import NEVER, World, run
+from corral.testing import NEVER, World, run
 
-EXAMPLES = Path(__file__).parent / "stacks" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 KEYS = {host: f"{NEVER}-{host}" for host in ("deepinfra", "together")}
 
 

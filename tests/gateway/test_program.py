@@ -11,10 +11,10 @@ from typing import Any
 import pulumi
 import pytest
 
+from corral.testing import NEVER, World
 from corral.testing.changes import Change, Changes, changes
 from corral.testing.recording import Secret, revealed, walk
-from tests.deployed import KEYS, config_of, deploy
-from tests.world import NEVER, World
+from tests.gateway.deployed import KEYS, config_of, deploy
 
 CLOUD = ("prod", "staging", "kind")
 
@@ -42,7 +42,7 @@ def test_a_stack_is_made_of_its_cluster_its_hosts_and_one_gateway(
     worlds: Mapping[str, World], stack: str, components: set[str]
 ):
     world = worlds[stack]
-    top = [each for each in world.resources if each.parent == world.recording.stack]
+    top = [each for each in world.resources if each.parent == world.stack]
     assert {each.type.rpartition(":")[2] for each in top} == components
     assert {each.custom for each in top} == {False}
 
@@ -123,7 +123,7 @@ def test_an_edited_share_updates_the_models_route_and_nothing_else(
     worlds: Mapping[str, World], stack: str, model: str, shares: Mapping[str, int], tmp_path: Path
 ):
     moved = deploy(stack, tmp_path, shared(stack, model, shares))
-    found = changes(worlds[stack].recording, moved.recording)
+    found = changes(worlds[stack], moved)
     (update,) = found.update
     assert found == Changes(update=(update,))
     assert (update.type.rpartition(":")[2], model in update.name) == ("AIGatewayRoute", True)
@@ -135,7 +135,7 @@ def test_a_host_that_leaves_its_last_model_goes_with_all_it_has_and_touches_no_o
 ):
     config = config_of("prod")
     config["corral:models"]["llama-3.3-70b"]["fallback"] = ["deepinfra"]
-    found = changes(worlds["prod"].recording, deploy("prod", tmp_path, config).recording)
+    found = changes(worlds["prod"], deploy("prod", tmp_path, config))
     others = [change.name for change in found.delete if "together" not in change.name]
     assert [name.rpartition("/")[0] for name in others] == [change.name.rpartition("/")[0] for change in found.create]
     assert {name.rpartition("/")[0] for name in others} == {
@@ -218,7 +218,7 @@ def test_bedrock_is_called_from_within_the_clusters_network_where_the_stack_asks
     assert [rule["securityGroups"] for rule in clients["ingress"]] == [
         ["cluster-cluster-vpcConfig-clusterSecurityGroupId"]
     ]
-    found = changes(worlds["prod"].recording, world.recording)
+    found = changes(worlds["prod"], world)
     assert [change.name for change in found.create] == ["bedrock-endpoint-clients", "bedrock-endpoint"]
     assert (found.update, found.replace, found.delete) == ((), (), ())
 
@@ -234,7 +234,7 @@ def test_a_host_added_to_the_file_needs_no_change_in_the_program(worlds: Mapping
     config["corral:models"]["llama-3.3-70b"]["fallback"] = ["lab"]
     world = deploy("staging", tmp_path, config)
     assert world.outputs["endpoints"]["lab/llama-3.3-70b"] == "https://llm.lab.example.com:443/v1"
-    found = changes(worlds["staging"].recording, world.recording)
+    found = changes(worlds["staging"], world)
     others = {change.name.rpartition("/")[0] for change in found.create if "lab" not in change.name}
     assert others == {"gateway-route/llama-3.3-70b", "gateway-retries/llama-3.3-70b"}
     assert {change.name.rpartition("/")[0] for change in found.delete} == others
