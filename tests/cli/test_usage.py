@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from corral.local.state_folder import Folder
-from corral.local.statistics.prices import Tariff, with_tariff
+from corral.local.statistics.cost import Tariff, with_tariff
 from corral.plan.plan import Price
 from tests.cli.conftest import Corral, Outcome
 from tests.local.statistics.log_lines import line, log
@@ -47,11 +47,26 @@ def test_a_table_of_tenants_models_and_hosts_with_a_total(corral: Corral):
     assert cells(said) == [
         ["local", "since", "the", "log", "begins"],
         [],
-        ["TENANT", "MODEL", "HOST", "REQUESTS", "ERRORS", "TOKENS", "IN", "TOKENS", "OUT", "ESTIMATED", "COST"],
-        ["search", "m", "groq", "2", "0", "1,000,000", "3,000,000", "25.0%", "$2.96"],
-        ["support", "m", "deepinfra", "1", "0", "500", "500", "0.0%", "unknown"],
-        ["–", "–", "–", "1", "1", "0", "0", "–", "$0.00"],
-        ["total", "4", "1", "1,000,500", "3,000,500", "25.0%", "$2.96", "+", "unknown"],
+        [
+            "TENANT",
+            "MODEL",
+            "HOST",
+            "REQUESTS",
+            "SERVER",
+            "ERRORS",
+            "CLIENT",
+            "ERRORS",
+            "TOKENS",
+            "IN",
+            "TOKENS",
+            "OUT",
+            "ESTIMATED",
+            "COST",
+        ],
+        ["search", "m", "groq", "2", "0", "0", "1,000,000", "3,000,000", "25.0%", "$2.96"],
+        ["support", "m", "deepinfra", "1", "0", "0", "500", "500", "0.0%", "unknown"],
+        ["–", "–", "–", "1", "0", "1", "0", "0", "–", "$0.00"],
+        ["total", "4", "0", "1", "1,000,500", "3,000,500", "25.0%", "$2.96", "+", "unknown"],
         [],
         ["Tokens", "without", "a", "known", "price:", "1,000.", "Their", "cost", "is", "unknown,", "not", "nothing."],
     ]
@@ -80,7 +95,8 @@ def test_as_json(corral: Corral):
     zero = {"unpricedTokens": 0, "uncountedRequests": 0, "simulatedRequests": 0}
     groq = {
         "requests": 2,
-        "errors": 0,
+        "serverErrors": 0,
+        "clientErrors": 0,
         "inputTokens": 1_000_000,
         "outputTokens": 3_000_000,
         "estimatedTokens": 1_000_000,
@@ -97,7 +113,8 @@ def test_as_json(corral: Corral):
             {
                 "host": "deepinfra",
                 "requests": 1,
-                "errors": 0,
+                "serverErrors": 0,
+                "clientErrors": 0,
                 "inputTokens": 500,
                 "outputTokens": 500,
                 "estimatedTokens": 0,
@@ -111,14 +128,14 @@ def test_as_json(corral: Corral):
                 **dict.fromkeys(groq, 0),
                 "host": None,
                 "requests": 1,
-                "errors": 1,
+                "clientErrors": 1,
                 "costComplete": True,
             },
         ],
         "total": {
             **groq,
             "requests": 4,
-            "errors": 1,
+            "clientErrors": 1,
             "inputTokens": 1_000_500,
             "outputTokens": 3_000_500,
             "costComplete": False,
@@ -146,7 +163,7 @@ def test_a_window_without_requests_is_empty_and_no_error(corral: Corral, served:
     assert served.current.exists()
     said = corral("usage", "--since", "1h")
     assert (said.status, said.err) == (0, "")
-    assert cells(said)[3:] == [["total", "0", "0", "0", "0", "–", "$0.00"]]
+    assert cells(said)[3:] == [["total", "0", "0", "0", "0", "0", "–", "$0.00"]]
 
 
 def test_the_last_hour_holds_what_came_just_now(corral: Corral, served: Folder):

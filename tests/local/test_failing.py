@@ -37,7 +37,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 def gateway(served: Gateway) -> Iterator[Gateway]:
     """All hosts well, and none left out."""
     heal(served)
-    until(lambda: not left_out(served), "nobody is left out")
+    until(lambda: not ejected(served), "nobody is left out")
     yield served
     heal(served)
 
@@ -48,7 +48,7 @@ def heal(gateway: Gateway) -> None:
             control.clear_fault(host)
 
 
-def left_out(gateway: Gateway) -> bool:
+def ejected(gateway: Gateway) -> bool:
     return any(gateway.gauges("outlier_detection.ejections_active").values())
 
 
@@ -89,7 +89,7 @@ def test_a_host_that_dies_and_comes_back_under_load_loses_nothing_and_gets_its_s
     with Load(gateway.url) as load:
         load.more(100)
         break_(gateway, "503", "groq")
-        until(lambda: left_out(gateway) or load.failures, "groq is left out")
+        until(lambda: ejected(gateway) or load.failures, "groq is left out")
         load.more(200)
         heal(gateway)
 
@@ -219,12 +219,12 @@ def test_the_fault_command_breaks_a_host_for_a_while(gateway: Gateway) -> None:
     assert "grok" in absent.stderr
 
 
-def test_status_shows_failures_and_who_is_left_out(gateway: Gateway) -> None:
+def test_status_shows_failures_and_who_is_ejected(gateway: Gateway) -> None:
     break_(gateway, "503", "groq")
     with Load(gateway.url, clients=2) as load:
-        until(lambda: left_out(gateway) or load.failures, "groq is left out")
+        until(lambda: ejected(gateway) or load.failures, "groq is left out")
         hosts = {
             each["host"]: each for each in json.loads(gateway.run("status", "--json").stdout)["models"][1]["hosts"]
         }
-    assert hosts["groq"]["failures"] >= 5
-    assert (hosts["groq"]["healthy"], hosts["deepinfra"]["healthy"]) == (False, True)
+    assert hosts["groq"]["failedAttempts"] >= 5
+    assert (hosts["groq"]["ejected"], hosts["deepinfra"]["ejected"]) == (True, False)

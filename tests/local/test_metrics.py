@@ -21,7 +21,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from corral.local.admin import Admin
-from corral.local.statistics.prometheus import Metrics, metrics_route
+from corral.local.page.server import numbers_route
+from corral.local.statistics.prometheus import Metrics
+from corral.local.statistics.totals import Totals
 from tests.local.gateway import TWO_HOSTS, Gateway, chat, serving, until
 from tests.plan.world import LLAMA, build
 
@@ -96,7 +98,7 @@ def test_times_are_counted_in_seconds(gateway: Gateway) -> None:
     assert 60 <= bounds[-2] <= 3_600
 
 
-def test_shares_and_hosts_left_out_are_told(gateway: Gateway) -> None:
+def test_shares_and_ejected_hosts_are_told(gateway: Gateway) -> None:
     shares = by(values(gateway), "corral_share_percent", "model", "host")
     assert shares == {("m", "groq"): 60, ("m", "deepinfra"): 40, (ODD, "groq"): 100}
     with gateway.control() as control:
@@ -170,8 +172,9 @@ def test_while_envoy_does_not_answer_there_are_no_metrics(tmp_path: Path) -> Non
     plan = build({LLAMA: {"shares": {"bedrock": 100}}})
 
     async def metrics(accept: str) -> tuple[bytes, str]:
-        return await Metrics(Admin(tmp_path / "nobody.sock"), lambda: 1).metrics(plan, accept)
+        totals = Totals(Admin(tmp_path / "nobody.sock"), lambda: 1)
+        return await Metrics(totals).expose(plan, accept)
 
-    answer = asyncio.run(asked(metrics_route(metrics)))
+    answer = asyncio.run(asked(numbers_route("/metrics", metrics)))
     assert answer.status_code == 503
     assert answer.text.startswith("Envoy's admin interface does not answer: ")

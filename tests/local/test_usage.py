@@ -343,7 +343,7 @@ def test_files_that_end_under_load_lose_no_request(served: Gateway) -> None:
         with ThreadPoolExecutor(3) as pool:
             asked = [pool.submit(ask, 60) for _ in range(3)]
             while not all(each.done() for each in asked) or len(folder.ended()) < ended + 2:
-                await rotation.look()
+                await rotation.rotate()
                 await asyncio.sleep(0.01)
             for each in asked:
                 each.result()

@@ -15,7 +15,7 @@ from corral.cli.terminal import complain
 from corral.config.problems import ConfigError
 from corral.local.errors import EngineError
 from corral.local.source import RefusedError
-from corral.local.statistics.prices import UsageError
+from corral.local.statistics.cost import UsageError
 
 REFUSED, UNREADABLE = 1, 2
 

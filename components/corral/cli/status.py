@@ -2,53 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections import Counter
-from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 
 from corral.cli.project import StackOption, running
 from corral.cli.tables import status_table
 from corral.cli.terminal import console
-from corral.local.admin import Admin
+from corral.local.errors import EngineError
 from corral.local.state_folder import Running
-from corral.local.statistics.status import Counts, ModelStatus, count
-from corral.local.statistics.status import status as of_plan
+from corral.local.statistics.status import STATUS
+
+_PATIENCE_SECONDS = 60.0
 
 
 def status(
     stack: StackOption = "local",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show each model's declared and observed shares, requests, failures, latency and health, since the last change.
+    """Show each model's declared and observed shares, requests, errors, latency and state, since the last change.
 
     Exit status 1 if the stack is not being served.
     """
     engine = running(stack)
-    models = asyncio.run(_status(engine))
+    models = _models(engine)
     out = console()
     if as_json:
         document = {"url": engine.url, "page": engine.page_url, "pid": engine.pid, "since": engine.since}
-        out.out(json.dumps({**document, "models": [asdict(model) for model in models]}, indent=2), highlight=False)
+        out.out(json.dumps({**document, "models": json.loads(models)}, indent=2), highlight=False)
     else:
         out.print(f"[bold]{stack}[/] at {engine.url}, since {engine.since}; page: {engine.page_url}\n")
-        out.print(status_table(models))
+        out.print(status_table(STATUS.validate_json(models)))
 
 
-async def _status(engine: Running) -> tuple[ModelStatus, ...]:
-    admin = Admin(Path(engine.admin_socket))
+def _models(engine: Running) -> bytes:
+    """The status of all models as JSON: the engine alone knows what an Envoy before this one has counted."""
     try:
-        before = Counts(
-            Counter({(model, host, code): number for model, host, code, number in engine.requests}),
-            Counter({(model, host, code): number for model, host, code, number in engine.attempts}),
-            {},
-        )
-        counts = (await count(admin)).since(before)
-        unhealthy = await admin.unhealthy()
-    finally:
-        await admin.close()
-    return of_plan(engine.plan, counts, unhealthy, engine.simulated)
+        answer = httpx.get(f"{engine.page_url}status", timeout=_PATIENCE_SECONDS)
+    except httpx.HTTPError as reason:
+        raise EngineError(f"corral serve does not answer at {engine.page_url}: {reason!r}.") from None
+    if answer.status_code != 200:
+        raise EngineError(answer.text.strip())
+    return answer.content

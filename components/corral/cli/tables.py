@@ -192,26 +192,26 @@ def findings_text(findings: Iterable[Finding]) -> Text:
 def status_table(models: Sequence[ModelStatus]) -> Table:
     """Declared beside observed."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("MODEL", "HOST", "DECLARED", "OBSERVED", "REQUESTS", "FAILED TRIES", "P50", "P99", "HEALTH"):
-        table.add_column(name, justify="left" if name in ("MODEL", "HOST", "HEALTH") else "right", no_wrap=True)
+    for name in ("MODEL", "HOST", "DECLARED", "OBSERVED", "REQUESTS", "FAILED ATTEMPTS", "P50", "P99", "STATE"):
+        table.add_column(name, justify="left" if name in ("MODEL", "HOST", "STATE") else "right", no_wrap=True)
     table.add_column()  # the only one that is cut where the terminal is narrow
     for model in models:
         for index, host in enumerate(model.hosts):
             table.add_row(
-                model.model if index == 0 else _lost(model) if index == 1 else "",
+                model.model if index == 0 else _totals(model) if index == 1 else "",
                 host.host,
                 f"{host.declared}%" if host.role != "fallback" else "fallback",
                 "–" if host.observed is None else f"{host.observed:.1f}%",
                 str(host.requests),
-                Text(str(host.failures), style="yellow" if host.failures else ""),
+                Text(str(host.failed_attempts), style="yellow" if host.failed_attempts else ""),
                 _milliseconds(host.p50),
                 _milliseconds(host.p99),
-                _health(host),
+                _state(host),
                 _simulated(host),
                 style="dim" if host.role == "drained" else None,
             )
         if len(model.hosts) == 1:
-            table.add_row(_lost(model))
+            table.add_row(_totals(model))
     return table
 
 
@@ -220,17 +220,18 @@ def _simulated(host: HostStatus) -> Text:
     return Text(why, style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def _lost(model: ModelStatus) -> Text:
+def _totals(model: ModelStatus) -> Text:
     if not model.requests:
         return Text("")
-    return Text(f"  {model.requests} requests, {model.errors} failed", style="red" if model.errors else "green")
+    errors = f"{model.server_errors} server errors, {model.client_errors} client errors"
+    return Text(f"  {model.requests} requests, {errors}", style="red" if model.server_errors else "green")
 
 
 def _milliseconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f} ms"
 
 
-def _health(host: HostStatus) -> Text:
+def _state(host: HostStatus) -> Text:
     if host.role == "drained":
         return Text("drained")
-    return Text("ok", style="green") if host.healthy else Text("left out", style="bold red")
+    return Text("ejected", style="bold red") if host.ejected else Text("ok", style="green")

@@ -24,8 +24,7 @@ from corral.cli.terminal import complain, console
 from corral.config.problems import correction
 from corral.local.errors import EngineError
 from corral.local.state_folder import Folder
-from corral.local.statistics import prices
-from corral.local.statistics.prices import Tariffs, tariff
+from corral.local.statistics.cost import Tariffs, read_tariffs, tariff
 from corral.local.statistics.request_log import EXAMPLES, Reading, Window, moment
 from corral.local.statistics.usage import DIMENSIONS, Dimension, Group, Sums, add_up, total
 from corral.plan.money import dollars, dollars_and_cents
@@ -50,7 +49,7 @@ def table(summed: Summed) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in summed.by:
         shown.add_column(name.upper(), overflow="fold")
-    for name in ("REQUESTS", "ERRORS", "TOKENS IN", "TOKENS OUT", "ESTIMATED", "COST"):
+    for name in ("REQUESTS", "SERVER ERRORS", "CLIENT ERRORS", "TOKENS IN", "TOKENS OUT", "ESTIMATED", "COST"):
         shown.add_column(name, justify="right", no_wrap=True)
     for group, sums in summed.sums.items():
         shown.add_row(*(value or _NONE for value in group), *_cells(sums))
@@ -63,7 +62,8 @@ def table(summed: Summed) -> Table:
 def _cells(sums: Sums) -> tuple[str | Text, ...]:
     return (
         f"{sums.requests:,}",
-        Text(f"{sums.errors:,}", style="yellow" if sums.errors else ""),
+        Text(f"{sums.server_errors:,}", style="red" if sums.server_errors else ""),
+        Text(f"{sums.client_errors:,}", style="yellow" if sums.client_errors else ""),
         f"{sums.input_tokens:,}",
         f"{sums.output_tokens:,}",
         f"{100 * sums.estimated_tokens / sums.tokens:.1f}%" if sums.tokens else _NONE,
@@ -113,7 +113,8 @@ def _moment_text(moment: datetime | None) -> str | None:
 def _numbers(sums: Sums) -> dict[str, Any]:
     return {
         "requests": sums.requests,
-        "errors": sums.errors,
+        "serverErrors": sums.server_errors,
+        "clientErrors": sums.client_errors,
         "inputTokens": sums.input_tokens,
         "outputTokens": sums.output_tokens,
         "estimatedTokens": sums.estimated_tokens,
@@ -132,7 +133,7 @@ def to_csv(summed: Summed) -> str:
     rows.writerow(
         (
             *summed.by,
-            *("requests", "errors", "input_tokens", "output_tokens", "estimated_tokens"),
+            *("requests", "server_errors", "client_errors", "input_tokens", "output_tokens", "estimated_tokens"),
             *("cost_dollars", "cost_complete", "unpriced_tokens", "uncounted_requests", "simulated_requests"),
         )
     )
@@ -141,7 +142,8 @@ def to_csv(summed: Summed) -> str:
         rows.writerow(
             (
                 *(value or "" for value in group),
-                *(sums.requests, sums.errors, sums.input_tokens, sums.output_tokens, sums.estimated_tokens),
+                *(sums.requests, sums.server_errors, sums.client_errors),
+                *(sums.input_tokens, sums.output_tokens, sums.estimated_tokens),
                 "" if known is None else f"{known // 10**6}.{known % 10**6:06}",
                 str(sums.complete).lower(),
                 *(sums.unpriced_tokens, sums.uncounted, sums.simulated),
@@ -208,7 +210,7 @@ def usage(
     dimensions = _dimensions(by)
     folder = Folder.of(root(), stack)
     reading = Reading(folder, Window(since, until))
-    tariffs = Tariffs(prices.read(folder)) if at is Prices.THEN else Tariffs([tariff(load(stack).plan)])
+    tariffs = Tariffs(read_tariffs(folder)) if at is Prices.THEN else Tariffs([tariff(load(stack).plan)])
     try:
         sums = add_up(reading, dimensions, tariffs)
     except FileNotFoundError:

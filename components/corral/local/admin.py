@@ -36,38 +36,17 @@ class Admin:
         except httpx.TransportError:
             return False
 
-    async def stats(self, pattern: str, kind: str = "", *, used: bool = False) -> list[dict[str, Any]]:
+    async def stats(self, pattern: str, *, used: bool = False) -> list[dict[str, Any]]:
         """The statistics whose names match, each with `name` and `value`; histograms come as one entry `histograms`.
 
         With `used` only those that were ever written.  Raises EngineError when Envoy does not answer.
         """
-        parameters = {
-            "format": "json",
-            "filter": pattern,
-            **({"type": kind} if kind else {}),
-            **({"usedonly": ""} if used else {}),
-        }
-        try:
-            answer = await self._client.get("/stats", params=parameters)
-            return answer.raise_for_status().json()["stats"]
-        except httpx.HTTPError as reason:
-            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
+        parameters = {"format": "json", "filter": pattern, "histogram_buckets": "detailed"}
+        return (await self._get("/stats", {**parameters, **({"usedonly": ""} if used else {})}))["stats"]
 
-    async def histograms(self, pattern: str) -> list[dict[str, Any]]:
-        """The histograms whose names match, each with `name` and its bins in `totals`.  Raises EngineError."""
-        parameters = {"format": "json", "filter": pattern, "type": "Histograms", "histogram_buckets": "detailed"}
+    async def _get(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         try:
-            answer = await self._client.get("/stats", params=parameters)
-            found = answer.raise_for_status().json()["stats"]
-        except httpx.HTTPError as reason:
-            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
-        return [each for entry in found for each in entry.get("histograms", {}).get("details", [])]
-
-    async def prometheus(self, pattern: str) -> str:
-        """The statistics whose names match, in Prometheus's text format.  Raises EngineError."""
-        try:
-            answer = await self._client.get("/stats/prometheus", params={"filter": pattern})
-            return answer.raise_for_status().text
+            return (await self._client.get(path, params=parameters)).raise_for_status().json()
         except httpx.HTTPError as reason:
             raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
 
@@ -96,19 +75,15 @@ class Admin:
                 )
             await asyncio.sleep(_PAUSE)
 
-    async def unhealthy(self) -> set[tuple[str, str]]:
-        """The members left out at the moment: pairs of cluster and member."""
-        try:
-            answer = await self._client.get("/clusters", params={"format": "json"})
-            statuses = answer.raise_for_status().json().get("cluster_statuses", [])
-        except httpx.HTTPError as reason:
-            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
-        return {
+    async def ejected_members(self) -> frozenset[tuple[str, str]]:
+        """The members ejected at the moment: pairs of cluster and member.  Raises EngineError."""
+        clusters = await self._get("/clusters", {"format": "json"})
+        return frozenset(
             (cluster["name"], host.get("hostname", ""))
-            for cluster in statuses
+            for cluster in clusters.get("cluster_statuses", [])
             for host in cluster.get("host_statuses", [])
             if host.get("health_status", {}).get("failed_outlier_check")
-        }
+        )
 
     async def drain(self) -> None:
         """Asks Envoy to take no new connections and to close idle ones."""

@@ -9,13 +9,12 @@ from corral.local import state_folder as directory
 from corral.local import state_folder as made_keys
 from corral.local import state_folder as registry
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
-from corral.local.page.server import listen, serving_page
+from corral.local.page.server import listen, numbers_route, serving_page
 from corral.local.session import Options, Place, Say, Session
 from corral.local.sidecars import Sidecars
 from corral.local.source import Source
 from corral.local.state_folder import Folder, claimed
-from corral.local.statistics.prometheus import metrics_route
-from corral.local.statistics.records import Records
+from corral.local.statistics.request_log import Records
 
 
 @asynccontextmanager
@@ -46,5 +45,6 @@ async def serving(source: Source, options: Options, say: Say) -> AsyncGenerator[
         ending.push_async_callback(session.stop)
         await session.start()
         await ending.enter_async_context(records.kept_in_order())
-        await ending.enter_async_context(serving_page(page, session, session.url, metrics_route(session.metrics)))
+        routes = (numbers_route("/metrics", session.metrics), numbers_route("/status", session.status_json))
+        await ending.enter_async_context(serving_page(page, session, session.url, *routes))
         yield session

@@ -4,10 +4,6 @@ A plan of a thousand models on ten hosts and its configuration are some million 
 of them in a cycle.  The collector would go through all that exist, again and again, while they come into being: as long
 again as the work itself takes.  What is not in a cycle is freed as ever; what is waits until the work is done.
 
-What an operator must hear of a host at once: it refuses our key, it has not got the model, it is left out.
-
-A host answers 404 for want of the model or of the path (Bedrock has no embeddings): Envoy's counters do not tell which.
-
 One run of `corral serve`: the engine and the simulated hosts follow the stack file until they are told to end.
 
 A save that does not validate, or whose plan is refused, changes nothing: the error is said, the last good plan
@@ -31,11 +27,10 @@ import psutil
 from corral.config.problems import ConfigError
 from corral.local import state_folder as made_keys
 from corral.local import state_folder as registry
-from corral.local.admin import Admin
 from corral.local.desired import Desired, refuse_strangers, system_certificates
 from corral.local.envoy.clusters import ModelTexts
 from corral.local.envoy.configuration import Configuration, Site, render
-from corral.local.envoy.names import Files, link_name
+from corral.local.envoy.names import Files
 from corral.local.envoy.upstream import Link
 from corral.local.envoy_process import EnvoyProcess
 from corral.local.errors import EngineError
@@ -43,13 +38,13 @@ from corral.local.page.server import Listening
 from corral.local.placement import Simulate
 from corral.local.sidecars import Sidecars
 from corral.local.source import Edition, Keys, RefusedError, Source
-from corral.local.statistics.prices import tariff
+from corral.local.statistics.notices import Notices
 from corral.local.statistics.prometheus import Metrics
-from corral.local.statistics.readings import left_out
-from corral.local.statistics.records import Records
-from corral.local.statistics.status import NOTHING, Counts, ModelStatus, count, status
-from corral.plan.failover import REFUSED_STATUS
-from corral.plan.plan import Plan, Target
+from corral.local.statistics.readings import Readings
+from corral.local.statistics.request_log import Records
+from corral.local.statistics.status import STATUS, ModelStatus, status
+from corral.local.statistics.totals import Totals
+from corral.plan.plan import Plan
 
 
 @contextmanager
@@ -62,51 +57,6 @@ def held_back() -> Generator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-class Notices:
-    """Says each thing once, until a new plan comes into force or the thing is over."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._refusals: set[tuple[str, str, int]] = set()
-        self._left_out: set[tuple[str, str]] = set()
-
-    def forget(self) -> None:
-        """A new plan is in force: a refusal is news again."""
-        self._refusals.clear()
-
-    def look(self, counts: Counts, unhealthy: set[tuple[str, str]], plan: Plan) -> None:
-        """Looks at the counters since the plan came into force, and at the hosts left out."""
-        refusals = {series for series, number in counts.attempts.items() if number and series[2] in REFUSED_STATUS}
-        if not (refusals - self._refusals or unhealthy or self._left_out):
-            return
-        for model, target in plan.targets:
-            for code in REFUSED_STATUS:
-                series = (model.name, target.host, code)
-                if counts.attempts[series] and series not in self._refusals:
-                    self._refusals.add(series)
-                    self._say(f"{_refusal(target, model.name, code)} Its requests go to the other hosts.")
-            link = link_name(model.name, target.priority)
-            self._look_at_health(model.name, target.host, (link, target.host) in unhealthy)
-
-    def _look_at_health(self, model: str, host: str, out: bool) -> None:
-        if out and (model, host) not in self._left_out:
-            self._left_out.add((model, host))
-            self._say(f"{host} is left out of {model}: it failed five times in a row.")
-        elif not out and (model, host) in self._left_out:
-            self._left_out.discard((model, host))
-            self._say(f"{host} is back in {model}.")
-
-
-def _refusal(target: Target, model: str, code: int) -> str:
-    if code in (401, 403):
-        key = f" (is the one in {target.credential.variable} right?)" if target.credential.variable else ""
-        return f"{target.host} REFUSES OUR KEY for {model}: HTTP {code}{key}."
-    missing = f"{target.model_id}, which it should serve as {model}"
-    if code == 404:
-        missing += ", or not the path that was asked for"
-    return f"{target.host} HAS NOT GOT {missing}: HTTP {code}. Try corral verify."
 
 
 Say = Callable[[str], None]
@@ -160,7 +110,9 @@ class Session:
         self._envoy = envoy
         self._sidecars = sidecars
         self._records = records
-        self._metrics = Metrics(envoy.admin, lambda: envoy.pid)
+        self.totals = Totals(envoy.admin, lambda: envoy.pid)
+        """What Envoy has counted."""
+        self._metrics = Metrics(self.totals)
         self._say = say
         self._keys = Keys()
         self._texts = ModelTexts()
@@ -172,7 +124,8 @@ class Session:
         self._settled = True
         """Whether what is in force is all that is written; False while a plan is tried again."""
         self._complaint = ""
-        self._baseline = NOTHING
+        self._baseline = Readings()
+        """What had been counted when the plan in force came into force."""
         self._tidying: asyncio.Task[None] | None = None
 
     @property
@@ -189,10 +142,6 @@ class Session:
     def plan(self) -> Plan:
         """What is in force."""
         return self.desired.plan
-
-    @property
-    def admin(self) -> Admin:
-        return self._envoy.admin
 
     @property
     def control(self) -> tuple[str, str] | None:
@@ -218,7 +167,7 @@ class Session:
         refuse_strangers(self.plan, self._place.address)
         await self._sidecars.serve(self.desired, keep_former=False)
         await self._envoy.start(*self._rendered(self.desired), _drain_time(self.desired))
-        self._in_force(self.desired, NOTHING)
+        self._in_force(self.desired, Readings())
 
     async def reload(self) -> bool:
         """Brings the stack file into force.  False, and said why, if it cannot be: the last good plan serves on."""
@@ -234,9 +183,7 @@ class Session:
             self._settled = False
             await self._stop_tidying()
             await self._sidecars.serve(desired, keep_former=True)
-            if tariff(desired.plan) != tariff(self.plan):
-                await self._metrics.look(self.plan)
-            before = await count(self._envoy.admin)
+            before = await self._metrics.collect(self.plan)
             await self._envoy.apply(*self._rendered(desired), _drain_time(desired))
             self._in_force(desired, before)
         except (ConfigError, RefusedError) as reason:
@@ -279,20 +226,22 @@ class Session:
 
     async def status(self) -> tuple[ModelStatus, ...]:
         """Declared beside observed since the plan in force came into force.  Raises EngineError."""
-        counts, unhealthy = await self.notice()
-        return status(self.desired.plan, counts, unhealthy, self.desired.why_simulated())
+        since = (await self.observe()).since(self._baseline)
+        return status(self.plan, since, self.simulated)
 
-    async def notice(self) -> tuple[Counts, set[tuple[str, str]]]:
-        """Says what an operator must hear at once; what was counted since the plan in force came into force, and the
-        members left out (pairs of cluster and host).  Raises EngineError."""
-        counts = (await count(self._envoy.admin)).since(self._baseline)
-        unhealthy = await left_out(self._envoy.admin)
-        self._notices.look(counts, unhealthy, self.desired.plan)
-        return counts, unhealthy
+    async def observe(self) -> Readings:
+        """What Envoy has counted; says what an operator must hear of it at once.  Raises EngineError."""
+        readings = await self.totals.observe()
+        self._notices.observe(readings, self.plan)
+        return readings
 
     async def metrics(self, accept: str = "") -> tuple[bytes, str]:
         """The body and content type for Prometheus; `accept` is the header of its request.  Raises EngineError."""
-        return await self._metrics.metrics(self.plan, accept)
+        return await self._metrics.expose(self.plan, accept)
+
+    async def status_json(self, _accept: str = "") -> tuple[bytes, str]:
+        """`status` as JSON, and its content type.  Raises EngineError."""
+        return STATUS.dump_json(await self.status(), by_alias=True), "application/json"
 
     async def stop(self) -> None:
         """Ends what the session does beside serving."""
@@ -317,7 +266,7 @@ class Session:
             self._say(complaint)
         self._complaint = complaint
 
-    def _in_force(self, desired: Desired, baseline: Counts) -> None:
+    def _in_force(self, desired: Desired, baseline: Readings) -> None:
         control = self._sidecars.control
         registry.write_running(
             self._source.project,
@@ -332,8 +281,6 @@ class Session:
                 simulated=desired.why_simulated(),
                 control_url=control[0] if control else None,
                 control_token=control[1] if control else None,
-                requests=[(*series, number) for series, number in baseline.requests.items()],
-                attempts=[(*series, number) for series, number in baseline.attempts.items()],
                 since=datetime.now(UTC).isoformat(timespec="milliseconds"),
             ),
         )
@@ -342,7 +289,7 @@ class Session:
             desired.plan, desired.why_simulated(), timedelta(days=desired.loaded.settings.retention_days)
         )
         self.desired, self._baseline = desired, baseline
-        self._notices.forget()
+        self._notices.in_force(baseline)
 
     async def _tidy(self, desired: Desired) -> None:
         try:

@@ -195,11 +195,8 @@ class Running:
     control_url: str | None
     """Where the simulated hosts take commands; None: there are none."""
     control_token: str | None
-    requests: list[tuple[str, str, int, int]]
-    """Envoy's counters (model, host, status, number) when the plan in force came into force."""
-    attempts: list[tuple[str, str, int, int]]
     since: str
-    """When that was, in ISO 8601."""
+    """When the plan came into force, in ISO 8601."""
 
 
 _RUNNING = TypeAdapter(Running)

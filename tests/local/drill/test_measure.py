@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.local.drill.measure import effective, quantile, shares
+from corral.local.drill.measure import effective, shares
 from corral.local.drill.record import Arrival
 
 
@@ -82,14 +82,3 @@ def test_a_true_share_is_nearly_always_within_the_bounds():
         for _ in range(1_000)
     ]
     assert sum(held) > 990
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))
-def test_a_quantile_is_a_value_that_so_many_do_not_exceed(values: list[float], share: float):
-    found = quantile(values, share)
-    assert found in values
-    assert sum(value <= found for value in values) >= share * len(values) - 1e-9
-
-
-def test_nothing_has_no_quantile():
-    assert quantile([], 0.5) is None

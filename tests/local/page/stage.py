@@ -1,4 +1,4 @@
-"""The page on a real server, shown looks at an engine that was never there."""
+"""The page on a real server, shown snapshots of an engine that was never there."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import uvicorn
 
 from corral.local.page.feed import Feed
 from corral.local.page.server import page_app
-from corral.local.page.state import Look
+from corral.local.page.state import Snapshot
 from corral.local.page.watch import Watch
-from corral.local.statistics.readings import Key
+from corral.local.statistics.readings import Readings, Series
 from corral.plan.plan import Plan
 from corral.simulated.loopback import bind, settings
-from tests.local.page.looks import PLAN
+from tests.local.page.snapshots import PLAN
 
 
 class Stage:
@@ -27,50 +27,39 @@ class Stage:
 
     def __init__(self, plan: Plan = PLAN) -> None:
         self.plan = plan
-        self.counters: Counter[Key] = Counter()
-        self.out: frozenset[tuple[str, str]] = frozenset()
+        self.counters: Counter[Series] = Counter()
+        self.ejected: frozenset[tuple[str, str]] = frozenset()
         self.faults: Mapping[str, str] = {}
-        self.under_way: Mapping[str, int] = {}
+        self.active: Mapping[str, int] = {}
         self._watch = Watch("http://127.0.0.1:8080/v1")
         self._feed = Feed(self._watch.state)
         self._listening = bind(0)
         self._loop = asyncio.new_event_loop()
         self._at = 0.0
-        self.look()
+        self.observe()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
 
-    def look(self, seconds: float = 1.0) -> None:
-        """Another look, so many seconds after the one before."""
+    def observe(self, seconds: float = 1.0) -> None:
+        """Another snapshot, so many seconds after the one before."""
         self._at += seconds
+        readings = Readings(Counter(self.counters), active_of_tenants=dict(self.active), ejected_members=self.ejected)
         now = time.time_ns() // 1_000_000
-        self._watch.see(
-            Look(
-                self._at,
-                now,
-                self.plan,
-                Counter(self.counters),
-                None,
-                self.out,
-                dict(self.faults),
-                {"deepinfra": "no key"},
-                dict(self.under_way),
-            )
-        )
+        self._watch.observe(Snapshot(self._at, now, self.plan, readings, dict(self.faults), {"deepinfra": "no key"}))
 
     def show(self) -> None:
-        """A look, and all viewers are told."""
-        self._do(self._tell())
+        """A snapshot, and all viewers are told."""
+        self._do(self._publish())
 
-    def lose(self, problem: str) -> None:
-        self._watch.lose(problem, time.time_ns() // 1_000_000)
-        self._do(self._tell(look=False))
+    def mark_unavailable(self, problem: str) -> None:
+        self._watch.mark_unavailable(problem, time.time_ns() // 1_000_000)
+        self._do(self._publish(observe=False))
 
-    async def _tell(self, *, look: bool = True) -> None:
-        if look:
-            self.look()
+    async def _publish(self, *, observe: bool = True) -> None:
+        if observe:
+            self.observe()
         self._feed.publish()
 
     def _do(self, what: Coroutine[Any, Any, None]) -> None:

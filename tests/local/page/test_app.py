@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from corral.local.page.feed import VIEWERS, Feed
 from corral.local.page.server import HEADERS, page_app
 from corral.local.page.watch import Watch
-from tests.local.page.looks import START, look
+from tests.local.page.snapshots import START, snapshot
 from tests.plan.world import LLAMA
 
 STATIC = files("corral.local.page").joinpath("static")
@@ -21,7 +21,7 @@ LOOPBACK = "http://127.0.0.1:8081"
 
 def client(feed: Feed | None = None) -> TestClient:
     watch = Watch("http://127.0.0.1:8080/v1")
-    watch.see(look(0, Counter()))
+    watch.observe(snapshot(0, Counter()))
     return TestClient(page_app(watch, feed or Feed(watch.state)), base_url=LOOPBACK)
 
 
@@ -107,9 +107,9 @@ def test_another_site_s_page_gets_nothing_from_it(page: TestClient, headers: dic
 
 
 def test_the_history_of_a_model(page: TestClient):
-    told = page.get("/history", params={"model": LLAMA}).json()
-    assert told["declared"] == [[START, {"azure": 0, "bedrock": 60, "deepinfra": 40, "lab": 0}]]
-    assert told["now"] > START
+    past = page.get("/history", params={"model": LLAMA}).json()
+    assert past["declared"] == [[START, {"azure": 0, "bedrock": 60, "deepinfra": 40, "lab": 0}]]
+    assert past["now"] > START
     assert page.get("/history", params={"model": "<script>"}).status_code == 404
     assert page.get("/history").status_code == 404
 

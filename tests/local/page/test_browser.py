@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.page.looks import MOVED, PLAN, SHARES, requests
+from tests.local.page.snapshots import MOVED, PLAN, members, requests
 from tests.local.page.stage import Stage
 from tests.plan.world import LLAMA, build
 
@@ -30,7 +30,7 @@ def stage() -> Iterator[Stage]:
     on = Stage()
     with on.served():
         on.counters += requests("bedrock", 61) + requests("deepinfra", 39)
-        on.look()
+        on.observe()
         yield on
 
 
@@ -77,13 +77,13 @@ def test_a_move_changes_the_bar_and_is_marked_on_the_timeline(page: Page, stage:
 
 
 def test_a_fault_and_an_ejection_are_told_in_words_and_marked(page: Page, stage: Stage):
-    stage.faults, stage.out = {"bedrock": "503"}, frozenset({(SHARES, "bedrock")})
+    stage.faults, stage.ejected = {"bedrock": "503"}, members("bedrock")
     stage.show()
     page.get_by_text("⚠ bedrock is left out; bedrock is made to fail (503)").wait_for()
-    page.get_by_text("▼ left out").wait_for()
-    for kind in ("fault", "out"):
+    page.get_by_text("▼ ejected").wait_for()
+    for kind in ("fault", "ejected"):
         page.locator(f".timeline .mark.{kind}").wait_for(state="attached")
-    stage.faults, stage.out = {}, frozenset()
+    stage.faults, stage.ejected = {}, members()
     stage.show()
     page.locator(".trouble").wait_for(state="hidden")
     texts = page.locator("#marks li").all_inner_texts()
@@ -146,15 +146,15 @@ def test_the_table_says_what_the_charts_show_and_changes_with_it(page: Page, sta
     heads = page.get_by_role("columnheader").all_inner_texts()
     assert heads == [
         *("Model, host", "Declared", "Observed", "Requests/s", "Tokens/s", "p50", "p99", "First byte"),
-        *("Failed tries, lost", "Cost/hour", "Left out", "Health"),
+        *("Failed attempts", "Server errors", "Client errors", "Cost/hour", "Ejected", "State"),
     ]
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="bedrock"))
     cells = dict(zip(heads, [cell.inner_text() for cell in row.locator("th, td").all()], strict=True))
-    want = {"Model, host": "bedrock", "Declared": "60%", "Observed": "61%", "Requests/s": "61", "Health": "✓ ok"}
+    want = {"Model, host": "bedrock", "Declared": "60%", "Observed": "61%", "Requests/s": "61", "State": "✓ ok"}
     assert {name: cells[name] for name in want} == want
-    stage.out = frozenset({(SHARES, "bedrock")})
+    stage.ejected = members("bedrock")
     stage.show()
-    row.get_by_text("▼ left out").wait_for()
+    row.get_by_text("▼ ejected").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -176,8 +176,8 @@ def test_the_page_follows_the_system_until_a_theme_is_chosen(chromium: Browser, 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_and_drawings_have_contrast(chromium: Browser, stage: Stage, scheme: Any):
-    stage.faults, stage.out = {"bedrock": "503"}, frozenset({(SHARES, "deepinfra")})
-    stage.look()
+    stage.faults, stage.ejected = {"bedrock": "503"}, members("deepinfra")
+    stage.observe()
     with watched.opened(chromium, stage.url, color_scheme=scheme) as page:
         page.get_by_role("heading", name=LLAMA).wait_for()
         for details in page.locator("summary").all():
@@ -227,7 +227,7 @@ def test_a_connection_that_was_lost_is_said_and_made_again(chromium: Browser, st
 
 
 def test_an_engine_that_does_not_answer_is_said(page: Page, stage: Stage):
-    stage.lose("Envoy's admin interface does not answer.")
+    stage.mark_unavailable("Envoy's admin interface does not answer.")
     page.get_by_role("alert").get_by_text("Envoy's admin interface does not answer.").wait_for()
     stage.show()
     page.get_by_role("alert").wait_for(state="hidden")
@@ -263,7 +263,7 @@ def test_a_thousand_models_are_searched_and_drawn_a_few_at_a_time(chromium: Brow
         stage.show()
         page.get_by_label("only what needs a look").check()
         page.get_by_text("1 of 1,001 models").wait_for()
-        page.get_by_text("6 requests lost").wait_for()
+        page.get_by_text("6 server errors").wait_for()
 
 
 def test_a_model_that_goes_is_taken_away(page: Page, stage: Stage):

@@ -104,7 +104,7 @@ def test_the_page_of_a_stack_with_tenants_tells_what_each_of_them_does(tmp_path:
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         state = seen(viewer, state, lambda state: state["tenants"]["one"]["limited"])
         one = state["tenants"]["one"]
-        assert (one["limited"], one["errors"]) == ({"requests": 1}, 0)
+        assert (one["limited"], one["clientErrors"]) == ({"requests": 1}, 1)
         state = seen(viewer, state, lambda state: state["tenants"]["one"]["tps"])
         assert state["tenants"]["one"]["rps"] > 0
         with gateway.control() as control:

@@ -7,28 +7,28 @@ from typing import Any
 
 import pytest
 
-from corral.local.page.state import Look
+from corral.local.page.state import Snapshot
 from corral.local.page.watch import Watch
-from corral.local.statistics.readings import Key
-from tests.local.page.looks import PLAN, limited, look, requests, tokens
+from corral.local.statistics.readings import Series
+from tests.local.page.snapshots import PLAN, limited, requests, snapshot, tokens
 from tests.plan.world import LLAMA, build
 
 TENANTS = {"batch": {"concurrentRequests": 3, "requestsPerMinute": 60}, "search": {}}
 OF_TENANTS = build({LLAMA: {"shares": {"bedrock": 60, "deepinfra": 20, "vllm": 20}}}, tenants=TENANTS)
 
 
-def tenants(*looks: Look) -> dict[str, Any]:
+def tenants(*snapshots: Snapshot) -> dict[str, Any]:
     seen = Watch("http://127.0.0.1:8080/v1")
-    for each in looks:
-        seen.see(each)
+    for each in snapshots:
+        seen.observe(each)
     return seen.state()["tenants"]
 
 
-def after_five_seconds(counters: Counter[Key]) -> dict[str, Any]:
-    return tenants(look(0, Counter(), OF_TENANTS), look(5, counters, OF_TENANTS))
+def after_five_seconds(counters: Counter[Series]) -> dict[str, Any]:
+    return tenants(snapshot(0, Counter(), OF_TENANTS), snapshot(5, counters, OF_TENANTS))
 
 
-IDLE = {"rps": 0, "tps": 0, "cost": 0, "errors": 0, "limited": {}}
+IDLE = {"rps": 0, "tps": 0, "cost": 0, "serverErrors": 0, "clientErrors": 0, "limited": {}}
 NOT_CALLED = {"batch": {**IDLE, "active": 0, "concurrent": 3}, "search": IDLE}
 
 
@@ -47,13 +47,14 @@ def test_the_numbers_of_each_tenant():
         + limited("batch", "concurrent", 1)
         + requests("", 4, 401)  # nobody's
     )
-    seen = tenants(look(0, Counter(), OF_TENANTS), look(5, counted, OF_TENANTS, under_way={"batch": 2}))
+    seen = tenants(snapshot(0, Counter(), OF_TENANTS), snapshot(5, counted, OF_TENANTS, active={"batch": 2}))
     assert seen == {
         "batch": {
             "rps": 6.6,
             "tps": 3_000,
             "cost": 720 * (1_300 + 2_000),  # 10,000 at $0.13 and 5,000 at $0.40 a million, 720 times 5 s
-            "errors": 3,
+            "serverErrors": 2,
+            "clientErrors": 11,
             "limited": {"requests": 7, "tokens": 2, "concurrent": 1},
             "active": 2,
             "concurrent": 3,
@@ -62,14 +63,15 @@ def test_the_numbers_of_each_tenant():
             "rps": 20,
             "tps": 140_000,
             "cost": 720 * (360_000 + 13_000 + 40_000),
-            "errors": 0,
+            "serverErrors": 0,
+            "clientErrors": 0,
             "limited": {},
         },
     }
 
 
 def test_a_tenant_that_has_not_called_has_zeros():
-    assert tenants(look(0, Counter(), OF_TENANTS)) == after_five_seconds(Counter()) == NOT_CALLED
+    assert tenants(snapshot(0, Counter(), OF_TENANTS)) == after_five_seconds(Counter()) == NOT_CALLED
 
 
 @pytest.mark.parametrize(
@@ -79,10 +81,10 @@ def test_a_tenant_that_has_not_called_has_zeros():
         (requests("vllm", 1, 503, "search"), set[str]()),
         (requests("deepinfra", 1, tenant="search"), {"cost", "tps"}),  # nobody counted its tokens
         (requests("deepinfra", 1, 400, "search"), set[str]()),
-        (Counter({Key("requests", "models", "", 200, "search"): 1}), set[str]()),  # asks no host
+        (Counter({Series("requests", "models", "", 200, "search"): 1}), set[str]()),  # asks no host
     ],
 )
-def test_a_cost_is_unknown_where_a_part_of_it_is(more: Counter[Key], unknown: set[str]):
+def test_a_cost_is_unknown_where_a_part_of_it_is(more: Counter[Series], unknown: set[str]):
     known = requests("bedrock", 10, tenant="search") + tokens("bedrock", 1_000, 100, "search")
     found = after_five_seconds(known + more)
     assert IDLE.keys() - found["search"].keys() == unknown
@@ -91,12 +93,12 @@ def test_a_cost_is_unknown_where_a_part_of_it_is(more: Counter[Key], unknown: se
 
 def test_what_a_limit_refused_is_forgotten_after_half_a_minute():
     refused = limited("batch", "requests", 5)
-    looks = [look(second, refused if second else Counter(), OF_TENANTS) for second in range(0, 41, 10)]
-    assert tenants(*looks[:2])["batch"]["limited"] == {"requests": 5}
-    assert tenants(*looks) == NOT_CALLED
+    snapshots = [snapshot(second, refused if second else Counter(), OF_TENANTS) for second in range(0, 41, 10)]
+    assert tenants(*snapshots[:2])["batch"]["limited"] == {"requests": 5}
+    assert tenants(*snapshots) == NOT_CALLED
 
 
 def test_where_nobody_is_asked_who_calls_there_are_no_tenants():
     seen = Watch("http://127.0.0.1:8080/v1")
-    seen.see(look(0, Counter(), PLAN))
+    seen.observe(snapshot(0, Counter(), PLAN))
     assert "tenants" not in seen.state()

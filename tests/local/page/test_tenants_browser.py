@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.page.looks import PLAN, limited, requests, tokens
+from tests.local.page.snapshots import PLAN, limited, requests, tokens
 from tests.local.page.stage import Stage
 from tests.local.page.test_tenants import OF_TENANTS
 
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 watched = pytest.importorskip("tests.local.page.watched", reason="Playwright is not installed", exc_type=ImportError)
 
-HEADS = ["Tenant", "Requests/s", "Tokens/s", "Cost/hour", "Under way", "Errors", "Refused for a limit"]
+HEADS = [
+    "Tenant",
+    "Requests/s",
+    "Tokens/s",
+    "Cost/hour",
+    "Under way",
+    "Server errors",
+    "Client errors",
+    "Refused for a limit",
+]
 
 
 @pytest.fixture
@@ -26,8 +35,8 @@ def stage() -> Iterator[Stage]:
     with on.served():
         on.counters += requests("deepinfra", 5, tenant="batch") + tokens("deepinfra", 1_000, 500, "batch")
         on.counters += requests("vllm", 5, tenant="search") + tokens("vllm", 1_000, 500, "search")
-        on.under_way = {"batch": 2}
-        on.look()
+        on.active = {"batch": 2}
+        on.observe()
         yield on
 
 
@@ -45,16 +54,16 @@ def test_the_table_has_a_row_for_each_tenant_and_changes_with_what_is_counted(ch
         page.get_by_role("heading", name="Tenants").wait_for()
         assert rows(page) == [
             HEADS,
-            ["batch", "5", "1,500", "$1.19", "2 of 3", "0", "none"],
-            ["search", "5", "1,500", "unknown", "no limit", "0", "none"],
+            ["batch", "5", "1,500", "$1.19", "2 of 3", "0", "0", "none"],
+            ["search", "5", "1,500", "unknown", "no limit", "0", "0", "none"],
         ]
         stage.counters += limited("batch", "requests", 7) + limited("batch", "concurrent", 2)
         stage.counters += requests("", 3, 503, "search")
-        stage.under_way = {"batch": 3}
+        stage.active = {"batch": 3}
         stage.show()
         page.get_by_text("⚠ requests a minute: 7, requests at once: 2").wait_for()
-        cells = [[row[head] for head in (0, 4, 5)] for row in rows(page)[1:]]
-        assert cells == [["batch", "3 of 3", "0"], ["search", "no limit", "3"]]
+        cells = [[row[head] for head in (0, 4, 5, 6)] for row in rows(page)[1:]]
+        assert cells == [["batch", "3 of 3", "0", "9"], ["search", "no limit", "3", "0"]]
 
 
 def test_tenants_come_and_go_with_the_stack(chromium: Browser, stage: Stage):
@@ -73,7 +82,7 @@ def test_tenants_come_and_go_with_the_stack(chromium: Browser, stage: Stage):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_table_can_be_read_by_everybody(chromium: Browser, stage: Stage, scheme: Any):
     stage.counters += limited("batch", "tokens", 7)
-    stage.look()
+    stage.observe()
     with watched.opened(chromium, stage.url, color_scheme=scheme) as page:
         page.get_by_text("⚠ tokens a minute: 7").wait_for()
         texts = {text: ratio for kind, text, ratio in page.evaluate(watched.CONTRAST) if kind == "text"}

@@ -1,4 +1,4 @@
-"""What the page is told of an engine, look by look."""
+"""What the page is told of an engine, snapshot by snapshot."""
 
 from __future__ import annotations
 
@@ -9,25 +9,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corral.local.page.feed import applied, difference
-from corral.local.page.state import Look
+from corral.local.page.state import Snapshot
 from corral.local.page.watch import Watch
-from corral.local.statistics.readings import Key, Span, Timed
-from tests.local.page.looks import MOVED, PLAN, SHARES, START, look, requests, tokens
+from corral.local.statistics.readings import Bin, Series, Timed
+from tests.local.page.snapshots import MOVED, PLAN, START, members, requests, snapshot, tokens
 from tests.plan.world import LLAMA
 
 URL = "http://127.0.0.1:8080/v1"
 
 
-def watch(*looks: Look) -> Watch:
+def watch(*snapshots: Snapshot) -> Watch:
     seen = Watch(URL)
-    for each in looks:
-        seen.see(each)
+    for each in snapshots:
+        seen.observe(each)
     return seen
 
 
 def host(**more: Any) -> dict[str, Any]:
     """A host that nobody asked."""
-    return {"order": 0, "role": "share", "share": 0, "rps": 0, "failures": 0, "health": "ok", "ejections": 0, **more}
+    return {
+        "order": 0,
+        "role": "share",
+        "share": 0,
+        "rps": 0,
+        "failedAttempts": 0,
+        "state": "ok",
+        "ejections": 0,
+        **more,
+    }
 
 
 def marks(seen: Watch) -> list[tuple[int, str, str, str, str]]:
@@ -41,11 +50,11 @@ def marks(seen: Watch) -> list[tuple[int, str, str, str, str]]:
 def test_the_whole_state():
     answered = requests("bedrock", 57) + requests("deepinfra", 43) + requests("", 2, 503)
     counted = tokens("bedrock", 570_000, 57_000) + tokens("deepinfra", 430_000, 43_000)
-    durations = Counter({Timed("duration", LLAMA, "bedrock", Span(10, 1)): 100})
-    first = Counter({Timed("first_byte", LLAMA, "bedrock", Span(4, 1)): 100})
+    durations = Counter({Timed("duration", LLAMA, "bedrock", Bin(10, 1)): 100})
+    first = Counter({Timed("first_byte", LLAMA, "bedrock", Bin(4, 1)): 100})
     seen = watch(
-        look(0, Counter(), times=Counter()),
-        look(5, answered + counted, times=durations + first, simulated={"deepinfra": "no key", "bedrock": None}),
+        snapshot(0, Counter(), times=Counter()),
+        snapshot(5, answered + counted, times=durations + first, simulated={"deepinfra": "no key", "bedrock": None}),
     )
     assert seen.state() == {
         "stack": PLAN.stack,
@@ -53,8 +62,9 @@ def test_the_whole_state():
         "problem": "",
         "rps": 20.4,
         "tps": 220_000,
-        "lost": 2,
-        "out": 0,
+        "serverErrors": 2,
+        "clientErrors": 0,
+        "ejected": 0,
         "unpriced": 0,
         "cost": 325_036_800 + 52_632_000,
         "models": {
@@ -63,12 +73,13 @@ def test_the_whole_state():
                 "tps": 220_000,
                 "p50": 10.5,
                 "p99": 11,
-                "first": 4.5,
-                "lost": 2,
+                "firstByte": 4.5,
+                "serverErrors": 2,
+                "clientErrors": 0,
                 "cost": 325_036_800 + 52_632_000,
-                "trouble": "2 requests lost",
+                "trouble": "2 server errors",
                 "hosts": {
-                    "azure": host(role="drained", observed=0, tps=0, cost=0, health="drained"),
+                    "azure": host(role="drained", observed=0, tps=0, cost=0, state="drained"),
                     "bedrock": host(
                         order=1,
                         share=60,
@@ -77,7 +88,7 @@ def test_the_whole_state():
                         tps=125_400,
                         p50=10.5,
                         p99=11,
-                        first=4.5,
+                        firstByte=4.5,
                         cost=325_036_800,  # 627,000 tokens in 5 s at $0.72 a million
                     ),
                     "deepinfra": host(
@@ -98,15 +109,15 @@ def test_the_whole_state():
 
 
 def test_what_is_unknown_is_absent_and_not_zero():
-    idle = watch(look(0, Counter()), look(1, Counter())).state()["models"][LLAMA]
+    idle = watch(snapshot(0, Counter()), snapshot(1, Counter())).state()["models"][LLAMA]
     assert ("observed" in idle["hosts"]["bedrock"], "p50" in idle, idle["tps"], idle["cost"]) == (False, False, 0, 0)
-    silent = watch(look(0, Counter()), look(1, requests("bedrock", 5))).state()["models"][LLAMA]
-    assert ("tps" in silent, "cost" in silent, silent["uncounted"]) == (False, False, 1)
+    silent = watch(snapshot(0, Counter()), snapshot(1, requests("bedrock", 5))).state()["models"][LLAMA]
+    assert ("tps" in silent, "cost" in silent) == (False, False)
 
 
-def test_what_was_counted_before_the_first_look_is_not_taken_for_the_present():
+def test_what_was_counted_before_the_first_snapshot_is_not_taken_for_the_present():
     before = requests("bedrock", 1000)
-    seen = watch(look(0, before), look(1, before + requests("deepinfra", 10)))
+    seen = watch(snapshot(0, before), snapshot(1, before + requests("deepinfra", 10)))
     assert [seen.state()["models"][LLAMA]["hosts"][name]["rps"] for name in ("bedrock", "deepinfra")] == [0, 10]
 
 
@@ -115,7 +126,9 @@ def test_a_move_is_marked_and_the_observed_shares_begin_anew():
         requests("bedrock", 60) + requests("deepinfra", 40),
         requests("deepinfra", 9) + requests("bedrock", 1),
     )
-    seen = watch(look(0, Counter()), look(1, before), look(2, before, MOVED), look(3, before + after, MOVED))
+    seen = watch(
+        snapshot(0, Counter()), snapshot(1, before), snapshot(2, before, MOVED), snapshot(3, before + after, MOVED)
+    )
     hosts = seen.state()["models"][LLAMA]["hosts"]
     assert {name: (of["share"], of["observed"]) for name, of in hosts.items()} == {
         "azure": (0, 0),
@@ -126,58 +139,60 @@ def test_a_move_is_marked_and_the_observed_shares_begin_anew():
     assert marks(seen) == [(2, "move", LLAMA, "", "bedrock 60% → 10%, deepinfra 40% → 90%")]
 
 
-def test_a_move_does_not_hide_what_was_lost():
-    seen = watch(look(0, Counter()), look(1, requests("", 3, 503)), look(2, requests("", 3, 503), MOVED))
-    assert seen.state()["models"][LLAMA]["lost"] == 3
+def test_a_move_does_not_hide_errors():
+    seen = watch(snapshot(0, Counter()), snapshot(1, requests("", 3, 503)), snapshot(2, requests("", 3, 503), MOVED))
+    assert seen.state()["models"][LLAMA]["serverErrors"] == 3
 
 
-def test_a_host_that_is_left_out_is_marked_counted_and_told():
-    out = frozenset({(SHARES, "bedrock")})
-    seen = watch(look(0, Counter()), look(1, Counter(), out=out), look(2, Counter(), out=out))
+def test_a_host_that_is_ejected_is_marked_counted_and_told():
+    ejected = members("bedrock")
+    seen = watch(
+        snapshot(0, Counter()), snapshot(1, Counter(), ejected=ejected), snapshot(2, Counter(), ejected=ejected)
+    )
     state = seen.state()
     bedrock = state["models"][LLAMA]["hosts"]["bedrock"]
-    assert (bedrock["health"], bedrock["ejections"], state["out"]) == ("out", 1, 1)
+    assert (bedrock["state"], bedrock["ejections"], state["ejected"]) == ("ejected", 1, 1)
     assert state["models"][LLAMA]["trouble"] == "bedrock is left out"
-    seen.see(look(3, Counter()))
+    seen.observe(snapshot(3, Counter()))
     assert marks(seen) == [
-        (1, "out", LLAMA, "bedrock", "bedrock is left out"),
-        (3, "back", LLAMA, "bedrock", "bedrock is back"),
+        (1, "ejected", LLAMA, "bedrock", "bedrock is left out"),
+        (3, "returned", LLAMA, "bedrock", "bedrock is back"),
     ]
 
 
 def test_a_fault_is_marked_from_its_beginning_to_its_end():
-    seen = watch(look(0, Counter()), look(1, Counter(), faults={"bedrock": "503"}), look(2, Counter()))
+    seen = watch(snapshot(0, Counter()), snapshot(1, Counter(), faults={"bedrock": "503"}), snapshot(2, Counter()))
     assert marks(seen) == [
         (1, "fault", "", "bedrock", "bedrock is made to fail: 503"),
-        (2, "well", "", "bedrock", "bedrock is well again"),
+        (2, "recovered", "", "bedrock", "bedrock is well again"),
     ]
 
 
 def test_a_host_most_of_whose_attempts_fail_is_failing():
-    tried = Counter({Key("attempts", LLAMA, "bedrock", 503): 4, Key("attempts", LLAMA, "bedrock", 200): 3})
-    bedrock = watch(look(0, Counter()), look(1, tried)).state()["models"][LLAMA]["hosts"]["bedrock"]
-    assert (bedrock["health"], bedrock["failures"]) == ("failing", 4)
+    tried = Counter({Series("attempts", LLAMA, "bedrock", 503): 4, Series("attempts", LLAMA, "bedrock", 200): 3})
+    bedrock = watch(snapshot(0, Counter()), snapshot(1, tried)).state()["models"][LLAMA]["hosts"]["bedrock"]
+    assert (bedrock["state"], bedrock["failedAttempts"]) == ("failing", 4)
 
 
 def test_an_engine_that_does_not_answer_is_said_and_marked_once():
-    seen = watch(look(0, Counter()))
-    seen.lose("Envoy's admin interface does not answer.", START + 1000)
-    seen.lose("Envoy's admin interface does not answer.", START + 2000)
+    seen = watch(snapshot(0, Counter()))
+    seen.mark_unavailable("Envoy's admin interface does not answer.", START + 1000)
+    seen.mark_unavailable("Envoy's admin interface does not answer.", START + 2000)
     assert seen.state()["problem"] == "Envoy's admin interface does not answer."
-    seen.see(look(3, Counter()))
+    seen.observe(snapshot(3, Counter()))
     assert (seen.state()["problem"], marks(seen)) == (
         "",
         [(1, "engine", "", "", "Envoy does not answer"), (3, "engine", "", "", "Envoy answers again")],
     )
 
 
-def test_before_the_first_look_there_is_a_state_as_well():
+def test_before_the_first_snapshot_there_is_a_state_as_well():
     assert Watch(URL).state() == {"problem": "Nothing has been seen yet.", "models": {}, "marks": {}}
 
 
 def test_the_history_of_a_model_has_points_and_what_was_declared():
     many = [requests("bedrock", 10 * second) for second in range(5)]
-    seen = watch(*(look(second, many[second], PLAN if second < 3 else MOVED) for second in range(5)))
+    seen = watch(*(snapshot(second, many[second], PLAN if second < 3 else MOVED) for second in range(5)))
     declared = {"azure": 0, "bedrock": 60, "deepinfra": 40, "lab": 0}
     assert seen.history(LLAMA) == {
         "points": [[START + 2000, {"bedrock": 10}], [START + 4000, {"bedrock": 10}]],
@@ -188,7 +203,7 @@ def test_the_history_of_a_model_has_points_and_what_was_declared():
 
 COUNTED = st.dictionaries(
     st.builds(
-        Key,
+        Series,
         st.sampled_from(["requests", "attempts", "input_tokens", "output_tokens", "limited"]),
         st.sampled_from([LLAMA, "-", "another"]),
         st.sampled_from(["bedrock", "deepinfra", "lab", "gone", ""]),
@@ -204,15 +219,15 @@ SEEN = st.tuples(
 
 @given(st.lists(SEEN, max_size=8))
 def test_whatever_is_seen_the_differences_add_up_to_the_state(
-    steps: list[tuple[Counter[Key], bool, bool, dict[str, str]]],
+    steps: list[tuple[Counter[Series], bool, bool, dict[str, str]]],
 ):
     seen = Watch(URL)
     shown = before = seen.state()
-    total: Counter[Key] = Counter()
-    for second, (more, again, out, faults) in enumerate(steps):
-        total = Counter(more) if again else total + more
-        members = frozenset({(SHARES, "bedrock")}) if out else frozenset[tuple[str, str]]()
-        seen.see(look(second, total, MOVED if again else PLAN, out=members, faults=faults))
+    total: Counter[Series] = Counter()
+    for second, (more, moved, ejected, faults) in enumerate(steps):
+        total = total + more
+        plan, hosts = MOVED if moved else PLAN, ["bedrock"] if ejected else []
+        seen.observe(snapshot(second, total, plan, ejected=members(*hosts), faults=faults))
         now = seen.state()
         shown, before = applied(shown, difference(before, now)), now
         assert shown == now

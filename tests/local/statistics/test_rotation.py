@@ -63,8 +63,8 @@ class Machine:
     def touch(self, path: Path, at: datetime) -> None:
         os.utime(path, (at.timestamp(), at.timestamp()))
 
-    def look(self) -> None:
-        asyncio.run(self.rotation.look())
+    def rotate(self) -> None:
+        asyncio.run(self.rotation.rotate())
 
     def read(self) -> int:
         reading = Reading(self.folder, Window())
@@ -85,10 +85,10 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 def test_a_file_ends_when_it_is_too_large_and_not_before(machine: Machine) -> None:
     machine.writer.write()
-    machine.look()
+    machine.rotate()
     assert (machine.names(), machine.writer.reopened) == (["current.jsonl"], 0)
     machine.writer.write(3)
-    machine.look()
+    machine.rotate()
     assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl", "current.jsonl"]
     machine.writer.write()
     assert machine.read() == machine.writer.written == 5
@@ -97,7 +97,7 @@ def test_a_file_ends_when_it_is_too_large_and_not_before(machine: Machine) -> No
 def test_two_files_that_end_at_the_same_moment_are_two_files(machine: Machine) -> None:
     for _ in range(3):
         machine.writer.write(4)
-        machine.look()
+        machine.rotate()
     assert machine.names() == [
         "2026-11-21T12-00-00.000Z-2.jsonl",
         "2026-11-21T12-00-00.000Z-3.jsonl",
@@ -109,15 +109,15 @@ def test_two_files_that_end_at_the_same_moment_are_two_files(machine: Machine) -
 
 def test_a_day_ends_a_file_once_and_an_empty_one_never(machine: Machine) -> None:
     machine.now += timedelta(days=1)
-    machine.look()
+    machine.rotate()
     assert machine.names() == ["current.jsonl"]
     machine.writer.write()
-    machine.look()
+    machine.rotate()
     assert machine.names() == ["current.jsonl"]
     machine.now += timedelta(days=1)
-    machine.look()
+    machine.rotate()
     machine.writer.write()
-    machine.look()
+    machine.rotate()
     assert machine.names() == ["2026-11-23T12-00-00.000Z.jsonl", "current.jsonl"]
     assert machine.read() == machine.writer.written == 2
 
@@ -126,7 +126,7 @@ def test_a_file_that_an_engine_left_on_another_day_ends(machine: Machine) -> Non
     machine.writer.write()
     machine.touch(machine.folder.current, NOON - timedelta(days=1))
     machine.rotation = machine.started()
-    machine.look()
+    machine.rotate()
     assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl", "current.jsonl"]
 
 
@@ -134,7 +134,7 @@ def test_lines_written_before_the_new_file_is_open_are_in_the_old_one(machine: M
     machine.writer.before_reopening = machine.writer.write
     for _ in range(20):
         machine.writer.write(4)
-        machine.look()
+        machine.rotate()
         assert machine.read() == machine.writer.written
     assert machine.writer.reopened == 20
     assert machine.writer.written == 100
@@ -145,11 +145,11 @@ def test_a_writer_that_cannot_be_asked_goes_on_in_the_old_file_and_is_asked_agai
     machine.writer.deaf = True
     for _ in range(2):
         with pytest.raises(ConnectionError):
-            machine.look()
+            machine.rotate()
         machine.writer.write(4)
     assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl"]
     machine.writer.deaf = False
-    machine.look()
+    machine.rotate()
     machine.writer.write()
     assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl", "current.jsonl"]
     assert machine.read() == machine.writer.written == 13
@@ -160,15 +160,15 @@ def test_files_are_deleted_when_all_that_is_in_them_is_older_than_what_is_kept(m
         path = machine.folder.requests / f"{name}.jsonl"
         path.write_text(line())
         machine.touch(path, NOON - timedelta(days=days))
-    machine.look()
+    machine.rotate()
     assert machine.names() == ["29-days.jsonl", "current.jsonl"]
     machine.rotation.keep = None
     machine.now += timedelta(days=400)
-    machine.look()
+    machine.rotate()
     assert machine.names() == ["29-days.jsonl", "current.jsonl"]
     machine.rotation.keep = timedelta(days=1)
     other = machine.folder.requests / "notes.txt"
     other.write_text("somebody's own")
     machine.touch(other, NOON - timedelta(days=400))
-    machine.look()
+    machine.rotate()
     assert machine.names() == ["current.jsonl", "notes.txt"]

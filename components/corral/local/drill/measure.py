@@ -18,6 +18,7 @@ from statistics import NormalDist
 
 from corral.local.drill.record import Arrival, Request
 from corral.local.drill.script import Shares
+from corral.local.statistics.readings import Bin, quantile
 
 CONFIDENCE = 0.999
 """Of the bounds of an observed share: a drill has dozens of them, and one that is outside is to mean something."""
@@ -111,12 +112,6 @@ def _share(requests: int, total: int, declared: int) -> Share:
     return Share(declared, requests, 100 * ratio, low, high, 100 * ratio - declared, low <= declared <= high)
 
 
-def quantile(values: Sequence[float], share: float) -> float | None:
-    """The value that this share of them does not exceed; None of nothing."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
-
-
 @dataclass(frozen=True)
 class Second:
     """One second of it."""
@@ -145,12 +140,12 @@ def timeline(
             of_second.setdefault(arrival.model, Counter())[arrival.host] += 1
         else:
             failed.setdefault(int(arrival.at), Counter())[arrival.host] += 1
-    waits: dict[int, list[float]] = {}
+    waits: dict[int, Counter[Bin]] = {}
     lost: Counter[int] = Counter()
     for request in requests:
-        second = waits.setdefault(int(request.sent), [])
+        second = waits.setdefault(int(request.sent), Counter())
         if (waited := wait(request)) is not None:
-            second.append(1000 * waited)
+            second[Bin(1000 * waited)] += 1
         lost[int(request.sent)] += request.outcome == "lost"
     if not waits:
         return ()
@@ -159,8 +154,8 @@ def timeline(
             at,
             {model: dict(hosts) for model, hosts in answered.get(at, {}).items()},
             dict(failed.get(at, {})),
-            quantile(waits.get(at, []), 0.5),
-            quantile(waits.get(at, []), 0.99),
+            quantile(waits.get(at, {}), 0.5),
+            quantile(waits.get(at, {}), 0.99),
             lost[at],
         )
         for at in range(min(waits), max(waits) + 1)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from corral.local.drill.measure import Effective, Second, Share, effective, quantile, shares, timeline
+from corral.local.drill.measure import Effective, Second, Share, effective, shares, timeline
 from corral.local.drill.record import Arrival, Compared, Exhausted, Failed, Moved, Record, Refused, Request
 from corral.local.drill.script import Break, Exhaust, Fail, Move, Skipped, Watch, declared
+from corral.local.statistics.readings import Bin, quantile
 
 _SETTLED = 0.1
 """Seconds after an edit came into force from which its shares are counted."""
@@ -204,7 +205,8 @@ def _latency(record: Record) -> Iterator[LatencyReport]:
 
 
 def _quantiles(seconds: Sequence[float]) -> tuple[float, float]:
-    return 1000 * (quantile(seconds, 0.5) or 0.0), 1000 * (quantile(seconds, 0.99) or 0.0)
+    values = Counter(map(Bin, seconds))
+    return 1000 * (quantile(values, 0.5) or 0.0), 1000 * (quantile(values, 0.99) or 0.0)
 
 
 def _moves(record: Record) -> Iterator[MoveReport]:

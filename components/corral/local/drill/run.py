@@ -197,10 +197,7 @@ class Drill:
     async def _left_out(self) -> list[tuple[str, str]]:
         """Models and their hosts that the engine leaves out."""
         return [
-            (model.model, host.host)
-            for model in await self._session.status()
-            for host in model.hosts
-            if not host.healthy
+            (model.model, host.host) for model in await self._session.status() for host in model.hosts if host.ejected
         ]
 
     def _back(self, hosts: tuple[str, ...], healed: float) -> bool:

@@ -74,7 +74,6 @@ def bootstrap(files: Files, open_files: int, memory: int) -> Resource:
         "stats_config": {
             "use_all_default_tags": False,
             "stats_matcher": {"inclusion_list": {"patterns": statistics.KEPT}},
-            "histogram_bucket_settings": statistics.BUCKETS,
         },
         "memory_allocator_manager": {"bytes_to_release": _RELEASED, "memory_release_interval": "1s"},
         "overload_manager": _overload(open_files, memory),

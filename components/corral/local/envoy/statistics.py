@@ -155,22 +155,3 @@ KEPT = [
     {"contains": ".outlier_detection."},
 ]
 """The statistics Envoy keeps at all: a thousand models would bring a hundred thousand that nobody reads."""
-
-BUCKETS = [
-    {
-        "match": {"prefix": f"{PREFIX}.{DURATION}"},
-        "buckets": [
-            *(5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000),
-            *(10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 600_000),
-        ],
-    },
-    {
-        "match": {"prefix": f"{PREFIX}.{FIRST_BYTE}"},
-        "buckets": [
-            *(5, 10, 25, 50, 100, 150, 200, 300, 500, 750),
-            *(1_000, 1_500, 2_000, 3_000, 5_000, 10_000, 30_000, 60_000, 120_000),
-        ],
-    },
-]
-"""Upper bounds of the histograms' bins, in milliseconds, as `/metrics` shows them.  A whole answer takes seconds to
-minutes; its first byte a fraction of a second, in which people tell 150 from 300 ms."""

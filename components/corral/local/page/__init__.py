@@ -1,1 +1,1 @@
-"""The live page of `corral serve`: a look at Envoy's counters each second, and a web page on loopback that shows it."""
+"""The live page of `corral serve`: a snapshot of Envoy's counters each second, and a web page that shows it."""

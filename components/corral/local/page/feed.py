@@ -1,9 +1,7 @@
-"""The difference of two states as a JSON Merge Patch (RFC 7396), so that a viewer is sent only what changed.
+"""Server-sent events: one snapshot for a viewer who comes, then what changed each second (RFC 7396).
 
 A state is objects within objects down to texts and numbers.  It holds no null and no list: what is unknown is absent,
-and null in a difference says that a member has gone.
-
-Server-sent events: one snapshot for a viewer who comes, then what changed each second.
+and null in a difference, a JSON Merge Patch, says that a member has gone.
 
 Policy.  A difference is computed and encoded once, whoever watches; while nobody does, nothing is.  Nothing is queued
 for a viewer: one who reads too slowly misses differences, and gets a snapshot instead.  While nothing changes, nothing
@@ -48,7 +46,7 @@ def applied(state: State, changes: State) -> State:
 
 VIEWERS = 100
 """At once; more are refused."""
-_SILENCE = 15.0
+_SILENCE_SECONDS = 15.0
 _RETRY = b"retry: 1000\n\n"
 _ALIVE = b": nothing has changed\n\n"
 
@@ -56,7 +54,7 @@ _ALIVE = b": nothing has changed\n\n"
 class Feed:
     """The state as it changes, for any number of viewers."""
 
-    def __init__(self, state: Callable[[], State], silence: float = _SILENCE) -> None:
+    def __init__(self, state: Callable[[], State], silence: float = _SILENCE_SECONDS) -> None:
         self._current = state
         self._silence = silence
         self._state: State = {}

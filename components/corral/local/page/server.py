@@ -1,12 +1,9 @@
-"""What stands before every answer of the page: it is for this machine's browser, and for its own files alone.
+"""The page's server: its files, the events, the history of a model; on loopback, in the event loop of `corral serve`.
 
-Policy.  Only GET and HEAD.  The Host header names loopback, whatever the port (an SSH tunnel has another): a page that
-has its own name resolve to 127.0.0.1 is turned away.  What another site's page asks for is refused too.  The answers
-allow a browser nothing but what this server itself serves: no script in the page, no other origin, no frame around it.
-
-The page's web app: its files, the events, the history of a model.
-
-The page's server: on loopback, in the process and the event loop of `corral serve`.
+Policy.  It is for this machine's browser, and for its own files alone.  Only GET and HEAD.  The Host header names
+loopback, whatever the port (an SSH tunnel has another): a page that has its own name resolve to 127.0.0.1 is turned
+away.  What another site's page asks for is refused too.  The answers allow a browser nothing but what this server
+itself serves: no script in the page, no other origin, no frame around it.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ import contextlib
 import re
 import socket
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -91,13 +88,26 @@ def page_app(watch: Watch, feed: Feed, *more: Route) -> ASGIApp:
         return StreamingResponse(feed.events(), media_type="text/event-stream")
 
     async def history(request: Request) -> Response:
-        found = watch.history(request.query_params.get("model", ""))
-        if found is None:
+        past = watch.history(request.query_params.get("model", ""))
+        if past is None:
             return PlainTextResponse("No such model.\n", 404)
-        return JSONResponse({"now": time.time_ns() // 1_000_000, **found})
+        return JSONResponse({"now": time.time_ns() // 1_000_000, **past})
 
     routes = [Route("/events", events), Route("/history", history), *_files(), *more]
     return Guard(Starlette(routes=routes))
+
+
+def numbers_route(path: str, numbers: Callable[[str], Awaitable[tuple[bytes, str]]]) -> Route:
+    """A body and its content type by the request's `accept`; 503 while Envoy does not answer."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            body, content_type = await numbers(request.headers.get("accept", ""))
+        except EngineError as reason:
+            return PlainTextResponse(f"{reason}\n", 503)
+        return Response(body, headers={"content-type": content_type})
+
+    return Route(path, answer)
 
 
 def _files() -> list[Route]:
@@ -116,8 +126,8 @@ def _file(path: str, content: bytes, media_type: str) -> Route:
     return Route(path, answer)
 
 
-_GRACE = 2
-"""Seconds that answers under way get when the server is told to end."""
+_GRACE_SECONDS = 2
+"""For answers under way when the server is told to end."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +160,9 @@ async def serving_page(listening: Listening, served: Served, url: str, *more: Ro
     """Serves the page of a stack, whose clients' base URL is `url`, until the end of the block."""
     watch = Watch(url)
     feed = Feed(watch.state)
-    server = _Server(settings(page_app(watch, feed, *more), log_level="error", timeout_graceful_shutdown=_GRACE))
+    server = _Server(
+        settings(page_app(watch, feed, *more), log_level="error", timeout_graceful_shutdown=_GRACE_SECONDS)
+    )
     watching = asyncio.create_task(keep_watching(served, watch, feed))
     answering = asyncio.create_task(server.serve([listening.socket]))
     try:

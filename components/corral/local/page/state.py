@@ -1,62 +1,49 @@
-"""What is seen of a running engine at one moment.
-
-Whether an observed share is off the declared one by more than chance explains.
-
-What was counted in some seconds as a pace: so much a second, so much money an hour.
-
-What the page shows of each tenant, as a part of the state; what is unknown is absent.
-
-    tenants.<name>              rps tps cost errors limited.<limit> active concurrent
-
-`limited` holds the limits that have refused any request, with how many: `requests` and `tokens` of a minute,
-`concurrent`.  `errors` are the other requests that ended in a 4xx, a 5xx or no answer at all.  `active` are the
-requests under way, and `concurrent` is their limit; a tenant without that limit is not counted and has neither.
-
-A cost is unknown where any of the tenant's tokens has no known price, or was not counted.
-
-What the page shows, as one state of texts and numbers; what is unknown is absent.
+"""What the page shows, as one state of texts and numbers; what is unknown is absent.
 
     stack, url, problem         problem: why nothing can be seen at the moment
-    rps, tps, lost, cost, out   of all models together
-    models.<name>               rps tps p50 p99 first lost cost unpriced uncounted trouble
-      .hosts.<name>             order role share observed off rps tps p50 p99 first failures cost health ejections
-                                simulated fault
-    tenants.<name>              see `tenants`; there is no `tenants` where the stack declares none
+    rps, tps, serverErrors, clientErrors, cost, unpriced, ejected           of all models together
+    models.<name>               rps tps p50 p99 firstByte serverErrors clientErrors cost trouble
+      .hosts.<name>             order role share observed drift rps tps p50 p99 firstByte failedAttempts cost state
+                                ejections simulated fault
+    tenants.<name>              rps tps cost serverErrors clientErrors limited.<limit> active concurrent;
+                                there is no `tenants` where the stack declares none
     marks.<number>              at kind text model host
 
-rps and tps (requests, tokens a second) are of the last `RATES` seconds; everything else that is counted is of the last
-`LATELY` seconds, observed shares of no longer than since the model's move.  Times are milliseconds, costs micro-dollars
-an hour, shares percent.
+rps and tps (requests, tokens a second) are of the last `RATES_SECONDS`; everything else that is counted is of the last
+`LATELY_SECONDS`, observed shares of no longer than since the model's move.  Times are milliseconds, costs micro-dollars
+an hour, shares percent.  A cost is unknown where any of the tokens has no known price, or was not counted; `unpriced`
+are the models of unknown cost.  `limited` holds the limits that have refused any request, with how many: `requests` and
+`tokens` of a minute, `concurrent`.  `active` are a tenant's requests under way, and `concurrent` is their limit; a
+tenant without that limit is not counted and has neither.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from math import sqrt
+from operator import attrgetter
 
-from corral.local.envoy.names import link_name
+from corral.local.envoy.statistics import DURATION, FIRST_BYTE, LIMITED
 from corral.local.page.feed import State
-from corral.local.statistics.readings import Key, Span, Timed, quantile
-from corral.local.statistics.tally import (
-    DURATION,
-    FIRST_BYTE,
-    Tally,
-    Window,
-    limited,
-    tally,
-    tally_of_tenants,
-    timings,
-    whole,
-)
+from corral.local.statistics.cost import MICRO_DOLLAR, cost
+from corral.local.statistics.readings import Readings, Series, Timed, quantile
+from corral.local.statistics.totals import Tally, Window, durations, tallies
 from corral.plan.money import nearest
 from corral.plan.plan import ModelPlan, Plan, Price, Target, TenantPlan
 
+RATES_SECONDS = 10
+LATELY_SECONDS = 30
+_HOUR_SECONDS = 3600
+
+_LEAST_FAILURES = 3
+"""Fewer are no pattern."""
+
 
 @dataclass(frozen=True)
-class Look:
-    """One look.  Models are called here as the plan calls them, but in counters as Envoy's statistics do."""
+class Snapshot:
+    """A running engine at one moment."""
 
     at: float
     """Seconds of a clock that only grows."""
@@ -64,41 +51,43 @@ class Look:
     """Milliseconds since 1970."""
     plan: Plan
     """What is in force."""
-    counters: Counter[Key]
-    times: Counter[Timed] | None
-    """Histograms, in milliseconds; None: they were not read this time."""
-    out: frozenset[tuple[str, str]]
-    """Who is left out for failing: pairs of a model's cluster and a host."""
+    readings: Readings
     faults: Mapping[str, str]
     """Per simulated host that was made to fail the kind of fault."""
     simulated: Mapping[str, str | None]
     """Per host why it is simulated; None: it is the real one."""
-    under_way: Mapping[str, int]
-    """Requests under way of the tenants that have a limit on them; who has not called yet may be missing."""
 
 
-_LEAST = 30
-"""Fewer requests say nothing."""
+@dataclass(frozen=True)
+class Windows:
+    """What was counted in the last seconds."""
+
+    rates: Window[Series] = field(default_factory=lambda: Window[Series](RATES_SECONDS))
+    lately: Window[Series] = field(default_factory=lambda: Window[Series](LATELY_SECONDS))
+    shares: Window[Series] = field(default_factory=lambda: Window[Series](LATELY_SECONDS))
+    """Without what came before a model's move."""
+    times: Window[Timed] = field(default_factory=lambda: Window[Timed](LATELY_SECONDS))
+
+
+_LEAST_REQUESTS = 30
+"""Fewer say nothing."""
 _DEVIATIONS = 4
-_POINTS = 1.0
-"""A difference of less than this is none, however many requests there are."""
+_LEAST_DRIFT = 1.0
+"""A difference of fewer points is none, however many requests there are."""
 
 
-def points_off(declared: int, answered: int, requests: int) -> float | None:
+def share_drift(declared: int, answered: int, requests: int) -> float | None:
     """How many points a host's observed share lies above (or below, negative) its declared one; None: as declared.
 
-    Hosts are drawn at random by weight, so that the share of `requests` requests is off by chance: by less than four
-    standard deviations in all but one of 15,000 looks.
+    Hosts are drawn at random by weight, so that the share of `requests` requests differs by chance: by less than four
+    standard deviations in all but one of 15,000 snapshots.
     """
-    if requests < _LEAST:
+    if requests < _LEAST_REQUESTS:
         return None
     part = declared / 100
-    off = 100 * answered / requests - declared
-    chance = 100 * sqrt(part * (1 - part) / requests)
-    return off if abs(off) > _DEVIATIONS * chance + _POINTS else None
-
-
-_MILLION, _HOUR = 1_000_000, 3600
+    drift = 100 * answered / requests - declared
+    deviation = 100 * sqrt(part * (1 - part) / requests)
+    return drift if abs(drift) > _DEVIATIONS * deviation + _LEAST_DRIFT else None
 
 
 def tenths(value: float) -> float:
@@ -106,188 +95,154 @@ def tenths(value: float) -> float:
     return round(value, 1)
 
 
-def rate(number: int, seconds: float) -> float:
-    """A second; 0 where nothing was seen yet."""
-    return tenths(number / seconds) if seconds else 0
-
-
-def cost(price: Price, counted: Tally, seconds: float) -> int:
-    """Micro-dollars an hour; 0 where nothing was seen yet."""
-    spent = counted.input * price.input + counted.output * price.output
-    milliseconds = round(1000 * seconds)
-    return nearest(spent * 1000 * _HOUR, _MILLION * milliseconds) if milliseconds else 0
-
-
-Where = tuple[str, str]
-"""A model and a host."""
-
-
-def tenants_of(look: Look, rates: Window[Key], lately: Window[Key]) -> State:
-    """By name; empty where the stack declares none."""
-    now, late, refused = tally_of_tenants(rates.total), tally_of_tenants(lately.total), limited(lately.total)
-    prices = {(model.name, target.host): target.price for model, target in look.plan.targets}
-
-    def state(tenant: TenantPlan) -> State:
-        name = tenant.name
-        asked, ended = whole(now.get(name, {}).values()), whole(late.get(name, {}).values())
-        by_limit = refused.get(name, Counter[str]())
-        answered = {where: of for where, of in late.get(name, {}).items() if where in prices}
-        uncounted = any(of.uncounted for of in answered.values())
-        spent = None if uncounted else _spent(answered, prices, lately.span)
-        return {
-            "rps": rate(asked.requests, rates.span),
-            **({} if uncounted else {"tps": rate(asked.input + asked.output, rates.span)}),
-            **({} if spent is None else {"cost": spent}),
-            "errors": max(0, ended.errors - by_limit.total()),
-            "limited": dict(by_limit),
-            **(
-                {}
-                if tenant.concurrent is None
-                else {"active": look.under_way.get(name, 0), "concurrent": tenant.concurrent}
-            ),
-        }
-
-    return {tenant.name: state(tenant) for tenant in look.plan.tenants}
-
-
-def _spent(answered: Mapping[Where, Tally], prices: Mapping[Where, Price | None], seconds: float) -> int | None:
-    """Micro-dollars an hour; None: there are tokens whose price is unknown."""
-    spent = 0
-    for where, of in answered.items():
-        price = prices[where]
-        if price is not None:
-            spent += cost(price, of, seconds)
-        elif of.input or of.output:
-            return None
-    return spent
-
-
-RATES = 10
-LATELY = 30
-
-_SOME = 3
-"""Fewer failures are no pattern."""
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What was counted in the last seconds."""
-
-    rates: Window[Key]
-    """Of `RATES` seconds."""
-    lately: Window[Key]
-    """Of `LATELY` seconds."""
-    shares: Window[Key]
-    """Of `LATELY` seconds, without what came before a model's move."""
-    times: Window[Timed]
-
-
-def state_of(look: Look, sums: Sums, ejections: Mapping[tuple[str, str], int]) -> State:
-    """What was counted: of models and all of them together, and of tenants; `ejections` are by the cluster and host."""
-    builder = _Builder(look, sums, ejections)
-    models = {model.name: builder.model(model) for model in look.plan.models}
-    left_out = sum(host.get("health") == "out" for model in models.values() for host in model["hosts"].values())
+def state_of(snapshot: Snapshot, windows: Windows, ejections: Mapping[tuple[str, str], int]) -> State:
+    """What was counted: of models and all of them together, and of tenants; `ejections` are by model and host."""
+    builder = _Builder(snapshot, windows, ejections)
+    models = {model.name: builder.model(model) for model in snapshot.plan.models}
     costs = [model["cost"] for model in models.values() if "cost" in model]
     return {
         "rps": tenths(sum(model["rps"] for model in models.values())),
         "tps": tenths(sum(model.get("tps", 0) for model in models.values())),
-        "lost": sum(model["lost"] for model in models.values()),
-        "out": left_out,
+        "serverErrors": sum(model["serverErrors"] for model in models.values()),
+        "clientErrors": sum(model["clientErrors"] for model in models.values()),
+        "ejected": sum(host["state"] == "ejected" for model in models.values() for host in model["hosts"].values()),
         "unpriced": len(models) - len(costs),
         "cost": sum(costs),
         "models": models,
-        **({"tenants": tenants_of(look, sums.rates, sums.lately)} if look.plan.tenants else {}),
+        **({"tenants": builder.tenants()} if snapshot.plan.tenants else {}),
     }
 
 
+_MODEL, _HOST, _TENANT = attrgetter("model"), attrgetter("model", "host"), attrgetter("tenant")
+_TENANT_HOST = attrgetter("tenant", "model", "host")
+
+
 class _Builder:
-    def __init__(self, look: Look, sums: Sums, ejections: Mapping[tuple[str, str], int]) -> None:
-        self._look = look
+    def __init__(self, snapshot: Snapshot, windows: Windows, ejections: Mapping[tuple[str, str], int]) -> None:
+        self._snapshot = snapshot
         self._ejections = ejections
-        self._rates, self._rates_span = tally(sums.rates.total), sums.rates.span
-        self._lately, self._lately_span = tally(sums.lately.total), sums.lately.span
-        self._shares = tally(sums.shares.total)
-        self._times = timings(sums.times.total)
+        self._ejected = snapshot.readings.ejected(snapshot.plan)
+        self._rates, self._lately, self._shares = windows.rates, windows.lately, windows.shares
+        self._models_now, self._hosts_now = tallies(self._rates.total, _MODEL), tallies(self._rates.total, _HOST)
+        self._models, self._hosts = tallies(self._lately.total, _MODEL), tallies(self._lately.total, _HOST)
+        self._shares_of_models = tallies(self._shares.total, _MODEL)
+        self._shares_of_hosts = tallies(self._shares.total, _HOST)
+        self._times = durations(windows.times.total)
 
     def model(self, model: ModelPlan) -> State:
         name = model.name
-        rates, lately = self._rates.get(name, {}), self._lately.get(name, {})
-        answered = sum(of.requests for host, of in self._shares.get(name, {}).items() if host)
-        hosts = {target.host: self._host(model, order, target, answered) for order, target in enumerate(model.targets)}
-        now, late = whole(rates.values()), whole(lately.values())
-        costs = [hosts[host].get("cost") for host, of in lately.items() if host in hosts and (of.input or of.output)]
-        unpriced = any(cost is None for cost in costs)
-        uncounted = late.uncounted
+        lately = self._models[name]
+        answered = self._shares_of_models[name].requests - self._shares_of_hosts[name, ""].requests
+        hosts = {target.host: self._host(name, order, target, answered) for order, target in enumerate(model.targets)}
+        parts = [(target.price, self._hosts[name, target.host]) for target in model.targets]
         return {
-            "rps": rate(now.requests, self._rates_span),
-            **({} if uncounted else {"tps": rate(now.input + now.output, self._rates_span)}),
+            **self._speed(self._models_now[name], uncounted=_uncounted(parts)),
             **self._quantiles(name, ""),
-            "lost": late.lost,
-            **({} if unpriced or uncounted else {"cost": sum(cost or 0 for cost in costs)}),
-            **({"unpriced": 1} if unpriced else {}),
-            **({"uncounted": 1} if uncounted else {}),
-            **_trouble(late, hosts),
+            "serverErrors": lately.server_errors,
+            "clientErrors": lately.client_errors,
+            **self._cost(parts),
+            **_trouble(lately, hosts),
             "hosts": hosts,
         }
 
-    def _host(self, model: ModelPlan, order: int, target: Target, answered: int) -> State:
-        name, host = model.name, target.host
-        rates = self._rates.get(name, {}).get(host, Tally())
-        lately = self._lately.get(name, {}).get(host, Tally())
-        share = self._shares.get(name, {}).get(host, Tally()).requests
-        member = (link_name(model.name, target.priority), host)
-        off = points_off(target.share, share, answered)
-        simulated, fault = self._look.simulated.get(host), self._look.faults.get(host)
+    def _host(self, model: str, order: int, target: Target, answered: int) -> State:
+        where = (model, target.host)
+        lately, share = self._hosts[where], self._shares_of_hosts[where].requests
+        drift = share_drift(target.share, share, answered)
+        simulated, fault = self._snapshot.simulated.get(target.host), self._snapshot.faults.get(target.host)
         return {
             "order": order,
             "role": target.role,
             "share": target.share,
             **({"observed": tenths(100 * share / answered)} if answered else {}),
-            **({"off": tenths(off)} if off is not None else {}),
-            "rps": rate(rates.requests, self._rates_span),
-            **({} if lately.uncounted else {"tps": rate(rates.input + rates.output, self._rates_span)}),
-            **self._quantiles(name, host),
-            "failures": lately.failures,
-            **self._cost(target, lately),
-            "health": _health(target, lately, out=member in self._look.out),
-            "ejections": self._ejections.get(member, 0),
+            **({"drift": tenths(drift)} if drift is not None else {}),
+            **self._speed(self._hosts_now[where], uncounted=lately.uncounted),
+            **self._quantiles(*where),
+            "failedAttempts": lately.failed_attempts,
+            **(self._cost([(target.price, lately)]) if target.price else {}),
+            "state": _state(target, lately, ejected=where in self._ejected),
+            "ejections": self._ejections.get(where, 0),
             **({"simulated": simulated} if simulated else {}),
             **({"fault": fault} if fault else {}),
         }
 
-    def _cost(self, target: Target, lately: Tally) -> State:
-        """Micro-dollars an hour, at the pace of the last seconds."""
-        if target.price is None or lately.uncounted:
-            return {}
-        return {"cost": cost(target.price, lately, self._lately_span)}
+    def tenants(self) -> State:
+        """By name."""
+        now, lately = tallies(self._rates.total, _TENANT), tallies(self._lately.total, _TENANT)
+        hosts = tallies(self._lately.total, _TENANT_HOST)
+        limited: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for series, number in self._lately.total.items():
+            if series.counter == LIMITED:
+                limited[series.tenant][series.limit] += number
+        active = self._snapshot.readings.active_of_tenants
 
-    def _quantiles(self, name: str, host: str) -> State:
-        durations: Mapping[Span, int] = self._times.get((DURATION, name, host), {})
-        first_bytes: Mapping[Span, int] = self._times.get((FIRST_BYTE, name, host), {})
-        found = {
-            "p50": quantile(durations, 0.5),
-            "p99": quantile(durations, 0.99),
-            "first": quantile(first_bytes, 0.5),
+        def state(tenant: TenantPlan) -> State:
+            name = tenant.name
+            parts = [
+                (target.price, hosts[name, model.name, target.host])
+                for model, target in self._snapshot.plan.targets
+                if (name, model.name, target.host) in hosts
+            ]
+            limit = tenant.concurrent
+            return {
+                **self._speed(now[name], uncounted=_uncounted(parts)),
+                **self._cost(parts),
+                "serverErrors": lately[name].server_errors,
+                "clientErrors": lately[name].client_errors,
+                "limited": dict(limited[name]),
+                **({} if limit is None else {"active": active.get(name, 0), "concurrent": limit}),
+            }
+
+        return {tenant.name: state(tenant) for tenant in self._snapshot.plan.tenants}
+
+    def _speed(self, now: Tally, *, uncounted: bool) -> State:
+        """Requests and tokens a second; 0 where nothing was seen yet."""
+        seconds = self._rates.span
+        requests, tokens = (tenths(number / seconds) if seconds else 0 for number in (now.requests, now.tokens))
+        return {"rps": requests, **({} if uncounted else {"tps": tokens})}
+
+    def _cost(self, parts: Iterable[tuple[Price | None, Tally]]) -> State:
+        """Micro-dollars an hour, if the last seconds went on for so long."""
+        spent = 0
+        for price, tally in parts:
+            more = cost(price, tally.input_tokens, tally.output_tokens) if tally.tokens else 0
+            if more is None or tally.uncounted:
+                return {}
+            spent += more
+        milliseconds = round(1000 * self._lately.span)
+        return {"cost": nearest(spent * 1000 * _HOUR_SECONDS, MICRO_DOLLAR * milliseconds) if milliseconds else 0}
+
+    def _quantiles(self, model: str, host: str) -> State:
+        whole, first_byte = self._times[DURATION, model, host], self._times[FIRST_BYTE, model, host]
+        values = {
+            "p50": quantile(whole, 0.5),
+            "p99": quantile(whole, 0.99),
+            "firstByte": quantile(first_byte, 0.5),
         }
-        return {each: tenths(value) for each, value in found.items() if value is not None}
+        return {name: tenths(value) for name, value in values.items() if value is not None}
 
 
-def _health(target: Target, lately: Tally, *, out: bool) -> str:
-    """`out`: left out by Envoy; `failing`: asked, and most of its attempts fail; `drained`: not asked at all; `ok`."""
-    if out:
-        return "out"
-    if lately.failures >= _SOME and 2 * lately.failures > lately.attempts:
+def _uncounted(parts: Iterable[tuple[Price | None, Tally]]) -> bool:
+    return any(tally.uncounted for _, tally in parts)
+
+
+def _state(target: Target, lately: Tally, *, ejected: bool) -> str:
+    """`failing`: most of its attempts fail; `drained`: it gets no requests at all; `ejected`; `ok`."""
+    if ejected:
+        return "ejected"
+    if lately.failed_attempts >= _LEAST_FAILURES and 2 * lately.failed_attempts > lately.attempts:
         return "failing"
     return "ok" if target.live else "drained"
 
 
 def _trouble(lately: Tally, hosts: Mapping[str, State]) -> State:
-    """What an operator should look at, in words."""
-    words = [f"{lately.lost} requests lost"] if lately.lost else []
-    words += [f"{name} is left out" for name, host in hosts.items() if host["health"] == "out"]
-    words += [
-        f"{name} is failing" for name, host in hosts.items() if host["health"] == "failing" and "fault" not in host
+    """What an operator should see to, in words."""
+    number = lately.server_errors
+    sentences = [f"{number} server error{'' if number == 1 else 's'}"] if number else []
+    sentences += [f"{name} is left out" for name, host in hosts.items() if host["state"] == "ejected"]
+    sentences += [
+        f"{name} is failing" for name, host in hosts.items() if host["state"] == "failing" and "fault" not in host
     ]
-    words += [f"{name} is made to fail ({host['fault']})" for name, host in hosts.items() if "fault" in host]
-    words += ["shares are not as declared"] if any("off" in host for host in hosts.values()) else []
-    return {"trouble": "; ".join(words)} if words else {}
+    sentences += [f"{name} is made to fail ({host['fault']})" for name, host in hosts.items() if "fault" in host]
+    sentences += ["shares are not as declared"] if any("drift" in host for host in hosts.values()) else []
+    return {"trouble": "; ".join(sentences)} if sentences else {}

@@ -1,6 +1,6 @@
-"""The last minutes of each model, for a viewer who comes later: what its hosts answered, and what was declared.
+"""The last minutes, for a viewer who comes later: what each model's hosts answered, what was declared, and marks.
 
-What the timeline marks: shares that moved, hosts left out and back again, faults, an engine that does not answer.
+Marks are shares that moved, hosts ejected and back again, faults, an engine that does not answer.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from corral.local.page.feed import State
 from corral.plan.diff import shares_moved
 from corral.plan.plan import Plan
 
-STEP = 2.0
-"""Seconds from one point to the next."""
-MINUTES = 5
-_SLACK = 0.5
-"""Looks do not come to the millisecond."""
+_STEP_SECONDS = 2.0
+"""From one point to the next."""
+_SLACK_SECONDS = 0.5
+"""Snapshots do not come to the millisecond."""
+_POINTS = 150
+"""Five minutes."""
 
 
 class History:
-    """A point each `STEP` seconds of every model that was asked for anything."""
+    """A point each two seconds of every model that was asked for anything."""
 
     def __init__(self) -> None:
         self._points: dict[str, deque[tuple[int, dict[str, float]]]] = {}
@@ -31,25 +32,25 @@ class History:
 
     def declare(self, time: int, shares: Mapping[str, dict[str, int]]) -> None:
         """The shares in force from now on, by model and host; models that are not among them are forgotten."""
-        for gone in self._declared.keys() - shares.keys():
-            del self._declared[gone]
-            self._points.pop(gone, None)
+        for removed in self._declared.keys() - shares.keys():
+            del self._declared[removed]
+            self._points.pop(removed, None)
         for model, declared in shares.items():
-            known = self._declared.setdefault(model, deque(maxlen=100))
-            if not known or known[-1][1] != declared:
-                known.append((time, declared))
+            former = self._declared.setdefault(model, deque(maxlen=100))
+            if not former or former[-1][1] != declared:
+                former.append((time, declared))
 
     def due(self, at: float) -> bool:
         """Whether it is time for another point."""
         if at < self._next:
             return False
-        self._next = at + STEP - _SLACK
+        self._next = at + _STEP_SECONDS - _SLACK_SECONDS
         return True
 
     def add(self, time: int, answered: Mapping[str, dict[str, float]]) -> None:
         """Requests a second by model and host; models without any are left out."""
         for model, hosts in answered.items():
-            points = self._points.setdefault(model, deque(maxlen=int(MINUTES * 60 / STEP)))
+            points = self._points.setdefault(model, deque(maxlen=_POINTS))
             points.append((time, hosts))
 
     def of(self, model: str) -> dict[str, Any] | None:
@@ -62,10 +63,10 @@ class History:
         }
 
 
-Kind = Literal["move", "fault", "well", "out", "back", "engine"]
-"""`well`: a fault has ended; `back`: a host that was left out is asked again; `engine`: of Envoy itself."""
+Kind = Literal["move", "fault", "recovered", "ejected", "returned", "engine"]
+"""`recovered`: a fault has ended; `returned`: an ejected host gets requests again; `engine`: of Envoy itself."""
 
-_KEPT = 200
+_MARKS = 200
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Marks:
     """The latest marks, each with a number of its own and the time (milliseconds since 1970)."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[int, int, Mark]] = deque(maxlen=_KEPT)
+        self._kept: deque[tuple[int, int, Mark]] = deque(maxlen=_MARKS)
         self._number = 0
 
     def add(self, time: int, marks: Iterable[Mark]) -> None:
@@ -114,12 +115,11 @@ def moves(before: Plan, after: Plan) -> list[Mark]:
     return marks
 
 
-def health(before: Iterable[tuple[str, str]], after: Iterable[tuple[str, str]]) -> list[Mark]:
-    """The hosts, each of a model, that were left out or are back."""
-    old, new = set(before), set(after)
+def ejections(before: frozenset[tuple[str, str]], after: frozenset[tuple[str, str]]) -> list[Mark]:
+    """The hosts, each of a model, that were ejected or are back."""
     return [
-        *(Mark("out", f"{host} is left out", model, host) for model, host in sorted(new - old)),
-        *(Mark("back", f"{host} is back", model, host) for model, host in sorted(old - new)),
+        *(Mark("ejected", f"{host} is left out", model, host) for model, host in sorted(after - before)),
+        *(Mark("returned", f"{host} is back", model, host) for model, host in sorted(before - after)),
     ]
 
 
@@ -131,5 +131,5 @@ def faults(before: Mapping[str, str], after: Mapping[str, str]) -> list[Mark]:
             for host, kind in sorted(after.items())
             if before.get(host) != kind
         ),
-        *(Mark("well", f"{host} is well again", host=host) for host in sorted(before.keys() - after.keys())),
+        *(Mark("recovered", f"{host} is well again", host=host) for host in sorted(before.keys() - after.keys())),
     ]

@@ -1,6 +1,8 @@
-"""What Envoy has counted at one moment, each number by what it is tagged with.
+"""Envoy's statistics, read from its admin interface in this one place: counters, times, who is ejected.
 
-Quantiles of histograms that Envoy keeps in bins, added up over hosts and time.
+Policy.  One format serves all who want numbers: JSON, in which histograms keep their bins.  There the tags are parts of
+a statistic's name, `corral.requests.tenant.<tenant>.model.<model>.host.<host>.code.<code>`.  Of these names only a
+model's may hold a dot, so that a statistic's is read from both its ends.
 """
 
 from __future__ import annotations
@@ -8,18 +10,29 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from corral.local.admin import Admin
-from corral.local.envoy import statistics
-from corral.local.envoy.names import GATEWAY
+from corral.local.envoy.names import GATEWAY, link_name
+from corral.local.envoy.statistics import (
+    ACTIVE,
+    ATTEMPTS,
+    DURATION,
+    FIRST_BYTE,
+    INPUT_TOKENS,
+    LIMITED,
+    OUTPUT_TOKENS,
+    PREFIX,
+    REQUESTS,
+)
+from corral.plan.failover import RETRIED_STATUS
+from corral.plan.plan import Plan
 
-K = TypeVar("K")
 
-
-class Key(NamedTuple):
-    """What a number is tagged with; an empty text: it has no such tag, or nothing is known of it."""
+class Series(NamedTuple):
+    """What a counter is tagged with; an empty text: it has no such tag, or nothing is known of it."""
 
     counter: str
     model: str
@@ -31,101 +44,131 @@ class Key(NamedTuple):
     """That refused a request: `requests` or `tokens` of a minute, or `concurrent`."""
 
 
-class Span(NamedTuple):
-    """A bin of a histogram, in the histogram's unit."""
+class Bin(NamedTuple):
+    """A bin of a histogram, in the histogram's unit; without a width it is one value."""
 
     lower: float
-    width: float
+    width: float = 0.0
 
 
 class Timed(NamedTuple):
-    """One bin of one histogram."""
+    """One bin of one histogram; milliseconds."""
 
     histogram: str
     model: str
     host: str
-    span: Span
+    bin: Bin
 
 
+@dataclass(frozen=True)
+class Readings:
+    """Envoy's statistics at one moment.  Counters and times only grow."""
+
+    counters: Counter[Series] = field(default_factory=Counter[Series])
+    times: Counter[Timed] = field(default_factory=Counter[Timed])
+    """Envoy brings them up to date every five seconds."""
+    active: int = 0
+    """Requests under way."""
+    active_of_tenants: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Of those tenants that have a limit on them and have called."""
+    ejected_members: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of a cluster and a host in it that gets no requests, for it has failed."""
+
+    def since(self, before: Readings) -> Readings:
+        """What was counted after `before`; the rest is as of now."""
+        times = Counter[Timed]() if self.times is before.times else self.times - before.times
+        return replace(self, counters=self.counters - before.counters, times=times)
+
+    def ejected(self, plan: Plan) -> frozenset[tuple[str, str]]:
+        """The hosts ejected at the moment: pairs of a model and a host."""
+        if not self.ejected_members:
+            return frozenset()
+        return frozenset(
+            (model.name, target.host)
+            for model, target in plan.targets
+            if (link_name(model.name, target.priority), target.host) in self.ejected_members
+        )
+
+
+def server_error(code: int) -> bool:
+    """Whether a request that ended so is lost: by a fault of ours or of a host, or without any answer."""
+    return code == 0 or code >= 500
+
+
+def client_error(code: int) -> bool:
+    """Whether a request was refused for what its client did."""
+    return 400 <= code < 500
+
+
+def failed_attempt(code: int) -> bool:
+    """Whether an attempt that ended so was the host's failure, and went on to another host where there was one."""
+    return server_error(code) or code in RETRIED_STATUS
+
+
+_COUNTERS = "|".join((REQUESTS, ATTEMPTS, LIMITED, INPUT_TOKENS, OUTPUT_TOKENS))
+_TIMES = f"{DURATION}|{FIRST_BYTE}"
 _NAME = re.compile(
-    rf"{statistics.PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>[^.]*))?\.model\.(?P<model>.*?)"
-    r"(?:\.host\.(?P<host>.*?))?(?:\.code\.(?P<code>\d+))?(?:\.limit\.(?P<limit>\w+))?"
+    rf"{PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>[^.]*))?\.model\.(?P<model>.*)"
+    r"(?:\.host\.(?P<host>[^.]*)(?:\.code\.(?P<code>\d+))?|\.limit\.(?P<limit>\w+))"
 )
-_OUT = r"\.outlier_detection\.ejections_active$"
-_UNDER_WAY = f"http.{GATEWAY}.lua.{statistics.PREFIX}.{statistics.ACTIVE}."
+_EJECTIONS = ".outlier_detection.ejections_active"
+_ACTIVE = f"http.{GATEWAY}.downstream_rq_active"
+_ACTIVE_OF_TENANT = f"http.{GATEWAY}.lua.{PREFIX}.{ACTIVE}."
 
 
 @lru_cache(maxsize=1 << 16)
-def key_of(name: str) -> Key | None:
-    """What a statistic's name says; None: it is not one of Corral's."""
+def series_of(name: str) -> Series | None:
+    """What a statistic's name says; None: it is not one of Corral's.  A route that is no model's has a space in it."""
     match = _NAME.fullmatch(name)
     if not match:
         return None
     model, host, tenant, limit = (
         value if value and value != "-" else "" for value in match.group("model", "host", "tenant", "limit")
     )
-    return Key(match["counter"], model, host, int(match["code"] or 0), tenant, limit)
+    return Series(match["counter"], "" if " " in model else model, host, int(match["code"] or 0), tenant, limit)
 
 
-def counters(entries: Iterable[dict[str, Any]]) -> Counter[Key]:
-    """The counters among the statistics of Envoy's admin interface."""
-    found: Counter[Key] = Counter()
+def parse(entries: Iterable[dict[str, Any]], ejected_members: frozenset[tuple[str, str]] = frozenset()) -> Readings:
+    """Takes what is wanted from the entries of Envoy's `/stats`."""
+    counters: Counter[Series] = Counter()
+    times: Counter[Timed] = Counter()
+    active = 0
+    active_of_tenants: dict[str, int] = {}
     for entry in entries:
-        key = key_of(entry.get("name", ""))
-        if key:
-            found[key] += entry["value"]
-    return found
+        name: str = entry.get("name", "")
+        if name == _ACTIVE:
+            active = entry["value"]
+        elif name.startswith(_ACTIVE_OF_TENANT):
+            active_of_tenants[name.removeprefix(_ACTIVE_OF_TENANT)] = entry["value"]
+        elif series := series_of(name):
+            counters[series] += entry["value"]
+        for histogram in entry.get("histograms", {}).get("details", ()):
+            if series := series_of(histogram["name"]):
+                for each in histogram["totals"]:
+                    of = Bin(each["lower_bound"], each["width"])
+                    times[Timed(series.counter, series.model, series.host, of)] += each["count"]
+    return Readings(counters, times, active, active_of_tenants, ejected_members)
 
 
-def bins(details: Iterable[dict[str, Any]]) -> Counter[Timed]:
-    """The bins of detailed histograms, each with the number of values that fell into it."""
-    found: Counter[Timed] = Counter()
-    for histogram in details:
-        key = key_of(histogram["name"])
-        if key:
-            for each in histogram["totals"]:
-                span = Span(each["lower_bound"], each["width"])
-                found[Timed(key.counter, key.model, key.host, span)] += each["count"]
-    return found
+async def read(admin: Admin, *, times: bool) -> Readings:
+    """Everything as it stands, without the histograms unless `times` are wanted.  Raises EngineError.
 
-
-async def read_counters(admin: Admin) -> Counter[Key]:
-    """Corral's counters as they stand.  Raises EngineError."""
-    return counters(await admin.stats(rf"^{statistics.PREFIX}\.", "Counters"))
-
-
-async def read_times(admin: Admin) -> Counter[Timed]:
-    """Corral's histograms as they stand; Envoy brings them up to date every five seconds.  Raises EngineError."""
-    return bins(await admin.histograms(rf"^{statistics.PREFIX}\."))
-
-
-async def read_under_way(admin: Admin) -> dict[str, int]:
-    """The requests under way of each tenant that has a limit on them and has called.  Raises EngineError."""
-    entries = await admin.stats(f"^{re.escape(_UNDER_WAY)}", "Counters", used=True)
-    return {entry["name"].removeprefix(_UNDER_WAY): entry["value"] for entry in entries}
-
-
-async def left_out(admin: Admin) -> set[tuple[str, str]]:
-    """The members left out at the moment: pairs of cluster and member.  Raises EngineError.
-
-    The clusters are asked for only where a gauge says that there is one: of a thousand models they are megabytes.
+    The clusters are asked for only where a gauge says that a host is ejected: of a thousand models they are megabytes.
     """
-    gauges = await admin.stats(_OUT, "Gauges", used=True)
-    return await admin.unhealthy() if any(entry.get("value") for entry in gauges) else set()
+    wanted = f"{_COUNTERS}|{_TIMES}" if times else _COUNTERS
+    names = (rf"^{PREFIX}\.({wanted})\.", f"^{re.escape(_ACTIVE)}$", f"^{re.escape(_ACTIVE_OF_TENANT)}")
+    entries = await admin.stats("|".join((*names, f"{re.escape(_EJECTIONS)}$")), used=True)
+    ejecting = any(entry["value"] for entry in entries if entry.get("name", "").endswith(_EJECTIONS))
+    return parse(entries, await admin.ejected_members() if ejecting else frozenset())
 
 
-def increase(before: Counter[K], now: Counter[K]) -> Counter[K]:
-    """What was counted between two readings.  An Envoy that was started again counts from 0."""
-    return now if any(now[key] < number for key, number in before.items()) else now - before
-
-
-def quantile(bins: Mapping[Span, int], part: float) -> float | None:
+def quantile(values: Mapping[Bin, int], part: float) -> float | None:
     """The value under which `part` (0 to 1) of the values lie, evenly spread within a bin; None: there are none."""
-    filled = sorted((span, number) for span, number in bins.items() if number > 0)
+    filled = sorted((each, number) for each, number in values.items() if number > 0)
     wanted = part * sum(number for _, number in filled)
     seen = 0
-    for span, number in filled:
+    for each, number in filled:
         if seen + number >= wanted:
-            return span.lower + span.width * (wanted - seen) / number
+            return each.lower + each.width * (wanted - seen) / number
         seen += number
     return None

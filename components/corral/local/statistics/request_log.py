@@ -1,25 +1,21 @@
-"""From when until when.
+"""The log of requests: read line by line, its files ended and deleted in time, and the prices kept beside it.
 
-One request, as a line of the log tells of it.
+Policy.  However long the log is, one line of it is in memory at a time.  What is not a request (a line that was cut off
+when the machine went down, bytes of a broken disk) is left out and counted.  The last line of the file that is being
+written may be half there: it is left for the next reading.
 
-Reads the log of requests, line by line: however long it is, one line of it is in memory at a time.
-
-What is not a request (a line that was cut off when the machine went down, bytes of a broken disk) is left out and
-counted.  The last line of the file that is being written may be half there: it is left for the next reading.
-
-Ends the file of the log that is being written, and deletes those that are old.
-
-Policy.  A file ends when it is larger than a bound, or when a day (of UTC) has passed.  It is renamed, Envoy writes on
-in it until it has opened the new one, and so no line is lost.  While Envoy cannot be asked it goes on with the renamed
-file, and is asked again.  Nothing is deleted but whole files, whose last line is older than what is kept.
+A file ends when it is larger than a bound, or when a day (of UTC) has passed.  It is renamed, Envoy writes on in it
+until it has opened the new one, and so no line is lost.  While Envoy cannot be asked it goes on with the renamed file,
+and is asked again.  Nothing is deleted but whole files, whose last line is older than what is kept.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -28,7 +24,10 @@ from typing import Annotated, BinaryIO
 import pydantic.dataclasses
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
-from corral.local.state_folder import SUFFIX, Folder
+from corral.local.errors import EngineError
+from corral.local.state_folder import SUFFIX, Folder, replace_file
+from corral.local.statistics.cost import UsageError, read_tariffs, tariff, with_tariff
+from corral.plan.plan import Plan
 
 EXAMPLES = "1h, 7d, 2026-11-01 or 2026-11-01T12:30"
 
@@ -82,11 +81,6 @@ class Request:
     """Of the answer; None: the host has not said, or there is no such thing (embeddings)."""
     estimated: bool | None = None
     """Whether the answer was cut off, so that its tokens are the pieces that came."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether the client got no good answer: it was refused, it failed, or the client left before it began."""
-        return self.status == 0 or self.status >= 400
 
     @property
     def uncounted(self) -> bool:
@@ -205,15 +199,15 @@ class Rotation:
         self._largest = largest
         self._now = now
         self._begun = self._last_written() or now().date()
-        self._asked = True
+        self._reopened = True
 
-    async def look(self) -> None:
+    async def rotate(self) -> None:
         """Does what is due now.  Raises what `reopen` raises, and OSError; what was not done is done the next time."""
         if self._due():
             self._end()
-        if not self._asked:
+        if not self._reopened:
             await self._reopen()
-            self._asked = True
+            self._reopened = True
         self._forget()
 
     def _due(self) -> bool:
@@ -233,7 +227,7 @@ class Rotation:
             ended = self._folder.requests / f"{name}-{again}{SUFFIX}"
         self._folder.current.rename(ended)
         self._begun = now.date()
-        self._asked = False
+        self._reopened = False
 
     def _forget(self) -> None:
         if self.keep is None:
@@ -256,3 +250,70 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+_ROTATION_SECONDS = 5.0
+"""Between two rotations."""
+
+
+class Records:
+    """The log and the prices of one stack.  `reopen` has Envoy open the log anew; it raises EngineError."""
+
+    def __init__(self, folder: Folder, reopen: Callable[[], Awaitable[None]], say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._complaint = ""
+        try:
+            folder.make()
+            self._rotation = Rotation(folder, reopen)
+        except OSError as reason:
+            raise EngineError(f"The log of requests cannot be kept in {folder.requests}: {reason.strerror}.") from None
+
+    @property
+    def log(self) -> Path:
+        """The file that Envoy writes."""
+        return self._folder.current
+
+    def in_force(self, plan: Plan, simulated: Mapping[str, str | None], keep: timedelta) -> None:
+        """A plan is in force from now on: its prices are.  `simulated` says per host why it is not the real one.
+
+        Raises EngineError.
+        """
+        self._rotation.keep = keep
+        unreal = frozenset(host for host, why in simulated.items() if why)
+        try:
+            text = with_tariff(read_tariffs(self._folder), tariff(plan, unreal, datetime.now(UTC)))
+        except UsageError as reason:
+            self._say(f"{reason}. Until then no prices are written down.")
+            return
+        if text is not None:
+            replace_file(self._folder.prices, text)
+
+    @asynccontextmanager
+    async def kept_in_order(self) -> AsyncGenerator[None]:
+        """Ends and deletes files of the log when it is time, until the end of the block."""
+        keeping = asyncio.create_task(self._keep_in_order())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _keep_in_order(self) -> None:
+        while True:
+            await self.rotate()
+            await asyncio.sleep(_ROTATION_SECONDS)
+
+    async def rotate(self) -> None:
+        """Does what is due; what cannot be done now is said, and done the next time."""
+        try:
+            await self._rotation.rotate()
+        except EngineError:
+            return  # Envoy is being started again
+        except OSError as reason:
+            complaint = f"The log of requests is not in order: {reason.filename}: {reason.strerror}."
+            if complaint != self._complaint:
+                self._say(complaint)
+            self._complaint = complaint
+        else:
+            self._complaint = ""

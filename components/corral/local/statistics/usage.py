@@ -1,8 +1,7 @@
-"""Requests added up: how many, how many tokens, how much money.
+"""Requests of the log added up: how many, how many tokens, how much money.
 
-Policy.  Money is added up in millionths of a micro-dollar (a price is micro-dollars per million tokens), whole numbers
-all the way, and rounded once, when it is shown.  What is not known is never taken for nothing: tokens whose price is
-unknown, and requests whose tokens the host has not said, are counted beside the sum, which is then known in part.
+Policy.  What is not known is never taken for nothing: tokens whose price is unknown, and requests whose tokens the host
+has not said, are counted beside the sum, which is then known in part.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from corral.local.statistics.prices import Tariffs
+from corral.local.statistics.cost import MICRO_DOLLAR, Tariffs, cost
+from corral.local.statistics.readings import client_error, server_error
 from corral.local.statistics.request_log import Request
 from corral.plan.money import nearest
 from corral.plan.plan import Price
@@ -22,17 +22,16 @@ DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 Group = tuple[str | None, ...]
 """The values of the dimensions by which requests are added up; None: it has none (nobody answered it)."""
 
-PER_TOKEN = 1_000_000
-"""So many tokens is what a price is for."""
-
 
 @dataclass
 class Sums:
     """What some requests came to."""
 
     requests: int = 0
-    errors: int = 0
-    """Refused, failed, or given up by the client before the answer began."""
+    server_errors: int = 0
+    """Requests that ended in a 5xx, or whose client left before the answer began."""
+    client_errors: int = 0
+    """Requests that ended in a 4xx."""
     input_tokens: int = 0
     output_tokens: int = 0
     estimated_tokens: int = 0
@@ -54,7 +53,7 @@ class Sums:
     def micro_dollars(self) -> int | None:
         """What is known of the cost; None: nothing is."""
         if self.complete or self.unpriced_tokens < self.tokens:
-            return nearest(self.millionths, PER_TOKEN)
+            return nearest(self.millionths, MICRO_DOLLAR)
         return None
 
     @property
@@ -66,17 +65,19 @@ class Sums:
         """One request more."""
         prompt, answer = request.input_tokens or 0, request.output_tokens or 0
         self.requests += 1
-        self.errors += request.failed
+        self.server_errors += server_error(request.status)
+        self.client_errors += client_error(request.status)
         self.input_tokens += prompt
         self.output_tokens += answer
         self.uncounted += request.uncounted
         self.simulated += simulated
         if request.estimated:
             self.estimated_tokens += answer
-        if price is None:
+        spent = cost(price, prompt, answer)
+        if spent is None:
             self.unpriced_tokens += prompt + answer
         else:
-            self.millionths += prompt * price.input + answer * price.output
+            self.millionths += spent
 
     def join(self, other: Sums) -> None:
         """All the requests of another sum more."""

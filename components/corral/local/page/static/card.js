@@ -9,8 +9,9 @@ const NUMBERS = [
   ["tokens/s", (model) => rate(model.tps)],
   ["p50", (model) => time(model.p50)],
   ["p99", (model) => time(model.p99)],
-  ["first byte", (model) => time(model.first)],
-  ["lost", (model) => count(model.lost)],
+  ["first byte", (model) => time(model.firstByte)],
+  ["server errors", (model) => count(model.serverErrors)],
+  ["client errors", (model) => count(model.clientErrors)],
   ["cost/hour", (model) => money(model.cost)],
 ];
 
@@ -48,7 +49,7 @@ export class Card {
     this.trouble.hidden = !model.trouble;
     say(this.trouble, model.trouble ? `⚠ ${model.trouble}` : "");
     for (const [label, of] of NUMBERS) say(this.values.get(label), of(model));
-    set(this.values.get("lost"), "class", model.lost ? "bad" : null);
+    set(this.values.get("server errors"), "class", model.serverErrors ? "bad" : null);
     this.updateHosts(model);
     if (!this.loaded) {
       this.loaded = true;
@@ -83,13 +84,13 @@ class Bar {
       this.notch,
     );
     this.shares = el("span", { class: "shares" });
-    this.health = el("span", { class: "health" });
+    this.state = el("span", { class: "state" });
     this.more = el("span", { class: "more" });
     this.element = el(
       "li",
       { class: `ink${ink}` },
       el("span", { class: "name" }, el("span", { class: "key", "aria-hidden": "true" }), name),
-      this.health,
+      this.state,
       this.shares,
       this.meter,
       this.more,
@@ -98,38 +99,38 @@ class Bar {
 
   update(host) {
     const declared = host.role === "share" ? `declared ${percent(host.share)}` : host.role === "fallback" ? "fallback" : "drained";
-    const off = host.off === undefined ? "" : host.off > 0 ? ` ▲ ${percent(host.off)} too much` : ` ▼ ${percent(-host.off)} too little`;
-    say(this.shares, `${percent(host.observed)}, ${declared}${off}`);
-    set(this.shares, "class", off ? "shares bad" : "shares");
+    const drift = host.drift === undefined ? "" : host.drift > 0 ? ` ▲ ${percent(host.drift)} too much` : ` ▼ ${percent(-host.drift)} too little`;
+    say(this.shares, `${percent(host.observed)}, ${declared}${drift}`);
+    set(this.shares, "class", drift ? "shares bad" : "shares");
     this.fill.style.width = `${host.observed ?? 0}%`;
     this.notch.style.left = `${host.share}%`;
     this.notch.hidden = host.role !== "share";
     set(this.meter, "aria-valuenow", host.observed ?? 0);
     set(this.meter, "aria-valuetext", `${percent(host.observed)} observed, ${declared}`);
-    say(this.health, healthOf(host));
-    set(this.health, "class", `health ${host.fault ? "fault" : host.health}`);
+    say(this.state, stateOf(host));
+    set(this.state, "class", `state ${host.fault ? "fault" : host.state}`);
     say(this.more, details(host));
   }
 }
 
-export function healthOf(host) {
-  if (host.health === "out") return "▼ left out";
-  if (host.health === "failing") return host.fault ? `✕ ${host.fault}` : "⚠ failing";
+export function stateOf(host) {
+  if (host.state === "ejected") return "▼ ejected";
+  if (host.state === "failing") return host.fault ? `✕ ${host.fault}` : "⚠ failing";
   if (host.fault) return `✕ ${host.fault}`;
-  return host.health === "drained" ? "○ drained" : "✓ ok";
+  return host.state === "drained" ? "○ drained" : "✓ ok";
 }
 
 function details(host) {
   const simulated = host.simulated ? [`simulated: ${host.simulated}`] : [];
-  const ejections = host.ejections ? [`left out ${count(host.ejections)}×`] : [];
-  if (!host.rps && !host.failures && host.p50 === undefined) return [...ejections, ...simulated].join(" · ");
+  const ejections = host.ejections ? [`ejected ${count(host.ejections)}×`] : [];
+  if (!host.rps && !host.failedAttempts && host.p50 === undefined) return [...ejections, ...simulated].join(" · ");
   return [
     `${rate(host.rps)} requests/s`,
     `${rate(host.tps)} tokens/s`,
     `p50 ${time(host.p50)}`,
     `p99 ${time(host.p99)}`,
-    `first byte ${time(host.first)}`,
-    `${count(host.failures)} failed tries`,
+    `first byte ${time(host.firstByte)}`,
+    `${count(host.failedAttempts)} failed attempts`,
     `${money(host.cost)}/hour`,
     ...ejections,
     ...simulated,

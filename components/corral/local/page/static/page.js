@@ -119,8 +119,9 @@ function totals() {
     ["models", count(models)],
     ["requests/s", rate(state.rps)],
     ["tokens/s", rate(state.tps)],
-    ["lost, last 30 s", count(state.lost)],
-    ["hosts left out", count(state.out)],
+    ["server errors, last 30 s", count(state.serverErrors)],
+    ["client errors, last 30 s", count(state.clientErrors)],
+    ["hosts ejected", count(state.ejected)],
     [state.unpriced ? `cost/hour, without ${count(state.unpriced)} of unknown cost` : "cost/hour", money(state.cost)],
   ];
   const place = find("totals");

@@ -5,9 +5,9 @@ import { svg } from "./dom.js";
 export const SIGNS = {
   move: { shape: "M0-5 5 0 0 5-5 0Z", means: "a share was moved" },
   fault: { shape: "M-4-4 4 4M4-4-4 4", means: "a simulated host was made to fail" },
-  well: { shape: "M-4 0-1 4 5-4", means: "it is well again" },
-  out: { shape: "M-5-4H5L0 5Z", means: "a host is left out for failing" },
-  back: { shape: "M-5 4H5L0-5Z", means: "it is asked again" },
+  recovered: { shape: "M-4 0-1 4 5-4", means: "it is well again" },
+  ejected: { shape: "M-5-4H5L0 5Z", means: "a host is ejected: it fails" },
+  returned: { shape: "M-5 4H5L0-5Z", means: "it gets requests again" },
   engine: { shape: "M-4-4H4V4H-4Z", means: "Envoy does not answer, or answers again" },
 };
 

@@ -1,6 +1,6 @@
 // The same as a table, for those who read rather than look.
 
-import { healthOf } from "./card.js";
+import { stateOf } from "./card.js";
 import { el, keep, say, set } from "./dom.js";
 import { count, money, percent, rate, time } from "./words.js";
 
@@ -11,11 +11,13 @@ const COLUMNS = [
   ["Tokens/s", (host) => rate(host.tps), (model) => rate(model.tps)],
   ["p50", (host) => time(host.p50), (model) => time(model.p50)],
   ["p99", (host) => time(host.p99), (model) => time(model.p99)],
-  ["First byte", (host) => time(host.first), (model) => time(model.first)],
-  ["Failed tries, lost", (host) => count(host.failures), (model) => `${count(model.lost)} lost`],
+  ["First byte", (host) => time(host.firstByte), (model) => time(model.firstByte)],
+  ["Failed attempts", (host) => count(host.failedAttempts), () => ""],
+  ["Server errors", () => "", (model) => count(model.serverErrors)],
+  ["Client errors", () => "", (model) => count(model.clientErrors)],
   ["Cost/hour", (host) => money(host.cost), (model) => money(model.cost)],
-  ["Left out", (host) => `${count(host.ejections)}×`, () => ""],
-  ["Health", healthOf, (model) => model.trouble ?? "✓ ok"],
+  ["Ejected", (host) => `${count(host.ejections)}×`, () => ""],
+  ["State", stateOf, (model) => model.trouble ?? "✓ ok"],
 ];
 
 export class Table {
@@ -47,7 +49,7 @@ class Body {
     for (const name of names) {
       const row = this.rows.get(name);
       row.update(COLUMNS.map(([, of]) => of(model.hosts[name])));
-      set(row.element, "data-health", model.hosts[name].health);
+      set(row.element, "data-state", model.hosts[name].state);
     }
   }
 }

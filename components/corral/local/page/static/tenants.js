@@ -11,7 +11,8 @@ const COLUMNS = [
   ["Tokens/s", (tenant) => rate(tenant.tps)],
   ["Cost/hour", (tenant) => money(tenant.cost)],
   ["Under way", (tenant) => (tenant.concurrent ? `${count(tenant.active)} of ${count(tenant.concurrent)}` : "no limit")],
-  ["Errors", (tenant) => count(tenant.errors)],
+  ["Server errors", (tenant) => count(tenant.serverErrors)],
+  ["Client errors", (tenant) => count(tenant.clientErrors)],
   ["Refused for a limit", refused],
 ];
 

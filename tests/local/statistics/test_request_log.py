@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corral.local.state_folder import Folder
-from corral.local.statistics.request_log import Reading, Request, Window, parse
+from corral.local.statistics.request_log import Reading, Request, Window, moment, parse
 from tests.local.statistics.log_lines import line, log
 
 AT = datetime(2026, 11, 21, 14, 0, 0, 123_000, UTC)
@@ -64,23 +64,23 @@ def test_what_is_no_request(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "failed", "uncounted"),
+    ("fields", "uncounted"),
     [
-        ({}, False, False),
-        ({"status": 0, "input_tokens": None}, True, True),
-        ({"status": 0, "host": None, "input_tokens": None}, True, False),
-        ({"status": 404, "model": None, "host": None, "input_tokens": None}, True, False),
-        ({"status": 429, "host": None, "input_tokens": None}, True, False),
-        ({"status": 503, "input_tokens": None}, True, False),
-        ({"input_tokens": None, "output_tokens": None}, False, True),
-        ({"input_tokens": None, "output_tokens": 3, "estimated": True}, False, True),
-        ({"output_tokens": None}, False, False),
+        ({}, False),
+        ({"status": 0, "input_tokens": None}, True),
+        ({"status": 0, "host": None, "input_tokens": None}, False),
+        ({"status": 404, "model": None, "host": None, "input_tokens": None}, False),
+        ({"status": 429, "host": None, "input_tokens": None}, False),
+        ({"status": 503, "input_tokens": None}, False),
+        ({"input_tokens": None, "output_tokens": None}, True),
+        ({"input_tokens": None, "output_tokens": 3, "estimated": True}, True),
+        ({"output_tokens": None}, False),
     ],
 )
-def test_what_failed_and_what_a_host_has_not_counted(fields: dict[str, Any], failed: bool, uncounted: bool) -> None:
+def test_what_a_host_has_not_counted(fields: dict[str, Any], uncounted: bool) -> None:
     request = parse(line(**fields).encode())
     assert request
-    assert (request.failed, request.uncounted) == (failed, uncounted)
+    assert request.uncounted == uncounted
 
 
 def test_all_files_are_read_the_current_one_last(tmp_path: Path) -> None:
@@ -174,3 +174,30 @@ def test_a_file_that_is_deleted_while_the_log_is_read_is_passed_over(tmp_path: P
 @given(st.binary(max_size=300))
 def test_no_bytes_are_too_strange(text: bytes) -> None:
     parse(text)
+
+
+NOW = datetime(2026, 11, 21, 14, 30, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("90s", datetime(2026, 11, 21, 14, 28, 30, tzinfo=UTC)),
+        ("30m", datetime(2026, 11, 21, 14, 0, tzinfo=UTC)),
+        ("1h", datetime(2026, 11, 21, 13, 30, tzinfo=UTC)),
+        ("7d", datetime(2026, 11, 14, 14, 30, tzinfo=UTC)),
+        ("2w", datetime(2026, 11, 7, 14, 30, tzinfo=UTC)),
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T12:30", datetime(2026, 11, 1, 12, 30, tzinfo=UTC)),
+        ("2026-11-01T12:30:05Z", datetime(2026, 11, 1, 12, 30, 5, tzinfo=UTC)),
+        ("2026-11-01T12:30+02:00", datetime(2026, 11, 1, 10, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_a_time_ago_or_a_day_or_a_time_of_day(text: str, want: datetime) -> None:
+    assert moment(text, NOW) == want
+
+
+@pytest.mark.parametrize("text", ["", "1", "h", "1y", "-1h", "yesterday", "2026-13-01", "999999w", "1h30m"])
+def test_what_is_no_moment_is_told_with_examples(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time: write it like 1h, 7d, 2026-11-01 or 2026-11-01T12:30"):
+        moment(text, NOW)

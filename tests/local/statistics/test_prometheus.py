@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
 
-from corral.local.statistics.prices import Tariff, tariff
-from corral.local.statistics.prometheus import Snapshot, Spending, expose, tokens
-from corral.local.statistics.samples import read
+from corral.local.statistics.cost import Spending, tariff
+from corral.local.statistics.prometheus import expose
+from corral.local.statistics.readings import parse
 from tests.plan.world import LLAMA, build
 
 ROOT = Path(__file__).parents[3]
@@ -24,28 +24,38 @@ PLAN = build(
         "llama-4-scout": {"shares": {"bedrock": 100}},
     }
 )
-ENVOY = f"""\
-envoy_corral_requests{{tenant="search",model="{LLAMA}",host="bedrock",code="200"}} 7
-envoy_corral_requests{{tenant="-",model="unknown model",host="",code="404"}} 5
-envoy_corral_requests{{tenant="",model="-",host="-",code="404"}} 1
-envoy_corral_attempts{{model="{LLAMA}",host="bedrock",code="503"}} 2
-envoy_corral_limited{{tenant="search",model="{LLAMA}",limit="tokens"}} 4
-envoy_corral_input_tokens{{tenant="search",model="{LLAMA}",host="bedrock"}} 1000000
-envoy_corral_output_tokens{{tenant="search",model="{LLAMA}",host="bedrock"}} 500000
-envoy_corral_output_tokens{{tenant="search",model="{LLAMA}",host="groq"}} 30
-envoy_corral_duration_bucket{{model="{LLAMA}",host="bedrock",le="5"}} 1
-envoy_corral_duration_bucket{{model="{LLAMA}",host="bedrock",le="10000"}} 6
-envoy_corral_duration_bucket{{model="{LLAMA}",host="bedrock",le="+Inf"}} 7
-envoy_corral_duration_sum{{model="{LLAMA}",host="bedrock"}} 12500
-envoy_corral_duration_count{{model="{LLAMA}",host="bedrock"}} 7
-"""
+COUNTED = {
+    f"requests.tenant.search.model.{LLAMA}.host.bedrock.code.200": 7,
+    "requests.tenant.-.model.unknown model.host..code.404": 5,
+    "requests.tenant..model.-.host.-.code.404": 1,
+    f"attempts.model.{LLAMA}.host.bedrock.code.503": 2,
+    f"limited.tenant.search.model.{LLAMA}.limit.tokens": 4,
+    f"input_tokens.tenant.search.model.{LLAMA}.host.bedrock": 1_000_000,
+    f"output_tokens.tenant.search.model.{LLAMA}.host.bedrock": 500_000,
+    f"output_tokens.tenant.search.model.{LLAMA}.host.groq": 30,
+}
+DURATIONS = {
+    "name": f"corral.duration.model.{LLAMA}.host.bedrock",
+    "totals": [
+        {"lower_bound": 0, "width": 0, "count": 1},
+        {"lower_bound": 4.9, "width": 0.1, "count": 1},
+        {"lower_bound": 5, "width": 0.1, "count": 1},
+        {"lower_bound": 9_900, "width": 100, "count": 4},
+        {"lower_bound": 700_000, "width": 10_000, "count": 1},
+    ],
+}
+ENVOY: list[dict[str, Any]] = [
+    *({"name": f"corral.{name}", "value": number} for name, number in COUNTED.items()),
+    {"name": "http.gateway.downstream_rq_active", "value": 3},
+    {"histograms": {"details": [DURATIONS]}},
+]
 
 
-def snapshot(text: str = ENVOY) -> Snapshot:
-    totals = read(text)
+def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[bytes, str]:
+    readings = parse(entries, frozenset({(f"model/{LLAMA} shares", "bedrock")}))
     spending = Spending()
-    spending.look(tokens(totals), tariff(PLAN))
-    return Snapshot(PLAN, totals, 3, spending.cost, spending.unpriced, frozenset({(LLAMA, "bedrock")}))
+    spending.observe(readings.counters, tariff(PLAN))
+    return expose(PLAN, readings, spending.cost, spending.unpriced, accept)
 
 
 LABELS = ("tenant", "model", "host", "code", "direction", "limit", "le")
@@ -75,11 +85,18 @@ WANT = {
     f"corral_cost_dollars_total{{tenant=search,model={LLAMA},host=bedrock}}": 1.08,
     f"corral_unpriced_tokens_total{{tenant=search,model={LLAMA},host=bedrock}}": 0,
     f"corral_unpriced_tokens_total{{tenant=search,model={LLAMA},host=groq}}": 30,
-    f"corral_request_duration_seconds_bucket{{model={LLAMA},host=bedrock,le=0.005}}": 1,
-    f"corral_request_duration_seconds_bucket{{model={LLAMA},host=bedrock,le=10.0}}": 6,
-    f"corral_request_duration_seconds_bucket{{model={LLAMA},host=bedrock,le=+Inf}}": 7,
-    f"corral_request_duration_seconds_sum{{model={LLAMA},host=bedrock}}": 12.5,
-    f"corral_request_duration_seconds_count{{model={LLAMA},host=bedrock}}": 7,
+    **{
+        f"corral_request_duration_seconds_bucket{{model={LLAMA},host=bedrock,le={bound}}}": number
+        for bounds, number in (
+            (("0.005",), 2),
+            (("0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0"), 3),
+            (("10.0", "20.0", "30.0", "60.0", "120.0", "300.0", "600.0"), 7),
+            (("+Inf",), 8),
+        )
+        for bound in bounds
+    },
+    f"corral_request_duration_seconds_sum{{model={LLAMA},host=bedrock}}": pytest.approx(744.7624, rel=1e-4),
+    f"corral_request_duration_seconds_count{{model={LLAMA},host=bedrock}}": 8,
     f"corral_share_percent{{model={LLAMA},host=azure}}": 0,
     f"corral_share_percent{{model={LLAMA},host=bedrock}}": 60,
     f"corral_share_percent{{model={LLAMA},host=deepinfra}}": 40,
@@ -94,7 +111,7 @@ WANT = {
 
 
 def test_every_metric_in_prometheus_s_own_format() -> None:
-    body, content_type = expose(snapshot())
+    body, content_type = exposed()
     assert content_type.startswith("text/plain; version=0.0.4")
     assert values(classic(body.decode())) == WANT
 
@@ -105,7 +122,7 @@ PROMETHEUS_3 = f"{OPENMETRICS};version=1.0.0;q=0.5,{OPENMETRICS};version=0.0.1;q
 
 @pytest.mark.parametrize("accept", [OPENMETRICS, PROMETHEUS_3])
 def test_openmetrics_is_given_to_whom_it_is_asked_by(accept: str) -> None:
-    body, content_type = expose(snapshot(), accept)
+    body, content_type = exposed(accept)
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     text = body.decode()
     assert text.endswith("# EOF\n")
@@ -114,7 +131,7 @@ def test_openmetrics_is_given_to_whom_it_is_asked_by(accept: str) -> None:
 
 @pytest.mark.parametrize("accept", ["", "*/*", "text/html", "text/plain", "nonsense;;;"])
 def test_everybody_else_gets_the_plain_text(accept: str) -> None:
-    assert expose(snapshot(), accept)[1].startswith("text/plain")
+    assert exposed(accept)[1].startswith("text/plain")
 
 
 FAMILIES = {
@@ -133,9 +150,7 @@ FAMILIES = {
 
 
 def test_before_the_first_request_every_metric_is_described() -> None:
-    families = {
-        family.name: family for family in openmetrics(expose(snapshot(""), "application/openmetrics-text")[0].decode())
-    }
+    families = {family.name: family for family in openmetrics(exposed("application/openmetrics-text", [])[0].decode())}
     assert {name: family.type for name, family in families.items()} == FAMILIES
     assert [name for name, family in families.items() if not family.documentation.endswith(".")] == []
 
@@ -143,17 +158,9 @@ def test_before_the_first_request_every_metric_is_described() -> None:
 def test_the_documentation_names_every_metric_with_its_labels() -> None:
     rows = re.findall(r"^\| `(corral_\w+)` \| ([`\w ]*)\|", (ROOT / "docs" / "usage.md").read_text(), re.MULTILINE)
     documented = {name: frozenset(re.findall(r"\w+", labels)) for name, labels in rows}
-    exposed = {
+    metrics = {
         re.sub("_(bucket|sum|count)$", "", sample.name): frozenset(sample.labels) - {"stack", "le"}
-        for family in classic(expose(snapshot())[0].decode())
+        for family in classic(exposed()[0].decode())
         for sample in family.samples
     }
-    assert documented == {**exposed, "corral_first_byte_seconds": exposed["corral_request_duration_seconds"]}
-
-
-def test_a_price_that_changes_leaves_what_was_spent() -> None:
-    totals = read(ENVOY)
-    spending = Spending()
-    spending.look(tokens(totals), tariff(PLAN))
-    spending.look(tokens(totals), Tariff(datetime(2026, 11, 21, tzinfo=UTC), {}))
-    assert spending.cost == {("search", LLAMA, "bedrock"): 108 * 10**10}
+    assert documented == {**metrics, "corral_first_byte_seconds": metrics["corral_request_duration_seconds"]}

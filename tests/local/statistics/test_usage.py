@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.local.statistics.prices import Tariff, Tariffs
+from corral.local.statistics.cost import Tariff, Tariffs
 from corral.local.statistics.request_log import Request
 from corral.local.statistics.usage import DIMENSIONS, Sums, add_up, total
 from corral.plan.plan import Price
@@ -29,10 +29,10 @@ def test_requests_are_added_up_by_what_they_have_in_common() -> None:
     ]
     priced = 10 * 720_000 + 20 * 1_000_000
     assert add_up(requests, ("tenant", "host"), PRICED) == {
-        ("search", "bedrock"): Sums(2, 0, 20, 25, 5, millionths=2 * priced - 15 * 1_000_000),
-        ("search", "lab"): Sums(1, 0, 10, 20, unpriced_tokens=30),
-        ("search", None): Sums(1, 1),
-        ("support", "bedrock"): Sums(1, 0, 10, 20, millionths=priced),
+        ("search", "bedrock"): Sums(2, 0, 0, 20, 25, 5, millionths=2 * priced - 15 * 1_000_000),
+        ("search", "lab"): Sums(1, 0, 0, 10, 20, unpriced_tokens=30),
+        ("search", None): Sums(1, 0, 1),
+        ("support", "bedrock"): Sums(1, 0, 0, 10, 20, millionths=priced),
     }
     assert list(add_up(requests, ("host",), PRICED)) == [("bedrock",), ("lab",), (None,)]
 

@@ -1,4 +1,4 @@
-"""When an observed share is off, and when it is chance."""
+"""When an observed share has drifted, and when it is chance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from corral.local.page.state import points_off
+from corral.local.page.state import share_drift
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from corral.local.page.state import points_off
         (50, 5_400, 10_000, 4),
     ],
 )
-def test_a_share_is_off_by_more_than_chance(declared: int, answered: int, requests: int, want: float | None):
-    assert points_off(declared, answered, requests) == (want if want is None else pytest.approx(want))
+def test_a_share_drifts_by_more_than_chance(declared: int, answered: int, requests: int, want: float | None):
+    assert share_drift(declared, answered, requests) == (want if want is None else pytest.approx(want))
 
 
 def test_hosts_drawn_by_weight_are_as_declared():
@@ -32,4 +32,4 @@ def test_hosts_drawn_by_weight_are_as_declared():
     for declared in (1, 5, 20, 50, 85, 99):
         for requests in (30, 100, 400):
             answered = sum(draw.random() * 100 < declared for _ in range(requests))
-            assert points_off(declared, answered, requests) is None
+            assert share_drift(declared, answered, requests) is None

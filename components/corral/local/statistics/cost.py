@@ -1,28 +1,39 @@
-"""What can be wrong with a log, in words for the person at the terminal.
+"""What the tokens cost: the hosts' prices, since when they are charged, and money added up.
 
-What the hosts charge, and since when.
-
-Policy.  A request costs what its host charged when it began, as far as the engine knew then.  The log cannot say that,
-because the gateway knows no prices; the engine therefore writes a tariff down whenever a plan comes into force whose
-prices, or whose simulated hosts, are not those of the one before.  A price that was unknown then stays unknown, unless
-one asks for today's prices instead.
+Policy.  A request costs what its host charged when it began, as far as the engine knew then.  Neither the log nor
+Envoy's counters can say that, because the gateway knows no prices; the engine therefore writes a tariff down whenever a
+plan comes into force whose prices, or whose simulated hosts, are not those of the one before.  A price that was unknown
+then stays unknown, unless one asks for today's prices instead.  Money is added up in millionths of a micro-dollar (a
+price is micro-dollars per million tokens), whole numbers all the way, and rounded once, when it is shown.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
+from corral.local.envoy.statistics import INPUT_TOKENS, OUTPUT_TOKENS
 from corral.local.state_folder import Folder
+from corral.local.statistics.readings import Series
 from corral.plan.plan import Plan, Price
+
+MICRO_DOLLAR = 10**6
+DOLLAR = 10**12
+"""Both in millionths of a micro-dollar."""
 
 
 class UsageError(Exception):
     """The log or its prices cannot be read.  The message says what is wrong and the way out."""
+
+
+def cost(price: Price | None, input_tokens: int, output_tokens: int) -> int | None:
+    """Millionths of a micro-dollar; None: the price is unknown."""
+    return None if price is None else input_tokens * price.input + output_tokens * price.output
 
 
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -68,19 +79,19 @@ class Tariffs:
         return self._tariffs[index - 1] if index else None
 
 
-def read(folder: Folder) -> list[Tariff]:
+def read_tariffs(folder: Folder) -> list[Tariff]:
     """What the engine has written down, the oldest first; none where there is no such file.  Raises UsageError."""
     try:
         lines = folder.prices.read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    found: list[Tariff] = []
+    tariffs: list[Tariff] = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(_TARIFF.validate_json(line))
+            tariffs.append(_TARIFF.validate_json(line))
         except ValidationError:
             raise UsageError(f"{folder.prices}:{number} is not a list of prices: remove the line") from None
-    return found
+    return tariffs
 
 
 def with_tariff(written: Sequence[Tariff], new: Tariff) -> str | None:
@@ -88,3 +99,35 @@ def with_tariff(written: Sequence[Tariff], new: Tariff) -> str | None:
     if written and replace(written[-1], since=new.since) == new:
         return None
     return "".join(_TARIFF.dump_json(each).decode() + "\n" for each in (*written, new))
+
+
+Payer = tuple[str, str, str]
+"""Tenant, model and host."""
+
+
+class Spending:
+    """The money spent by one run: each token at the price that was in force when it was counted."""
+
+    def __init__(self) -> None:
+        self.cost: Counter[Payer] = Counter()
+        """In millionths of a micro-dollar, of the tokens that have a price."""
+        self.unpriced: Counter[Payer] = Counter()
+        """Tokens that have none."""
+        self._before: Counter[Series] = Counter()
+
+    def observe(self, counters: Counter[Series], tariff: Tariff) -> None:
+        """Adds what was counted since the last time."""
+        for series, number in counters.items():
+            if series.counter not in (INPUT_TOKENS, OUTPUT_TOKENS):
+                continue
+            payer = (series.tenant, series.model, series.host)
+            more = number - self._before[series]
+            spent = cost(
+                tariff.price(series.model, series.host),
+                input_tokens=more if series.counter == INPUT_TOKENS else 0,
+                output_tokens=more if series.counter == OUTPUT_TOKENS else 0,
+            )
+            self.unpriced[payer] += more if spent is None else 0
+            if spent is not None:
+                self.cost[payer] += spent
+        self._before = counters

@@ -13,8 +13,8 @@ import pytest
 
 from corral.local.errors import EngineError
 from corral.local.state_folder import Folder
-from corral.local.statistics import prices
-from corral.local.statistics.records import Records
+from corral.local.statistics.cost import read_tariffs, tariff
+from corral.local.statistics.request_log import Records
 from corral.plan.plan import Plan
 from tests.plan.world import LLAMA, build
 
@@ -30,23 +30,23 @@ class Run:
 
     def __init__(self, project: Path) -> None:
         self.folder = Folder.of(project, "prod")
-        self.said: list[str] = []
-        self.asked = 0
+        self.notes: list[str] = []
+        self.reopened = 0
         self.envoy_lives = True
-        self.records = Records(self.folder, self._reopen, self.said.append)
+        self.records = Records(self.folder, self._reopen, self.notes.append)
 
     async def _reopen(self) -> None:
         if not self.envoy_lives:
             raise EngineError("Envoy's admin interface does not answer.")
-        self.asked += 1
+        self.reopened += 1
 
     def in_force(self, plan: Plan = PLAN, *simulated: str, days: int = 30) -> None:
         """A plan comes into force; `simulated` are its hosts that are not real."""
         why = {host: "asked for" if host in simulated else None for host in plan.hosts}
         self.records.in_force(plan, why, timedelta(days=days))
 
-    def look(self) -> None:
-        asyncio.run(self.records.look())
+    def rotate(self) -> None:
+        asyncio.run(self.records.rotate())
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def test_the_prices_of_each_plan_are_written_down_when_they_change(run: Run) -> 
     run.in_force()
     run.in_force(DEARER)
     run.in_force(DEARER, "bedrock")
-    written = prices.read(run.folder)
+    written = read_tariffs(run.folder)
     assert [replace(each, since=before) for each in written] == [
-        prices.tariff(PLAN, since=before),
-        prices.tariff(DEARER, since=before),
-        prices.tariff(DEARER, frozenset({"bedrock"}), before),
+        tariff(PLAN, since=before),
+        tariff(DEARER, since=before),
+        tariff(DEARER, frozenset({"bedrock"}), before),
     ]
     moments = [before, *(each.since for each in written), datetime.now(UTC)]
     assert moments == sorted(moments)
@@ -80,7 +80,7 @@ def test_broken_prices_are_said_left_alone_and_stop_nothing(run: Run) -> None:
     run.folder.prices.write_text("oops\n")
     run.in_force()
     what = f"{run.folder.prices}:1 is not a list of prices: remove the line"
-    assert run.said == [f"{what}. Until then no prices are written down."]
+    assert run.notes == [f"{what}. Until then no prices are written down."]
     assert run.folder.prices.read_text() == "oops\n"
 
 
@@ -89,12 +89,12 @@ def test_requests_are_kept_as_long_as_the_stack_says(run: Run) -> None:
     old.write_text("{}\n")
     at = (datetime.now(UTC) - timedelta(days=8)).timestamp()
     os.utime(old, (at, at))
-    run.look()
+    run.rotate()
     run.in_force(days=30)
-    run.look()
+    run.rotate()
     assert old.exists()
     run.in_force(days=7)
-    run.look()
+    run.rotate()
     assert not old.exists()
 
 
@@ -105,26 +105,26 @@ def test_a_file_that_ended_while_envoy_was_down_is_opened_anew_when_it_is_back(t
     os.utime(folder.current, (0, 0))
     run = Run(tmp_path)
     run.envoy_lives = False
-    run.look()
+    run.rotate()
     run.envoy_lives = True
-    assert (run.asked, run.said, folder.current.exists(), len(folder.ended())) == (0, [], False, 1)
-    run.look()
-    run.look()
-    assert run.asked == 1
+    assert (run.reopened, run.notes, folder.current.exists(), len(folder.ended())) == (0, [], False, 1)
+    run.rotate()
+    run.rotate()
+    assert run.reopened == 1
 
 
 def test_a_log_that_is_not_in_order_is_said_once_until_it_is_again(run: Run) -> None:
     run.folder.requests.rmdir()
     run.in_force()
     for _ in range(2):
-        run.look()
-    said = f"The log of requests is not in order: {run.folder.requests}: No such file or directory."
-    assert run.said == [said]
+        run.rotate()
+    notes = f"The log of requests is not in order: {run.folder.requests}: No such file or directory."
+    assert run.notes == [notes]
     run.folder.requests.mkdir()
-    run.look()
+    run.rotate()
     run.folder.requests.rmdir()
-    run.look()
-    assert run.said == [said, said]
+    run.rotate()
+    assert run.notes == [notes, notes]
 
 
 def test_a_project_that_nothing_can_be_written_in_is_refused_in_words(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Declared beside observed, from counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from corral.local.statistics.readings import Bin, Readings, Series, Timed
+from corral.local.statistics.status import STATUS, HostStatus, ModelStatus, status
+from tests.plan.world import build
+
+M = "llama-3.3-70b"
+PLAN = build({M: {"shares": {"bedrock": 60, "deepinfra": 40, "azure": 0}, "fallback": ["lab"]}})
+
+
+def counters(counter: str, numbers: dict[tuple[str, int], int]) -> Counter[Series]:
+    """By host and status."""
+    return Counter({Series(counter, M, host, code): number for (host, code), number in numbers.items()})
+
+
+def test_the_status_of_a_model() -> None:
+    counted = counters(
+        "requests",
+        {("bedrock", 200): 57, ("deepinfra", 200): 38, ("lab", 200): 3, ("lab", 400): 2, ("", 503): 1, ("", 404): 4},
+    ) + counters(
+        "attempts",
+        {
+            ("bedrock", 200): 57,
+            ("bedrock", 503): 5,
+            ("deepinfra", 200): 38,
+            ("deepinfra", 401): 1,
+            ("lab", 200): 3,
+            ("lab", 400): 2,
+        },
+    )
+    times = Counter({Timed("duration", M, "bedrock", Bin(12)): 56, Timed("duration", M, "bedrock", Bin(80)): 1})
+    readings = Readings(counted, times, ejected_members=frozenset({(f"model/{M} shares", "bedrock")}))
+    assert status(PLAN, readings, {"deepinfra": "no key"}) == (
+        ModelStatus(
+            M,
+            requests=105,
+            server_errors=1,
+            client_errors=6,
+            hosts=(
+                HostStatus("azure", "drained", 0, 0.0, 0, 0, 0, None, None, ejected=False, simulated=None),
+                HostStatus("bedrock", "share", 60, 57.0, 57, 62, 5, 12.0, 80.0, ejected=True, simulated=None),
+                HostStatus("deepinfra", "share", 40, 38.0, 38, 39, 1, None, None, ejected=False, simulated="no key"),
+                HostStatus("lab", "fallback", 0, 5.0, 5, 5, 0, None, None, ejected=False, simulated=None),
+            ),
+        ),
+    )
+
+
+def test_without_requests_nothing_is_observed() -> None:
+    assert {host.observed for host in status(PLAN, Readings(), {})[0].hosts} == {None}
+
+
+def test_the_status_as_json_is_read_back() -> None:
+    models = status(PLAN, Readings(), {})
+    text = STATUS.dump_json(models, by_alias=True)
+    assert STATUS.validate_json(text) == models
+    assert b'"serverErrors":0,"clientErrors":0' in text
+    assert b'"failedAttempts":0,"p50":null' in text
