@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,13 @@ def test_a_folder_without_stacks_says_so(tmp_path: Path, catalog: Catalog):
 
 def test_a_folder_in_a_file_s_place_cannot_be_read(tmp_path: Path, catalog: Catalog):
     assert problems(tmp_path, catalog) == (Problem(str(tmp_path), None, "", "cannot be read: Is a directory"),)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, catalog: Catalog):
+    path = tmp_path / "Pulumi.prod.yaml"
+    os.mkfifo(path)
+    message = "is a pipe or a device: a stack is read from a regular file"
+    assert problems(path, catalog) == (Problem(str(path), None, "", message),)
 
 
 def test_a_message_is_one_short_line_whatever_the_names_are(tmp_path: Path, catalog: Catalog):

@@ -1,14 +1,8 @@
-"""How values are written in messages: always short, always on one line.
+"""The problems of a configuration, for the person who wrote it, and how names, values and amounts stand in a message.
 
-Names in messages: written on one line, listed, and the nearest valid one for a name that is not valid.
-
-What is wrong with a stack's configuration, said to the person who wrote it.
-
-A problem is one line: where (file, line, key), what is wrong, the way out.  All problems are said at once, in the
-order of the file.  No problem ever shows a secret: nothing that stands below `corral:keys` and `corral:tenantKeys`, and
-no value that stands under `secure`.
-
-How a count, a time and a size are said in a sentence.
+A problem is one line: where (file, line, key), what is wrong, the way out.  All problems come at once, in the order of
+the file.  No problem ever shows a secret: nothing that stands below `corral:keys` and `corral:tenantKeys`, and no value
+that stands under `secure`.  Names and values are always short, and always on one line.
 """
 
 from __future__ import annotations
@@ -97,8 +91,8 @@ def nearest(name: str, valid: Collection[str]) -> str | None:
     if len(name) > _LONGEST:
         return None
     folded = {known.lower(): known for known in sorted(valid)}
-    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
-    return folded[found[0]] if found else None
+    matches = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
+    return folded[matches[0]] if matches else None
 
 
 def correction(name: str, valid: Collection[str], prefix: str = "") -> str:
@@ -116,6 +110,9 @@ def correction(name: str, valid: Collection[str], prefix: str = "") -> str:
 
 Keys = tuple[str | int, ...]
 """A place in the configuration: `("corral:models", "llama-3.3-70b", "fallback", 0)`."""
+
+DEEPEST_LEVEL: Final = 32
+"""Levels of nesting in a configuration; the schema needs 8."""
 
 HOSTS: Final = "corral:hosts"
 MODELS: Final = "corral:models"
@@ -161,19 +158,19 @@ class ConfigError(Exception):
 
 
 class Report:
-    """The problems found so far in one configuration, and where its keys stand in the file."""
+    """The problems of one configuration so far, and where its keys stand in the file."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.marks: dict[Keys, Mark] = {}
-        self._found: dict[tuple[Keys, str, Mark | None], None] = {}
+        self._reported: dict[tuple[Keys, str, Mark | None], None] = {}
         self._void: set[Keys] = set()
         self.owners: dict[str, set[str]] = {}
         """Per place of secrets the hosts, or tenants, that are known to be such, and may be named."""
 
     def add(self, keys: Keys, message: str, mark: Mark | None = None) -> None:
         """A problem at this place; `mark` where it does not stand at the key."""
-        self._found.setdefault((keys, message, mark))
+        self._reported.setdefault((keys, message, mark))
 
     def relate(self, keys: Keys, message: str) -> None:
         """A problem of this place with others, unless the place is void."""
@@ -201,9 +198,9 @@ class Report:
         return next((self.marks[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in self.marks), None)
 
     def problems(self) -> tuple[Problem, ...]:
-        placed = [(mark or self.mark(keys), keys, message) for keys, message, mark in self._found]
-        placed.sort(key=lambda found: found[0] or Mark(0, 0))
-        problems = (Problem(self.file, mark and mark.line, self._spelled(keys), said) for mark, keys, said in placed)
+        placed = [(mark or self.mark(keys), keys, message) for keys, message, mark in self._reported]
+        placed.sort(key=lambda problem: problem[0] or Mark(0, 0))
+        problems = (Problem(self.file, mark and mark.line, self._spelled(keys), text) for mark, keys, text in placed)
         return tuple(dict.fromkeys(problems))
 
     def _spelled(self, keys: Keys) -> str:
@@ -212,8 +209,10 @@ class Report:
             return spelled(keys[:2] if keys[1:] and keys[1] in self.owners.get(str(keys[0]), ()) else keys[:1])
         return spelled(keys)
 
-    def stop(self) -> ConfigError:
-        """To be raised where nothing more can be found."""
+    def stop(self, keys: Keys = (), message: str = "", mark: Mark | None = None) -> ConfigError:
+        """To be raised where nothing more can be reported; with a last problem."""
+        if message:
+            self.add(keys, message, mark)
         return ConfigError(self.problems())
 
 

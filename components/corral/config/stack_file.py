@@ -1,67 +1,38 @@
-"""What of a configuration can be looked at at all: what has a value, and a plain one.
-
-A key without a value is refused rather than read as left out: `residency:` with its list commented out must not mean
-“anywhere”.  An encrypted value (`{secure: v1:…}`) outside of `corral:keys` and `corral:tenantKeys` is refused because
-one of them makes Pulumi treat the whole object around it as a secret, and everything that a plan needs must be plain.
-
-The stack file: `stacks/Pulumi.<stack>.yaml`, and which of its keys are ours.
+"""The stack file: `stacks/Pulumi.<stack>.yaml`, which of its keys are ours, and which of their values can be read.
 
 The file is Pulumi's.  Its own top-level keys and the keys of other namespaces (`aws:region`, `kubernetes:context`) are
 left alone, whatever stands there.  Ours are `corral:hosts` and so on, with the namespace spelled out: Pulumi takes a
 bare `hosts` under `config` for the same thing, but one way to write it is enough.
 
-The configuration as Pulumi hands it to a program, as plain values.
-
-Pulumi gives text: an object as JSON, a text as it is.  A key in which anything is encrypted it gives decrypted; such a
-key is left to the stack file, where it is still seen to be encrypted, and refused if it is neither `corral:keys` nor
-`corral:tenantKeys`.
-
-A share edit as a person makes it: numbers in the text of a stack file, and nothing else in it.
+A key without a value is refused rather than read as left out: `residency:` with its list commented out must not mean
+“anywhere”.  An encrypted value (`{secure: v1:…}`) outside of `corral:keys` and `corral:tenantKeys` is refused because
+one of them makes Pulumi treat the whole object around it as a secret, and everything that a plan needs must be plain.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from corral.config import yaml_tree
-from corral.config.problems import SECRET_PLACES, Keys, Mark, Report, Value, correction, listed, named, nearest
+from corral.config.problems import (
+    DEEPEST_LEVEL,
+    HOSTS,
+    MODELS,
+    SECRET_PLACES,
+    TENANTS,
+    Keys,
+    Mark,
+    Report,
+    Value,
+    correction,
+    listed,
+    named,
+    nearest,
+)
 from corral.config.stack import Stack
 from corral.config.yaml_tree import Node, NotYamlError, Scalar, entries_of, parse, value_of
-
-_DEEPEST = 32
-
-
-def usable(value: Value, keys: Keys, report: Report) -> Value:
-    """The value as plain lists and mappings; what cannot be looked at is reported and None."""
-    if report.is_void(keys):
-        return None
-    if len(keys) > _DEEPEST:
-        report.void(keys[:1], f"is nested deeper than {_DEEPEST} levels")
-    elif value is None:
-        report.void(keys, _no_value(keys))
-    elif isinstance(value, list):
-        return [usable(item, (*keys, place), report) for place, item in enumerate(value)]
-    elif isinstance(value, dict):
-        if "secure" not in value:
-            return {str(key): usable(below, (*keys, str(key)), report) for key, below in value.items()}
-        report.void(keys, "is encrypted, or named `secure`: secrets live under corral:keys, the rest is plain text")
-    else:
-        return value
-    return None
-
-
-def _no_value(keys: Keys) -> str:
-    last = keys[-1]
-    if isinstance(last, str) and ":" in last and len(keys) > 1:
-        return "has no value: a space belongs after the `:`"
-    if len(keys) == 2 and keys[0] == "corral:hosts":
-        return "has no value: write {} where there is nothing to say of the host"
-    if len(keys) == 2 and keys[0] == "corral:tenants":
-        return "has no value: write {} where there is nothing to say of the tenant"
-    return "has no value: give it one or remove it"
-
 
 NAMESPACE = "corral"
 
@@ -74,10 +45,10 @@ REGION = "aws:region"
 PULUMIS_OWN = ("secretsprovider", "encryptedkey", "encryptionsalt", "environment")
 """Top-level keys beside `config` (pulumi.com/docs/iac/concepts/projects/stack-settings-file)."""
 
-_NEEDED = f"{NAMESPACE}:hosts and {NAMESPACE}:models"
+_NEEDED = f"{HOSTS} and {MODELS}"
 
-_LARGEST = 4 * 2**20
-"""Bytes of a stack file; a thousand models on fifty hosts fit."""
+_LARGEST_BYTES = 4 * 2**20
+"""A thousand models on fifty hosts fit."""
 
 
 def name_of(path: Path) -> str:
@@ -95,17 +66,16 @@ def read_config(path: Path, report: Report) -> dict[str, Value]:
     except NotYamlError as error:
         report.add((), error.message, error.mark)
         raise report.stop() from None
-    config = _config(root, report)
     values: dict[str, Value] = {}
-    for key, at, value in entries_of(config, (), report):
+    for key, at, value in entries_of(_config(root, report), (), report):
         report.marks[(key,)] = at.mark
-        ours = key == REGION or key.partition(":")[0] == NAMESPACE
-        values[key] = value_of(value, (key,), report, as_text=key in SECRET_PLACES) if ours else None
+        is_ours = key == REGION or key.partition(":")[0] == NAMESPACE
+        values[key] = value_of(value, (key,), report, as_text=key in SECRET_PLACES) if is_ours else None
     return values
 
 
 def ours(config: Mapping[str, Value], report: Report) -> dict[str, Value]:
-    """Of a config the values under `corral:`, by part (`hosts`); a key that is probably meant to be ours is refused."""
+    """The values under `corral:`, by part (`hosts`); a key that is probably meant to be ours is refused."""
     parts: dict[str, Value] = {}
     meant: set[str | None] = set()
     for key, value in config.items():
@@ -128,56 +98,78 @@ def ours(config: Mapping[str, Value], report: Report) -> dict[str, Value]:
     return parts
 
 
+def usable(value: Value, keys: Keys, report: Report) -> Value:
+    """The value as plain lists and mappings; what cannot be looked at is reported and None."""
+    if report.is_void(keys):
+        return None
+    if len(keys) > DEEPEST_LEVEL:
+        report.void(keys[:1], f"is nested deeper than {DEEPEST_LEVEL} levels")
+        return None
+    match value:
+        case None:
+            report.void(keys, _no_value(keys))
+        case {"secure": _}:
+            report.void(keys, "is encrypted, or named `secure`: secrets live under corral:keys, the rest is plain text")
+        case list():
+            return [usable(item, (*keys, place), report) for place, item in enumerate(value)]
+        case dict():
+            return {str(key): usable(below, (*keys, str(key)), report) for key, below in value.items()}
+        case _:
+            return value
+    return None
+
+
+def _no_value(keys: Keys) -> str:
+    if len(keys) > 1 and ":" in str(keys[-1]):
+        return "has no value: a space belongs after the `:`"
+    noun = {HOSTS: "host", TENANTS: "tenant"}.get(str(keys[0])) if len(keys) == 2 else None
+    if noun:
+        return f"has no value: write {{}} where there is nothing to say of the {noun}"
+    return "has no value: give it one or remove it"
+
+
 def _config(root: Node | None, report: Report) -> yaml_tree.Mapping:
     """The file's `config`; its mark is that of the whole file."""
     if root is None or (isinstance(root, Scalar) and not root.text):
-        report.add((), f"is empty: a stack starts with `config:` and has {_NEEDED} under it")
-        raise report.stop()
+        raise report.stop((), f"is empty: a stack starts with `config:` and has {_NEEDED} under it")
     if not isinstance(root, yaml_tree.Mapping):
-        report.add((), f"is no mapping: a stack starts with `config:` and has {_NEEDED} under it", root.mark)
-        raise report.stop()
-    found: tuple[Node, Node] | None = None
-    top = ("config", *PULUMIS_OWN)
-    misspelled = False
+        raise report.stop((), f"is no mapping: a stack starts with `config:` and has {_NEEDED} under it", root.mark)
+    top, config, is_misspelled = ("config", *PULUMIS_OWN), None, False
     for key, at, value in entries_of(root, (), report):
         if key == "config":
-            found = at, value
+            report.marks[()], config = at.mark, value
         elif key in PARTS or ":" in key:
             report.add((key,), "stands at the left margin: indent it under `config:`", at.mark)
             report.excuse((key if ":" in key else f"{NAMESPACE}:{key}",))
         elif key not in PULUMIS_OWN:
             report.add((key,), f"no such key{correction(key, top)}", at.mark)
-            misspelled = misspelled or nearest(key, top) == "config"
-    if found is None:
-        if not misspelled:
-            report.add((), f"has no `config:`: a stack has {_NEEDED} under it")
-        raise report.stop()
-    at, config = found
-    if not isinstance(config, yaml_tree.Mapping):
-        report.add(("config",), f"must be a mapping with {_NEEDED}", at.mark)
-        raise report.stop()
-    report.marks[()] = at.mark
-    return config
+            is_misspelled = is_misspelled or nearest(key, top) == "config"
+    if isinstance(config, yaml_tree.Mapping):
+        return config
+    if config:
+        raise report.stop(("config",), f"must be a mapping with {_NEEDED}")
+    if not is_misspelled:
+        report.add((), f"has no `config:`: a stack has {_NEEDED} under it")
+    raise report.stop()
 
 
 def _text(path: Path, report: Report) -> str:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise report.stop((), "is a pipe or a device: a stack is read from a regular file")
         with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
+            content = file.read(_LARGEST_BYTES + 1)
     except FileNotFoundError:
-        report.add((), _absent(path))
+        raise report.stop((), _absent(path)) from None
     except OSError as error:
-        report.add((), f"cannot be read: {error.strerror}")
-    else:
-        if len(content) > _LARGEST:
-            report.add((), f"is larger than {_LARGEST // 2**20} MiB")
-        else:
-            try:
-                return content.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                line = content.count(b"\n", 0, error.start) + 1
-                report.add((), "is not UTF-8 from here on: save it as UTF-8", Mark(line, 1))
-    raise report.stop()
+        raise report.stop((), f"cannot be read: {error.strerror}") from None
+    if len(content) > _LARGEST_BYTES:
+        raise report.stop((), f"is larger than {_LARGEST_BYTES // 2**20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise report.stop((), "is not UTF-8 from here on: save it as UTF-8", Mark(line, 1)) from None
 
 
 def _absent(path: Path) -> str:
@@ -190,16 +182,18 @@ def _absent(path: Path) -> str:
     return f"there is no stack {named(name_of(path))}{meant} There are {listed(there, 'and')}"
 
 
-_KEYS = (REGION, *(f"{NAMESPACE}:{part}" for part in PARTS))
-
-
 def plain_values(text_of: Callable[[str], str | None], is_secret: Callable[[str], bool]) -> dict[str, Value]:
-    """By full key (`corral:hosts`) all that a stack is read from, without secrets."""
-    texts = {key: text_of(key) for key in _KEYS if key not in SECRET_PLACES and not is_secret(key)}
-    return {key: _value(text) for key, text in texts.items() if text is not None}
+    """By full key (`corral:hosts`) all that a stack is read from, without secrets, as Pulumi hands it to a program.
+
+    Pulumi gives an object as JSON and a text as it is.  A key in which anything is encrypted it gives decrypted; such a
+    key is left to the stack file, where it is still seen to be encrypted, and refused outside the places of secrets.
+    """
+    keys = [key for key in (REGION, *(f"{NAMESPACE}:{part}" for part in PARTS)) if key not in SECRET_PLACES]
+    texts = {key: text_of(key) for key in keys if not is_secret(key)}
+    return {key: _plain_value(text) for key, text in texts.items() if text is not None}
 
 
-def _value(text: str) -> Value:
+def _plain_value(text: str) -> Value:
     try:
         return json.loads(text)
     except ValueError:
@@ -207,18 +201,18 @@ def _value(text: str) -> Value:
 
 
 def with_shares(text: str, shares: Mapping[str, Mapping[str, int]]) -> str:
-    """The text of a valid stack file with these shares, by model and host, in place of those it has.
+    """The text of a valid stack file with these shares, by model and host, and nothing else changed: a share edit.
 
     Raises KeyError for a model or a host that the file gives no share.
     """
     lines = text.splitlines(keepends=True)
+    models = _at(parse(text), "config", MODELS)
     numbers = [
-        (_at(_at(_at(models, model), "shares"), host), share)
-        for models in (_at(_at(parse(text), "config"), "corral:models"),)
+        (_at(models, model, "shares", host), share)
         for model, of_model in shares.items()
         for host, share in of_model.items()
     ]
-    for number, share in sorted(numbers, key=lambda found: found[0].mark, reverse=True):
+    for number, share in sorted(numbers, key=lambda edit: edit[0].mark, reverse=True):
         if not isinstance(number, Scalar):
             raise KeyError(f"no number at line {number.mark.line}")
         line, begin = number.mark.line - 1, number.mark.column - 1
@@ -226,13 +220,10 @@ def with_shares(text: str, shares: Mapping[str, Mapping[str, int]]) -> str:
     return "".join(lines)
 
 
-def _at(node: Node | None, key: str) -> Node:
-    for name, value in _entries(node):
-        if isinstance(name, Scalar) and name.text == key:
-            return value
-    raise KeyError(key)
-
-
-def _entries(node: Node | None) -> Iterator[tuple[Node, Node]]:
-    if isinstance(node, yaml_tree.Mapping):
-        yield from node.entries
+def _at(node: Node | None, *keys: str) -> Node:
+    for key in keys:
+        entries = node.entries if isinstance(node, yaml_tree.Mapping) else []
+        node = next((value for name, value in entries if isinstance(name, Scalar) and name.text == key), None)
+    if node is None:
+        raise KeyError(keys[-1])
+    return node

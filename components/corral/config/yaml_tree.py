@@ -1,10 +1,7 @@
-"""YAML text → a tree of nodes that know their line.
+"""YAML text → a tree of nodes that know their line → plain values, as Pulumi's own reader makes them.
 
-Built from the parser's events rather than by a YAML loader: nothing is resolved (that is done in `plain.py`, in the
-way Pulumi does it), nothing is constructed, an alias stays an alias and so cannot multiply, and depth is bounded.
-Messages never quote the text: what is wrong may stand in a secret.
-
-Nodes → plain values: text, numbers, true and false, lists and mappings, as Pulumi's own reader makes them.
+The tree is built from the parser's events rather than by a YAML loader: nothing is constructed, an alias stays an alias
+and so cannot multiply, and depth is bounded.  Messages never quote the text: what is wrong may stand in a secret.
 
 Pulumi reads a stack with go-yaml v3.  There `on`, `yes` and `no` are text; a day is a point in time; `0o17`, `017`,
 `0x1f` and `1_000` are numbers.  So that nobody has to know this, a number is written in plain decimal digits here, a
@@ -17,46 +14,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import yaml
 
 from corral.catalog.load import LOADER
-from corral.config.problems import Keys, Mark, Report, Value
-
-_DEEPEST = 32
-"""Levels of nesting; the schema needs 8."""
+from corral.config.problems import DEEPEST_LEVEL, Keys, Mark, Report, Value
 
 
 @dataclass(slots=True)
 class Node:
+    """An alias, unless it is of a class below."""
+
     mark: Mark
-    marked: bool
+    is_marked: bool
     """Whether it has an explicit tag (`!!str`) or an anchor (`&name`)."""
 
 
 @dataclass(slots=True)
 class Scalar(Node):
     text: str
-    quoted: bool
-    """Or a block scalar: anything but plain."""
+    is_plain: bool
+    """Neither quoted nor a block."""
 
 
 @dataclass(slots=True)
 class Sequence(Node):
-    items: list[Node] = field(default_factory=list[Node])
+    items: list[Node]
 
 
 @dataclass(slots=True)
 class Mapping(Node):
-    entries: list[tuple[Node, Node]] = field(default_factory=list[tuple[Node, Node]])
-
-
-@dataclass(slots=True)
-class Alias(Node):
-    pass
+    entries: list[tuple[Node, Node]]
 
 
 class NotYamlError(Exception):
@@ -69,11 +60,13 @@ class NotYamlError(Exception):
 
 def parse(text: str) -> Node | None:
     """The document's root; None where the text holds no document.  Raises `NotYamlError`."""
-    _refuse_control_characters(text)
+    if match := _CONTROL.search(text):
+        line, column = text.count("\n", 0, match.start()) + 1, match.start() - text.rfind("\n", 0, match.start())
+        raise NotYamlError(Mark(line, column), f"a character that cannot be seen, U+{ord(match[0]):04X}: remove it")
     try:
-        return _tree(_events(text))
+        return _root(_events(text))
     except yaml.MarkedYAMLError as error:
-        raise _refused(error, text) from None
+        raise _not_yaml(error, text) from None
     except (yaml.YAMLError, ValueError, OverflowError):  # the latter two of an escape that is no character
         raise NotYamlError(Mark(1, 1), "is not valid YAML") from None
 
@@ -84,56 +77,44 @@ def _events(text: str) -> Iterator[Any]:
         yield loader.get_event()
 
 
-def _tree(events: Iterator[Any]) -> Node | None:
+def _root(events: Iterator[Any]) -> Node | None:
     root: Node | None = None
-    open_nodes: list[Sequence | Mapping] = []
-    keys: list[Node | None] = []  # per open node the key that waits for its value
     for event in events:
-        mark = Mark(event.start_mark.line + 1, event.start_mark.column + 1)
-        marked = bool(getattr(event, "tag", None) or getattr(event, "anchor", None))
         match event:
-            case yaml.ScalarEvent():
-                node = Scalar(mark, marked, event.value, quoted=bool(event.style))
-            case yaml.SequenceStartEvent():
-                node = Sequence(mark, marked)
-            case yaml.MappingStartEvent():
-                node = Mapping(mark, marked)
-            case yaml.AliasEvent():
-                node = Alias(mark, marked)
-            case yaml.CollectionEndEvent():
-                open_nodes.pop()
-                keys.pop()
-                continue
-            case yaml.DocumentStartEvent() if root is not None:
-                raise NotYamlError(mark, "a second document starts here, and a stack is one: remove the line ---")
+            case yaml.NodeEvent():
+                root = _node(event, events, DEEPEST_LEVEL)
+            case yaml.DocumentStartEvent() if root:
+                message = "a second document starts here, and a stack is one: remove the line ---"
+                raise NotYamlError(_mark(event), message)
             case _:
-                continue
-        if not open_nodes:
-            root = node
-        elif isinstance(parent := open_nodes[-1], Sequence):
-            parent.items.append(node)
-        elif (key := keys[-1]) is None:
-            keys[-1] = node
-        else:
-            parent.entries.append((key, node))
-            keys[-1] = None
-        if isinstance(node, (Sequence, Mapping)):
-            open_nodes.append(node)
-            keys.append(None)
-            if len(open_nodes) > _DEEPEST:
-                raise NotYamlError(mark, f"is nested deeper than {_DEEPEST} levels")
+                pass
     return root
+
+
+def _node(event: Any, events: Iterator[Any], levels: int) -> Node:
+    """The node that starts with this event; `levels` of nesting are left."""
+    mark = _mark(event)
+    is_marked = not isinstance(event, yaml.AliasEvent) and bool(event.anchor or event.tag)
+    if isinstance(event, yaml.ScalarEvent):
+        return Scalar(mark, is_marked, event.value, is_plain=not event.style)
+    if isinstance(event, yaml.AliasEvent):
+        return Node(mark, is_marked)
+    if not levels:
+        raise NotYamlError(mark, f"is nested deeper than {DEEPEST_LEVEL} levels")
+    below: list[Node] = []
+    while not isinstance(inner := next(events), yaml.CollectionEndEvent):
+        below.append(_node(inner, events, levels - 1))
+    if isinstance(event, yaml.SequenceStartEvent):
+        return Sequence(mark, is_marked, below)
+    return Mapping(mark, is_marked, list(zip(below[::2], below[1::2], strict=True)))
+
+
+def _mark(event: Any) -> Mark:
+    return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What may not stand in YAML text (YAML 1.2.2, production 1), and a byte order mark anywhere but at the start."""
-
-
-def _refuse_control_characters(text: str) -> None:
-    if found := _CONTROL.search(text):
-        line = text.count("\n", 0, found.start()) + 1
-        column = found.start() - text.rfind("\n", 0, found.start())
-        raise NotYamlError(Mark(line, column), f"a character that cannot be seen, U+{ord(found[0]):04X}: remove it")
 
 
 _MEANINGS = (
@@ -165,7 +146,7 @@ _UNFINISHED = (
 """Best said where the thing began."""
 
 
-def _refused(error: yaml.MarkedYAMLError, text: str) -> NotYamlError:
+def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> NotYamlError:
     at, opened, problem = error.problem_mark, error.context_mark, error.problem or ""
     here = Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
     lines = text.splitlines()
@@ -173,11 +154,11 @@ def _refused(error: yaml.MarkedYAMLError, text: str) -> NotYamlError:
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return NotYamlError(here, "a tab in the indentation: YAML allows only spaces there")
     if opened:
-        for said, meaning in _UNFINISHED:
-            if said in problem:
+        for phrase, meaning in _UNFINISHED:
+            if phrase in problem:
                 return NotYamlError(Mark(opened.line + 1, opened.column + 1), meaning)
-    in_problem = (meaning for said, meaning in _MEANINGS if said in problem)
-    in_context = (meaning for said, meaning in _BLOCKS if said in (error.context or ""))
+    in_problem = (meaning for phrase, meaning in _MEANINGS if phrase in problem)
+    in_context = (meaning for phrase, meaning in _BLOCKS if phrase in (error.context or ""))
     return NotYamlError(here, next(chain(in_problem, in_context), "is not valid YAML"))
 
 
@@ -190,7 +171,6 @@ _OTHER_NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """What go-yaml takes for a number besides: other bases, leading zeros, groups, exponents, numbers too large."""
-_NUMBER_BEGINS = frozenset("+-.0123456789")
 _CONSTANTS = {"": None, "~": None} | {
     spelling: value
     for word, value in (("null", None), ("true", True), ("false", False))
@@ -208,18 +188,17 @@ def value_of(node: Node, keys: Keys, report: Report, *, as_text: bool = False) -
     `as_text`: every scalar is the text that is written, whatever it looks like.
     """
     try:
+        _refuse_marked(node)
         match node:
             case Scalar():
                 return node.text if as_text else _scalar(node)
             case Sequence():
-                _refuse_marked(node)
-                items: list[Value] = []
                 for place, item in enumerate(node.items):
                     report.marks[(*keys, place)] = item.mark
-                    items.append(value_of(item, (*keys, place), report, as_text=as_text))
-                return items
+                return [
+                    value_of(item, (*keys, place), report, as_text=as_text) for place, item in enumerate(node.items)
+                ]
             case Mapping():
-                _refuse_marked(node)
                 entries: dict[str, Value] = {}
                 for key, at, value in entries_of(node, keys, report):
                     report.marks[(*keys, key)] = at.mark
@@ -250,13 +229,10 @@ def entries_of(node: Mapping, keys: Keys, report: Report) -> Iterator[tuple[str,
 
 
 def _scalar(node: Scalar) -> str | int | float | bool | None:
-    _refuse_marked(node)
-    if node.quoted:
+    if not node.is_plain:
         return node.text
     if node.text in _CONSTANTS:
         return _CONSTANTS[node.text]
-    if node.text[0] not in _NUMBER_BEGINS:
-        return node.text
     if _INTEGER.fullmatch(node.text):
         return int(node.text)
     if _FRACTION.fullmatch(node.text):
@@ -267,9 +243,10 @@ def _scalar(node: Scalar) -> str | int | float | bool | None:
 
 
 def _key(node: Node) -> str:
+    _refuse_marked(node)
     if not isinstance(node, Scalar):
         raise _UnreadableError("a key must be plain text; a text that starts with { or [ must stand in quotes")
-    if node.text == "<<" and not node.quoted:
+    if node.text == "<<" and node.is_plain:
         raise _UnreadableError("a merge key (`<<`) is not read here: write out what it stands for")
     if not isinstance(key := _scalar(node), str):
         raise _UnreadableError("a key must be text: put it in quotes")
@@ -277,5 +254,5 @@ def _key(node: Node) -> str:
 
 
 def _refuse_marked(node: Node) -> None:
-    if node.marked:
+    if node.is_marked:
         raise _UnreadableError("tags (`!name`) and anchors (`&name`) are not read here: remove them")
