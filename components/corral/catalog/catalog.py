@@ -1,7 +1,7 @@
-"""The types of the catalog and its loader.
+"""The types of the catalog, whose data is in the YAML files beside this one.
 
-The data is in the YAML files beside this one.  Each entry carries the day and the source it was seen at; the catalog is
-checked against the hosts (`corral verify`), never trusted for ever.
+Each entry carries the day and the source it was seen at; the catalog is checked against the hosts (`corral verify`),
+never trusted for ever.  None stands for what is unknown, where nothing else is written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ModelEntry(Strict):
     id: str
     """The host's own id."""
     context: int | None = None
-    """Tokens of prompt and answer together; None: unknown.  Likewise for what follows."""
+    """Tokens of prompt and answer together."""
     output: int | None = None
     streaming: bool | None = None
     tools: bool | None = None
@@ -51,9 +51,9 @@ class HostEntry(Strict):
     auth: Auth
     key_variable: str | None = None
     regions: list[str] | None = None
-    """Where the host processes requests; None: unknown."""
+    """The regions in which the host processes requests."""
     model_list: str = "/models"
-    """What stands after the base URL to list the models that can be called."""
+    """The path after the base URL that lists the models that can be called."""
     prices: str | None = None
     """The provider's id in genai-prices."""
     placeholder: str | None = None
@@ -68,7 +68,7 @@ _Positive = Annotated[int, Field(gt=0)]
 
 
 class Shape(Strict):
-    """What of a model's architecture decides on which GPUs it fits."""
+    """The architecture of a model as far as it decides on which GPUs the model fits."""
 
     parameters: _Positive
     """Millions, all experts included."""
@@ -92,7 +92,6 @@ class ModelFamily(Strict):
     context: int | None = None
     vision: bool | None = None
     shape: Shape | None = None
-    """None: unknown."""
     as_of: Day | None = None
     source: str | None = None
 
@@ -117,11 +116,11 @@ class GpuEntry(Strict):
 
 
 class Catalog(Strict):
-    """All that is known of hosts, models, regions and GPUs."""
+    """The known hosts, models, regions and GPUs."""
 
     hosts: dict[str, HostEntry]
     models: dict[str, ModelFamily]
     places: dict[str, str]
-    """Per region the place it lies in: `us-east-1` → `us`.  A region that is not here is unknown."""
+    """The place that each region lies in: `us-east-1` → `us`.  A region that is not here is unknown."""
     gpus: dict[str, GpuEntry] = Field(default={})
-    """Per GPU the instance types that have it; no instance type has two kinds."""
+    """The instance types that have each GPU; no instance type has two kinds."""
