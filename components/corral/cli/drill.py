@@ -16,7 +16,7 @@ from rich.live import Live
 from corral.cli.project import StackOption, load_servable_file, stack_file
 from corral.cli.terminal import lossy_console, until_signalled
 from corral.local.drill.record import Record
-from corral.local.drill.report import Report, report
+from corral.local.drill.report import report
 from corral.local.drill.script import Script, scale_of, script
 from corral.local.drill.text import line, print_report, progress, to_json
 
@@ -60,13 +60,14 @@ def drill(
     try:
         interrupted = asyncio.run(until_signalled(_run(file, steps, out, records.append)))
     finally:
-        found = report(records[0], begun.isoformat(timespec="seconds")) if records else None
-        if found:
-            print_report(found, out)
-            _write(found, as_json)
+        result = report(records[0], begun.isoformat(timespec="seconds")) if records else None
+        if result:
+            print_report(result, out)
+            if as_json:
+                as_json.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if found and found.problems:
+    if result and result.problems:
         raise typer.Exit(FAILED)
 
 
@@ -86,18 +87,13 @@ async def _run(file: Path, steps: Script, out: Console, began: Callable[[Record]
 
 
 async def _show(record: Record, live: Live, out: Console) -> None:
-    """Keeps the progress fresh; without a terminal each step is told when it has ended."""
-    told = 0
+    """Keeps the progress fresh; without a terminal each step is printed when it has ended."""
+    printed = 0
     while True:
         if out.is_terminal:
             live.update(progress(record), refresh=True)
         else:
-            for span in record.spans[told:]:
+            for span in record.spans[printed:]:
                 out.print(line(span), markup=False, soft_wrap=True)
-            told = len(record.spans)
+            printed = len(record.spans)
         await asyncio.sleep(_REFRESH)
-
-
-def _write(found: Report, as_json: Path | None) -> None:
-    if as_json:
-        as_json.write_text(json.dumps(to_json(found), indent=2) + "\n", encoding="utf-8")

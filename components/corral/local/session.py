@@ -18,7 +18,7 @@ import gc
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,7 +31,6 @@ from corral.local.desired import Desired, refuse_strangers, system_certificates
 from corral.local.envoy.clusters import ModelTexts
 from corral.local.envoy.configuration import Configuration, Site, render
 from corral.local.envoy.names import Files
-from corral.local.envoy.upstream import Link
 from corral.local.envoy_process import EnvoyProcess
 from corral.local.errors import EngineError
 from corral.local.page.server import Listening
@@ -72,6 +71,8 @@ class Options:
     port: int | None = None
     grace: float = 5.0
     """Seconds that requests under way get when the engine is told to end."""
+    proxy_ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Per host that a drill puts a TCP proxy in front of the proxy's port on loopback."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,10 @@ class Session:
         """Per host why it is simulated; None: it is the real one."""
         return self.desired.why_simulated()
 
-    def reached(self) -> tuple[dict[str, Link], dict[str, str]]:
-        """How Envoy reaches each host, and per link the whole value of the header that carries its key."""
-        return self._sidecars.upstreams(self.desired)
+    def host_port(self, host: str) -> int:
+        """The port at which a host is reached without a proxy in between."""
+        links, _ = self._sidecars.upstreams(self.desired, {})
+        return links[host].port
 
     @property
     def made_keys(self) -> Path:
@@ -250,7 +252,7 @@ class Session:
 
     def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
         """The configuration, and the secrets it names."""
-        links, secrets = self._sidecars.upstreams(desired)
+        links, secrets = self._sidecars.upstreams(desired, self._options.proxy_ports)
         place, log = self._place, self._records.log
         site = Site(place.address, place.port, place.files, log, desired.public_keys(), system_certificates())
         return render(desired.plan, links, desired.callers.hashes, site, self._texts), secrets

@@ -13,7 +13,9 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 from corral.local.adapter import hosts as adapter
 from corral.local.adapter.hosts import AdaptedHost
@@ -24,7 +26,7 @@ from corral.local.placement import Address
 from corral.local.supervisor import Child, Program, Supervisor
 from corral.simulated import hosts as simulated
 from corral.simulated.hosts import SimulatedHost
-from corral.simulated.loopback import bind
+from corral.simulated.loopback import LOOPBACK, bind
 
 H = TypeVar("H", bound=AdaptedHost | SimulatedHost)
 
@@ -144,9 +146,15 @@ class Sidecars:
         address = self._simulated.address
         return (address.origin, address.token) if self._simulated.started else None
 
-    def upstreams(self, desired: Desired) -> tuple[dict[str, Link], dict[str, str]]:
-        """How Envoy reaches each host, and per link the whole value of the header that carries its key."""
+    def upstreams(self, desired: Desired, proxy_ports: Mapping[str, int]) -> tuple[dict[str, Link], dict[str, str]]:
+        """How Envoy reaches each host, and per link the whole value of the header that carries its key.
+
+        `proxy_ports` are, per host that is reached through a TCP proxy, the proxy's port on loopback.
+        """
         links = desired.links(self._simulated.address.port, self._adapter.address)
+        for host in links.keys() & proxy_ports.keys():
+            url = urlsplit(links[host].url)._replace(netloc=f"{LOOPBACK}:{proxy_ports[host]}")
+            links[host] = replace(links[host], url=url.geturl())
         return links, desired.secrets(links, self._adapter.address)
 
     async def serve(self, desired: Desired, *, keep_former: bool) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from corral.local.drill.copy import TenantKeys, rehearsed
-from corral.local.drill.record import Arrival, Compared, Exhausted, Failed, Moved, Pair, Record, Refused, Request, Span
-from corral.local.drill.script import Break, Compare, Exhaust, Fail, Move, script
+from corral.local.drill.record import Arrival, Exhausted, Failed, Moved, Record, Refused, Request, Span
+from corral.local.drill.script import Break, Exhaust, Fail, Move, script
+from corral.local.drill.stack_copy import TenantKeys, rehearsal
 from tests.plan.world import LLAMA, build
 
 PLAN = build({LLAMA: {"shares": {"azure": 60, "vllm": 40}, "fallback": ["deepinfra"]}}, tenants={"search": {}})
@@ -20,7 +20,7 @@ def request(sent: float, *, host: str = "azure", first: float = 0.02, attempts: 
 
 def record() -> Record:
     """Steps of one second each, in the order of the script; ten requests a second, azure and vllm in turns."""
-    kept = Record(PLAN, rehearsed(PLAN, TenantKeys()), script(PLAN))
+    kept = Record(PLAN, rehearsal(PLAN, TenantKeys()), script(PLAN))
     requests: list[Request] = []
     for number, step in enumerate(kept.steps):
         began = float(number)
@@ -33,7 +33,7 @@ def record() -> Record:
             kept.arrivals.append(Arrival(at + 0.01, host, LLAMA, 200))
     kept.requests += requests
     kept.seconds = float(len(kept.spans))
-    kept.said.append((1.5, "azure is left out of it."))
+    kept.notices.append((1.5, "azure is left out of it."))
     return kept
 
 
@@ -45,12 +45,10 @@ def _host(step: object, tenth: int) -> str:
 
 def _result(step: object, began: float):
     match step:
-        case Compare():
-            return Compared(tuple(Pair(streamed, 0.002, 0.003) for streamed in (False, True) for _ in range(3)))
         case Move():
             return Moved(began, began + 0.1)
         case Break():
-            return Refused("it is refused", unchanged=True)
+            return Refused(step.title, "it is refused", unchanged=True)
         case Fail(hosts=hosts):
             left = {(LLAMA, host): began + 0.4 for host in hosts}
             return Failed(began, left, began + 0.5, began + 0.9)
@@ -69,5 +67,5 @@ def alone() -> Record:
     """A drill that has only begun, on a stack with one host."""
     plan = build({LLAMA: {"shares": {"azure": 100}}})
     kept = Record(plan, plan, script(plan))
-    kept.spans.append(Span(kept.steps[0], 0, 1, Compared(())))
+    kept.spans.append(Span(kept.steps[0], 0, 1, None))
     return kept

@@ -49,12 +49,12 @@ class Drill:
                 env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": temporary},
             )
 
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
     def reaches(self, step: str) -> None:
         """Waits until this step has ended."""
-        until(lambda: f"  {step}\n" in self.said() or self.process.poll() is not None, f"{step}: {self.said()}")
+        until(lambda: f"  {step}\n" in self.output() or self.process.poll() is not None, f"{step}: {self.output()}")
 
     def ended(self) -> int:
         return self.process.wait(3 * PATIENCE)
@@ -79,44 +79,44 @@ def drill(tmp_path: Path) -> Iterator[Drill]:
 
 
 def test_a_drill_of_two_hosts_loses_nothing_and_says_what_it_saw(drill: Drill) -> None:
-    assert drill.ended() == 0, drill.said()
-    found = drill.report
-    assert (found["lost"], found["problems"], found["endedEarly"]) == (0, [], False)
-    assert found["requests"] > 100
-    assert {step["title"]: step["skipped"] for step in found["steps"] if step["skipped"]} == {
+    assert drill.ended() == 0, drill.output()
+    report = drill.report
+    assert (report["lost"], report["problems"], report["endedEarly"]) == (0, [], False)
+    assert report["requests"] > 100
+    assert {step["title"]: step["skipped"] for step in report["steps"] if step["skipped"]} == {
         "all sharing hosts: answer 503": "no fallback of m is then left",
         "a tenant exceeds its limit": "the stack declares no tenants",
     }
-    assert [move["title"] for move in found["moves"] if move["inForce"] is not None] == [
+    assert [move["title"] for move in report["moves"] if move["inForce"] is not None] == [
         "swap shares",
         "drain the largest share to 0",
         "back to what is declared",
     ]
-    assert all(file["unchanged"] for file in found["broken"])
-    assert {failure["title"] for failure in found["failures"] if failure["met"]} >= {
+    assert all(file["unchanged"] for file in report["broken"])
+    assert {failure["title"] for failure in report["failures"] if failure["met"]} >= {
         "groq: answers 503",
         "deepinfra: refuses connections",
     }
-    assert "0 lost" in drill.said()
+    assert "0 lost" in drill.output()
 
 
 def test_what_is_lost_is_counted_and_ends_with_status_1(drill: Drill) -> None:
     drill.reaches("shares as declared")
     (envoy,) = (child for child in psutil.Process(drill.process.pid).children() if "envoy" in child.name())
     envoy.kill()
-    assert drill.ended() == 1, drill.said()
-    found = drill.report
-    assert found["lost"] == sum(found["reasons"].values()) > 0
-    assert re.search(r"\d+ requests? (was|were) lost", drill.said())
-    assert any("Envoy died (signal 9)" in text for _, text in found["said"])
+    assert drill.ended() == 1, drill.output()
+    report = drill.report
+    assert report["lost"] == sum(report["reasons"].values()) > 0
+    assert re.search(r"\d+ requests? (was|were) lost", drill.output())
+    assert any("Envoy died (signal 9)" in text for _, text in report["notices"])
 
 
 def test_ctrl_c_ends_it_with_a_report_of_what_there_was(drill: Drill) -> None:
     drill.reaches("shares as declared")
     children = psutil.Process(drill.process.pid).children(recursive=True)
     drill.process.send_signal(signal.SIGINT)
-    assert drill.ended() == 130, drill.said()
-    assert "ended early" in drill.said()
-    assert "Traceback" not in drill.said()
+    assert drill.ended() == 130, drill.output()
+    assert "ended early" in drill.output()
+    assert "Traceback" not in drill.output()
     assert drill.report["endedEarly"]
     assert not [child for child in children if child.is_running()]

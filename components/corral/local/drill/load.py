@@ -1,13 +1,7 @@
-"""One answer by the official client, streamed or whole: who gave it, when it began, and whether all of it came.
+"""The load of a drill: requests by the official client, which tries nothing again, and what became of each.
 
-The steady load of a drill: so many requests a second, whatever becomes of them, by the official client.
-
-Every second request is streamed; the client tries nothing again.  A request is answered when all of its answer has
-come, in the shape that the client knows; any other end is a loss, and its reason is kept.
-
-A tenant that asks as fast as it is answered, until it is refused and for a while after that.
-
-The same request to a host itself and through the gateway, in turns: what the gateway adds.
+A request is answered when all of its answer has come, in the shape that the client knows; any other end is a loss, and
+its reason is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +14,7 @@ from itertools import count
 
 import openai
 
-from corral.local.drill.record import Compared, Exhausted, Outcome, Pair, Request
+from corral.local.drill.record import Exhausted, Outcome, Request
 from corral.local.drill.script import Exhaustion
 from corral.local.envoy.names import ATTEMPTS_HEADER, HOST_HEADER
 
@@ -38,10 +32,10 @@ class Answer:
         self.attempts: int | None = None
         self.retry_after: str | None = None
 
-    async def take(self, client: openai.AsyncOpenAI, model: str, prompt: str, *, streamed: bool) -> str:
-        """Asks and takes the whole answer; why it is not one, or nothing."""
+    async def take(self, client: openai.AsyncOpenAI, model: str, words: int, *, streamed: bool) -> str:
+        """Sends a prompt of so many words and takes the whole answer; why it is not one, or nothing."""
         try:
-            return await (self._stream if streamed else self._whole)(client, model, prompt)
+            return await (self._stream if streamed else self._whole)(client, model, "word " * words)
         except openai.APIStatusError as error:
             self._head(error.status_code, error.response.headers)
             return f"HTTP {error.status_code} {error.code or ''}".rstrip()
@@ -76,81 +70,84 @@ class Answer:
         self.attempts = int(attempts) if attempts.isdigit() else None
 
 
-_SHORT, _LONG = 8, 50
-"""Words of a prompt; the hosts repeat it, so an answer has some more."""
-_EACH_LONG = 8
-"""One request in so many is long: its stream outlives a move."""
+_SHORT_WORDS, _LONG_WORDS = 8, 50
+"""Lengths of a prompt; the hosts repeat it, so an answer has some more."""
+_LONG_EVERY = 8
+"""One turn in so many is long: its stream outlives a move."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A model to ask, and whether all its hosts stream."""
+class Route:
+    """A model to call, and whether all its hosts stream."""
 
     model: str
     streams: bool
 
 
 class Load:
-    """Asks the models in turn.  `clock` gives the seconds since the start; `took` is told of every end."""
+    """A steady load: calls the models in turn, so many times a second, whatever becomes of the requests.
+
+    Every second turn is streamed.  `clock` gives the seconds since the start; `ended` is called at every end.
+    """
 
     def __init__(
         self,
         client: openai.AsyncOpenAI,
-        asked: Sequence[Asked],
+        routes: Sequence[Route],
         rate: float,
         clock: Callable[[], float],
-        took: Callable[[Request], None],
+        ended: Callable[[Request], None],
     ) -> None:
         self._client = client
-        self._asked = asked
+        self._routes = routes
         self._rate = rate
         self._clock = clock
-        self._took = took
-        self._asking: set[asyncio.Task[None]] = set()
+        self._ended = ended
+        self._requests: set[asyncio.Task[None]] = set()
 
     @property
     def under_way(self) -> int:
         """Requests that have no end yet."""
-        return len(self._asking)
+        return len(self._requests)
 
     async def run(self) -> None:
-        """Asks until it is cancelled; what is under way then goes on.
+        """Calls until it is cancelled; what is under way then goes on.
 
-        A machine that is too slow for the rate asks less: there is no catching up.
+        A machine that is too slow for the rate calls less: there is no catching up.
         """
         due = self._clock()
         for number in count():
             await asyncio.sleep(max(0, due - self._clock()))
-            task = asyncio.create_task(self._ask(number))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            task = asyncio.create_task(self._call(number))
+            self._requests.add(task)
+            task.add_done_callback(self._requests.discard)
             due = max(due + 1 / self._rate, self._clock())
 
     async def finish(self) -> None:
         """Waits for the end of what is under way."""
-        await asyncio.gather(*self._asking)
+        await asyncio.gather(*self._requests)
 
     async def cut(self) -> None:
         """Ends what is under way."""
-        for task in tuple(self._asking):
+        for task in tuple(self._requests):
             task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        await asyncio.gather(*self._requests, return_exceptions=True)
 
-    async def _ask(self, number: int) -> None:
-        turn, place = divmod(number, len(self._asked))
-        asked = self._asked[place]
+    async def _call(self, number: int) -> None:
+        turn, place = divmod(number, len(self._routes))
+        route = self._routes[place]
         answer = Answer(self._clock)
-        streamed = asked.streams and turn % 2 == 0
-        words = _LONG if turn % _EACH_LONG == 0 else _SHORT
+        streamed = route.streams and turn % 2 == 0
+        words = _LONG_WORDS if turn % _LONG_EVERY == 0 else _SHORT_WORDS
         sent = self._clock()
         try:
-            why = await answer.take(self._client, asked.model, "word " * words, streamed=streamed)
+            why = await answer.take(self._client, route.model, words, streamed=streamed)
             outcome: Outcome = "lost" if why else "answered"
         except asyncio.CancelledError:
             outcome, why = "cut short", ""
-        self._took(
+        self._ended(
             Request(
-                model=asked.model,
+                model=route.model,
                 streamed=streamed,
                 sent=sent,
                 first=answer.first,
@@ -164,73 +161,34 @@ class Load:
 
 
 _CLIENTS = 8
-_PAUSE = 0.05
-"""Seconds after a refusal: what is tried is the limit, not the machine."""
+_PAUSE_SECONDS = 0.05
+"""After a refusal: what is tried is the limit, not the machine."""
 
 
 async def exceed(client: openai.AsyncOpenAI, exhaustion: Exhaustion, seconds: float) -> Exhausted:
-    """Asks until the limit is exceeded, and `seconds` more; gives up after as many requests as must be enough."""
+    """Calls as fast as it is answered until the limit is exceeded, and `seconds` more.
+
+    Gives up after as many requests as must be enough.
+    """
     loop = asyncio.get_running_loop()
     ends: Counter[str] = Counter()
     with_retry_after = begun = 0
     deadline: float | None = None
 
-    async def ask() -> None:
+    async def call() -> None:
         nonlocal with_retry_after, begun, deadline
         while begun < exhaustion.enough if deadline is None else loop.time() < deadline:
             begun += 1
             answer = Answer(loop.time)
-            why = await answer.take(client, exhaustion.model, "word " * exhaustion.words, streamed=False)
+            why = await answer.take(client, exhaustion.model, exhaustion.words, streamed=False)
             if answer.status == 429:
                 ends["refused"] += 1
                 with_retry_after += answer.retry_after is not None
                 deadline = deadline or loop.time() + seconds
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 ends[why or "answered"] += 1
 
-    await asyncio.gather(*(ask() for _ in range(_CLIENTS)))
+    await asyncio.gather(*(call() for _ in range(_CLIENTS)))
     answered, refused = ends.pop("answered", 0), ends.pop("refused", 0)
     return Exhausted(answered, refused, with_retry_after, dict(ends))
-
-
-_WARM = 4
-"""Pairs at first that do not count: connections are opened, code is loaded."""
-
-_PROMPT = "What is the capital of France, and how many people live there?"
-
-
-@dataclass(frozen=True)
-class Way:
-    """One of the two ways to a host."""
-
-    client: openai.AsyncOpenAI
-    model: str
-    """As it is called there."""
-
-
-async def compare(direct: Way, through: Way, host: str, seconds: float, *, streams: bool) -> Compared:
-    """Pairs of which both were answered, by that host; whole and, where it streams, streamed ones."""
-    pairs: list[Pair] = []
-    clock = asyncio.get_running_loop().time
-    end, number = clock() + seconds, 0
-    while clock() < end:
-        streamed, direct_first = streams and number % 2 == 1, number % 4 < 2
-        early = await _time(direct, None, streamed=streamed) if direct_first else None
-        behind = await _time(through, host, streamed=streamed)
-        alone = early if direct_first else await _time(direct, None, streamed=streamed)
-        if number >= _WARM and alone is not None and behind is not None:
-            pairs.append(Pair(streamed, alone, behind))
-        number += 1
-    return Compared(tuple(pairs))
-
-
-async def _time(way: Way, host: str | None, *, streamed: bool) -> float | None:
-    """Seconds until the first piece of a stream, or the end of a whole answer; None: not answered by that host."""
-    clock = asyncio.get_running_loop().time
-    answer = Answer(clock)
-    begun = clock()
-    why = await answer.take(way.client, way.model, _PROMPT, streamed=streamed)
-    if why or (host and answer.host != host):
-        return None
-    return (answer.first if streamed and answer.first is not None else clock()) - begun

@@ -1,4 +1,4 @@
-"""What a drill writes down while it runs.  Times are seconds since its start."""
+"""The record of a drill, written while it runs.  Times are seconds since its start."""
 
 from __future__ import annotations
 
@@ -25,11 +25,16 @@ class Request:
     """When the first piece of a streamed answer came."""
     ended: float
     host: str | None
-    """Who answered."""
+    """The host that answered."""
     attempts: int | None
     outcome: Outcome
     why: str = ""
-    """Of a request that was lost."""
+    """The reason of a loss."""
+
+    @property
+    def began(self) -> float:
+        """When its answer began, as far as the client could tell."""
+        return self.ended if self.first is None else self.first
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Moved:
+    """The result of an edit of shares."""
+
     saved: float
     in_force: float | None
     """When the engine said that the edit is in force; None: it never did."""
@@ -52,16 +59,19 @@ class Moved:
 
 @dataclass(frozen=True)
 class Refused:
-    """What became of a file that must be refused."""
+    """The result of saving a file that must be refused."""
 
-    told: str | None
-    """What the engine said of it; None: nothing."""
+    title: str
+    message: str | None
+    """The engine's; None: it said nothing."""
     unchanged: bool
     """Whether the plan in force is still the one before."""
 
 
 @dataclass(frozen=True)
 class Failed:
+    """The result of a failure of hosts."""
+
     begun: float
     left_out: Mapping[tuple[str, str], float]
     """Per model and host when the host was first seen to be left out."""
@@ -72,30 +82,18 @@ class Failed:
 
 @dataclass(frozen=True)
 class Exhausted:
+    """The result of exceeding a limit."""
+
     answered: int
     refused: int
-    """With 429."""
+    """Requests that got 429."""
     with_retry_after: int
-    """Of the refused ones."""
+    """As many of these had the header."""
     otherwise: Mapping[str, int]
     """Other ends, by what they were."""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """The same request to the host itself and through the gateway: seconds to the first piece, or to the end."""
-
-    streamed: bool
-    direct: float
-    through: float
-
-
-@dataclass(frozen=True)
-class Compared:
-    pairs: tuple[Pair, ...]
-
-
-Result = Moved | Refused | Failed | Exhausted | Compared | None
+Result = Moved | Refused | Failed | Exhausted | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class Span:
 
 @dataclass
 class Record:
-    """Everything; filled in while the drill runs, and good to read at any time."""
+    """The record, filled in while the drill runs, and good to read at any time."""
 
     plan: Plan
     """As the stack declares it."""
@@ -120,9 +118,9 @@ class Record:
     requests: list[Request] = field(default_factory=list[Request])
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
     spans: list[Span] = field(default_factory=list[Span])
-    """Of the steps that have ended, in order."""
-    said: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
-    """What the engine told the person at the terminal."""
+    """The steps that have ended, in order."""
+    notices: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    """The engine's messages to the person at the terminal."""
     seconds: float = 0
     """How long it took, or has taken so far."""
     current: Step | None = None
@@ -135,18 +133,9 @@ class Record:
         return sum(request.outcome == "lost" for request in self.requests)
 
     @property
-    def skipped(self) -> list[Skipped]:
-        return [step for step in self.script if isinstance(step, Skipped)]
-
-    @property
     def steps(self) -> list[Step]:
         return [step for step in self.script if not isinstance(step, Skipped)]
 
-    @property
-    def ended_early(self) -> bool:
-        """Whether steps of the script are missing."""
-        return len(self.spans) < len(self.steps)
-
     def reasons(self) -> Counter[str]:
-        """Why requests were lost."""
+        """The reasons of losses."""
         return Counter(request.why for request in self.requests if request.outcome == "lost")

@@ -1,19 +1,33 @@
-"""The report of a drill: what its record comes to.  Pure; milliseconds and percent unless a name says otherwise."""
+"""The report of a drill: the figures of its record.  Pure; milliseconds and percent unless a name says otherwise.
+
+When a move became effective is seen at the hosts.  A host whose share was 0 before, or is 0 after, shows it outright:
+its first request, or its last.  Otherwise it is estimated: the place in the order of arrivals that makes them
+likeliest, the old shares before it and the new ones after, and all places that are nearly as likely (within 2 units
+of log likelihood, which is a confidence of some 95 %).
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import NormalDist, median
 
-from corral.local.drill.measure import Effective, Second, Share, effective, shares, timeline
-from corral.local.drill.record import Arrival, Compared, Exhausted, Failed, Moved, Record, Refused, Request
-from corral.local.drill.script import Break, Exhaust, Fail, Move, Skipped, Watch, declared
-from corral.local.statistics.readings import Bin, quantile
+from corral.local.drill.record import Arrival, Exhausted, Failed, Moved, Record, Refused, Request
+from corral.local.drill.script import Break, Exhaust, Fail, Move, Shares, Skipped, Watch, declared
 
-_SETTLED = 0.1
-"""Seconds after an edit came into force from which its shares are counted."""
+_SETTLING_SECONDS = 0.1
+"""After an edit came into force, until its shares are counted."""
+
+CONFIDENCE = 0.999
+"""That of the bounds of an observed share: a drill has dozens of them, and one that is outside is to mean something."""
+
+_STRAY = 1e-4
+"""The probability of a request at a host without a share: a second attempt can always happen."""
+
+_NEARLY = 2.0
+"""Units of log likelihood."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +37,53 @@ class StepReport:
     """Seconds since the start; None: it was skipped, or not reached."""
     ended: float | None
     skipped: str | None
-    """Why."""
+    """Why it was skipped."""
+
+
+@dataclass(frozen=True)
+class Effective:
+    """When requests began to follow an edit; seconds since it was saved."""
+
+    after: float
+    """The first request according to the new shares."""
+    earliest: float
+    latest: float
+    last_of_old: float | None
+    """The last request at a host that has no share any more; None: there is no such host."""
 
 
 @dataclass(frozen=True)
 class MoveReport:
     title: str
     model: str
-    before: Mapping[str, int]
-    after: Mapping[str, int]
+    before: Shares
+    after: Shares
     in_force: float | None
     """When the engine said so, from the save; None: never."""
     effective: Effective | None
-    """At the hosts, in seconds; None: their requests do not tell."""
+    """At the hosts, in seconds; None: their requests do not show it."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A host's share as declared and as its requests show it; percent."""
+
+    declared: int
+    requests: int
+    observed: float
+    low: float
+    """The bounds within which the true share lies, at the CONFIDENCE (Wilson's interval)."""
+    high: float
+    error: float
+    """Observed less declared."""
+    holds: bool
+    """Whether the declared share is within the bounds."""
 
 
 @dataclass(frozen=True)
 class ShareReport:
+    """A host's share while something went on."""
+
     title: str
     model: str
     host: str
@@ -64,22 +108,11 @@ class FailureReport:
 
 
 @dataclass(frozen=True)
-class LatencyReport:
-    what: str
-    pairs: int
-    direct: tuple[float, float]
-    """The half and the 99th hundredth."""
-    through: tuple[float, float]
-    added: tuple[float, float]
-    """The half and the 99th hundredth of the differences within a pair."""
-
-
-@dataclass(frozen=True)
 class LimitReport:
     tenant: str
     limit: str
     allowed: int
-    """In a minute."""
+    """A minute."""
     answered: int
     refused: int
     with_retry_after: int
@@ -87,13 +120,6 @@ class LimitReport:
     others: int
     """Requests of the steady load meanwhile."""
     others_lost: int
-
-
-@dataclass(frozen=True)
-class BrokenReport:
-    title: str
-    told: str | None
-    unchanged: bool
 
 
 @dataclass(frozen=True)
@@ -107,52 +133,40 @@ class Report:
     streamed: int
     lost: int
     reasons: Mapping[str, int]
-    """Of losses."""
+    """The reasons of losses."""
     cut_short: int
     """By the end of the drill."""
-    refused_by_limit: int
-    """Expected, and no loss."""
     steps: tuple[StepReport, ...]
-    latency: tuple[LatencyReport, ...]
     moves: tuple[MoveReport, ...]
     shares: tuple[ShareReport, ...]
     failures: tuple[FailureReport, ...]
-    broken: tuple[BrokenReport, ...]
+    broken: tuple[Refused, ...]
     limit: LimitReport | None
     differences: tuple[str, ...]
     """What the copy of the stack has otherwise than the stack."""
     problems: tuple[str, ...]
     """What must not be; empty: the drill has succeeded."""
-    said: tuple[tuple[float, str], ...]
-    """What the engine told the person at the terminal, and when: seconds since the start."""
-    timeline: tuple[Second, ...]
+    notices: tuple[tuple[float, str], ...]
+    """The engine's messages to the person at the terminal, and when: seconds since the start."""
 
 
 def report(record: Record, started: str) -> Report:
-    """What the record comes to, at the end or before."""
+    """The figures of a record, at the end or before."""
     outcomes = Counter(request.outcome for request in record.requests)
-    waits = _Waits(record.requests)
-    moves = tuple(_moves(record))
-    failures = tuple(_failures(record, waits))
-    broken = tuple(
-        BrokenReport(span.step.title, span.result.told, span.result.unchanged)
-        for span in record.spans
-        if isinstance(span.step, Break) and isinstance(span.result, Refused)
-    )
+    moves, failures = tuple(_moves(record)), tuple(_failures(record))
+    broken = tuple(span.result for span in record.spans if isinstance(span.result, Refused))
     limit = next(_limits(record), None)
     return Report(
         stack=record.plan.stack,
         started=started,
         seconds=record.seconds,
-        ended_early=record.ended_early,
+        ended_early=len(record.spans) < len(record.steps),
         requests=outcomes["answered"] + outcomes["lost"],
         streamed=sum(request.streamed for request in record.requests if request.outcome != "cut short"),
         lost=outcomes["lost"],
         reasons=dict(record.reasons()),
         cut_short=outcomes["cut short"],
-        refused_by_limit=limit.refused if limit else 0,
         steps=tuple(_steps(record)),
-        latency=tuple(_latency(record)),
         moves=moves,
         shares=tuple(_shares(record)),
         failures=failures,
@@ -160,22 +174,8 @@ def report(record: Record, started: str) -> Report:
         limit=limit,
         differences=tuple(_differences(record)),
         problems=tuple(_problems(outcomes["lost"], moves, failures, broken, limit)),
-        said=tuple(record.said),
-        timeline=timeline(record.requests, record.arrivals, waits.of),
+        notices=tuple(record.notices),
     )
-
-
-class _Waits:
-    """How long clients waited until their answer began: of streamed answers, unless none is streamed."""
-
-    def __init__(self, requests: Sequence[Request]) -> None:
-        self._streamed = any(request.streamed for request in requests)
-
-    def of(self, request: Request) -> float | None:
-        """Seconds; None: it does not count."""
-        if request.outcome != "answered" or request.streamed != self._streamed:
-            return None
-        return (request.first if request.first is not None else request.ended) - request.sent
 
 
 def _steps(record: Record) -> Iterator[StepReport]:
@@ -188,27 +188,6 @@ def _steps(record: Record) -> Iterator[StepReport]:
             yield StepReport(step.title, span and span.began, span and span.ended, None)
 
 
-def _latency(record: Record) -> Iterator[LatencyReport]:
-    for span in record.spans:
-        if not isinstance(span.result, Compared):
-            continue
-        for streamed, what in ((False, "whole answer"), (True, "first piece of a stream")):
-            pairs = [pair for pair in span.result.pairs if pair.streamed == streamed]
-            if pairs:
-                yield LatencyReport(
-                    what,
-                    len(pairs),
-                    _quantiles([pair.direct for pair in pairs]),
-                    _quantiles([pair.through for pair in pairs]),
-                    _quantiles([pair.through - pair.direct for pair in pairs]),
-                )
-
-
-def _quantiles(seconds: Sequence[float]) -> tuple[float, float]:
-    values = Counter(map(Bin, seconds))
-    return 1000 * (quantile(values, 0.5) or 0.0), 1000 * (quantile(values, 0.99) or 0.0)
-
-
 def _moves(record: Record) -> Iterator[MoveReport]:
     present = declared(record.plan)
     for span in record.spans:
@@ -217,22 +196,50 @@ def _moves(record: Record) -> Iterator[MoveReport]:
         saved, in_force = span.result.saved, span.result.in_force
         for model, after in span.step.shares.items():
             before, present[model] = present[model], dict(after)
-            arrivals = [each for each in _arrivals(record, model) if each.at < span.ended]
+            arrivals = [arrival for arrival in _arrivals(record, model) if arrival.at < span.ended]
             yield MoveReport(
-                span.step.title,
-                model,
-                before,
-                after,
-                1000 * (in_force - saved) if in_force is not None else None,
-                effective(arrivals, saved, before, after),
+                title=span.step.title,
+                model=model,
+                before=before,
+                after=after,
+                in_force=None if in_force is None else 1000 * (in_force - saved),
+                effective=effective(arrivals, saved, before, after),
             )
 
 
 def _arrivals(record: Record, model: str) -> list[Arrival]:
     """Those that a host answered, in order of time."""
-    return sorted(
-        (each for each in record.arrivals if each.model == model and each.status == 200), key=lambda each: each.at
+    answered = (arrival for arrival in record.arrivals if arrival.model == model and arrival.status == 200)
+    return sorted(answered, key=lambda arrival: arrival.at)
+
+
+def effective(arrivals: Sequence[Arrival], saved: float, before: Shares, after: Shares) -> Effective | None:
+    """From one model's arrivals around a save, in order of time; None where they do not show that it took effect.
+
+    Arrivals before the save count as such: the change cannot have come before.
+    """
+    arrivals = [arrival for arrival in arrivals if arrival.at >= saved]
+    scores = [0.0]
+    """Per place the log likelihood that the arrivals from there on follow the new shares, those before it the old."""
+    for arrival in arrivals:
+        scores.append(scores[-1] + math.log(_chance(before, arrival.host) / _chance(after, arrival.host)))
+    best = max(scores)
+    place = scores.index(best)
+    if place == len(arrivals):
+        return None
+    likely = [place for place, score in enumerate(scores) if score >= best - _NEARLY]
+    gone = [arrival.at - saved for arrival in arrivals if before.get(arrival.host) and not after.get(arrival.host)]
+    drained = any(share and not after.get(host) for host, share in before.items())
+    return Effective(
+        after=arrivals[place].at - saved,
+        earliest=arrivals[likely[0]].at - saved,
+        latest=arrivals[min(likely[-1], len(arrivals) - 1)].at - saved,
+        last_of_old=max(gone, default=0.0) if drained else None,
     )
+
+
+def _chance(shares: Shares, host: str) -> float:
+    return max(shares.get(host, 0) / 100, _STRAY)
 
 
 def _shares(record: Record) -> Iterator[ShareReport]:
@@ -243,7 +250,7 @@ def _shares(record: Record) -> Iterator[ShareReport]:
                 yield from _observed(record, span.step.title, span.began, span.ended, present)
             case Move(shares=moved), Moved(in_force=float(in_force)):
                 present |= {model: dict(after) for model, after in moved.items()}
-                yield from _observed(record, span.step.title, in_force + _SETTLED, span.ended, present)
+                yield from _observed(record, span.step.title, in_force + _SETTLING_SECONDS, span.ended, present)
             case _:
                 pass
     refused = [(span.began, span.ended) for span in record.spans if isinstance(span.step, Break)]
@@ -252,34 +259,62 @@ def _shares(record: Record) -> Iterator[ShareReport]:
 
 
 def _observed(
-    record: Record, title: str, begin: float, end: float, present: Mapping[str, Mapping[str, int]]
+    record: Record, title: str, begin: float, end: float, present: Mapping[str, Shares]
 ) -> Iterator[ShareReport]:
     for model, of_model in present.items():
         if len(of_model) > 1:
-            counts = Counter(each.host for each in _arrivals(record, model) if begin <= each.at < end)
+            counts = Counter(arrival.host for arrival in _arrivals(record, model) if begin <= arrival.at < end)
             for host, share in shares(counts, of_model).items():
                 yield ShareReport(title, model, host, share)
 
 
-def _failures(record: Record, waits: _Waits) -> Iterator[FailureReport]:
-    quiet = [wait for each in record.requests if (wait := waits.of(each)) is not None and _is_quiet(record, each.sent)]
-    usual = 1000 * median(quiet) if quiet else None
+def shares(counts: Mapping[str, int], declared: Shares) -> dict[str, Share]:
+    """Per host of the declaration; counts of other hosts count for the total."""
+    total = sum(counts.values())
+    return {host: _share(counts.get(host, 0), total, share) for host, share in declared.items() if total}
+
+
+def _share(requests: int, total: int, declared: int) -> Share:
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    ratio = requests / total
+    scale = 1 + z * z / total
+    middle = (ratio + z * z / (2 * total)) / scale
+    reach = z / scale * math.sqrt(ratio * (1 - ratio) / total + z * z / (4 * total * total))
+    low = 100 * min(ratio, max(0.0, middle - reach))
+    high = 100 * max(ratio, min(1.0, middle + reach))
+    return Share(declared, requests, 100 * ratio, low, high, 100 * ratio - declared, low <= declared <= high)
+
+
+def _waits(requests: Sequence[Request]) -> dict[Request, float]:
+    """Seconds that clients waited until their answer began: of streamed answers, unless none is streamed."""
+    streamed = any(request.streamed for request in requests)
+    return {
+        request: request.began - request.sent
+        for request in requests
+        if request.outcome == "answered" and request.streamed == streamed
+    }
+
+
+def _failures(record: Record) -> Iterator[FailureReport]:
+    waits = _waits(record.requests)
+    quiet = [(span.began, span.ended) for span in record.spans if isinstance(span.step, Watch)]
+    usual = [wait for request, wait in waits.items() if any(begin <= request.sent < end for begin, end in quiet)]
     for span in record.spans:
         if isinstance(span.step, Fail) and isinstance(span.result, Failed):
-            yield _failure(record, span.step, span.result, waits, usual)
+            yield _failure(record, span.step, span.result, waits, 1000 * median(usual) if usual else None)
 
 
-def _failure(record: Record, step: Fail, result: Failed, waits: _Waits, usual: float | None) -> FailureReport:
+def _failure(
+    record: Record, step: Fail, result: Failed, waits: Mapping[Request, float], usual: float | None
+) -> FailureReport:
     slow = step.how == "slow-first-byte"
     met = [
-        each
-        for each in record.requests
-        if result.begun <= each.sent < result.healed
-        and each.outcome == "answered"
-        and (each.host in step.hosts if slow else (each.attempts or 1) > 1)
+        request
+        for request in record.requests
+        if result.begun <= request.sent < result.healed
+        and request.outcome == "answered"
+        and (request.host in step.hosts if slow else (request.attempts or 1) > 1)
     ]
-    waited = [wait for each in met if (wait := waits.of(each)) is not None]
-    answered = [(each.first if each.first is not None else each.ended) - result.begun for each in met]
     places = [
         (model.name, target.host)
         for model in record.plan.models
@@ -290,24 +325,19 @@ def _failure(record: Record, step: Fail, result: Failed, waits: _Waits, usual: f
     return FailureReport(
         title=step.title,
         met=len(met),
-        first_answer=1000 * min(answered) if answered and not slow else None,
+        first_answer=1000 * min(request.began - result.begun for request in met) if met and not slow else None,
         usual=usual,
-        slowest=1000 * max(waited) if waited else None,
+        slowest=max((1000 * waits[request] for request in met if request in waits), default=None),
         left_out=1000 * max(left) if len(left) == len(places) else None,
         back=1000 * (result.whole - result.healed) if result.whole is not None else None,
     )
-
-
-def _is_quiet(record: Record, at: float) -> bool:
-    """Whether the load was alone then, with the shares as declared."""
-    return any(isinstance(span.step, Watch) and span.began <= at < span.ended for span in record.spans)
 
 
 def _limits(record: Record) -> Iterator[LimitReport]:
     for span in record.spans:
         if isinstance(span.step, Exhaust) and isinstance(span.result, Exhausted):
             exceeded, result = span.step.exhaustion, span.result
-            others = [each for each in record.requests if span.began <= each.sent < span.ended]
+            others = [request for request in record.requests if span.began <= request.sent < span.ended]
             yield LimitReport(
                 tenant=exceeded.tenant,
                 limit=exceeded.limit,
@@ -317,7 +347,7 @@ def _limits(record: Record) -> Iterator[LimitReport]:
                 with_retry_after=result.with_retry_after,
                 otherwise=result.otherwise,
                 others=len(others),
-                others_lost=sum(each.outcome == "lost" for each in others),
+                others_lost=sum(request.outcome == "lost" for request in others),
             )
 
 
@@ -330,8 +360,8 @@ def _differences(record: Record) -> Iterator[str]:
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             yield f"{key} is {new / 1000:g} s instead of {old / 1000:g} s"
-    declared_ones = {tenant.name for tenant in record.plan.tenants}
-    own = [tenant.name for tenant in record.rehearsed.tenants if tenant.name not in declared_ones]
+    present = {tenant.name for tenant in record.plan.tenants}
+    own = [tenant.name for tenant in record.rehearsed.tenants if tenant.name not in present]
     if own:
         yield f"it has {'tenants' if len(own) > 1 else 'a tenant'} more: {' and '.join(own)}"
     if record.plan.issuers:
@@ -342,7 +372,7 @@ def _problems(
     lost: int,
     moves: Sequence[MoveReport],
     failures: Sequence[FailureReport],
-    broken: Sequence[BrokenReport],
+    broken: Sequence[Refused],
     limit: LimitReport | None,
 ) -> Iterator[str]:
     if lost:
@@ -353,7 +383,7 @@ def _problems(
         if failure.back is None:
             yield f"{failure.title}: not back in its place"
     for file in broken:
-        if file.told is None:
+        if file.message is None:
             yield f"{file.title}: nothing was said of it"
         if not file.unchanged:
             yield f"{file.title}: the plan in force has changed"

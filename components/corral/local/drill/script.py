@@ -1,20 +1,15 @@
-"""The share edits of a drill, for one model.  Whole percent; together always 100.
+"""The script of a drill: its steps as data, computed from the plan.  Pure.
 
-Whose limit a drill exceeds, and how.  Pure.
-
-Policy.  The tenant with the limit that the fewest requests exceed; where no tenant has one that is exceeded within
-seconds, a tenant of the drill's own, which the copy of the stack is given.
-
-The script of a drill: its steps as data, computed from the plan.  Pure.
-
-Policy.  First the gateway is compared with a host that is asked directly, while nobody else asks.  Then a steady load
-begins and stays to the end.  The shares as declared are watched; they are swapped, the largest host of each model is
-drained to 0, and all comes back.  A file that cannot be read is saved, then one whose shares do not sum to 100.  Then
-hosts fail, one after the other in each of the ways there are, and come back; then all sharing hosts at once.  Last a
-tenant asks for more than it may.
+Policy.  A steady load begins and stays to the end.  The shares as declared are watched; they are swapped, the largest
+host of each model is drained to 0, and all comes back.  A file that cannot be read is saved, then one whose shares do
+not sum to 100.  Then hosts fail, one after the other in each of the ways there are, and come back; then all sharing
+hosts at once.  Last a tenant exceeds its limit: the tenant with the limit that the fewest requests exceed; where no
+tenant has one that is exceeded within seconds, a tenant of the drill's own, which the copy of the stack is given.
 
 A host is made to fail only where every model that it serves has another host left: what is lost otherwise is lost by
 the stack, not by the gateway.  A step that a stack leaves no room for is skipped, and its place says why.
+
+Shares are whole percent, together always 100.
 """
 
 from __future__ import annotations
@@ -67,14 +62,14 @@ def _by_size(shares: Shares) -> list[str]:
     return sorted((host for host, share in shares.items() if share), key=lambda host: (-shares[host], host))
 
 
-_MOST = 600
-"""Requests that it may take: a few seconds' worth."""
+_MOST_REQUESTS = 600
+"""The requests that exceeding a limit may take: a few seconds' worth."""
 
-_OWN = Rate(requests=60)
+_OWN_RATE = Rate(requests=60)
 """The limit of the drill's own tenant."""
 
-_LONG = 1_000
-"""Words of a prompt that is to use up tokens."""
+_LONG_PROMPT_FAILURES = 1_000
+"""The length of a prompt that is to use up tokens."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +80,16 @@ class Exhaustion:
     model: str
     limit: Literal["requests", "tokens"]
     allowed: int
-    """In a minute."""
+    """A minute."""
 
     @property
     def words(self) -> int:
-        """Of each prompt."""
-        return _LONG if self.limit == "tokens" else 1
+        """The length of each prompt."""
+        return _LONG_PROMPT_FAILURES if self.limit == "tokens" else 1
 
     @property
     def enough(self) -> int:
-        """Requests by which the limit is exceeded, whatever else the tenant's minute holds."""
+        """The requests by which the limit is exceeded, whatever else the tenant's minute holds."""
         return 2 * self.allowed // self.words + 50
 
 
@@ -102,29 +97,26 @@ def exhaustion(plan: Plan) -> Exhaustion | None:
     """The limit to exceed; None where the plan has no tenants, and so no limits."""
     if not plan.tenants:
         return None
-    declared = [found for tenant in plan.tenants for found in _limits(tenant)]
-    quick = [found for found in declared if found.enough <= _MOST]
-    own = _named(plan, "drill-limited")
-    return min(quick, key=lambda found: found.enough, default=None) or Exhaustion(
-        own, plan.models[0].name, "requests", _OWN.requests or 0
-    )
+    limits = [limit for tenant in plan.tenants for limit in _limits(tenant) if limit.enough <= _MOST_REQUESTS]
+    own = Exhaustion(_unused_name(plan, "drill-limited"), plan.models[0].name, "requests", _OWN_RATE.requests or 0)
+    return min(limits, key=lambda limit: limit.enough, default=own)
 
 
-def caller(plan: Plan) -> str | None:
-    """The tenant of the steady load, which has no limits; None: nobody is asked who they are."""
-    return _named(plan, "drill") if plan.tenants else None
+def steady_tenant(plan: Plan) -> str | None:
+    """The tenant of the steady load, which has no limits; None: nobody needs a key."""
+    return _unused_name(plan, "drill") if plan.tenants else None
 
 
 def own_tenants(plan: Plan) -> tuple[TenantPlan, ...]:
-    """The tenants that the copy of the stack has beside those of the stack; they have no key yet."""
-    exceeded, steady = exhaustion(plan), caller(plan)
+    """The tenants that the copy of the stack has more than the stack; they have no key yet."""
+    exceeded, steady = exhaustion(plan), steady_tenant(plan)
     if exceeded is None or steady is None:
         return ()
-    models = plan.model_names
-    known = {tenant.name for tenant in plan.tenants}
-    return (_tenant(steady, models, Rate()),) + (
-        () if exceeded.tenant in known else (_tenant(exceeded.tenant, models, _OWN),)
-    )
+    models = tuple(model.name for model in plan.models)
+    rates = {steady: Rate()}
+    if exceeded.tenant not in {tenant.name for tenant in plan.tenants}:
+        rates[exceeded.tenant] = _OWN_RATE
+    return tuple(_tenant(name, models, rate) for name, rate in rates.items())
 
 
 def _tenant(name: str, models: tuple[str, ...], rate: Rate) -> TenantPlan:
@@ -151,7 +143,7 @@ def _limits(tenant: TenantPlan) -> Iterator[Exhaustion]:
             yield Exhaustion(tenant.name, model or tenant.models[0], "tokens", rate.tokens)
 
 
-def _named(plan: Plan, name: str) -> str:
+def _unused_name(plan: Plan, name: str) -> str:
     """The name, or one like it that no tenant of the plan has."""
     taken = {tenant.name for tenant in plan.tenants}
     while name in taken:
@@ -161,7 +153,7 @@ def _named(plan: Plan, name: str) -> str:
 
 Failure = Literal["503", "refused", "hang", "slow-first-byte", "429"]
 
-WORDS: Mapping[Failure, str] = {
+FAILURES: Mapping[Failure, str] = {
     "503": "answers 503",
     "refused": "refuses connections",
     "hang": "hangs",
@@ -171,27 +163,13 @@ WORDS: Mapping[Failure, str] = {
 """The ways of failing, in their order."""
 
 
-_UNHEARD = 3.0
-"""Seconds until a host that hangs is given up: only from then on is there anything to see."""
+_HANG_SECONDS = 3.0
+"""Until a host that hangs is given up: only from then on is there anything to see."""
 
-_AWAITED = 2.0
-"""Seconds, some, until what a step waits for has come: a host in its place again, a limit that is exceeded."""
+_AWAITED_SECONDS = 2.0
+"""About how long the event takes that a step waits for: a host in its place again, a limit that is exceeded."""
 
-_LEAST = 0.1
-"""Of the usual times."""
-
-
-@dataclass(frozen=True)
-class Compare:
-    """Requests through the gateway and to the host itself, in turns."""
-
-    seconds: float
-    model: str
-    host: str
-
-    @property
-    def title(self) -> str:
-        return f"the gateway beside {self.host} itself"
+_LEAST_SCALE = 0.1
 
 
 @dataclass(frozen=True)
@@ -233,7 +211,7 @@ class Fail:
 
     @property
     def title(self) -> str:
-        return f"{', '.join(self.hosts)}: {WORDS[self.how]}"
+        return f"{', '.join(self.hosts)}: {FAILURES[self.how]}"
 
 
 @dataclass(frozen=True)
@@ -256,7 +234,7 @@ class Skipped:
     why: str
 
 
-Step = Compare | Watch | Move | Break | Fail | Exhaust
+Step = Watch | Move | Break | Fail | Exhaust
 
 Script = tuple[Step | Skipped, ...]
 
@@ -264,7 +242,6 @@ Script = tuple[Step | Skipped, ...]
 def script(plan: Plan, scale: float = 1) -> Script:
     """The steps for a plan; `scale` multiplies their times."""
     return (
-        _compare(plan, 5 * scale),
         Watch(8 * scale),
         *_moves(plan, 8 * scale),
         Break(1.5 * scale, "unreadable"),
@@ -279,27 +256,14 @@ def scale_of(plan: Plan, seconds: float) -> float:
     """The scale with which the steps for a plan take about so many seconds."""
     steps = [step for step in script(plan, 0) if not isinstance(step, Skipped)]
     fixed = sum(step.seconds for step in steps)
-    awaited = sum(_AWAITED for step in steps if isinstance(step, Fail | Exhaust))
+    awaited = sum(_AWAITED_SECONDS for step in steps if isinstance(step, Fail | Exhaust))
     whole = sum(step.seconds for step in script(plan, 1) if not isinstance(step, Skipped))
-    return max(_LEAST, (seconds - fixed - awaited) / (whole - fixed))
+    return max(_LEAST_SCALE, (seconds - fixed - awaited) / (whole - fixed))
 
 
 def declared(plan: Plan) -> dict[str, dict[str, int]]:
     """Per model the shares of its hosts, drained ones at 0; fallbacks have none."""
     return {model.name: model.shares for model in plan.models}
-
-
-def _compare(plan: Plan, seconds: float) -> Compare | Skipped:
-    asked = [
-        (target.share, model.name, target.host)
-        for model in plan.models
-        for target in model.sharing
-        if target.protocol == "openai"
-    ]
-    if not asked:
-        return Skipped("the gateway beside a host itself", "no sharing host speaks the protocol that clients speak")
-    _, model, host = max(asked, key=lambda found: found[0])
-    return Compare(seconds, model, host)
 
 
 def _moves(plan: Plan, seconds: float) -> tuple[Move | Skipped, ...]:
@@ -323,10 +287,10 @@ def _failures(plan: Plan, seconds: float) -> tuple[Fail | Skipped, ...]:
     victims = [host for host in sharing if not _alone(plan, (host,))]
     if not victims:
         why = f"{sharing[0]} is the only host of {_alone(plan, (sharing[0],))[0]}"
-        return tuple(Skipped(f"a host: {words}", why) for words in WORDS.values())
+        return tuple(Skipped(f"a host: {words}", why) for words in FAILURES.values())
     return tuple(
-        Fail(seconds + _UNHEARD * (how == "hang"), (victims[number % len(victims)],), how)
-        for number, how in enumerate(WORDS)
+        Fail(seconds + _HANG_SECONDS * (how == "hang"), (victims[number % len(victims)],), how)
+        for number, how in enumerate(FAILURES)
     )
 
 
@@ -341,10 +305,10 @@ def _all_at_once(plan: Plan, seconds: float) -> Fail | Skipped:
 
 
 def _exhaust(plan: Plan, seconds: float) -> Exhaust | Skipped:
-    found = exhaustion(plan)
-    if found is None:
+    exceeded = exhaustion(plan)
+    if exceeded is None:
         return Skipped("a tenant exceeds its limit", "the stack declares no tenants")
-    return Exhaust(seconds, found)
+    return Exhaust(seconds, exceeded)
 
 
 def _alone(plan: Plan, failing: tuple[str, ...]) -> list[str]:
