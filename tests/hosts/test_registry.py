@@ -1,4 +1,4 @@
-"""What the program needs to be installed for which stack: each runs in a process of its own, without the extras."""
+"""Which component makes a host, and what has to be installed for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+
+from corral import testing
+from corral.hosts.registry import make_hosts
+from tests.hosts.site import site, stack
 
 PROGRAM = """
 import sys
@@ -31,8 +35,26 @@ KIND = {"kubeconfig": "~/.kube/config", "context": "kind-corral"}
 AZURE_HOST = {"location": "eastus2", "capacity": {"llama-3.3-70b": 100}, "allowFrom": ["anywhere"]}
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        {"kind": "vllm", "modelWeights": {"llama-3.3-70b": "s3://weights/llama"}},
+        {"kind": "azure", "models": {"llama-3.3-70b": "chat"}},
+    ],
+    ids=lambda host: host["kind"],
+)
+def test_a_host_at_a_url_is_called_and_not_made(host: dict[str, Any]):
+    there = {"url": "https://llm.example.com/v1", "auth": "none", **host}
+    declared = stack({"there": there}, {"llama-3.3-70b": {"shares": {"there": 100}}})
+    seen = testing.run(lambda: make_hosts(site(declared)))
+    assert [(each.name, each.type) for each in seen.resources] == [("there", "corral:hosts:OpenAI")]
+
+
 def run(folder: Path, *absent: str, host: dict[str, Any], cluster: dict[str, Any] = KIND) -> list[str]:
-    """The logical names that a stack with this host registers, or why it is not deployed, where these are not there."""
+    """The logical names that a stack with this host registers, or why it is not deployed.
+
+    It runs in a process of its own, in which the modules `absent` are not installed.
+    """
     (name,) = host
     config = {
         "aws:region": "us-east-1",

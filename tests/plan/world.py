@@ -180,6 +180,7 @@ BEDROCK = Target(
     as_of=SEEN,
     source="the host's page",
     tokens_per_minute=None,
+    base_model="meta.llama3-3",
 )
 
 AZURE = Target(
@@ -208,6 +209,7 @@ AZURE = Target(
     as_of=SEEN,
     source="the host's page",
     tokens_per_minute=200_000,
+    base_model="Llama-3.3",
 )
 
 VLLM = Target(

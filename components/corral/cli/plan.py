@@ -12,7 +12,7 @@ import typer
 from corral.cli.project import StackOption, load
 from corral.cli.tables import findings_text, plan_table, tenants_table
 from corral.cli.terminal import console
-from corral.hosts.bedrock.probe import signed_in
+from corral.hosts.verify import signed_in
 from corral.local.desired import Loaded
 from corral.local.placement import place
 from corral.plan.public_json import content_hash, to_json

@@ -46,11 +46,12 @@ def deploy(file: Path | None = None) -> None:
     from corral.cluster.clusters import open_cluster
     from corral.gateway.component import Gateway, GatewayArgs
     from corral.gateway.names import ENVOY_NAMESPACE, SERVICE_ACCOUNT
-    from corral.hosts.registry import Site, make_hosts
+    from corral.hosts.base import Site
+    from corral.hosts.registry import make_hosts
 
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     cluster = open_cluster(stack, tags)
-    hosts = make_hosts(Site(stack, plan, catalog, cluster, keys, file.parent, tags, ENVOY_NAMESPACE))
+    hosts = make_hosts(Site(stack, plan, cluster, keys, file.parent, tags, ENVOY_NAMESPACE))
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
     # The gateway calls, as itself, the hosts that want an identity and no key.
     documents = [host.invoke_policy for host in hosts.values() if host.invoke_policy is not None]

@@ -11,18 +11,21 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from corral.config.cluster import Prometheus
-from corral.config.hosts import Gpus
+from corral.config.hosts import Gpus, Host
 from corral.config.problems import missing_extra
+from corral.config.stack import Stack
 from corral.hosts.endpoint import Endpoint
 from corral.hosts.iam import Statement
+from corral.plan.plan import Plan
 
 _EXTRAS = {"aws": ("boto3", "pulumi_aws"), "azure": ("pulumi_azure_native",)}
 """Per extra the modules without which its hosts and clusters cannot be made."""
@@ -111,3 +114,31 @@ class ClusterComponent(pulumi.ComponentResource):
 
         None on a cluster outside of AWS, whose pods bring credentials of their own.
         """
+
+
+_Host = TypeVar("_Host", bound=Host)
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that the arguments of a host are made of: what the stack says, what the plan has resolved, the cluster."""
+
+    stack: Stack
+    plan: Plan
+    """Without errors."""
+    cluster: ClusterComponent
+    keys: Mapping[str, pulumi.Output[str]] = field(repr=False)
+    """Per host its key; per `huggingface` the token for gated weights."""
+    folder: Path
+    """The folder of the stack file."""
+    tags: Mapping[str, str]
+    """On everything that can have tags."""
+    gateway_namespace: str
+    """The namespace of the pods that call the hosts."""
+
+    def host(self, name: str, kind: type[_Host]) -> _Host:
+        """What the stack says of a host, which is of this kind."""
+        host = self.stack.hosts[name]
+        if not isinstance(host, kind):
+            raise TypeError(f"{name} is a host of kind {host.kind}")
+        return host

@@ -9,6 +9,12 @@ from typing import Any
 
 import pulumi
 
+Condition = Mapping[str, Mapping[str, str | Sequence[str]]]
+"""As IAM writes it: `{"StringEquals": {"aws:SourceAccount": "123456789012"}}`; empty for none."""
+_ALWAYS: Condition = {}
+
+_VERSION = "2012-10-17"
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -18,38 +24,37 @@ class Statement:
     """In full, like `bedrock:InvokeModel`."""
     resources: Sequence[pulumi.Input[str]]
     """ARNs."""
-    condition: Mapping[str, Mapping[str, str | Sequence[str]]]
-    """As IAM writes it; empty for none."""
+    condition: Condition
 
 
-def trust(service: str) -> str:
+def trust(
+    service: str, actions: str | Sequence[str] = ("sts:AssumeRole", "sts:TagSession"), condition: Condition = _ALWAYS
+) -> str:
     """The JSON of a trust policy: the service of AWS takes the role on, and passes session tags on."""
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": service},
-                    "Action": ["sts:AssumeRole", "sts:TagSession"],
-                }
-            ],
-        }
+    return json.dumps(_document([_allow({"Principal": {"Service": service}, "Action": actions}, condition)]))
+
+
+def document(statements: Sequence[Statement]) -> dict[str, Any]:
+    """A policy.  Raises ValueError for `*`: an action, or resources, that nobody has named."""
+    for statement in statements:
+        if any("*" in action for action in statement.actions) or "*" in statement.resources:
+            raise ValueError("a policy names its actions in full and its resources by ARN")
+    return _document(
+        [
+            _allow({"Action": [*statement.actions], "Resource": [*statement.resources]}, statement.condition)
+            for statement in statements
+        ]
     )
 
 
 def policy(statements: Sequence[Statement]) -> pulumi.Output[str]:
-    """The JSON of a policy.  Raises ValueError for `*`: an action, or resources, that nobody has named."""
-    for statement in statements:
-        if any("*" in action for action in statement.actions) or "*" in statement.resources:
-            raise ValueError("a policy names its actions in full and its resources by ARN")
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [_written(each) for each in statements]})
+    """The JSON of a policy, whose ARNs may be known only later; raises as `document`."""
+    return pulumi.Output.json_dumps(document(statements))
 
 
-def _written(statement: Statement) -> dict[str, Any]:
-    written: dict[str, Any] = {
-        "Effect": "Allow",
-        "Action": list(statement.actions),
-        "Resource": list(statement.resources),
-    }
-    return written | ({"Condition": statement.condition} if statement.condition else {})
+def _document(statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"Version": _VERSION, "Statement": [*statements]}
+
+
+def _allow(allowed: Mapping[str, Any], condition: Condition) -> dict[str, Any]:
+    return {"Effect": "Allow", **allowed, **({"Condition": condition} if condition else {})}

@@ -11,12 +11,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import httpx
 
 from corral.catalog.load import load_catalog
+from corral.config.problems import missing_extra
 from corral.hosts.azure import probe as azure
-from corral.hosts.bedrock import probe as bedrock
 from corral.hosts.openai import probe as openai
 from corral.hosts.probing import HostError, Question, Verdict
 from corral.hosts.replicate import probe as replicate
@@ -64,7 +65,7 @@ def _ask(
             with httpx.Client(timeout=timeout, transport=transport, trust_env=False) as client:
                 return openai.probe(questions, client, simulated, _headers(target.credential, key))
         if target.protocol == "bedrock-converse":
-            return bedrock.probe(questions, timeout)
+            return _bedrock(questions, timeout)
         if target.url is None:
             raise HostError("unknown", "its URL is not known before it is provisioned: ask again after that")
         headers = _headers(target.credential, key)
@@ -77,6 +78,24 @@ def _ask(
             return openai.probe(questions, client, target.url, headers, model_list)
     except HostError as error:
         return [question.answered(error.outcome, error.why) for question in questions]
+
+
+def _bedrock(questions: Sequence[Question], timeout: float) -> list[Verdict]:
+    """Loads the SDK only here: most plans need none of it, and it is in an extra."""
+    if find_spec("boto3") is None:
+        raise HostError("unknown", missing_extra("aws", "asking Bedrock"))
+    from corral.hosts.bedrock.probe import probe
+
+    return probe(questions, timeout)
+
+
+def signed_in() -> bool:
+    """Whether this machine has AWS credentials and what it takes to use them."""
+    if find_spec("boto3") is None:
+        return False
+    from corral.hosts.bedrock import probe
+
+    return probe.signed_in()
 
 
 def _headers(credential: Credential, key: str | None) -> dict[str, str]:

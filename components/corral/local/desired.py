@@ -20,7 +20,7 @@ from secrets import token_bytes
 import certifi
 
 from corral.config.stack import Engine as EngineSettings
-from corral.hosts.bedrock.probe import signed_in
+from corral.hosts.verify import signed_in
 from corral.local.adapter.hosts import AdaptedHost
 from corral.local.envoy.upstream import Link
 from corral.local.errors import EngineError

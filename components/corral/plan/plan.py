@@ -12,7 +12,7 @@ Everything here is plain and whole: integers for weights and money, no I/O, no P
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
@@ -120,6 +120,9 @@ class Target:
     """On GPUs that the stack provisions; None: no such host."""
     guarded: bool = False
     """Whether the stack gives the host a guardrail (Bedrock), which the kubernetes engine makes."""
+    base_model: str | None = field(default=None, metadata={"public": False})
+    """The host's own name of the model behind an id that may name something else: Bedrock's foundation model behind a
+    profile, Azure's model behind a deployment.  None: unknown, or no such host.  For provisioning, not for routing."""
 
     @property
     def live(self) -> bool:

@@ -56,7 +56,8 @@ def content_hash(plan: Plan) -> str:
 
 
 def _object(part: Part) -> dict[str, Json]:
-    return {to_camel(field.name): _value(getattr(part, field.name)) for field in fields(part)}
+    public = [field.name for field in fields(part) if field.metadata.get("public", True)]
+    return {to_camel(name): _value(getattr(part, name)) for name in public}
 
 
 def _value(value: Value) -> Json:

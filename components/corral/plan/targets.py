@@ -152,6 +152,7 @@ def serve(
         tokens_per_minute=_tokens_per_minute(host, model),
         fit=_fit(model, name, host, said, stack, catalog),
         guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
+        base_model=_base_model(host, entry, model, model_id),
     )
 
 
@@ -212,6 +213,37 @@ def _tokens_per_minute(host: Host, model: str) -> int | None:
         return None
     thousands = host.capacity.get(model)
     return None if thousands is None else thousands * 1_000
+
+
+_OF_GEOGRAPHY = re.compile(r"[a-z-]+\.(?P<model>[a-z0-9]+\..+)")
+
+
+def foundation_model(model_id: str) -> str | None:
+    """The foundation model behind an id at Bedrock, as far as the id tells; None where an ARN does not.
+
+    `meta.llama3-3-70b-instruct-v1:0` is one; `us.` in front of it makes it the id of a cross-region profile; an
+    application inference profile has an ARN, which does not tell its model.
+    """
+    bare = model_id
+    if model_id.startswith("arn:"):
+        if "foundation-model/" not in model_id and ":inference-profile/" not in model_id:
+            return None
+        bare = model_id.rpartition("/")[2]
+    of_geography = _OF_GEOGRAPHY.fullmatch(bare)
+    return of_geography["model"] if of_geography else bare
+
+
+def _base_model(host: Host, entry: HostEntry, model: str, model_id: str) -> str | None:
+    """Where the id does not tell, the catalog's word for the model of this name."""
+    listed = entry.models.get(model)
+    match host:
+        case BedrockHost():
+            return foundation_model(model_id) or (foundation_model(listed.id) if listed else None)
+        case AzureHost():
+            in_catalog = model_id in {each.id for each in entry.models.values()}
+            return listed.id if listed and not in_catalog else model_id
+        case _:
+            return None
 
 
 def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, catalog: Catalog) -> Fit | Misfit | None:

@@ -5,18 +5,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from corral.catalog.load import load_catalog
-from corral.config.hosts import AzureHost, PrivateEndpoint
-from corral.config.stack import Stack
-from corral.hosts.azure.component import Azure, AzureArgs, azure_args
-from corral.hosts.azure.deployments import Deployment
+from corral.config.hosts import PrivateEndpoint
+from corral.hosts.azure.component import Azure, AzureArgs, Deployment
 from corral.hosts.endpoint import Endpoint, KeyCredential
-from corral.plan.build import build
 from corral.testing import World, run
 from corral.testing.recording import Secret
+from tests.hosts.site import TAGS, site, stack
 
-CATALOG = load_catalog()
-TAGS = {"corral:stack": "test"}
 LLAMA = Deployment("llama-3.3-70b", "chat", "Llama-3.3-70B-Instruct", "9", 200)
 MAVERICK = Deployment(
     "llama-4-maverick",
@@ -194,12 +189,8 @@ def test_a_content_filter_is_on_every_deployment():
 
 def arguments(*cluster: str, **said: Any) -> AzureArgs:
     host = {"kind": "azure", "location": "eastus2", "capacity": {"llama-3.3-70b": 200}} | said
-    stack = Stack.model_validate(
-        {"name": "test", "hosts": {"azure": host}, "models": {"llama-3.3-70b": {"shares": {"azure": 100}}}}
-    )
-    read = stack.hosts["azure"]
-    assert isinstance(read, AzureHost)
-    return azure_args("azure", read, build(stack, CATALOG), CATALOG, cluster, TAGS)
+    declared = stack({"azure": host}, {"llama-3.3-70b": {"shares": {"azure": 100}}})
+    return AzureArgs.of("azure", site(declared, public_addresses=cluster))
 
 
 def test_the_arguments_are_what_the_stack_and_the_cluster_say():

@@ -2,26 +2,23 @@ from typing import Any
 
 import pytest
 
-from corral.catalog.load import load_catalog
-from corral.config.hosts import AzureHost
-from corral.config.stack import Stack
-from corral.hosts.azure.deployments import Deployment, NoCapacityError, deployments
-from corral.plan.build import build
+from corral.hosts.azure.component import AzureArgs, Deployment
+from tests.hosts.site import site, stack
 
-CATALOG = load_catalog()
-HOST: dict[str, Any] = {"kind": "azure", "location": "eastus2", "capacity": {"llama-3.3-70b": 200, "ours": 10}}
+HOST: dict[str, Any] = {
+    "kind": "azure",
+    "location": "eastus2",
+    "allowFrom": ["anywhere"],
+    "capacity": {"llama-3.3-70b": 200, "ours": 10},
+}
 
 
 def deployed(**said: Any) -> tuple[Deployment, ...]:
     models = {"llama-3.3-70b": {"shares": {"azure": 0, "groq": 100}}, "ours": {"shares": {"azure": 100}}}
     if "ours" not in said.get("models", {}):
         del models["ours"]
-    stack = Stack.model_validate(
-        {"name": "test", "hosts": {"azure": HOST | said, "groq": {"kind": "groq"}}, "models": models}
-    )
-    host = stack.hosts["azure"]
-    assert isinstance(host, AzureHost)
-    return deployments(build(stack, CATALOG), "azure", host, CATALOG.hosts["azure"])
+    declared = stack({"azure": HOST | said, "groq": {"kind": "groq"}}, models)
+    return AzureArgs.of("azure", site(declared)).deployments
 
 
 LLAMA = "Llama-3.3-70B-Instruct"
@@ -66,9 +63,3 @@ LLAMA = "Llama-3.3-70B-Instruct"
 )
 def test_the_id_of_the_plan_is_the_name_of_the_deployment(said: dict[str, Any], want: list[Deployment]):
     assert list(deployed(**said)) == want
-
-
-def test_a_model_without_a_capacity_is_not_deployed():
-    with pytest.raises(NoCapacityError) as caught:
-        deployed(capacity={})
-    assert str(caught.value) == ("azure gives llama-3.3-70b no capacity: set corral:hosts.azure.capacity.llama-3.3-70b")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.hosts.azure.deployments import account_name
+from corral.hosts.azure.component import account_name
 
 
 @pytest.mark.parametrize(

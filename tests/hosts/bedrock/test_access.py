@@ -4,38 +4,35 @@ from typing import Any
 
 import pytest
 
-from corral.hosts.bedrock.access import Access, Answers, Asked, Unanswered, access
+from corral.hosts.bedrock.access import Access, AccessRequest, BedrockModel, ErrorCode, Responses, is_profile, judge
 from tests.hosts.bedrock import aws
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-ASKED = Asked(
-    name="llama-3.3-70b",
+REQUEST = AccessRequest(
+    model=BedrockModel("llama-3.3-70b", aws.PROFILE, aws.MODEL, aws.REGIONS),
     host="bedrock",
     region="us-east-1",
-    model_id=aws.PROFILE,
-    foundation=aws.MODEL,
-    destinations=aws.REGIONS,
     accept_agreements=False,
 )
-GOOD = Answers(
+GOOD = Responses(
     profile=aws.profile(), model=aws.model(), availability=aws.availability(), offers=None, quotas=[aws.quota()]
 )
-PLAIN = replace(ASKED, model_id=aws.MODEL)
-SIGNING = replace(ASKED, accept_agreements=True)
+PLAIN = replace(REQUEST, model=replace(REQUEST.model, model_id=aws.MODEL))
+SIGNING = replace(REQUEST, accept_agreements=True)
 UNSIGNED = {"availability": aws.availability("NOT_AVAILABLE", entitlementAvailability="NOT_AVAILABLE")}
-DENIED = Unanswered("AccessDeniedException")
-ABSENT = Unanswered("ResourceNotFoundException")
+DENIED = ErrorCode("AccessDeniedException")
+ABSENT = ErrorCode("ResourceNotFoundException")
 PER_DAY = "Model invocation max tokens per day for Meta Llama 3.3 70B Instruct"
 ON_DEMAND = "On-demand InvokeModel tokens per minute for Meta Llama 3.3 70B Instruct"
 RAISED = "have it raised in Service Quotas, or through AWS Support where it is not adjustable"
 
 
 @pytest.mark.parametrize(
-    ("asked", "answers", "why"),
+    ("request_", "responses", "why"),
     [
-        (ASKED, {}, "active; its quotas are above 0"),
+        (REQUEST, {}, "active; its quotas are above 0"),
         (
-            ASKED,
+            REQUEST,
             {
                 "model": aws.model(
                     modelLifecycle={"status": "LEGACY", "endOfLifeTime": datetime(2027, 3, 1, tzinfo=UTC)}
@@ -44,9 +41,9 @@ RAISED = "have it raised in Service Quotas, or through AWS Support where it is n
             "legacy: retires on 2027-03-01; its quotas are above 0",
         ),
         (PLAIN, {"profile": None, "quotas": [aws.quota(ON_DEMAND)]}, "active; its quotas are above 0"),
-        (ASKED, {"profile": aws.profile(("us-east-1",))}, "active; its quotas are above 0"),
+        (REQUEST, {"profile": aws.profile(("us-east-1",))}, "active; its quotas are above 0"),
         (
-            ASKED,
+            REQUEST,
             {
                 "quotas": [
                     aws.quota(),
@@ -57,32 +54,32 @@ RAISED = "have it raised in Service Quotas, or through AWS Support where it is n
             "active; its quotas are above 0",
         ),
         (
-            ASKED,
+            REQUEST,
             {"quotas": [aws.quota(), aws.quota(aws.PER_MINUTE.replace("3.3", "3.1"), 0)]},
             "active; its quotas are above 0",
         ),
         (
-            ASKED,
+            REQUEST,
             {"availability": aws.availability("NOT_AVAILABLE"), "offers": aws.offers()},
             "active; its quotas are above 0",
         ),
         (
-            ASKED,
+            REQUEST,
             {"availability": aws.availability("NOT_AVAILABLE"), "offers": ABSENT},
             "active; no agreement is needed; its quotas are above 0",
         ),
     ],
 )
-def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
-    assert access(asked, replace(GOOD, **answers), NOW) == Access("allowed", why, sign=False)
+def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: str):
+    assert judge(request_, replace(GOOD, **responses), NOW) == Access("allowed", why, sign=False)
 
 
 @pytest.mark.parametrize(
-    ("asked", "answers", "why"),
+    ("request_", "responses", "why"),
     [
-        (ASKED, {"profile": ABSENT}, f"us-east-1 has no inference profile {aws.PROFILE}"),
+        (REQUEST, {"profile": ABSENT}, f"us-east-1 has no inference profile {aws.PROFILE}"),
         (
-            ASKED,
+            REQUEST,
             {"profile": aws.profile((*aws.REGIONS, "us-west-1"))},
             (
                 "its profile sends requests to us-west-1 too, which the plan does not know of: list all of us-east-1, "
@@ -90,7 +87,7 @@ def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
             ),
         ),
         (
-            ASKED,
+            REQUEST,
             {"profile": aws.profile(model="meta.other-v1:0")},
             f"behind {aws.PROFILE} is meta.other-v1:0, not {aws.MODEL}: correct the id",
         ),
@@ -100,12 +97,12 @@ def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
             f"us-east-1 takes no request by {aws.MODEL}: use the id of an inference profile",
         ),
         (
-            ASKED,
+            REQUEST,
             {"model": ABSENT},
             f"us-east-1 has no model {aws.MODEL}: choose another region or model",
         ),
         (
-            ASKED,
+            REQUEST,
             {
                 "model": aws.model(
                     modelLifecycle={"status": "LEGACY", "endOfLifeTime": datetime(2026, 7, 7, tzinfo=UTC)}
@@ -114,17 +111,17 @@ def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
             f"{aws.MODEL} retired on 2026-07-07: use another model",
         ),
         (
-            ASKED,
+            REQUEST,
             {"availability": aws.availability(regionAvailability="NOT_AVAILABLE")},
             f"{aws.MODEL} is not available in us-east-1: call it in another region",
         ),
         (
-            ASKED,
+            REQUEST,
             {"availability": aws.availability(entitlementAvailability="NOT_AVAILABLE")},
             f"this account is not entitled to {aws.MODEL}: ask AWS Support to enable it",
         ),
         (
-            ASKED,
+            REQUEST,
             {"availability": aws.availability(authorizationStatus="NOT_AUTHORIZED")},
             (
                 f"this account may not call {aws.MODEL}: look for a policy of IAM or of the organisation (SCP) that "
@@ -132,12 +129,12 @@ def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
             ),
         ),
         (
-            ASKED,
+            REQUEST,
             {"availability": aws.availability(agreementAvailability={"status": "ERROR", "errorMessage": "no card"})},
             f"the agreement on {aws.MODEL} failed: no card",
         ),
         (
-            ASKED,
+            REQUEST,
             {**UNSIGNED, "offers": aws.offers("token")},
             (
                 f"{aws.MODEL} is offered under an agreement that is not signed: read its terms (`aws bedrock "
@@ -146,12 +143,12 @@ def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
             ),
         ),
         (
-            ASKED,
+            REQUEST,
             {"quotas": [aws.quota(value=0)]},
             f"the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: {RAISED}",
         ),
         (
-            ASKED,
+            REQUEST,
             {"quotas": [aws.quota(value=0), aws.quota(PER_DAY, 0)]},
             f"the quota “{aws.PER_MINUTE}” and “{PER_DAY}” of this account is 0 in us-east-1: {RAISED}",
         ),
@@ -161,12 +158,12 @@ def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
             f"the quota “{ON_DEMAND}” of this account is 0 in us-east-1: {RAISED}",
         ),
         (
-            ASKED,
-            {"profile": Unanswered("ExpiredTokenException"), "quotas": DENIED},
+            REQUEST,
+            {"profile": ErrorCode("ExpiredTokenException"), "quotas": DENIED},
             "it refuses the AWS credentials (ExpiredTokenException): sign in again",
         ),
         (
-            ASKED,
+            REQUEST,
             {"availability": aws.availability(regionAvailability="NOT_AVAILABLE"), "quotas": [aws.quota(value=0)]},
             (
                 f"{aws.MODEL} is not available in us-east-1: call it in another region; "
@@ -175,15 +172,15 @@ def test_it_is_allowed(asked: Asked, answers: dict[str, Any], why: str):
         ),
     ],
 )
-def test_it_is_refused_with_the_way_out(asked: Asked, answers: dict[str, Any], why: str):
-    assert access(asked, replace(GOOD, **answers), NOW) == Access("refused", why, sign=False)
+def test_it_is_refused_with_the_way_out(request_: AccessRequest, responses: dict[str, Any], why: str):
+    assert judge(request_, replace(GOOD, **responses), NOW) == Access("refused", why, sign=False)
 
 
 MAY_NOT = "these AWS credentials may not ask: allow "
 
 
 @pytest.mark.parametrize(
-    ("answers", "why"),
+    ("responses", "why"),
     [
         ({"profile": DENIED}, f"{MAY_NOT}bedrock:GetInferenceProfile"),
         (
@@ -201,19 +198,39 @@ MAY_NOT = "these AWS credentials may not ask: allow "
             f"the agreement on {aws.MODEL} is still being made: run again in some minutes",
         ),
         ({"quotas": DENIED}, f"{MAY_NOT}servicequotas:ListServiceQuotas"),
-        ({"quotas": Unanswered("TooManyRequestsException")}, "it answers TooManyRequestsException: try again later"),
+        ({"quotas": ErrorCode("TooManyRequestsException")}, "it answers TooManyRequestsException: try again later"),
         ({"quotas": []}, f"Service Quotas lists no token quota of {aws.MODEL} in us-east-1"),
     ],
 )
-def test_what_cannot_be_asked_is_unknown_and_says_what_it_takes(answers: dict[str, Any], why: str):
-    assert access(ASKED, replace(GOOD, **answers), NOW) == Access("unknown", why, sign=False)
+def test_what_cannot_be_asked_is_unknown_and_says_what_it_takes(responses: dict[str, Any], why: str):
+    assert judge(REQUEST, replace(GOOD, **responses), NOW) == Access("unknown", why, sign=False)
 
 
 def test_an_agreement_is_signed_where_one_is_offered_and_the_stack_says_so():
     offered = replace(GOOD, **UNSIGNED, offers=aws.offers("token"))
-    assert access(SIGNING, offered, NOW) == Access("allowed", "active; its quotas are above 0", sign=True)
+    assert judge(SIGNING, offered, NOW) == Access("allowed", "active; its quotas are above 0", sign=True)
 
 
 def test_nothing_is_signed_for_a_model_that_is_refused():
     refused = replace(GOOD, **UNSIGNED, offers=aws.offers("token"), quotas=[aws.quota(value=0)])
-    assert access(SIGNING, refused, NOW).sign is False
+    assert judge(SIGNING, refused, NOW).sign is False
+
+
+LLAMA = "meta.llama3-3-70b-instruct-v1:0"
+HERE = "arn:aws:bedrock:us-east-1:123456789012"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "want"),
+    [
+        (LLAMA, False),
+        (f"us.{LLAMA}", True),
+        (f"us-gov.{LLAMA}", True),
+        (f"{HERE}:inference-profile/us.{LLAMA}", True),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{LLAMA}", False),
+        (f"{HERE}:application-inference-profile/abc123def456", True),
+        (f"{HERE}:provisioned-model/abc123def456", False),
+    ],
+)
+def test_an_id_tells_whether_it_is_a_profile(model_id: str, want: bool):
+    assert is_profile(model_id) is want

@@ -8,21 +8,19 @@ from typing import Any
 import pulumi
 import pytest
 
-from corral.catalog.load import load_catalog
-from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
-from corral.config.stack import Stack
+from corral.config.hosts import Guardrail, InvocationLogs
 from corral.hosts.base import Vpc
-from corral.hosts.bedrock.component import Bedrock, BedrockArgs, bedrock_args
-from corral.hosts.bedrock.identity import PublishedGuardrail, invoke_policy, log_policy, log_trust
-from corral.hosts.bedrock.models import BedrockModel
+from corral.hosts.bedrock.access import BedrockModel
+from corral.hosts.bedrock.component import Bedrock, BedrockArgs
+from corral.hosts.bedrock.identity import PublishedGuardrail, invoke, log_trust, write_log
 from corral.hosts.endpoint import AmbientCredential, Endpoint
-from corral.plan.build import build
+from corral.hosts.iam import document
 from corral.testing import World, run
+from tests.hosts.site import TAGS, site, stack
 
 pytestmark = pytest.mark.filterwarnings("ignore:aws.ec2/encryptioncontrol:DeprecationWarning")
 """What the SDK says of a resource of its own when it is loaded."""
 
-CATALOG = load_catalog()
 ACCOUNT = "123456789012"
 LLAMA = BedrockModel(
     "llama-3.3-70b",
@@ -36,7 +34,6 @@ MAVERICK = BedrockModel(
     "meta.llama4-maverick-17b-instruct-v1:0",
     ("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
 )
-TAGS = {"corral:stack": "test"}
 ARGS = BedrockArgs(
     host="bedrock",
     region="us-east-1",
@@ -93,7 +90,9 @@ def test_a_host_of_names_only_is_access_to_its_models():
         "destinations": list(LLAMA.destinations),
         "acceptAgreements": False,
     }
-    assert json.loads(world.outputs["invokePolicy"]) == invoke_policy(ACCOUNT, "us-east-1", [LLAMA, MAVERICK], {}, None)
+    assert json.loads(world.outputs["invokePolicy"]) == document(
+        invoke(ACCOUNT, "us-east-1", [LLAMA, MAVERICK], {}, None)
+    )
     assert {name: replace(endpoint, ready=()) for name, endpoint in endpoints.items()} == {
         model.name: Endpoint(
             model=model.name,
@@ -185,8 +184,8 @@ def test_everything_the_stack_can_ask_for_is_made_of_whole_inputs():
             "tags": TAGS,
         },
     }
-    assert json.loads(role.inputs["assumeRolePolicy"]) == log_trust(ACCOUNT)
-    assert json.loads(world["bedrock-invocations-write"].inputs["policy"]) == log_policy(group_arn)
+    assert role.inputs["assumeRolePolicy"] == log_trust(ACCOUNT)
+    assert json.loads(world["bedrock-invocations-write"].inputs["policy"]) == document([write_log(group_arn)])
 
 
 def test_the_policy_names_the_application_profiles_and_the_guardrail():
@@ -197,8 +196,8 @@ def test_the_policy_names_the_application_profiles_and_the_guardrail():
     guardrail = PublishedGuardrail(
         f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn", "bedrock-guardrail-version-version"
     )
-    want = invoke_policy(ACCOUNT, "us-east-1", [LLAMA, MAVERICK], profiles, guardrail)
-    assert json.loads(world.outputs["invokePolicy"]) == want
+    want = invoke(ACCOUNT, "us-east-1", [LLAMA, MAVERICK], profiles, guardrail)
+    assert json.loads(world.outputs["invokePolicy"]) == document(want)
 
 
 def test_a_model_with_an_application_profile_is_called_through_it_and_with_the_guardrail():
@@ -254,16 +253,8 @@ HOST: dict[str, Any] = {"kind": "bedrock", "region": "us-east-1"}
 
 
 def arguments(vpc: Vpc | None = None, **said: Any) -> BedrockArgs:
-    stack = Stack.model_validate(
-        {
-            "name": "test",
-            "hosts": {"bedrock": HOST | said},
-            "models": {name: {"shares": {"bedrock": 100}} for name in (LLAMA.name, MAVERICK.name)},
-        }
-    )
-    host = stack.hosts["bedrock"]
-    assert isinstance(host, BedrockHost)
-    return bedrock_args("bedrock", host, build(stack, CATALOG), CATALOG, vpc, TAGS)
+    models = {name: {"shares": {"bedrock": 100}} for name in (LLAMA.name, MAVERICK.name)}
+    return BedrockArgs.of("bedrock", site(stack({"bedrock": HOST | said}, models), vpc=vpc))
 
 
 def test_the_arguments_are_what_the_stack_and_the_catalog_say():
@@ -305,3 +296,64 @@ def test_what_the_stack_lacks_is_said_without_a_traceback(said: dict[str, Any], 
     with pytest.raises(pulumi.RunError) as caught:
         arguments(**said)
     assert str(caught.value) == why
+
+
+APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abc123def456"
+
+
+def called(**host: object) -> tuple[BedrockModel, ...]:
+    """What a host is called for: one model is drained there, one falls back to it."""
+    models = {
+        "llama-3.3-70b": {"shares": {"bedrock": 0, "groq": 100}},
+        "llama-3.1-8b": {"shares": {"groq": 100}, "fallback": ["bedrock"]},
+    }
+    return BedrockArgs.of("bedrock", site(stack({"bedrock": HOST | host, "groq": {"kind": "groq"}}, models))).models
+
+
+def test_every_model_that_the_plan_has_there_is_called_drained_ones_and_fallbacks_too():
+    small = "meta.llama3-1-8b-instruct-v1:0"
+    assert called() == (BedrockModel("llama-3.1-8b", f"us.{small}", small, LLAMA.destinations), LLAMA)
+
+
+def test_an_application_profile_takes_the_catalogs_word_for_the_model_behind_it():
+    there = {"id": APPLICATION, "reaches": ["us-east-1", "us-west-2"]}
+    want = BedrockModel("llama-3.3-70b", APPLICATION, LLAMA.foundation, ("us-east-1", "us-west-2"))
+    assert called(models={"llama-3.3-70b": there})[1] == want
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        (
+            {"models": {"llama-3.3-70b": APPLICATION}},
+            (
+                "the regions in which bedrock processes llama-3.3-70b are known not at all: list them under "
+                "corral:hosts.bedrock.models.llama-3.3-70b.reaches, as `aws bedrock get-inference-profile "
+                f"--inference-profile-identifier {APPLICATION}` names them"
+            ),
+        ),
+        (
+            {"models": {"llama-3.3-70b": {"reaches": ["us"]}}},
+            (
+                "the regions in which bedrock processes llama-3.3-70b are known only as us: list them under "
+                "corral:hosts.bedrock.models.llama-3.3-70b.reaches, as `aws bedrock get-inference-profile "
+                f"--inference-profile-identifier {LLAMA.model_id}` names them"
+            ),
+        ),
+    ],
+)
+def test_what_no_permission_can_be_written_for_is_said_with_the_way_out(host: dict[str, object], why: str):
+    with pytest.raises(pulumi.RunError) as caught:
+        called(**host)
+    assert str(caught.value) == why
+
+
+def test_an_application_profile_of_a_model_that_nobody_knows_cannot_be_called():
+    ours = {"id": APPLICATION, "reaches": ["us-east-1"]}
+    declared = stack({"bedrock": HOST | {"models": {"ours": ours}}}, {"ours": {"shares": {"bedrock": 100}}})
+    with pytest.raises(pulumi.RunError) as caught:
+        BedrockArgs.of("bedrock", site(declared))
+    assert str(caught.value) == (
+        f"which foundation model is behind {APPLICATION} is not known: give corral:hosts.bedrock.models.ours.id the id "
+        "of an inference profile, and the host `costTags` if its costs are to be told apart"
+    )

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from corral.hosts.bedrock.probe import Bedrock, connect, probe
+from corral.hosts.bedrock import probe as bedrock
 from corral.hosts.probing import HostError, Question, Verdict
 
 MODEL = "meta.llama3-3-70b-instruct-v1:0"
@@ -67,11 +67,13 @@ def _says(aws: Stubber, operation: str, id_: str, answer: dict[str, Any] | str) 
 
 
 def _probe(aws: Stubber, *questions: Question) -> list[Verdict]:
-    def stubbed(region: str, timeout: float) -> Bedrock:
-        assert (region, timeout) == ("us-east-1", 3.0)
+    def stubbed(service: str, region: str, timeout: float) -> Any:
+        assert (service, region, timeout) == ("bedrock", "us-east-1", 3.0)
         return aws.client
 
-    return probe(questions, 3.0, stubbed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bedrock, "client", stubbed)
+        return bedrock.probe(questions, 3.0)
 
 
 def _verdict(id_: str, outcome: Any, why: str) -> Verdict:
@@ -165,16 +167,16 @@ def test_an_error_for_one_id_leaves_the_verdict_on_another(aws: Stubber, ask: Ca
     ]
 
 
-def _unreachable(_region: str, _timeout: float) -> Bedrock:
+def _unreachable(_service: str, _region: str, _timeout: float) -> None:
     raise EndpointConnectionError(endpoint_url="https://bedrock.us-east-1.amazonaws.com")
 
 
-def _nobody(_region: str, _timeout: float) -> None:
+def _nobody(_service: str, _region: str, _timeout: float) -> None:
     return None
 
 
 @pytest.mark.parametrize(
-    ("region", "connect", "why"),
+    ("region", "client", "why"),
     [
         (None, _nobody, "no AWS region is named: set the host's `region`, or `aws:region`"),
         ("us-east-1", _nobody, "there are no AWS credentials: sign in, or set AWS_BEARER_TOKEN_BEDROCK"),
@@ -182,10 +184,15 @@ def _nobody(_region: str, _timeout: float) -> None:
     ],
 )
 def test_what_cannot_be_asked_is_unknown(
-    ask: Callable[..., Question], region: str | None, connect: Callable[[str, float], Bedrock | None], why: str
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[..., Question],
+    region: str | None,
+    client: Callable[[str, str, float], None],
+    why: str,
 ):
+    monkeypatch.setattr(bedrock, "client", client)
     with pytest.raises(HostError) as caught:
-        probe([ask(PROFILE, region=region)], 3.0, connect)
+        bedrock.probe([ask(PROFILE, region=region)], 3.0)
     assert (caught.value.outcome, caught.value.why) == ("unknown", why)
 
 
@@ -207,7 +214,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
 
 @pytest.mark.usefixtures("no_credentials")
 def test_without_credentials_there_is_no_client():
-    assert connect("us-east-1", 3.0) is None
+    assert bedrock.client("bedrock", "us-east-1", 3.0) is None
 
 
 @pytest.mark.parametrize(
@@ -223,7 +230,7 @@ def test_with_credentials_there_is_a_client_that_does_not_wait_for_ever(
 ):
     for name, value in variables.items():
         no_credentials.setenv(name, value)
-    client: Any = connect("us-west-2", 3.0)
+    client: Any = bedrock.client("bedrock", "us-west-2", 3.0)
     config = client.meta.config
     assert (config.region_name, config.connect_timeout, config.read_timeout, config.retries) == (
         "us-west-2",

@@ -8,11 +8,11 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from pulumi.dynamic.dynamic import serialize_provider
 
-from corral.hosts.bedrock import provider
+from corral.hosts.bedrock import probe
 from corral.hosts.bedrock.provider import ModelAccessProvider
 from tests.hosts.bedrock import aws
 
-ASKED: dict[str, Any] = {
+REQUEST: dict[str, Any] = {
     "name": "llama-3.3-70b",
     "host": "bedrock",
     "region": "us-east-1",
@@ -21,8 +21,8 @@ ASKED: dict[str, Any] = {
     "destinations": list(aws.REGIONS),
     "acceptAgreements": False,
 }
-ALLOWED = ASKED | {"outcome": "allowed", "why": "active; its quotas are above 0", "sign": False}
-NO_CREDENTIALS = ASKED | {
+ALLOWED = REQUEST | {"outcome": "allowed", "why": "active; its quotas are above 0", "sign": False}
+NO_CREDENTIALS = REQUEST | {
     "outcome": "unknown",
     "why": "there are no AWS credentials to ask with: sign in",
     "sign": False,
@@ -60,10 +60,10 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """AWS, which is asked exactly what a test says, all of it and nothing else."""
     with aws.stubbed("bedrock") as bedrock, aws.stubbed("service-quotas") as quotas:
         clients = {"bedrock": bedrock.client, "service-quotas": quotas.client}
-        monkeypatch.setattr(provider, "client", lambda service, _region, _timeout: clients[service])
-        provider._quotas.cache_clear()
+        monkeypatch.setattr(probe, "client", lambda service, _region, _timeout: clients[service])
+        probe.applied_quotas.cache_clear()
         yield Aws(bedrock, quotas)
-        provider._quotas.cache_clear()
+        probe.applied_quotas.cache_clear()
         bedrock.assert_no_pending_responses()
         quotas.assert_no_pending_responses()
 
@@ -71,7 +71,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """No AWS credentials."""
-    monkeypatch.setattr(provider, "client", lambda *_: None)
+    monkeypatch.setattr(probe, "client", lambda *_: None)
 
 
 def checked(olds: dict[str, Any], news: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -81,28 +81,28 @@ def checked(olds: dict[str, Any], news: dict[str, Any]) -> tuple[dict[str, Any],
 
 def test_a_new_model_is_asked_for(account: Aws):
     account.says()
-    assert checked({}, ASKED) == (ALLOWED, [])
+    assert checked({}, REQUEST) == (ALLOWED, [])
 
 
 def test_a_model_that_was_allowed_is_not_asked_for_again(account: Aws):
     del account
-    assert checked(ALLOWED, ASKED) == (ALLOWED, [])
+    assert checked(ALLOWED, REQUEST) == (ALLOWED, [])
 
 
 def test_a_model_of_which_something_else_is_asked_is_asked_for_again(account: Aws):
     account.says()
     signing = {"acceptAgreements": True}
-    assert checked(ALLOWED, ASKED | signing) == (ALLOWED | signing, [])
+    assert checked(ALLOWED, REQUEST | signing) == (ALLOWED | signing, [])
 
 
 def test_a_model_that_was_refused_is_asked_for_again(account: Aws):
     account.says()
-    assert checked(ALLOWED | {"outcome": "refused", "why": "retired"}, ASKED) == (ALLOWED, [])
+    assert checked(ALLOWED | {"outcome": "refused", "why": "retired"}, REQUEST) == (ALLOWED, [])
 
 
 def test_a_refusal_fails_the_preview_with_the_way_out(account: Aws):
     account.says(quota=0)
-    _, failures = checked({}, ASKED)
+    _, failures = checked({}, REQUEST)
     assert failures == [
         (
             "modelId",
@@ -116,25 +116,25 @@ def test_a_refusal_fails_the_preview_with_the_way_out(account: Aws):
 
 @pytest.mark.usefixtures("nobody")
 def test_without_credentials_nothing_is_asked_and_nothing_fails():
-    assert checked({}, ASKED) == (NO_CREDENTIALS, [])
+    assert checked({}, REQUEST) == (NO_CREDENTIALS, [])
 
 
 def test_aws_out_of_reach_is_unknown(monkeypatch: pytest.MonkeyPatch):
     def unreachable(*_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://bedrock.us-east-1.amazonaws.com")
 
-    monkeypatch.setattr(provider, "client", unreachable)
+    monkeypatch.setattr(probe, "client", unreachable)
     why = "Bedrock cannot be asked (EndpointConnectionError): try again later"
-    assert checked({}, ASKED) == (ASKED | {"outcome": "unknown", "why": why, "sign": False}, [])
+    assert checked({}, REQUEST) == (REQUEST | {"outcome": "unknown", "why": why, "sign": False}, [])
 
 
 def test_the_quotas_of_a_region_are_listed_once_for_all_its_models(account: Aws):
     account.says()
-    checked({}, ASKED)
+    checked({}, REQUEST)
     account.bedrock.add_response("get_inference_profile", aws.profile())
     account.bedrock.add_response("get_foundation_model_availability", aws.availability())
     account.bedrock.add_response("get_foundation_model", aws.model())
-    assert checked({}, ASKED) == (ALLOWED, [])
+    assert checked({}, REQUEST) == (ALLOWED, [])
 
 
 def test_creating_what_needs_no_agreement_asks_nothing(account: Aws):
@@ -145,7 +145,7 @@ def test_creating_what_needs_no_agreement_asks_nothing(account: Aws):
 
 def test_an_agreement_is_signed_on_creation_and_in_no_preview(account: Aws):
     account.says("NOT_AVAILABLE", offers=("token",))
-    inputs, failures = checked({}, ASKED | {"acceptAgreements": True})
+    inputs, failures = checked({}, REQUEST | {"acceptAgreements": True})
     assert (inputs["sign"], failures) == (True, [])
     account.offers("fresh-token")
     account.bedrock.add_response(

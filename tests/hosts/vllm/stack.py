@@ -9,9 +9,10 @@ from corral.catalog.load import load_catalog
 from corral.config.cluster import Prometheus
 from corral.config.read import stack_from_config
 from corral.config.stack import Stack
+from corral.hosts.vllm.component import VllmArgs
 from corral.hosts.vllm.manifests import Surroundings
-from corral.hosts.vllm.server import Server, servers
-from corral.plan.build import build
+from corral.hosts.vllm.server import Server
+from tests.hosts.site import site
 
 LLAMA = "llama-3.3-70b"
 FP8 = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"
@@ -32,7 +33,7 @@ def stack(vllm: Mapping[str, Any], models: Mapping[str, Any] | None = None, **mo
 
 
 def served(declared: Stack) -> tuple[Server, ...]:
-    return servers(build(declared, load_catalog()), declared, "vllm")
+    return tuple(VllmArgs.of("vllm", site(declared)).servers)
 
 
 def server(gpus: Mapping[str, Any] | None = GPUS, weights: str = FP8, **more: Any) -> Server:

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 
 from corral.cluster.clusters import open_cluster
-from corral.config.hosts import VllmHost
 from corral.hosts.endpoint import KeyCredential
 from corral.hosts.vllm.component import Vllm, VllmArgs
 from corral.testing import NEVER, World, run
 from corral.testing.recording import Secret
-from tests.hosts.vllm.stack import FP8, GPUS, LLAMA, served, stack
+from tests.hosts.site import site
+from tests.hosts.vllm.stack import FP8, GPUS, LLAMA, stack
 
+KEYS = {"huggingface": "token", "vllm": "key"}
 KIND = {"kubeconfig": "kubeconfig", "context": "kind"}
 PROMETHEUS = {"url": "http://prometheus.monitoring:9090"}
 NAME = "vllm-llama-3-3-70b-3026a7"
@@ -31,25 +33,10 @@ def world(
     made: list[Vllm] = []
 
     def program() -> None:
-        host = declared.hosts["vllm"]
-        assert isinstance(host, VllmHost)
         tags = {"corral-stack": "prod"}
-        made.append(
-            Vllm(
-                "vllm",
-                VllmArgs(
-                    host="vllm",
-                    servers=served(declared),
-                    gpus=host.gpus,
-                    cluster=open_cluster(declared, tags),
-                    gateway_namespace="envoy-gateway-system",
-                    region=declared.region,
-                    token=pulumi.Output.secret(f"{NEVER}-token") if secrets else None,
-                    key=pulumi.Output.secret(f"{NEVER}-key") if secrets else None,
-                    tags=tags,
-                ),
-            )
-        )
+        keys = {name: pulumi.Output.secret(f"{NEVER}-{kind}") for name, kind in KEYS.items()} if secrets else {}
+        around = replace(site(declared), cluster=open_cluster(declared, tags), keys=keys, tags=tags)
+        made.append(Vllm("vllm", VllmArgs.of("vllm", around)))
 
     return run(program), made[0]
 

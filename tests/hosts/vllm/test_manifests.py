@@ -189,7 +189,7 @@ def test_a_simulator_runs_anywhere():
 
 @pytest.mark.parametrize("drain", [1, 600, 3_600])
 def test_a_server_is_not_killed_before_it_has_ended_what_it_began(drain: int):
-    pod = manifests(replace(server(), drain=drain), around())["deployment"]["spec"]["template"]["spec"]
+    pod = manifests(replace(server(), drain_seconds=drain), around())["deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     ended = container["args"][container["args"].index("--shutdown-timeout") + 1]
     assert pod["terminationGracePeriodSeconds"] > container["lifecycle"]["preStop"]["sleep"]["seconds"] + int(ended)

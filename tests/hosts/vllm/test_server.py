@@ -13,7 +13,7 @@ def test_a_server_is_what_the_plan_and_the_stack_say_of_it():
         weights=FP8,
         image="vllm/vllm-openai:v0.29.0",
         fit=Fit("g6e.12xlarge", 4, 4, 128_000, 1, 4),
-        drain=600,
+        drain_seconds=600,
     )
 
 
@@ -24,10 +24,6 @@ def test_a_server_is_found_under_a_name_of_its_own_in_its_hosts_namespace():
 def test_a_model_that_the_stack_does_not_route_to_the_host_gets_no_server():
     weights = {LLAMA: FP8, "llama-3.1-8b": "RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8"}
     assert [each.model for each in served(stack({"gpus": GPUS, "modelWeights": weights}))] == [LLAMA]
-
-
-def test_a_host_with_a_url_gets_no_server():
-    assert served(stack({"url": "https://vllm.example.com/v1", "modelWeights": {LLAMA: FP8}})) == ()
 
 
 def test_without_gpus_there_is_a_server_that_needs_none():

@@ -1,7 +1,17 @@
-"""Azure AI Foundry as a host: an account with one deployment per model."""
+"""Azure AI Foundry as a host: an account with one deployment per model.
+
+Policy.  A request to Azure names a deployment, so the target's id is the deployment's name: there is no other.  The
+model that is deployed under it is the plan's base model; its version is the stack's to say.
+
+A deleted account keeps its name, and its subdomain, for 48 hours unless it is purged: creating it again under that name
+fails with FlagMustBeSetForRestore.  So an account is called as its resource group, whose name Pulumi makes with a
+random end once and keeps for as long as the group lives: the same through every update, another one after the stack was
+destroyed and made anew.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,17 +19,39 @@ from typing import Literal
 import pulumi
 from pulumi_azure_native import cognitiveservices, network, resources
 
-from corral.catalog.catalog import Catalog
 from corral.config.hosts import AzureHost, PrivateEndpoint
-from corral.hosts.azure.deployments import Deployment, NoCapacityError, account_name, deployments
-from corral.hosts.base import HostComponent
+from corral.hosts.base import HostComponent, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
-from corral.plan.plan import Plan
+from corral.plan.plan import Target
 
 _ANYWHERE = "anywhere"
-
 _FORMAT = "Meta"
 """Azure's name for who made the model."""
+_NAME_LENGTH = 64
+
+
+def account_name(resource_group: str) -> str:
+    """The account's name and subdomain: 2 to 64 lower-case letters, digits and `-`, an alphanumeric at either end.
+
+    The end of a longer name is kept, since it is the random part.
+    """
+    return re.sub(r"[^a-z0-9-]", "-", resource_group.lower())[-_NAME_LENGTH:].strip("-")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One model to deploy."""
+
+    name: str
+    """The name clients ask for."""
+    deployment: str
+    """What it is called in Azure: the plan's id of the model."""
+    azure_model: str
+    """Azure's name of the model."""
+    version: str | None
+    """None: Azure's default of the day."""
+    capacity: int
+    """Thousand tokens a minute, or provisioned units."""
 
 
 @dataclass(frozen=True)
@@ -42,44 +74,44 @@ class AzureArgs:
     tags: Mapping[str, str]
     """On everything that can have tags."""
 
-
-def azure_args(
-    name: str,
-    host: AzureHost,
-    plan: Plan,
-    catalog: Catalog,
-    cluster: Sequence[pulumi.Input[str]],
-    tags: Mapping[str, str],
-) -> AzureArgs:
-    """The arguments for the host `name`, of a plan whose checks found no error.
-
-    `cluster` are the public addresses from which the gateway calls.  Raises pulumi.RunError where the stack says too
-    little.
-    """
-    if host.location is None:
-        raise pulumi.RunError(f"{name} has no location to be provisioned in: set corral:hosts.{name}.location")
-    allowed = [*cluster, *host.allow_from]
-    if not allowed and host.private_endpoint is None:
-        raise pulumi.RunError(
-            f"nobody could call {name}: the addresses from which this cluster calls are not known. List them under "
-            f"corral:hosts.{name}.allowFrom (`anywhere` opens it to all that have its key), or give it a "
-            "`privateEndpoint`"
+    @classmethod
+    def of(cls, name: str, site: Site) -> AzureArgs:
+        """The arguments of the host `name`.  Raises pulumi.RunError where the stack says too little."""
+        host, targets = site.host(name, AzureHost), site.plan.at(name)
+        if host.location is None:
+            raise pulumi.RunError(f"{name} has no location to be provisioned in: set corral:hosts.{name}.location")
+        allowed = [*site.cluster.public_addresses, *host.allow_from]
+        if not allowed and host.private_endpoint is None:
+            raise pulumi.RunError(
+                f"nobody could call {name}: the addresses from which this cluster calls are not known. List them under "
+                f"corral:hosts.{name}.allowFrom (`anywhere` opens it to all that have its key), or give it a "
+                "`privateEndpoint`"
+            )
+        return cls(
+            host=name,
+            location=host.location,
+            deployments=tuple(_deployment(model, target, host) for model, target in targets.items()),
+            sku=host.sku,
+            content_filter=host.content_filter,
+            key_header=next(iter(targets.values())).credential.header,
+            allow_from=allowed,
+            private_endpoint=host.private_endpoint,
+            tags=site.tags,
         )
-    try:
-        deployed = deployments(plan, name, host, catalog.hosts[host.kind])
-    except NoCapacityError as error:
-        raise pulumi.RunError(str(error)) from None
-    targets = [*plan.at(name).values()]
-    return AzureArgs(
-        host=name,
-        location=host.location,
-        deployments=deployed,
-        sku=host.sku,
-        content_filter=host.content_filter,
-        key_header=targets[0].credential.header,
-        allow_from=allowed,
-        private_endpoint=host.private_endpoint,
-        tags=tags,
+
+
+def _deployment(model: str, target: Target, host: AzureHost) -> Deployment:
+    capacity = host.capacity.get(model)
+    if capacity is None:
+        raise pulumi.RunError(
+            f"{target.host} gives {model} no capacity: set corral:hosts.{target.host}.capacity.{model}"
+        )
+    return Deployment(
+        name=model,
+        deployment=target.model_id,
+        azure_model=target.base_model or target.model_id,
+        version=host.versions.get(model),
+        capacity=capacity,
     )
 
 
@@ -89,9 +121,6 @@ class Azure(HostComponent):
 
     Leaves to others: the routes, and where no keys are taken the tokens.
     """
-
-    endpoints: Mapping[str, Endpoint]
-    """Per model."""
 
     def __init__(self, name: str, args: AzureArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:hosts:Azure", name, None, opts)
@@ -115,7 +144,7 @@ class Azure(HostComponent):
             opts=child,
         )
         private = _private_endpoint(name, args, args.private_endpoint, group, account, child)
-        deployed = _deployed(name, args, group, account, self)
+        deployments = _deployments(name, args, group, account, self)
         credential = KeyCredential(args.key_header, _key(group, account, self)) if args.key_header else None
         hostname = pulumi.Output.concat(called, ".services.ai.azure.com")
         self.endpoints = {
@@ -129,7 +158,7 @@ class Azure(HostComponent):
                 path="/openai/v1",
                 model_id=each.deployment,
                 credential=credential,
-                ready=[deployed[each.name], *private],
+                ready=[deployments[each.name], *private],
             )
             for each in args.deployments
         }
@@ -144,7 +173,7 @@ def _rules(args: AzureArgs) -> cognitiveservices.NetworkRuleSetArgs:
     return cognitiveservices.NetworkRuleSetArgs(default_action="Deny", bypass="None", ip_rules=allowed)
 
 
-def _deployed(
+def _deployments(
     name: str,
     args: AzureArgs,
     group: resources.ResourceGroup,
@@ -155,10 +184,10 @@ def _deployed(
 
     A version that the stack states is kept until Azure retires it; without one, Azure moves to its new defaults.
     """
-    deployed: dict[str, cognitiveservices.Deployment] = {}
+    deployments: dict[str, cognitiveservices.Deployment] = {}
     before: list[pulumi.Resource] = []
     for each in args.deployments:
-        deployed[each.name] = cognitiveservices.Deployment(
+        deployments[each.name] = cognitiveservices.Deployment(
             f"{name}-deployment-{each.name}",
             account_name=account.name,
             resource_group_name=group.name,
@@ -176,8 +205,8 @@ def _deployed(
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=parent, depends_on=before),
         )
-        before = [deployed[each.name]]
-    return deployed
+        before = [deployments[each.name]]
+    return deployments
 
 
 def _key(
@@ -193,18 +222,18 @@ def _key(
 def _private_endpoint(
     name: str,
     args: AzureArgs,
-    said: PrivateEndpoint | None,
+    endpoint: PrivateEndpoint | None,
     group: resources.ResourceGroup,
     account: cognitiveservices.Account,
     child: pulumi.ResourceOptions,
 ) -> list[pulumi.Resource]:
-    if said is None:
+    if endpoint is None:
         return []
-    endpoint = network.PrivateEndpoint(
+    private = network.PrivateEndpoint(
         f"{name}-endpoint",
         resource_group_name=group.name,
-        location=said.location or args.location,
-        subnet={"id": said.subnet},
+        location=endpoint.location or args.location,
+        subnet={"id": endpoint.subnet},
         private_link_service_connections=[
             network.PrivateLinkServiceConnectionArgs(
                 name=args.host, private_link_service_id=account.id, group_ids=["account"]
@@ -213,16 +242,16 @@ def _private_endpoint(
         tags=args.tags,
         opts=child,
     )
-    if not said.dns_zones:
-        return [endpoint]
+    if not endpoint.dns_zones:
+        return [private]
     zones = network.PrivateDnsZoneGroup(
         f"{name}-endpoint-zones",
         resource_group_name=group.name,
-        private_endpoint_name=endpoint.name,
+        private_endpoint_name=private.name,
         private_dns_zone_configs=[
             network.PrivateDnsZoneConfigArgs(name=zone.rpartition("/")[2].replace(".", "-"), private_dns_zone_id=zone)
-            for zone in said.dns_zones
+            for zone in endpoint.dns_zones
         ],
         opts=child,
     )
-    return [endpoint, zones]
+    return [private, zones]

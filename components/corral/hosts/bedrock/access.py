@@ -1,6 +1,4 @@
-"""What an answer of Bedrock's means, and what it means that there is none.
-
-May this account call this model from this region?  Judges Bedrock's and Service Quotas' answers; asks nothing.
+"""May this account call this model from this region?  Judges Bedrock's and Service Quotas' responses; calls nothing.
 
 Policy.  Five things are judged, each for itself: the inference profile and where it sends requests, the model's life,
 its availability, the agreement it may be offered under, and the token quotas.  One refused is refused; else one unknown
@@ -24,13 +22,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from corral.hosts.bedrock.models import is_profile
 from corral.hosts.probing import Outcome
 
-Said = tuple[Outcome, str]
+Judgement = tuple[Outcome, str]
 """An outcome and why."""
 
-ABSENT = ("ResourceNotFoundException", "ValidationException")
+_PROFILE = re.compile(r"[a-z-]+\.[a-z0-9]+\..+|arn:.+inference-profile/.+")
+
+_ABSENT = ("ResourceNotFoundException", "ValidationException")
 """Bedrock calls an id that it does not know invalid as often as not found."""
 
 _BAD_CREDENTIALS = (
@@ -41,80 +40,82 @@ _BAD_CREDENTIALS = (
     "UnrecognizedClientException",
 )
 
-
-def error_code(error: Exception) -> str:
-    """The name that AWS gave a botocore ClientError."""
-    response: Mapping[str, Any] = getattr(error, "response", {})
-    return response.get("Error", {}).get("Code", "an error without a name")
+_WORST: Final[list[Outcome]] = ["refused", "unknown", "allowed"]
 
 
-def failure(code: str, permissions: str, *, absent: Said) -> Said:
-    """What an error of this code means; `absent` where it says that what was asked for is not there.
-
-    `permissions` are the IAM actions that the question takes.
-    """
-    if code in ABSENT:
-        return absent
-    if code in _BAD_CREDENTIALS:
-        return "refused", f"it refuses the AWS credentials ({code}): sign in again"
-    if code == "AccessDeniedException":
-        return "unknown", f"these AWS credentials may not ask: allow {permissions}"
-    return "unknown", f"it answers {code}: try again later"
-
-
-def lifecycle(details: Mapping[str, Any], now: datetime) -> Said:
-    """What GetFoundationModel's `modelDetails` say of the model's life."""
-    said: Mapping[str, Any] = details.get("modelLifecycle", {})
-    end: datetime | None = said.get("endOfLifeTime")
-    if end is not None and end <= now:
-        return "refused", f"retired on {end.date()}"
-    if said.get("status") == "LEGACY":
-        return "allowed", f"legacy: retires on {end.date() if end else 'a day not yet named'}"
-    return "allowed", "active"
+def is_profile(model_id: str) -> bool:
+    """Whether the id is that of an inference profile: one with `us.` and the like in front, or an ARN that says so."""
+    return _PROFILE.fullmatch(model_id) is not None
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The model that is to be called."""
+class BedrockModel:
+    """One model as it is called."""
 
     name: str
     """The name clients ask for."""
-    host: str
-    region: str
-    """Where it is called."""
     model_id: str
+    """What is called: a foundation model's id, an inference profile's, or a profile's ARN."""
     foundation: str
     """The foundation model's id."""
     destinations: tuple[str, ...]
-    """Every region in which the plan expects a request to be processed."""
-    accept_agreements: bool
+    """Every region in which the plan expects a request to be processed, in order of name."""
 
 
 @dataclass(frozen=True)
-class Unanswered:
-    """AWS answered with an error of this code."""
+class AccessRequest:
+    """The model that is to be called, by whom and from where."""
+
+    model: BedrockModel
+    host: str
+    region: str
+    """Where it is called."""
+    accept_agreements: bool
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """As the state keeps it."""
+        return {
+            "name": self.model.name,
+            "host": self.host,
+            "region": self.region,
+            "modelId": self.model.model_id,
+            "foundation": self.model.foundation,
+            "destinations": [*self.model.destinations],
+            "acceptAgreements": self.accept_agreements,
+        }
+
+    @classmethod
+    def of(cls, properties: Mapping[str, Any]) -> AccessRequest:
+        """From the properties that the state keeps, other ones among them."""
+        name, model_id, foundation = (properties[key] for key in ("name", "modelId", "foundation"))
+        model = BedrockModel(name, model_id, foundation, tuple(properties["destinations"]))
+        return cls(model, properties["host"], properties["region"], properties["acceptAgreements"])
+
+
+@dataclass(frozen=True)
+class ErrorCode:
+    """AWS answers with an error of this code."""
 
     code: str
 
 
-Answer = Mapping[str, Any] | Unanswered
-
-_WORST: Final[list[Outcome]] = ["refused", "unknown", "allowed"]
+Response = Mapping[str, Any] | ErrorCode
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What AWS answered, in the shapes of botocore's `bedrock` and `service-quotas`."""
+class Responses:
+    """What AWS answers, in the shapes of botocore's `bedrock` and `service-quotas`."""
 
-    profile: Answer | None
+    profile: Response | None
     """GetInferenceProfile; None: the id is no profile's."""
-    model: Answer
+    model: Response
     """GetFoundationModel."""
-    availability: Answer
+    availability: Response
     """GetFoundationModelAvailability."""
-    offers: Answer | None
+    offers: Response | None
     """ListFoundationModelAgreementOffers; None: an agreement is in force, or none was asked about."""
-    quotas: Sequence[Mapping[str, Any]] | Unanswered
+    quotas: Sequence[Mapping[str, Any]] | ErrorCode
     """ListServiceQuotas of `bedrock`, all pages."""
 
 
@@ -129,131 +130,156 @@ class Access:
     """Whether an agreement is to be signed before the model can be called."""
 
 
-def access(asked: Asked, answers: Answers, now: datetime) -> Access:
-    """The verdict on these answers."""
-    said: tuple[Said, ...] = (
-        *_of_profile(asked, answers.profile),
-        _of_life(asked, answers.model, now),
-        *_of_availability(asked, answers.availability, _offered(answers.offers)),
-        *_of_agreement(asked, answers.availability, answers.offers),
-        _of_quotas(asked, answers.model, answers.quotas),
+def judge(request: AccessRequest, responses: Responses, now: datetime) -> Access:
+    """The verdict on these responses."""
+    offered = _is_offered(responses.offers)
+    judgements = (
+        *_profile(request, responses.profile),
+        _life(request, responses.model, now),
+        *_availability(request, responses.availability, offered),
+        *_agreement(request, responses.availability, responses.offers),
+        _quotas(request, responses.model, responses.quotas),
     )
-    outcome = _WORST[min(_WORST.index(each) for each, _ in said)]
-    why = [why for each, why in said if each == outcome]
-    return Access(outcome, "; ".join(dict.fromkeys(why)), outcome != "refused" and _offered(answers.offers))
+    outcome = _WORST[min(_WORST.index(each) for each, _ in judgements)]
+    reasons = [why for each, why in judgements if each == outcome]
+    return Access(outcome, "; ".join(dict.fromkeys(reasons)), sign=outcome != "refused" and offered)
 
 
-def needs_agreement(availability: Answer) -> bool:
+def judge_error(code: str, permissions: str, *, absent: Judgement) -> Judgement:
+    """What an error of this code means; `absent` where it says that what was asked for is not there.
+
+    `permissions` are the IAM actions that the call takes.
+    """
+    if code in _ABSENT:
+        return absent
+    if code in _BAD_CREDENTIALS:
+        return "refused", f"it refuses the AWS credentials ({code}): sign in again"
+    if code == "AccessDeniedException":
+        return "unknown", f"these AWS credentials may not ask: allow {permissions}"
+    return "unknown", f"it answers {code}: try again later"
+
+
+def judge_lifecycle(details: Mapping[str, Any], now: datetime) -> Judgement:
+    """What GetFoundationModel's `modelDetails` say of the model's life."""
+    lifecycle: Mapping[str, Any] = details.get("modelLifecycle", {})
+    end: datetime | None = lifecycle.get("endOfLifeTime")
+    if end is not None and end <= now:
+        return "refused", f"retired on {end.date()}"
+    if lifecycle.get("status") == "LEGACY":
+        return "allowed", f"legacy: retires on {end.date() if end else 'a day not yet named'}"
+    return "allowed", "active"
+
+
+def takes_plain_id(details: Mapping[str, Any]) -> bool:
+    """Whether the model of these `modelDetails` is called by its own id, without a profile."""
+    return "ON_DEMAND" in details.get("inferenceTypesSupported", ["ON_DEMAND"])
+
+
+def needs_agreement(availability: Response) -> bool:
     """Whether it is to be asked if the model is offered under an agreement: none is in force."""
-    return isinstance(availability, Mapping) and _agreement(availability) == "NOT_AVAILABLE"
+    return isinstance(availability, Mapping) and availability["agreementAvailability"]["status"] == "NOT_AVAILABLE"
 
 
-def _of_profile(asked: Asked, profile: Answer | None) -> Iterator[Said]:
+def _profile(request: AccessRequest, profile: Response | None) -> Iterator[Judgement]:
+    model = request.model
     if profile is None:
         return
-    if isinstance(profile, Unanswered):
-        absent: Said = ("refused", f"{asked.region} has no inference profile {asked.model_id}")
-        yield failure(profile.code, "bedrock:GetInferenceProfile", absent=absent)
+    if isinstance(profile, ErrorCode):
+        absent: Judgement = ("refused", f"{request.region} has no inference profile {model.model_id}")
+        yield judge_error(profile.code, "bedrock:GetInferenceProfile", absent=absent)
         return
-    regions = {model["modelArn"].split(":")[3] for model in profile["models"]}
-    if strange := sorted(regions - set(asked.destinations)):
-        yield _refused(
-            f"its profile sends requests to {', '.join(strange)} too, which the plan does not know of: list all of "
-            f"{', '.join(sorted(regions))} under corral:hosts.{asked.host}.models.{asked.name}.reaches"
+    regions = {each["modelArn"].split(":")[3] for each in profile["models"]}
+    if strange := sorted(regions - {*model.destinations}):
+        way_out = (
+            f"list all of {', '.join(sorted(regions))} under corral:hosts.{request.host}.models.{model.name}.reaches"
         )
-    behind = {model["modelArn"].rpartition("/")[2] for model in profile["models"]}
-    if behind != {asked.foundation}:
-        yield _refused(
-            f"behind {asked.model_id} is {', '.join(sorted(behind))}, not {asked.foundation}: correct the id"
-        )
+        strangers = ", ".join(strange)
+        yield "refused", f"its profile sends requests to {strangers} too, which the plan does not know of: {way_out}"
+    behind = {each["modelArn"].rpartition("/")[2] for each in profile["models"]}
+    if behind != {model.foundation}:
+        names = ", ".join(sorted(behind))
+        yield "refused", f"behind {model.model_id} is {names}, not {model.foundation}: correct the id"
 
 
-def _of_life(asked: Asked, model: Answer, now: datetime) -> Said:
-    if isinstance(model, Unanswered):
-        absent: Said = ("refused", f"{asked.region} has no model {asked.foundation}: choose another region or model")
-        return failure(model.code, "bedrock:GetFoundationModel", absent=absent)
-    details: Mapping[str, Any] = model["modelDetails"]
-    if not is_profile(asked.model_id) and "ON_DEMAND" not in details.get("inferenceTypesSupported", ["ON_DEMAND"]):
-        return "refused", f"{asked.region} takes no request by {asked.model_id}: use the id of an inference profile"
-    outcome, why = lifecycle(details, now)
-    return (outcome, f"{asked.foundation} {why}: use another model") if outcome == "refused" else (outcome, why)
+def _life(request: AccessRequest, response: Response, now: datetime) -> Judgement:
+    model, region = request.model, request.region
+    if isinstance(response, ErrorCode):
+        absent: Judgement = ("refused", f"{region} has no model {model.foundation}: choose another region or model")
+        return judge_error(response.code, "bedrock:GetFoundationModel", absent=absent)
+    details: Mapping[str, Any] = response["modelDetails"]
+    if not is_profile(model.model_id) and not takes_plain_id(details):
+        return "refused", f"{region} takes no request by {model.model_id}: use the id of an inference profile"
+    outcome, why = judge_lifecycle(details, now)
+    return (outcome, f"{model.foundation} {why}: use another model") if outcome == "refused" else (outcome, why)
 
 
-def _of_availability(asked: Asked, availability: Answer, offered: bool) -> Iterator[Said]:
+def _availability(request: AccessRequest, response: Response, offered: bool) -> Iterator[Judgement]:
     """`offered`: under an agreement, of which an entitlement comes only once it is signed."""
-    if isinstance(availability, Unanswered):
-        absent: Said = ("unknown", f"{asked.region} does not tell whether {asked.foundation} is available")
-        yield failure(availability.code, "bedrock:GetFoundationModelAvailability", absent=absent)
+    foundation, region = request.model.foundation, request.region
+    if isinstance(response, ErrorCode):
+        absent: Judgement = ("unknown", f"{region} does not tell whether {foundation} is available")
+        yield judge_error(response.code, "bedrock:GetFoundationModelAvailability", absent=absent)
         return
-    if availability["regionAvailability"] != "AVAILABLE":
-        yield "refused", f"{asked.foundation} is not available in {asked.region}: call it in another region"
-    if availability["entitlementAvailability"] != "AVAILABLE" and not offered:
-        yield "refused", f"this account is not entitled to {asked.foundation}: ask AWS Support to enable it"
-    if availability["authorizationStatus"] != "AUTHORIZED":
-        yield _refused(
-            f"this account may not call {asked.foundation}: look for a policy of IAM or of the organisation (SCP) that "
-            "denies it"
-        )
+    if response["regionAvailability"] != "AVAILABLE":
+        yield "refused", f"{foundation} is not available in {region}: call it in another region"
+    if response["entitlementAvailability"] != "AVAILABLE" and not offered:
+        yield "refused", f"this account is not entitled to {foundation}: ask AWS Support to enable it"
+    if response["authorizationStatus"] != "AUTHORIZED":
+        way_out = "look for a policy of IAM or of the organisation (SCP) that denies it"
+        yield "refused", f"this account may not call {foundation}: {way_out}"
 
 
-def _of_agreement(asked: Asked, availability: Answer, offers: Answer | None) -> Iterator[Said]:
-    if isinstance(availability, Unanswered):
+def _agreement(request: AccessRequest, availability: Response, offers: Response | None) -> Iterator[Judgement]:
+    if isinstance(availability, ErrorCode):
         return
-    match _agreement(availability):
+    foundation, agreement = request.model.foundation, availability["agreementAvailability"]
+    match agreement["status"]:
         case "PENDING":
-            yield "unknown", f"the agreement on {asked.foundation} is still being made: run again in some minutes"
+            yield "unknown", f"the agreement on {foundation} is still being made: run again in some minutes"
         case "ERROR":
-            why = availability["agreementAvailability"].get("errorMessage", "AWS does not say why")
-            yield "refused", f"the agreement on {asked.foundation} failed: {why}"
-        case "NOT_AVAILABLE" if isinstance(offers, Unanswered):
-            none: Said = ("allowed", "no agreement is needed")
-            yield failure(offers.code, "bedrock:ListFoundationModelAgreementOffers", absent=none)
-        case "NOT_AVAILABLE" if _offered(offers) and not asked.accept_agreements:
-            yield _refused(
-                f"{asked.foundation} is offered under an agreement that is not signed: read its terms (`aws bedrock "
-                f"list-foundation-model-agreement-offers --model-id {asked.foundation}`), and set "
-                f"corral:hosts.{asked.host}.acceptAgreements: true"
-            )
+            why = agreement.get("errorMessage", "AWS does not say why")
+            yield "refused", f"the agreement on {foundation} failed: {why}"
+        case "NOT_AVAILABLE" if isinstance(offers, ErrorCode):
+            none: Judgement = ("allowed", "no agreement is needed")
+            yield judge_error(offers.code, "bedrock:ListFoundationModelAgreementOffers", absent=none)
+        case "NOT_AVAILABLE" if _is_offered(offers) and not request.accept_agreements:
+            command = f"`aws bedrock list-foundation-model-agreement-offers --model-id {foundation}`"
+            way_out = f"read its terms ({command}), and set corral:hosts.{request.host}.acceptAgreements: true"
+            yield "refused", f"{foundation} is offered under an agreement that is not signed: {way_out}"
         case _:
             return
 
 
-def _of_quotas(asked: Asked, model: Answer, quotas: Sequence[Mapping[str, Any]] | Unanswered) -> Said:
-    if isinstance(quotas, Unanswered):
-        absent: Said = ("unknown", "Service Quotas knows no quotas of Bedrock here")
-        return failure(quotas.code, "servicequotas:ListServiceQuotas", absent=absent)
-    if isinstance(model, Unanswered):
+def _quotas(request: AccessRequest, response: Response, quotas: Sequence[Mapping[str, Any]] | ErrorCode) -> Judgement:
+    if isinstance(quotas, ErrorCode):
+        absent: Judgement = ("unknown", "Service Quotas knows no quotas of Bedrock here")
+        return judge_error(quotas.code, "servicequotas:ListServiceQuotas", absent=absent)
+    if isinstance(response, ErrorCode):
         return "unknown", "which quotas it has is unknown without the model's name"
-    found = {quota["QuotaName"]: quota["Value"] for quota in quotas if _counts(quota["QuotaName"], asked, model)}
-    if empty := sorted(name for name, value in found.items() if value == 0):
+    details = response["modelDetails"]
+    counting = {
+        quota["QuotaName"]: quota["Value"]
+        for quota in quotas
+        if _counts(quota["QuotaName"], details, profile=is_profile(request.model.model_id))
+    }
+    if empty := sorted(name for name, value in counting.items() if value == 0):
         names = " and ".join(f"“{name}”" for name in empty)
-        return _refused(
-            f"the quota {names} of this account is 0 in {asked.region}: have it raised in Service Quotas, or through "
-            "AWS Support where it is not adjustable"
-        )
-    if not found:
-        return "unknown", f"Service Quotas lists no token quota of {asked.foundation} in {asked.region}"
+        way_out = "have it raised in Service Quotas, or through AWS Support where it is not adjustable"
+        return "refused", f"the quota {names} of this account is 0 in {request.region}: {way_out}"
+    if not counting:
+        return "unknown", f"Service Quotas lists no token quota of {request.model.foundation} in {request.region}"
     return "allowed", "its quotas are above 0"
 
 
-def _counts(quota: str, asked: Asked, model: Mapping[str, Any]) -> bool:
+def _counts(quota: str, details: Mapping[str, Any], *, profile: bool) -> bool:
     """Whether a quota of this name limits the calls: `Cross-region model inference tokens per minute for Meta …`."""
     what, _, whose = quota.lower().partition(" for ")
-    details: Mapping[str, Any] = model["modelDetails"]
     name = str(details["modelName"]).lower()
     if whose.strip() not in (name, f"{details['providerName']} {name}".lower()):
         return False
-    manner = "cross-region" if is_profile(asked.model_id) else "on-demand"
+    manner = "cross-region" if profile else "on-demand"
     return re.search(rf"^{manner} .*\btokens per minute$|\btokens per day$", what) is not None
 
 
-def _refused(why: str) -> Said:
-    return "refused", why
-
-
-def _agreement(availability: Mapping[str, Any]) -> str:
-    return availability["agreementAvailability"]["status"]
-
-
-def _offered(offers: Answer | None) -> bool:
+def _is_offered(offers: Response | None) -> bool:
     return isinstance(offers, Mapping) and bool(offers["offers"])

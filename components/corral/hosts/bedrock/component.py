@@ -1,8 +1,13 @@
-"""AWS Bedrock as a host: access to its models, and what stands around them in the account."""
+"""AWS Bedrock as a host: access to its models, and what stands around them in the account.
+
+Policy.  Each model needs the foundation model behind its id and every region in which AWS may process its requests;
+both come of the plan.  Where one of them is unknown, or a place stands for regions (`us`), nothing is provisioned: a
+permission that is wide enough for what nobody knows would be wide enough for everything.
+"""
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,22 +16,23 @@ import pulumi
 import pulumi.dynamic
 import pulumi_aws as aws
 
-from corral.catalog.catalog import Catalog
 from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
-from corral.hosts.base import HostComponent, Vpc
+from corral.hosts.base import HostComponent, Site, Vpc
+from corral.hosts.bedrock.access import AccessRequest, BedrockModel
 from corral.hosts.bedrock.identity import (
     PublishedGuardrail,
     foundation_arn,
-    invoke_policy,
-    log_policy,
+    invoke,
     log_trust,
     profile_arn,
+    write_log,
 )
-from corral.hosts.bedrock.models import BedrockModel, NotCallableError, models
 from corral.hosts.bedrock.provider import ModelAccessProvider
 from corral.hosts.endpoint import AmbientCredential, Endpoint
-from corral.plan.plan import Plan
+from corral.hosts.iam import policy
+from corral.plan.plan import Target
 
+_REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _PROMPT_ATTACK = "PROMPT_ATTACK"
 """The one filter that looks at the prompt only: AWS demands NONE for its answer."""
 _FILTERS = ("HATE", "INSULTS", "MISCONDUCT", _PROMPT_ATTACK, "SEXUAL", "VIOLENCE")
@@ -50,39 +56,47 @@ class BedrockArgs:
     tags: Mapping[str, str]
     """On everything that can have tags."""
 
-
-def bedrock_args(
-    name: str, host: BedrockHost, plan: Plan, catalog: Catalog, vpc: Vpc | None, tags: Mapping[str, str]
-) -> BedrockArgs:
-    """The arguments for the host `name`, of a plan whose checks found no error.
-
-    `vpc` is the cluster's; it is used where the stack asks for an interface endpoint.  Raises pulumi.RunError where
-    the stack says too little.
-    """
-    targets = [*plan.at(name).values()]
-    region = targets[0].region
-    if region is None:
-        raise pulumi.RunError(f"{name} has no region to call: set corral:hosts.{name}.region, or aws:region")
-    if host.vpc_endpoint and (vpc is None or vpc.region != region):
-        raise pulumi.RunError(
-            f"corral:hosts.{name}.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none in "
-            f"{region}: remove it, or let the stack make the cluster there"
+    @classmethod
+    def of(cls, name: str, site: Site) -> BedrockArgs:
+        """The arguments of the host `name`.  Raises pulumi.RunError where the stack says too little."""
+        host, targets = site.host(name, BedrockHost), site.plan.at(name)
+        region, vpc = next(iter(targets.values())).region, site.cluster.vpc
+        if region is None:
+            raise pulumi.RunError(f"{name} has no region to call: set corral:hosts.{name}.region, or aws:region")
+        if host.vpc_endpoint and (vpc is None or vpc.region != region):
+            raise pulumi.RunError(
+                f"corral:hosts.{name}.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none "
+                f"in {region}: remove it, or let the stack make the cluster there"
+            )
+        return cls(
+            host=name,
+            region=region,
+            models=tuple(_called(model, target) for model, target in targets.items()),
+            accept_agreements=host.accept_agreements,
+            cost_tags=host.cost_tags,
+            guardrail=host.guardrail,
+            invocation_logs=host.invocation_logs,
+            vpc=vpc if host.vpc_endpoint else None,
+            tags=site.tags,
         )
-    try:
-        called = models(plan, name, catalog.hosts[host.kind])
-    except NotCallableError as error:
-        raise pulumi.RunError(str(error)) from None
-    return BedrockArgs(
-        host=name,
-        region=region,
-        models=called,
-        accept_agreements=host.accept_agreements,
-        cost_tags=host.cost_tags,
-        guardrail=host.guardrail,
-        invocation_logs=host.invocation_logs,
-        vpc=vpc if host.vpc_endpoint else None,
-        tags=tags,
-    )
+
+
+def _called(name: str, target: Target) -> BedrockModel:
+    """A model so exactly that permissions can be written for it, and no wider ones than it takes."""
+    key = f"corral:hosts.{target.host}.models.{name}"
+    if target.base_model is None:
+        raise pulumi.RunError(
+            f"which foundation model is behind {target.model_id} is not known: give {key}.id the id of an inference "
+            "profile, and the host `costTags` if its costs are to be told apart"
+        )
+    regions = target.reaches or ()
+    if not regions or not all(_REGION.fullmatch(region) for region in regions):
+        extent = f"only as {', '.join(regions)}" if regions else "not at all"
+        raise pulumi.RunError(
+            f"the regions in which {target.host} processes {name} are known {extent}: list them under {key}.reaches, "
+            f"as `aws bedrock get-inference-profile --inference-profile-identifier {target.model_id}` names them"
+        )
+    return BedrockModel(name, target.model_id, target.base_model, regions)
 
 
 class ModelAccess(pulumi.dynamic.Resource, module="bedrock", name="ModelAccess"):
@@ -92,17 +106,8 @@ class ModelAccess(pulumi.dynamic.Resource, module="bedrock", name="ModelAccess")
     """`allowed`, or `unknown`: a model that is refused fails its stack."""
     why: pulumi.Output[str]
 
-    def __init__(self, name: str, args: BedrockArgs, model: BedrockModel, opts: pulumi.ResourceOptions) -> None:
-        properties = {
-            "name": model.name,
-            "host": args.host,
-            "region": args.region,
-            "modelId": model.model_id,
-            "foundation": model.foundation,
-            "destinations": list(model.destinations),
-            "acceptAgreements": args.accept_agreements,
-        }
-        super().__init__(ModelAccessProvider(), name, {**properties, "outcome": None, "why": None}, opts)
+    def __init__(self, name: str, request: AccessRequest, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(ModelAccessProvider(), name, {**request.properties, "outcome": None, "why": None}, opts)
 
 
 class Bedrock(HostComponent):
@@ -111,26 +116,13 @@ class Bedrock(HostComponent):
     Leaves to others: the identity that calls (it is to be given `invoke_policy`) and the routes.
     """
 
-    endpoints: Mapping[str, Endpoint]
-    """Per model."""
-    """The IAM policy document, as JSON, that lets the gateway call these models and nothing else."""
-
     def __init__(self, name: str, args: BedrockArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:hosts:Bedrock", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
-        accesses = {model.name: ModelAccess(f"{name}-access-{model.name}", args, model, child) for model in args.models}
-        for access in accesses.values():
-            pulumi.Output.all(access.outcome, access.why).apply(lambda said: _tell_unknown(args.host, *said))
+        accesses = {model.name: _access(name, args, model, child) for model in args.models}
         profiles = {
-            model.name: aws.bedrock.InferenceProfile(
-                f"{name}-profile-{model.name}",
-                description=f"{model.name} at {args.host}",
-                model_source={"copy_from": account.apply(lambda account, model=model: _source(model, account, args))},
-                region=args.region,
-                tags={**args.cost_tags, **args.tags},
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[accesses[model.name]]),
-            )
+            model.name: _application_profile(name, args, model, account, accesses[model.name], child)
             for model in args.models
             if args.cost_tags
         }
@@ -143,8 +135,8 @@ class Bedrock(HostComponent):
             profiles={model: profile.arn for model, profile in profiles.items()},
             guardrail={"arn": guardrail.guardrail_arn, "version": guardrail.version} if guardrail else None,
         ).apply(
-            lambda known: json.dumps(
-                invoke_policy(
+            lambda known: policy(
+                invoke(
                     known["account"],
                     args.region,
                     args.models,
@@ -169,53 +161,82 @@ class Bedrock(HostComponent):
                     for each in (accesses[model.name], profiles.get(model.name), guardrail, private)
                     if each is not None
                 ],
-                body={"guardrailConfig": _named(guardrail)} if guardrail else {},
+                body={"guardrailConfig": _guardrail_config(guardrail)} if guardrail else {},
             )
             for model in args.models
         }
         self.register_outputs({"invokePolicy": self.invoke_policy})
 
 
-def _tell_unknown(host: str, outcome: str, why: str) -> None:
-    if outcome == "unknown":
-        pulumi.log.warn(f"whether {host} may be called is unknown: {why}")
+def _access(name: str, args: BedrockArgs, model: BedrockModel, child: pulumi.ResourceOptions) -> ModelAccess:
+    """Asks for the model; that it could not be asked for is printed."""
+    request = AccessRequest(model, args.host, args.region, args.accept_agreements)
+    access = ModelAccess(f"{name}-access-{model.name}", request, child)
+
+    def warn(verdict: list[str]) -> None:
+        outcome, why = verdict
+        if outcome == "unknown":
+            pulumi.log.warn(f"whether {args.host} may be called is unknown: {why}")
+
+    pulumi.Output.all(access.outcome, access.why).apply(warn)
+    return access
 
 
-def _source(model: BedrockModel, account: str, args: BedrockArgs) -> str:
-    """What an application profile is made of: the cross-region profile, else the foundation model."""
-    return profile_arn(model, account, args.region) or foundation_arn(model, args.region)
+def _application_profile(
+    name: str,
+    args: BedrockArgs,
+    model: BedrockModel,
+    account: pulumi.Output[str],
+    access: ModelAccess,
+    child: pulumi.ResourceOptions,
+) -> aws.bedrock.InferenceProfile:
+    """A copy of the cross-region profile, else of the foundation model, with tags for AWS's bills."""
+
+    def source(account: str) -> str:
+        return profile_arn(model, account, args.region) or foundation_arn(model, args.region)
+
+    return aws.bedrock.InferenceProfile(
+        f"{name}-profile-{model.name}",
+        description=f"{model.name} at {args.host}",
+        model_source={"copy_from": account.apply(source)},
+        region=args.region,
+        tags={**args.cost_tags, **args.tags},
+        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[access])),
+    )
 
 
 def _guardrail(
-    name: str, args: BedrockArgs, said: Guardrail, child: pulumi.ResourceOptions
+    name: str, args: BedrockArgs, settings: Guardrail, child: pulumi.ResourceOptions
 ) -> aws.bedrock.GuardrailVersion:
     """A guardrail and its version, which is published anew when the guardrail changes."""
     filters = [
         aws.bedrock.GuardrailContentPolicyConfigFiltersConfigArgs(
-            type=each, input_strength=said.strength, output_strength="NONE" if each == _PROMPT_ATTACK else said.strength
+            type=each,
+            input_strength=settings.strength,
+            output_strength="NONE" if each == _PROMPT_ATTACK else settings.strength,
         )
         for each in _FILTERS
     ]
     guardrail = aws.bedrock.Guardrail(
         f"{name}-guardrail",
-        blocked_input_messaging=said.message,
-        blocked_outputs_messaging=said.message,
+        blocked_input_messaging=settings.message,
+        blocked_outputs_messaging=settings.message,
         content_policy_config=aws.bedrock.GuardrailContentPolicyConfigArgs(filters_configs=filters),
         region=args.region,
         tags=args.tags,
         opts=child,
     )
-    content = sha256(said.model_dump_json().encode()).hexdigest()[:12]
+    content = sha256(settings.model_dump_json().encode()).hexdigest()[:12]
     return aws.bedrock.GuardrailVersion(
         f"{name}-guardrail-version",
         guardrail_arn=guardrail.guardrail_arn,
-        description=f"{said.strength} {content}",
+        description=f"{settings.strength} {content}",
         region=args.region,
         opts=child,
     )
 
 
-def _named(guardrail: aws.bedrock.GuardrailVersion) -> pulumi.Output[str]:
+def _guardrail_config(guardrail: aws.bedrock.GuardrailVersion) -> pulumi.Output[str]:
     """Converse's `guardrailConfig`."""
     return pulumi.Output.json_dumps(
         {"guardrailIdentifier": guardrail.guardrail_arn, "guardrailVersion": guardrail.version}
@@ -225,33 +246,33 @@ def _named(guardrail: aws.bedrock.GuardrailVersion) -> pulumi.Output[str]:
 def _logs(
     name: str,
     args: BedrockArgs,
-    said: InvocationLogs,
+    settings: InvocationLogs,
     account: pulumi.Output[str],
     child: pulumi.ResourceOptions,
 ) -> None:
     group = aws.cloudwatch.LogGroup(
-        f"{name}-invocations", retention_in_days=said.retention_days, region=args.region, tags=args.tags, opts=child
+        f"{name}-invocations", retention_in_days=settings.retention_days, region=args.region, tags=args.tags, opts=child
     )
     role = aws.iam.Role(
         f"{name}-invocations-writer",
-        assume_role_policy=account.apply(lambda account: json.dumps(log_trust(account))),
+        assume_role_policy=account.apply(log_trust),
         tags=args.tags,
         opts=child,
     )
     written = aws.iam.RolePolicy(
         f"{name}-invocations-write",
         role=role.name,
-        policy=group.arn.apply(lambda arn: json.dumps(log_policy(arn))),
+        policy=group.arn.apply(lambda arn: policy([write_log(arn)])),
         opts=child,
     )
     aws.bedrockmodel.InvocationLoggingConfiguration(
         f"{name}-invocation-logging",
         logging_config={
             "cloudwatch_config": {"log_group_name": group.name, "role_arn": role.arn},
-            "text_data_delivery_enabled": said.prompts,
-            "image_data_delivery_enabled": said.prompts,
-            "embedding_data_delivery_enabled": said.prompts,
-            "video_data_delivery_enabled": said.prompts,
+            "text_data_delivery_enabled": settings.prompts,
+            "image_data_delivery_enabled": settings.prompts,
+            "embedding_data_delivery_enabled": settings.prompts,
+            "video_data_delivery_enabled": settings.prompts,
         },
         region=args.region,
         opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[written])),

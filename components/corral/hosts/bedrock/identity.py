@@ -1,11 +1,12 @@
-"""The IAM documents of a Bedrock host.  Pure, and without a wildcard.
+"""Who may do what for a Bedrock host, as statements of IAM.  Without a wildcard.
 
-Policy.  Converse is authorised as InvokeModel, ConverseStream as InvokeModelWithResponseStream; nothing else is
-allowed.  A profile is called by its own ARN, and AWS then asks for the foundation model's in each region to which the
-profile may send the request: these are allowed through that profile only (`bedrock:InferenceProfileArn`).  Through an
-application profile, the one it was copied from is let pass in that condition as well, since AWS does not document which
-of the two it names; calling the latter stays forbidden.  With a guardrail, a call without it is denied
-(`bedrock:GuardrailIdentifier`), so that a gateway which forgot to name it fails instead of letting everything through.
+Policy.  The gateway may call what the plan calls and nothing else.  Converse is authorised as InvokeModel,
+ConverseStream as InvokeModelWithResponseStream; nothing else is allowed.  A profile is called by its own ARN, and AWS
+then asks for the foundation model's in each region to which the profile may send the request: these are allowed through
+that profile only (`bedrock:InferenceProfileArn`).  Through an application profile, the one it was copied from is let
+pass in that condition as well, since AWS does not document which of the two it names; calling the latter stays
+forbidden.  With a guardrail, a call without it is denied (`bedrock:GuardrailIdentifier`), so that a gateway which
+forgot to name it fails instead of letting everything through.
 Source: docs.aws.amazon.com/bedrock, inference-profiles-prereq and guardrails-permissions-id.
 """
 
@@ -13,16 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from corral.hosts.bedrock.models import BedrockModel, is_profile, partition
+from corral.hosts.bedrock.access import BedrockModel, is_profile
+from corral.hosts.iam import Statement, trust
 
-_VERSION = "2012-10-17"
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
 _INVOKE = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
 _LOG_STREAM = "aws/bedrock/modelinvocations"
 """The one log stream into which Bedrock writes, AWS's choice."""
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,17 @@ class PublishedGuardrail:
     version: str
 
 
+def partition(region: str) -> str:
+    """The part of AWS that a region belongs to: `aws`, but for China, GovCloud and the European Sovereign Cloud."""
+    return next((part for start, part in _PARTITIONS.items() if region.startswith(start)), "aws")
+
+
 def profile_arn(model: BedrockModel, account: str, region: str) -> str | None:
     """The ARN of the inference profile that is called; None: the foundation model itself is."""
-    if model.model_id.startswith("arn:"):
-        return model.model_id if is_profile(model.model_id) else None
     if not is_profile(model.model_id):
         return None
+    if model.model_id.startswith("arn:"):
+        return model.model_id
     return f"arn:{partition(region)}:bedrock:{region}:{account}:inference-profile/{model.model_id}"
 
 
@@ -47,65 +51,45 @@ def foundation_arn(model: BedrockModel, region: str) -> str:
     return f"arn:{partition(region)}:bedrock:{region}::foundation-model/{model.foundation}"
 
 
-def invoke_policy(
+def invoke(
     account: str,
     region: str,
     models: Sequence[BedrockModel],
     application_profiles: Mapping[str, str],
     guardrail: PublishedGuardrail | None,
-) -> Document:
+) -> list[Statement]:
     """What the gateway's identity may do: call these models from `region`.
 
     `application_profiles` has, per model's name, the ARN of the application profile it is called through.
     """
-    statements: list[Document] = []
+    statements: list[Statement] = []
     for model in models:
         for statement in _invoke(model, account, region, application_profiles.get(model.name), guardrail):
             if statement not in statements:
                 statements.append(statement)
     if guardrail:
-        statements.append(_allow(("bedrock:ApplyGuardrail",), (guardrail.arn,), {}))
-    return {"Version": _VERSION, "Statement": statements}
+        statements.append(Statement(["bedrock:ApplyGuardrail"], [guardrail.arn], {}))
+    return statements
 
 
 def _invoke(
     model: BedrockModel, account: str, region: str, application: str | None, guardrail: PublishedGuardrail | None
-) -> Iterator[Document]:
+) -> Iterator[Statement]:
     guarded = {"bedrock:GuardrailIdentifier": f"{guardrail.arn}:{guardrail.version}"} if guardrail else {}
-    foundation = tuple(foundation_arn(model, destination) for destination in model.destinations)
-    system = profile_arn(model, account, region)
-    through = [arn for arn in (application, system) if arn]
-    if not through:
-        yield _allow(_INVOKE, foundation, guarded)
-        return
-    yield _allow(_INVOKE, (through[0],), guarded)
-    yield _allow(_INVOKE, foundation, {"bedrock:InferenceProfileArn": through, **guarded})
+    foundation = [foundation_arn(model, destination) for destination in model.destinations]
+    through = [arn for arn in (application, profile_arn(model, account, region)) if arn]
+    called = through[:1] or foundation
+    yield Statement(_INVOKE, called, {"StringEquals": guarded} if guarded else {})
+    if through:
+        yield Statement(_INVOKE, foundation, {"StringEquals": {"bedrock:InferenceProfileArn": through, **guarded}})
 
 
-def _allow(actions: Sequence[str], resources: Sequence[str], equal: Mapping[str, Any]) -> Document:
-    allowed: Document = {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
-    return allowed | ({"Condition": {"StringEquals": dict(equal)}} if equal else {})
+def log_trust(account: str) -> str:
+    """Who may take the role that writes the invocation log (JSON): Bedrock, on behalf of this account."""
+    return trust("bedrock.amazonaws.com", "sts:AssumeRole", {"StringEquals": {"aws:SourceAccount": account}})
 
 
-def log_trust(account: str) -> Document:
-    """Who may take the role that writes the invocation log: Bedrock, on behalf of this account."""
-    return {
-        "Version": _VERSION,
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "bedrock.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-            }
-        ],
-    }
-
-
-def log_policy(log_group_arn: str) -> Document:
+def write_log(log_group_arn: str) -> Statement:
     """What that role may do: write into Bedrock's log stream of this group."""
     stream = f"{log_group_arn}:log-stream:{_LOG_STREAM}"
-    return {
-        "Version": _VERSION,
-        "Statement": [_allow(("logs:CreateLogStream", "logs:PutLogEvents"), (stream,), {})],
-    }
+    return Statement(["logs:CreateLogStream", "logs:PutLogEvents"], [stream], {})

@@ -1,12 +1,12 @@
-"""Clients of AWS that are only made where there are credentials, and never wait for ever.
+"""Calls AWS: whether a model can be had (`verify`), whether this account may call it, and to sign an agreement.
 
-Asks Bedrock for each model's lifecycle and, where the id is a cross-region profile's, for the profile.
+Clients are only made where there are credentials, and never wait for ever.  The shapes are those of botocore's
+`bedrock`, 2023-04-20, and `service-quotas`.
 
 GetInferenceProfile tells whether the profile can be called from the region and which model is behind it;
-GetFoundationModel tells that model's lifecycle.  The shapes are those of botocore's `bedrock`, 2023-04-20.
-
-What they do not tell: whether a policy forbids the call in one of the profile's regions, and whether the account's
-quota is above 0.  Credentials that may invoke a model but may not ask for it (AccessDeniedException) give unknown.
+GetFoundationModel tells that model's lifecycle.  What they do not tell: whether a policy forbids the call in one of the
+profile's regions, and whether the account's quota is above 0.  Credentials that may invoke a model but may not ask for
+it (AccessDeniedException) give unknown.
 """
 
 from __future__ import annotations
@@ -14,22 +14,41 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Protocol, cast
+from typing import Any
 
-from corral.hosts.bedrock.access import Said, error_code, failure, lifecycle
-from corral.hosts.bedrock.models import is_profile
+import boto3  # pyright: ignore[reportMissingTypeStubs]
+import botocore.session  # pyright: ignore[reportMissingTypeStubs]
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+
+from corral.hosts.bedrock.access import (
+    Access,
+    AccessRequest,
+    ErrorCode,
+    Judgement,
+    Response,
+    Responses,
+    is_profile,
+    judge,
+    judge_error,
+    judge_lifecycle,
+    needs_agreement,
+    takes_plain_id,
+)
 from corral.hosts.probing import HostError, Question, Verdict
+
+_TIMEOUT_SECONDS = 5.0
+"""For one of the two attempts of a call on the account."""
+
+_PERMISSIONS = "bedrock:GetInferenceProfile and bedrock:GetFoundationModel"
 
 
 def client(service: str, region: str, timeout: float) -> Any | None:
     """A boto3 client with the credentials of the environment; None where there are none for this service.
 
-    Every call takes two attempts of `timeout` seconds at most.  The machine's metadata service, where credentials may
-    come from, gets a second.  Raises botocore's BotoCoreError where the AWS configuration is broken.
+    Every call takes two attempts of `timeout` seconds at most.  Raises BotoCoreError where the AWS configuration is
+    broken.
     """
-    import boto3  # pyright: ignore[reportMissingTypeStubs]
-    from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
-
     session = _session()
     if not _has_credentials(session, service):
         return None
@@ -42,9 +61,7 @@ def client(service: str, region: str, timeout: float) -> Any | None:
 
 @cache
 def signed_in() -> bool:
-    """Whether this machine has credentials for Bedrock.  It is looked for once in a process: that may take a second."""
-    from botocore.exceptions import BotoCoreError  # pyright: ignore[reportMissingTypeStubs]
-
+    """Whether this machine has credentials for Bedrock, found out once in a process: that may take a second."""
     try:
         return _has_credentials(_session(), "bedrock")
     except BotoCoreError:
@@ -52,8 +69,7 @@ def signed_in() -> bool:
 
 
 def _session() -> Any:
-    import botocore.session  # pyright: ignore[reportMissingTypeStubs]
-
+    """The machine's metadata service, where credentials may come from, gets a second."""
     session: Any = botocore.session.Session()
     session.set_config_variable("metadata_service_timeout", 1)
     session.set_config_variable("metadata_service_num_attempts", 1)
@@ -64,59 +80,93 @@ def _has_credentials(session: Any, service: str) -> bool:
     return session.get_auth_token(signing_name=service) is not None or session.get_credentials() is not None
 
 
-_PERMISSIONS = "bedrock:GetInferenceProfile and bedrock:GetFoundationModel"
-
-
-class Bedrock(Protocol):
-    """The two calls of botocore's `bedrock` client that are made here."""
-
-    def get_inference_profile(self, *, inferenceProfileIdentifier: str) -> Mapping[str, Any]: ...  # noqa: N803
-
-    def get_foundation_model(self, *, modelIdentifier: str) -> Mapping[str, Any]: ...  # noqa: N803
-
-
-def connect(region: str, timeout: float) -> Bedrock | None:
-    """A client with the credentials of the environment; None where there are none.  Raises BotoCoreError."""
-    return cast("Bedrock | None", client("bedrock", region, timeout))
-
-
-def probe(
-    questions: Sequence[Question], timeout: float, connect: Callable[[str, float], Bedrock | None] = connect
-) -> list[Verdict]:
+def probe(questions: Sequence[Question], timeout: float) -> list[Verdict]:
     """A verdict per question, in their order.  Raises HostError."""
-    from botocore.exceptions import BotoCoreError  # pyright: ignore[reportMissingTypeStubs]
-
     region = questions[0].target.region
     if region is None:
         raise HostError("unknown", "no AWS region is named: set the host's `region`, or `aws:region`")
     try:
-        bedrock = connect(region, timeout)
+        bedrock = client("bedrock", region, timeout)
         if bedrock is None:
             raise HostError("unknown", "there are no AWS credentials: sign in, or set AWS_BEARER_TOKEN_BEDROCK")
-        return [question.answered(*_said(question.target.model_id, bedrock, region)) for question in questions]
+        return [question.answered(*_judgement(question.target.model_id, bedrock, region)) for question in questions]
     except BotoCoreError as error:
         raise HostError("unknown", f"it cannot be asked ({type(error).__name__})") from None
 
 
-def _said(id_: str, bedrock: Bedrock, region: str) -> Said:
-    from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs]
-
-    now = datetime.now(UTC)
-    try:
-        if not is_profile(id_):
-            return _of_model(bedrock.get_foundation_model(modelIdentifier=id_)["modelDetails"], region, now)
-        profile = bedrock.get_inference_profile(inferenceProfileIdentifier=id_)
-    except ClientError as error:
-        return failure(error_code(error), _PERMISSIONS, absent=("refused", f"{region} knows no such id"))
-    model_id = profile["models"][0]["modelArn"].rpartition("/")[2]
-    try:
-        return lifecycle(bedrock.get_foundation_model(modelIdentifier=model_id)["modelDetails"], now)
-    except ClientError as error:
-        why = f"the profile is there, but {region} knows nothing of {model_id} behind it"
-        return failure(error_code(error), _PERMISSIONS, absent=("unknown", why))
-
-
-def _of_model(details: Mapping[str, Any], region: str, now: datetime) -> Said:
-    if "ON_DEMAND" not in details.get("inferenceTypesSupported", ["ON_DEMAND"]):
+def _judgement(model_id: str, bedrock: Any, region: str) -> Judgement:
+    now, behind = datetime.now(UTC), model_id
+    absent: Judgement = ("refused", f"{region} knows no such id")
+    if is_profile(model_id):
+        profile = _response(bedrock.get_inference_profile, inferenceProfileIdentifier=model_id)
+        if isinstance(profile, ErrorCode):
+            return judge_error(profile.code, _PERMISSIONS, absent=absent)
+        behind = profile["models"][0]["modelArn"].rpartition("/")[2]
+        absent = ("unknown", f"the profile is there, but {region} knows nothing of {behind} behind it")
+    model = _response(bedrock.get_foundation_model, modelIdentifier=behind)
+    if isinstance(model, ErrorCode):
+        return judge_error(model.code, _PERMISSIONS, absent=absent)
+    details = model["modelDetails"]
+    if behind == model_id and not takes_plain_id(details):
         return "refused", f"{region} takes no request by this id: use that of an inference profile"
-    return lifecycle(details, now)
+    return judge_lifecycle(details, now)
+
+
+def _response(operation: Callable[..., Mapping[str, Any]], **parameters: str) -> Response:
+    try:
+        return operation(**parameters)
+    except ClientError as error:
+        return _error_code(error)
+
+
+def _error_code(error: ClientError) -> ErrorCode:
+    response: Mapping[str, Any] = error.response
+    return ErrorCode(response.get("Error", {}).get("Code", "an error without a name"))
+
+
+def check_access(request: AccessRequest) -> Access:
+    """Asks AWS, with the credentials of the environment.  Raises nothing for what AWS or the network do."""
+    try:
+        bedrock = client("bedrock", request.region, _TIMEOUT_SECONDS)
+        if bedrock is None:
+            return Access("unknown", "there are no AWS credentials to ask with: sign in", sign=False)
+        return judge(request, _responses(request, bedrock), datetime.now(UTC))
+    except BotoCoreError as error:
+        return Access("unknown", f"Bedrock cannot be asked ({type(error).__name__}): try again later", sign=False)
+
+
+def _responses(request: AccessRequest, bedrock: Any) -> Responses:
+    """At most four calls, and one for the quotas of the region."""
+    model_id, foundation = request.model.model_id, request.model.foundation
+    profile, offers = None, None
+    if is_profile(model_id):
+        profile = _response(bedrock.get_inference_profile, inferenceProfileIdentifier=model_id)
+    availability = _response(bedrock.get_foundation_model_availability, modelId=foundation)
+    model = _response(bedrock.get_foundation_model, modelIdentifier=foundation)
+    if needs_agreement(availability):
+        operation = bedrock.list_foundation_model_agreement_offers
+        offers = _response(operation, modelId=foundation, offerType="PUBLIC")
+    return Responses(profile, model, availability, offers, applied_quotas(request.region))
+
+
+@cache
+def applied_quotas(region: str) -> Sequence[Mapping[str, Any]] | ErrorCode:
+    """All of Bedrock's quotas that are applied to the account in the region.
+
+    A region has a thousand, which all its models share; the process lives for one run of Pulumi.
+    """
+    quotas = client("service-quotas", region, _TIMEOUT_SECONDS)
+    if quotas is None:
+        return ErrorCode("AccessDeniedException")
+    try:
+        pages = quotas.get_paginator("list_service_quotas").paginate(ServiceCode="bedrock")
+        return [quota for page in pages for quota in page["Quotas"]]
+    except ClientError as error:
+        return _error_code(error)
+
+
+def sign_agreement(region: str, foundation: str) -> None:
+    """Signs the agreement under which AWS offers the foundation model.  Raises botocore's ClientError."""
+    bedrock: Any = client("bedrock", region, _TIMEOUT_SECONDS)
+    offer = bedrock.list_foundation_model_agreement_offers(modelId=foundation, offerType="PUBLIC")["offers"][0]
+    bedrock.create_foundation_model_agreement(modelId=foundation, offerToken=offer["offerToken"])

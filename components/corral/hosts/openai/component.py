@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from corral.hosts.base import HostComponent
+from corral.hosts.base import HostComponent, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.plan.plan import Target
 
@@ -22,7 +22,7 @@ _PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True)
 class OpenAIHostArgs:
-    """What an OpenAI-compatible host is told."""
+    """An OpenAI-compatible host: how it is called for each model."""
 
     targets: Mapping[str, Target]
     """Per model the host as a target of the plan; each has a URL."""
@@ -30,6 +30,11 @@ class OpenAIHostArgs:
     """The host's key, a secret; None where no target wants one."""
     folder: Path
     """The folder of the stack file: the file of a private CA is named relative to it."""
+
+    @classmethod
+    def of(cls, name: str, site: Site) -> OpenAIHostArgs:
+        """The arguments of the host `name`."""
+        return cls(targets=site.plan.at(name), key=site.keys.get(name), folder=site.folder)
 
 
 class OpenAIHost(HostComponent):

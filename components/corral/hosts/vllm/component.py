@@ -8,28 +8,31 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from corral.config.hosts import Gpus
-from corral.hosts.base import ClusterComponent, HostComponent, KubernetesObject, labels
+from corral.config.hosts import Gpus, VllmHost
+from corral.config.secrets import HUGGING_FACE
+from corral.hosts.base import ClusterComponent, HostComponent, KubernetesObject, Site, labels
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.iam import Statement
 from corral.hosts.vllm.manifests import (
     ACCOUNT,
-    NODE,
-    STARTING,
+    NODE_READY_SECONDS,
+    STARTUP_SECONDS,
     Surroundings,
     manifests,
     namespace,
     service_account,
 )
 from corral.hosts.vllm.server import PORT, SECRET, Server
+from corral.plan.plan import Fit
 
-_PATIENCE = pulumi.CustomTimeouts(create=f"{STARTING + NODE}s", update=f"{2 * (STARTING + NODE)}s")
+_READY_SECONDS = STARTUP_SECONDS + NODE_READY_SECONDS
+_TIMEOUTS = pulumi.CustomTimeouts(create=f"{_READY_SECONDS}s", update=f"{2 * _READY_SECONDS}s")
 """As long as servers take to be ready; Pulumi itself would give up after ten minutes."""
 
 
 @dataclass(frozen=True)
 class VllmArgs:
-    """What the stack says of one vLLM host."""
+    """One vLLM host: its servers, and the cluster that they run on."""
 
     host: str
     """The host's name in the stack."""
@@ -46,6 +49,34 @@ class VllmArgs:
     """The key that vLLM asks for, a secret; None: it asks for none, and only the network policy keeps others out."""
     tags: Mapping[str, str]
 
+    @classmethod
+    def of(cls, name: str, site: Site) -> VllmArgs:
+        """The arguments of the host `name`, which has no URL."""
+        host = site.host(name, VllmHost)
+        servers = [
+            Server(
+                host=name,
+                model=model,
+                served_as=target.model_id,
+                weights=host.model_weights[model],
+                image=host.image,
+                fit=target.fit if isinstance(target.fit, Fit) else None,
+                drain_seconds=site.stack.engine.drain_timeout // 1_000,
+            )
+            for model, target in site.plan.at(name).items()
+        ]
+        return cls(
+            host=name,
+            servers=servers,
+            gpus=host.gpus,
+            cluster=site.cluster,
+            gateway_namespace=site.gateway_namespace,
+            region=site.stack.region,
+            token=site.keys.get(HUGGING_FACE),
+            key=site.keys.get(name),
+            tags=site.tags,
+        )
+
 
 class Vllm(HostComponent):
     """A namespace with a Deployment, a Service and their guards per model, and nodes with GPUs where the cluster has
@@ -56,7 +87,8 @@ class Vllm(HostComponent):
 
     def __init__(self, name: str, args: VllmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:hosts:Vllm", name, None, opts)
-        around = Surroundings(
+        self._name, self._args = name, args
+        self._surroundings = Surroundings(
             gateway_namespace=args.gateway_namespace,
             prometheus=args.cluster.prometheus,
             region=args.region,
@@ -64,79 +96,67 @@ class Vllm(HostComponent):
             key=args.key is not None,
             labels=labels(args.tags),
         )
-        first = [*args.cluster.ready]
-        if args.gpus and (fit := args.servers[0].fit):
-            first += args.cluster.gpu_nodes(args.host, args.gpus, fit.node, parent=self)
         inside = args.servers[0].namespace
-        where = KubernetesObject(f"{name}-namespace", namespace(inside, around), _child(args, self, first))
-        account = KubernetesObject(f"{name}-account", service_account(inside, around), _child(args, self, [where]))
-        first += [where, account]
+        before = [*args.cluster.ready]
+        if args.gpus and (fit := args.servers[0].fit):
+            before += args.cluster.gpu_nodes(args.host, args.gpus, fit.node, parent=self)
+        where = self._object("namespace", namespace(inside, self._surroundings), before)
+        before += [where, self._object("account", service_account(inside, self._surroundings), [where])]
         if args.token is not None or args.key is not None:
-            first.append(_secret(f"{name}-secret", inside, args, around, self, where))
-        if statements := _weights_in_s3(args.servers):
-            first += args.cluster.identity(f"{name}-identity", inside, ACCOUNT, statements, parent=self)
-        self.endpoints = {server.model: _served(name, server, around, args, self, first) for server in args.servers}
+            before.append(self._secret(inside, where))
+        if statements := _read_weights(args.servers):
+            before += args.cluster.identity(f"{name}-identity", inside, ACCOUNT, statements, parent=self)
+        self.endpoints = {server.model: self._endpoint(server, before) for server in args.servers}
         self.register_outputs({"hostnames": {model: each.hostname for model, each in self.endpoints.items()}})
 
+    def _child(self, before: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider, depends_on=[*before])
 
-def _child(args: VllmArgs, parent: Vllm, first: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions(parent=parent, provider=args.cluster.provider, depends_on=list(first))
+    def _object(
+        self, name: str, manifest: Mapping[str, object], before: Sequence[pulumi.Resource]
+    ) -> pulumi.CustomResource:
+        return KubernetesObject(f"{self._name}-{name}", manifest, self._child(before))
 
+    def _endpoint(self, server: Server, before: Sequence[pulumi.Resource]) -> Endpoint:
+        """Applies one model's objects; what guards its servers is there before them."""
+        objects = manifests(server, self._surroundings)
+        deployed, scaled = objects.pop("deployment"), objects.pop("scaled-object", None)
+        guards = [self._object(f"{server.name}-{part}", manifest, before) for part, manifest in objects.items()]
+        options = pulumi.ResourceOptions(ignore_changes=["spec.replicas"] if scaled else [], custom_timeouts=_TIMEOUTS)
+        deployment = KubernetesObject(
+            f"{self._name}-{server.name}-deployment",
+            deployed,
+            pulumi.ResourceOptions.merge(self._child([*before, *guards]), options),
+        )
+        if scaled:
+            self._object(f"{server.name}-scaled-object", scaled, [deployment])
+        key = self._args.key
+        return Endpoint(
+            model=server.model,
+            host=server.host,
+            hostname=server.hostname,
+            port=PORT,
+            tls=False,
+            protocol="openai",
+            path="/v1",
+            model_id=server.served_as,
+            credential=KeyCredential("authorization", key) if key is not None else None,
+            ready=(deployment,),
+        )
 
-def _served(
-    name: str, server: Server, around: Surroundings, args: VllmArgs, parent: Vllm, first: Sequence[pulumi.Resource]
-) -> Endpoint:
-    """Applies one model's objects; what guards its servers is there before them."""
-    made = manifests(server, around)
-    guards = [
-        KubernetesObject(f"{name}-{server.name}-{part}", manifest, _child(args, parent, first))
-        for part, manifest in made.items()
-        if part not in ("deployment", "scaled-object")
-    ]
-    deployment = KubernetesObject(
-        f"{name}-{server.name}-deployment",
-        made["deployment"],
-        pulumi.ResourceOptions.merge(
-            _child(args, parent, [*first, *guards]),
-            pulumi.ResourceOptions(
-                ignore_changes=["spec.replicas"] if "scaled-object" in made else [], custom_timeouts=_PATIENCE
+    def _secret(self, inside: str, where: pulumi.Resource) -> kubernetes.core.v1.Secret:
+        entries = {"token": self._args.token, "key": self._args.key}
+        return kubernetes.core.v1.Secret(
+            f"{self._name}-secret",
+            metadata={"name": SECRET, "namespace": inside, "labels": dict(self._surroundings.labels)},
+            string_data={entry: pulumi.Output.secret(value) for entry, value in entries.items() if value is not None},
+            opts=pulumi.ResourceOptions.merge(
+                self._child([where]), pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
             ),
-        ),
-    )
-    if scaled := made.get("scaled-object"):
-        KubernetesObject(f"{name}-{server.name}-scaled-object", scaled, _child(args, parent, [deployment]))
-    return Endpoint(
-        model=server.model,
-        host=server.host,
-        hostname=server.hostname,
-        port=PORT,
-        tls=False,
-        protocol="openai",
-        path="/v1",
-        model_id=server.served_as,
-        credential=KeyCredential("authorization", args.key) if args.key is not None else None,
-        ready=(deployment,),
-    )
+        )
 
 
-def _secret(
-    name: str, inside: str, args: VllmArgs, around: Surroundings, parent: Vllm, where: pulumi.Resource
-) -> kubernetes.core.v1.Secret:
-    entries = {"token": args.token, "key": args.key}
-    return kubernetes.core.v1.Secret(
-        name,
-        metadata={"name": SECRET, "namespace": inside, "labels": dict(around.labels)},
-        string_data={entry: pulumi.Output.secret(value) for entry, value in entries.items() if value is not None},
-        opts=pulumi.ResourceOptions(
-            parent=parent,
-            provider=args.cluster.provider,
-            depends_on=[where],
-            additional_secret_outputs=["stringData", "data"],
-        ),
-    )
-
-
-def _weights_in_s3(servers: Sequence[Server]) -> list[Statement]:
+def _read_weights(servers: Sequence[Server]) -> list[Statement]:
     """To read the weights that are in S3, and nothing beside them."""
     statements: list[Statement] = []
     for server in servers:

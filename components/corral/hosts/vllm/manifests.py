@@ -26,14 +26,14 @@ from corral.hosts.vllm.server import CACHE, PORT, Server, arguments, environment
 
 Manifest = dict[str, Any]
 
-LEAVING = 35
-"""Seconds between leaving the Service and the end; the gateway asks for addresses every 30."""
-_LEFT_OVER = 30
-"""Seconds to stop in after the last request."""
-STARTING = 3_600
-"""Seconds for a server to load its weights."""
-NODE = 1_800
-"""Seconds for a node to come and to fetch the image."""
+_PRESTOP_SECONDS = 35
+"""Between leaving the Service and the end; the gateway asks for addresses every 30."""
+_STOP_SECONDS = 30
+"""For a server to stop in after the last request."""
+STARTUP_SECONDS = 3_600
+"""For a server to load its weights."""
+NODE_READY_SECONDS = 1_800
+"""For a node to come and to fetch the image."""
 GPU = "nvidia.com/gpu"
 """The resource, and the taint of the nodes that have it."""
 ACCOUNT = "vllm"
@@ -106,7 +106,7 @@ def _deployment(server: Server, around: Surroundings) -> Manifest:
             "replicas": _replicas(server, around),
             "selector": {"matchLabels": _selector(server)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": _rollout(server)},
-            "progressDeadlineSeconds": STARTING + NODE,
+            "progressDeadlineSeconds": STARTUP_SECONDS + NODE_READY_SECONDS,
             "revisionHistoryLimit": 3,
             "template": {
                 "metadata": {
@@ -145,7 +145,7 @@ def _pod(server: Server, around: Surroundings) -> dict[str, Any]:
         "serviceAccountName": ACCOUNT,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": LEAVING + server.drain + _LEFT_OVER,
+        "terminationGracePeriodSeconds": _PRESTOP_SECONDS + server.drain_seconds + _STOP_SECONDS,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         **(_placement(server.fit.instance) if server.fit else {}),
         "topologySpreadConstraints": [
@@ -181,10 +181,10 @@ def _container(server: Server, around: Surroundings, *, shared: bool) -> dict[st
         "env": environment(server, around.region, token=around.token, key=around.key),
         "ports": [{"name": "http", "containerPort": PORT}],
         "resources": _resources(server.fit.gpus if server.fit else 0),
-        "startupProbe": {**health, "periodSeconds": 10, "failureThreshold": STARTING // 10},
+        "startupProbe": {**health, "periodSeconds": 10, "failureThreshold": STARTUP_SECONDS // 10},
         "readinessProbe": {**health, "periodSeconds": 5, "failureThreshold": 3},
         "livenessProbe": {**health, "periodSeconds": 10, "failureThreshold": 12},
-        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": _PRESTOP_SECONDS}}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "volumeMounts": mounts,
     }

@@ -1,6 +1,4 @@
-"""What one model's servers are: everything of a vLLM Deployment that the plan and the stack decide.
-
-vLLM's command line and environment.
+"""What one model's servers are: all that the plan and the stack decide, vLLM's command line and its environment.
 
 The image's entry point is `vllm serve`, and a simulator's takes the same `--model`, `--served-model-name` and `--port`;
 what is about GPUs is left out without them.  No secret stands on the command line: vLLM reads its key from
@@ -10,14 +8,11 @@ what is about GPUs is left out without them.  No secret stands on the command li
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from corral.config.hosts import VllmHost
-from corral.config.stack import Stack
 from corral.hosts.naming import physical
-from corral.plan.plan import Fit, Plan
+from corral.plan.plan import Fit
 
 
 @dataclass(frozen=True)
@@ -35,8 +30,8 @@ class Server:
     image: str
     fit: Fit | None
     """None: without GPUs, for a simulator's image."""
-    drain: int
-    """Seconds that a server which is to go has for what it has begun."""
+    drain_seconds: int
+    """How long a server which is to go has for what it has begun."""
 
     @property
     def name(self) -> str:
@@ -60,31 +55,6 @@ class Server:
     def scales(self) -> bool:
         """Whether there is anything to scale between."""
         return self.fit is not None and self.fit.least < self.fit.most
-
-
-def servers(plan: Plan, stack: Stack, host: str) -> tuple[Server, ...]:
-    """The servers that the stack is to run for the host, in order of model; none where it has a URL.
-
-    The plan is one that the checks let pass: every model fits.
-    """
-    said = stack.hosts[host]
-    if not isinstance(said, VllmHost) or said.url:
-        return ()
-    return tuple(_servers(plan, stack, host, said))
-
-
-def _servers(plan: Plan, stack: Stack, host: str, said: VllmHost) -> Iterator[Server]:
-    for model, target in plan.at(host).items():
-        if model in said.model_weights:
-            yield Server(
-                host=host,
-                model=model,
-                served_as=target.model_id,
-                weights=said.model_weights[model],
-                image=said.image,
-                fit=target.fit if isinstance(target.fit, Fit) else None,
-                drain=stack.engine.drain_timeout // 1_000,
-            )
 
 
 PORT = 8000
@@ -114,7 +84,7 @@ def arguments(server: Server) -> list[str]:
         *length,
         *("--gpu-memory-utilization", "0.90"),
         *("--max-num-seqs", str(SEQUENCES)),
-        *("--shutdown-timeout", str(server.drain)),
+        *("--shutdown-timeout", str(server.drain_seconds)),
         *_tools(server),
         *(_streamed(server.fit.gpus) if server.from_s3 else ()),
     ]

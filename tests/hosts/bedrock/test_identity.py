@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.hosts.bedrock.identity import PublishedGuardrail, invoke_policy, log_policy, log_trust
-from corral.hosts.bedrock.models import BedrockModel
+from corral.hosts.bedrock.access import BedrockModel
+from corral.hosts.bedrock.identity import PublishedGuardrail, invoke, log_trust, partition, write_log
+from corral.hosts.iam import document
 
 ACCOUNT = "123456789012"
 LLAMA = "meta.llama3-3-70b-instruct-v1:0"
@@ -88,15 +89,13 @@ def allow(actions: list[str], resources: list[str], **equal: Any) -> dict[str, A
 def test_the_gateway_may_call_what_the_plan_calls_and_nothing_else(
     model: BedrockModel, profiles: dict[str, str], guardrail: PublishedGuardrail | None, want: list[dict[str, Any]]
 ):
-    document = invoke_policy(ACCOUNT, "us-east-1", [model], profiles, guardrail)
-    assert document == {"Version": "2012-10-17", "Statement": want}
+    statements = invoke(ACCOUNT, "us-east-1", [model], profiles, guardrail)
+    assert document(statements) == {"Version": "2012-10-17", "Statement": want}
 
 
 def test_two_names_of_one_model_take_one_permission():
     other = BedrockModel("ours", THROUGH.model_id, LLAMA, THROUGH.destinations)
-    assert invoke_policy(ACCOUNT, "us-east-1", [THROUGH, other], {}, None) == invoke_policy(
-        ACCOUNT, "us-east-1", [THROUGH], {}, None
-    )
+    assert invoke(ACCOUNT, "us-east-1", [THROUGH, other], {}, None) == invoke(ACCOUNT, "us-east-1", [THROUGH], {}, None)
 
 
 @given(
@@ -107,12 +106,12 @@ def test_two_names_of_one_model_take_one_permission():
 def test_no_document_has_a_wildcard(models: list[BedrockModel], application: bool, guarded: bool):
     profiles = {model.name: APPLICATION for model in models} if application else {}
     guardrail = PublishedGuardrail(GUARDRAIL, "1") if guarded else None
-    assert "*" not in json.dumps(invoke_policy(ACCOUNT, "us-east-1", models, profiles, guardrail))
+    assert "*" not in json.dumps(document(invoke(ACCOUNT, "us-east-1", models, profiles, guardrail)))
 
 
 def test_the_log_is_written_by_bedrock_for_this_account_into_its_one_stream():
     group = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:bedrock-invocations-1a2b3c4"
-    assert (log_trust(ACCOUNT), log_policy(group)) == (
+    assert (json.loads(log_trust(ACCOUNT)), document([write_log(group)])) == (
         {
             "Version": "2012-10-17",
             "Statement": [
@@ -134,3 +133,17 @@ def test_the_log_is_written_by_bedrock_for_this_account_into_its_one_stream():
             ],
         },
     )
+
+
+@pytest.mark.parametrize(
+    ("region", "want"),
+    [
+        ("us-east-1", "aws"),
+        ("eu-central-1", "aws"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("cn-north-1", "aws-cn"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ],
+)
+def test_a_region_belongs_to_a_partition(region: str, want: str):
+    assert partition(region) == want
