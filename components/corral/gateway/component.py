@@ -132,35 +132,22 @@ class Gateway(pulumi.ComponentResource):
         resources: Mapping[str, Resource],
         secrets: Mapping[str, pulumi.CustomResource],
         base: Sequence[pulumi.Resource],
-    ) -> KubernetesObject:
-        """Applies all, each after what it needs, and the patches last of all; the Gateway.
+    ) -> pulumi.CustomResource:
+        """Applies all, each after what it needs, and cuts over to the new routes; the Gateway.
 
         `secrets`: by key what is needed beside the resources; `base`: what all of them need.
         """
-        models = self._args.plan.model_names
-        needs_of: dict[str, Sequence[pulumi.Resource]] = {"gateway": self._args.identity}
+        name, models = self._name, self._args.plan.model_names
+        needed: dict[str, list[pulumi.Resource]] = {"gateway": [*self._args.identity]}
         for endpoint in self._args.endpoints:
-            key = route_key(endpoint.model)
-            needs_of[key] = [*needs_of.get(key, ()), *endpoint.ready]
-        patches = {key: resources[key] for key in map(patch_key, models)}
+            needed.setdefault(route_key(endpoint.model), []).extend(endpoint.ready)
         applied: dict[str, KubernetesObject] = {}
+        patches = {patch_key(model) for model in models}
         for key, resource in resources.items():
             if key not in patches:
                 needs = [applied.get(need) or secrets[need] for need in resource.needs]
-                depends_on = self._child(*base, *needs, *needs_of.get(key, ()))
-                applied[key] = apply(f"{self._name}-{key}", resource, depends_on)
-
-        def apply_patches(after: pulumi.Resource) -> list[KubernetesObject]:
-            return [apply(f"{self._name}-{key}", patch, self._child(after)) for key, patch in patches.items()]
-
-        cut_over(
-            self._name,
-            {model: resources[route_key(model)] for model in models},
-            {model: applied[route_key(model)] for model in models},
-            apply_patches,
-            self._args.gateway.handover,
-            self._child(),
-        )
+                applied[key] = apply(f"{name}-{key}", resource, self._child(*base, *needs, *needed.get(key, ())))
+        cut_over(name, models, resources, applied, self._args.gateway.handover, self._child())
         return applied["gateway"]
 
     def _address(self, gateway: pulumi.CustomResource) -> pulumi.Output[str]:

@@ -39,7 +39,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,13 +48,11 @@ import pulumi.dynamic
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 from pulumi.dynamic.dynamic import PROVIDER_KEY
 
-from corral.gateway.manifests.cutover import wait_annotations
-from corral.gateway.manifests.resource import AI_GATEWAY, GATEWAY_API, Resource
+from corral.gateway.manifests.cutover import patch_key, wait_annotations
+from corral.gateway.manifests.resource import API_VERSIONS, Resource
+from corral.gateway.manifests.routes import route_key
 from corral.gateway.names import NAMESPACE
 from corral.hosts.base import KubernetesObject
-
-_AI_GATEWAY_ROUTE = {"apiVersion": f"{AI_GATEWAY}/v1beta1", "kind": "AIGatewayRoute"}
-_HTTP_ROUTE = {"apiVersion": f"{GATEWAY_API}/v1", "kind": "HTTPRoute"}
 
 _POLL_SECONDS = (1, 1, 2, 4, 8, 16, 32)
 """Before each reading of the status.  Envoy Gateway says something of a route within one."""
@@ -79,27 +77,27 @@ def apply(name: str, resource: Resource, opts: pulumi.ResourceOptions) -> Kubern
 
 def cut_over(
     name: str,
-    routes: Mapping[str, Resource],
+    models: Sequence[str],
+    resources: Mapping[str, Resource],
     applied: Mapping[str, KubernetesObject],
-    apply_patches: Callable[[pulumi.Resource], list[KubernetesObject]],
     delay_milliseconds: int,
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """Makes the routes active once they are accepted and known everywhere; ends when every Envoy follows them.
+    """Makes the models' routes active once they are accepted and known everywhere; ends when every Envoy follows them.
 
-    `routes`, `applied`: by model its route, and that as an object of the cluster; `apply_patches`: makes them active,
-    after what it is given; `opts`: those of the objects.
+    `resources`: by key; `applied`: those of them that are in the cluster, all but the patches; `opts`: theirs.
     """
-    parent = pulumi.ResourceOptions(parent=opts.parent)
-    names = {model: route.manifest["metadata"]["name"] for model, route in routes.items()}
+    names = {model: resources[route_key(model)].name for model in models}
 
-    def delay(part: str, milliseconds: int, after: list[pulumi.Input[pulumi.Resource]]) -> PropagationDelay:
-        options = pulumi.ResourceOptions.merge(parent, pulumi.ResourceOptions(depends_on=after))
+    def delay(part: str, milliseconds: int, after: Sequence[pulumi.Input[pulumi.Resource]]) -> PropagationDelay:
+        options = pulumi.ResourceOptions(parent=opts.parent, depends_on=[*after])
         return PropagationDelay(f"{name}-{part}", names, milliseconds, options)
 
-    ready = [accepted(f"{name}-seen/{model}", model, applied[model], opts) for model in routes]
-    learned = delay("learned", delay_milliseconds, [*ready])
-    delay("followed", min(delay_milliseconds, _ENVOY_DELAY_MILLISECONDS), [*apply_patches(learned)])
+    routes = [accepted(f"{name}-seen/{model}", model, applied[route_key(model)], opts) for model in models]
+    learned = delay("learned", delay_milliseconds, routes)
+    after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[learned]))
+    patches = [apply(f"{name}-{key}", resources[key], after) for key in map(patch_key, models)]
+    delay("followed", min(delay_milliseconds, _ENVOY_DELAY_MILLISECONDS), patches)
 
 
 @dataclass(frozen=True)
@@ -190,14 +188,16 @@ def _reader(
     """`applied_status`: of the AIGatewayRoute as Pulumi has it, good enough as long as it says that all is well."""
     at = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=f"{NAMESPACE}/{route}"))
 
+    def current(kind: str, attempt: int) -> KubernetesObject:
+        return KubernetesObject(f"{name}/{kind}/{attempt}", {"apiVersion": API_VERSIONS[kind], "kind": kind}, at)
+
     async def read(attempt: int) -> RouteStatus:
         status = ai_gateway_route_status(applied_status)
         if attempt or status.refusal:
-            current = KubernetesObject(f"{name}/AIGatewayRoute/{attempt}", _AI_GATEWAY_ROUTE, at)
-            status = ai_gateway_route_status(await current.status.future())
+            status = ai_gateway_route_status(await current("AIGatewayRoute", attempt).status.future())
         if status.refusal:
             return status
-        http_route = KubernetesObject(f"{name}/HTTPRoute/{attempt}", _HTTP_ROUTE, at)
+        http_route = current("HTTPRoute", attempt)
         metadata: Any = await http_route.metadata.future()
         return http_route_status(metadata["generation"], await http_route.status.future())
 

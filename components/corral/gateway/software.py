@@ -1,11 +1,10 @@
-"""The charts that the load balancer is made of, pinned, in the only place where their versions stand.
+"""The software of the load balancer: Envoy Gateway, Envoy AI Gateway, cert-manager for what is between them, and a
+Redis where tenants have limits.  Its versions stand here and nowhere else.
 
-Envoy AI Gateway 1.1 goes with Envoy Gateway 1.8, Gateway API 1.5 and Kubernetes 1.32 or newer (says its own table).
-Upgrade Envoy Gateway and its definitions first, and Envoy AI Gateway one minor version at a time.  Before Envoy Gateway
-1.8.2 limits of tokens that routes share counted requests (its issue 9244), and Kubernetes 1.36 took no limits (9186).
-
-The software of the load balancer: Envoy Gateway, Envoy AI Gateway, cert-manager for what is between them, and what
-counts where tenants have limits.
+Versions.  Envoy AI Gateway 1.1 goes with Envoy Gateway 1.8, Gateway API 1.5 and Kubernetes 1.32 or newer (its own
+table).  Upgrade Envoy Gateway and its definitions first, and Envoy AI Gateway one minor version at a time.  Before
+Envoy Gateway 1.8.2 limits of tokens that routes share counted requests (its issue 9244), and Kubernetes 1.36 took no
+limits (9186).
 
 Definitions are applied by a `Chart`, which renders here and upgrades them with their release: Helm never upgrades what
 stands in a chart's `crds`, and cannot store a release as large as these.  All else are Helm `Release`s, as their charts
@@ -14,22 +13,23 @@ have hooks and look up what is there, both of which a `Chart` drops.
 The webhook that puts the processor beside each Envoy refuses pods while its certificate is wrong.  The chart's own one
 is good for a year and nobody renews it, so cert-manager makes it.
 
-Envoy Gateway is told where limits are counted whether there are any or not.  A policy with limits that it meets without
-having been told makes it answer every request with 500, and Pulumi updates the software before it deletes the policy.
+Envoy Gateway is configured for where limits are counted whether there are any or not.  A policy with limits that it
+meets without makes it answer every request with 500, and Pulumi updates the software before it deletes the policy.
+While Redis cannot be reached, requests pass uncounted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from corral.gateway.manifests.front import KEPT_OF_REQUESTS
+from corral.gateway.manifests.front import KEPT_HEADERS
 from corral.gateway.names import ENVOY_NAMESPACE
-from corral.gateway.redis import ADDRESS, Redis, RedisArgs
+from corral.hosts.base import KubernetesObject
 
 
 @dataclass(frozen=True)
@@ -46,29 +46,55 @@ ENVOY_GATEWAY = Chart("oci://docker.io/envoyproxy/gateway-helm", "v1.8.3")
 AI_GATEWAY_DEFINITIONS = Chart("oci://docker.io/envoyproxy/ai-gateway-crds-helm", "v1.1.0")
 AI_GATEWAY = Chart("oci://docker.io/envoyproxy/ai-gateway-helm", "v1.1.0")
 
-
 _AI_NAMESPACE = "envoy-ai-gateway-system"
 _CERT_NAMESPACE = "cert-manager"
 
-_LARGEST_MESSAGE = 64 * 2**20
-"""Bytes of configuration that go from one controller to the other at once; 4 MiB unless told otherwise."""
+_MAX_MESSAGE = 64 * 2**20
+"""Bytes of configuration that go from one controller to the other at once; 4 MiB by default."""
 
-_PATIENCE = 600
-"""Seconds that a release may take, images included."""
+_RELEASE_TIMEOUT_SECONDS = 600
+"""For a release, images included."""
 
-_EVERYTHING = {"includeAll": True}
-
-_COUNTERS = 2
+_RATE_LIMITERS = 2
 """Pods that count what tenants use, where they have limits."""
+
+
+REDIS_IMAGE = "docker.io/library/redis:8.2.4-alpine3.22"
+"""The one that Envoy AI Gateway 1.1.0 takes for its own example of limits (examples/token_ratelimit/redis.yaml)."""
+
+_REDIS = "corral-redis"
+_REDIS_PORT = 6379
+
+_REDIS_ADDRESS = f"{_REDIS}.{ENVOY_NAMESPACE}.svc.cluster.local:{_REDIS_PORT}"
+
+_REDIS_ARGUMENTS = [
+    *("--save", "", "--appendonly", "no"),
+    *("--maxmemory", "192mb", "--maxmemory-policy", "volatile-ttl"),
+    *("--protected-mode", "no"),
+]
+"""Nothing is kept, the oldest goes first, and no password is asked for."""
+
+_REDIS_LABELS = {"app.kubernetes.io/name": _REDIS}
+
+_RATE_LIMITER_LABELS = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubernetes.io/component": "ratelimit"}
+"""The labels of the pods that count (Envoy Gateway's internal/infrastructure/kubernetes/ratelimit/resource.go)."""
+
+_REDIS_USER = 65_532
+"""Who owns nothing: Redis writes no file here."""
 
 
 def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
     """What Envoy AI Gateway 1.1 needs of it (its manifests/envoy-gateway-values.yaml), and who counts.
 
-    Patches of Envoy's configuration, which that recommends too, hand a model's traffic over from a route to the next;
+    Patches of Envoy's configuration, which that recommends too, cut a model's traffic over from a route to the next;
     who may write a Backend or a patch in the gateway's namespace decides where requests go.  The definitions' chart has
     the upgrade policy already.  An Envoy that waits longer than its timeout for those who count lets the request pass.
     """
+    rate_limiters: dict[str, Any] = {"rateLimitDeployment": {"replicas": _RATE_LIMITERS if counting else 0}}
+    if counting:
+        rate_limiters["rateLimitPDB"] = {"maxUnavailable": 1}
+    ai_gateway = {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
+    translation = {key: {"includeAll": True} for key in ("listener", "route", "cluster", "secret")}
     return {
         "deployment": {"replicas": 2},
         "podDisruptionBudget": {"minAvailable": 1},
@@ -76,46 +102,35 @@ def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
         "config": {
             "envoyGateway": {
                 "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
-                "provider": {"type": "Kubernetes", "kubernetes": _counters(counting=counting)},
-                "rateLimit": {"backend": {"type": "Redis", "redis": {"url": ADDRESS}}, "timeout": "200ms"},
+                "provider": {"type": "Kubernetes", "kubernetes": rate_limiters},
+                "rateLimit": {"backend": {"type": "Redis", "redis": {"url": _REDIS_ADDRESS}}, "timeout": "200ms"},
                 "extensionApis": {"enableBackend": True, "enableEnvoyPatchPolicy": True},
                 "extensionManager": {
-                    "maxMessageSize": f"{_LARGEST_MESSAGE // 2**20}Mi",
+                    "maxMessageSize": f"{_MAX_MESSAGE // 2**20}Mi",
                     "hooks": {
-                        "xdsTranslator": {
-                            "translation": dict.fromkeys(("listener", "route", "cluster", "secret"), _EVERYTHING),
-                            "post": ["Translation", "Cluster", "Route"],
-                        }
+                        "xdsTranslator": {"translation": translation, "post": ["Translation", "Cluster", "Route"]}
                     },
-                    "service": {
-                        "fqdn": {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
-                    },
+                    "service": {"fqdn": ai_gateway},
                 },
             }
         },
     }
 
 
-def _counters(*, counting: bool) -> dict[str, Any]:
-    if not counting:
-        return {"rateLimitDeployment": {"replicas": 0}}
-    return {"rateLimitDeployment": {"replicas": _COUNTERS}, "rateLimitPDB": {"maxUnavailable": 1}}
-
-
 _AI_GATEWAY: dict[str, Any] = {
     "controller": {
         "replicaCount": 2,
         "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
-        "maxRecvMsgSize": str(_LARGEST_MESSAGE),
+        "maxRecvMsgSize": str(_MAX_MESSAGE),
         "mutatingWebhook": {"certManager": {"enable": True}},
-        "logRequestHeaderAttributes": KEPT_OF_REQUESTS,
+        "logRequestHeaderAttributes": KEPT_HEADERS,
     }
 }
 
 
 @dataclass(frozen=True)
 class SoftwareArgs:
-    """What the software is told."""
+    """What is installed, and where."""
 
     provider: kubernetes.Provider
     cert_manager: bool
@@ -130,17 +145,17 @@ class SoftwareArgs:
 class Software(pulumi.ComponentResource):
     """Everything that is installed once for the load balancer, in namespaces of its own.
 
-    Leaves to others: what it is told to do.  `ready` is what everything it is told depends on: the controllers run
-    before, and are removed after, as the finalizers of what they are told are theirs to take away.
+    Leaves to others: its objects.  They depend on `ready`: the controllers run before, and are removed after, as the
+    finalizers of the objects are theirs to take away.
     """
 
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: SoftwareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:gateway:Software", name, None, opts)
-        self._provider, self._depends_on = args.provider, args.depends_on
-        envoy_namespace = self._namespace(f"{name}-envoy-namespace", ENVOY_NAMESPACE)
-        ai_namespace = self._namespace(f"{name}-ai-namespace", _AI_NAMESPACE)
+        self._name, self._args = name, args
+        envoy_namespace = self._namespace("envoy", ENVOY_NAMESPACE)
+        ai_namespace = self._namespace("ai", _AI_NAMESPACE)
         definitions = kubernetes.helm.v4.Chart(
             f"{name}-gateway-definitions",
             chart=GATEWAY_DEFINITIONS.url,
@@ -150,43 +165,36 @@ class Software(pulumi.ComponentResource):
             },
             opts=self._child(),
         )
-        ai_definitions = self._release(
-            f"{name}-ai-definitions", AI_GATEWAY_DEFINITIONS, _AI_NAMESPACE, {}, ai_namespace
-        )
+        ai_definitions = self._release("ai-definitions", AI_GATEWAY_DEFINITIONS, _AI_NAMESPACE, {}, ai_namespace)
         before: list[pulumi.Resource] = [envoy_namespace, definitions]
         if args.counting:
-            counted = RedisArgs(args.provider, args.labels, [*args.depends_on, envoy_namespace])
-            before.append(Redis(f"{name}-redis", counted, pulumi.ResourceOptions(parent=self)).ready)
-        envoy_gateway = self._release(
-            f"{name}-envoy-gateway",
-            ENVOY_GATEWAY,
-            ENVOY_NAMESPACE,
-            _envoy_gateway(counting=args.counting),
-            *before,
-        )
-        first: list[pulumi.Resource] = [ai_namespace, ai_definitions, envoy_gateway]
+            after_namespace = replace(args, depends_on=[*args.depends_on, envoy_namespace])
+            before.append(Redis(f"{name}-redis", after_namespace, pulumi.ResourceOptions(parent=self)).ready)
+        values = _envoy_gateway(counting=args.counting)
+        envoy_gateway = self._release("envoy-gateway", ENVOY_GATEWAY, ENVOY_NAMESPACE, values, *before)
+        before = [ai_namespace, ai_definitions, envoy_gateway]
         if args.cert_manager:
-            first.append(self._cert_manager(name))
-        self.ready = self._release(f"{name}-ai-gateway", AI_GATEWAY, _AI_NAMESPACE, _AI_GATEWAY, *first)
+            namespace = self._namespace("cert", _CERT_NAMESPACE)
+            values = {"crds": {"enabled": True, "keep": False}}
+            before.append(self._release("cert-manager", CERT_MANAGER, _CERT_NAMESPACE, values, namespace))
+        self.ready = self._release("ai-gateway", AI_GATEWAY, _AI_NAMESPACE, _AI_GATEWAY, *before)
         self.register_outputs({})
 
-    def _child(self, *first: pulumi.Resource) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, provider=self._provider, depends_on=[*self._depends_on, *first])
+    def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
+        before = [*self._args.depends_on, *depends_on]
+        return pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=before)
 
-    def _namespace(self, name: str, physical: str) -> kubernetes.core.v1.Namespace:
-        return kubernetes.core.v1.Namespace(name, metadata={"name": physical}, opts=self._child())
-
-    def _cert_manager(self, name: str) -> pulumi.Resource:
-        namespace = self._namespace(f"{name}-cert-namespace", _CERT_NAMESPACE)
-        values = {"crds": {"enabled": True, "keep": False}}
-        return self._release(f"{name}-cert-manager", CERT_MANAGER, _CERT_NAMESPACE, values, namespace)
+    def _namespace(self, part: str, namespace: str) -> kubernetes.core.v1.Namespace:
+        return kubernetes.core.v1.Namespace(
+            f"{self._name}-{part}-namespace", metadata={"name": namespace}, opts=self._child()
+        )
 
     def _release(
-        self, name: str, chart: Chart, namespace: str, values: dict[str, Any], *first: pulumi.Resource
+        self, part: str, chart: Chart, namespace: str, values: dict[str, Any], *depends_on: pulumi.Resource
     ) -> kubernetes.helm.v3.Release:
         """Named as its chart, so that a name inside it is the same on every cluster; rolled back where it fails."""
         return kubernetes.helm.v3.Release(
-            name,
+            f"{self._name}-{part}",
             name=chart.url.rpartition("/")[2],
             namespace=namespace,
             chart=chart.url,
@@ -194,6 +202,77 @@ class Software(pulumi.ComponentResource):
             values=values,
             skip_crds=True,
             atomic=True,
-            timeout=_PATIENCE,
-            opts=self._child(*first),
+            timeout=_RELEASE_TIMEOUT_SECONDS,
+            opts=self._child(*depends_on),
         )
+
+
+class Redis(pulumi.ComponentResource):
+    """Where limits are counted: one server, the name by which it is reached, and who may reach it.
+
+    It keeps nothing: a count is a minute old at most, and who loses it has a minute of grace.  It asks for no password,
+    as Envoy Gateway 1.8.3 passes none on; a network policy lets nobody come to it but who counts.  Leaves to others:
+    its namespace, and who counts.
+    """
+
+    ready: pulumi.Resource
+    """Stands when the server answers."""
+
+    def __init__(self, name: str, args: SoftwareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("corral:gateway:Redis", name, None, opts)
+        labels = {**args.labels, **_REDIS_LABELS}
+
+        def child(
+            part: str, api: str, kind: str, spec: dict[str, Any], *depends_on: pulumi.Resource
+        ) -> KubernetesObject:
+            metadata: dict[str, Any] = {"name": _REDIS, "namespace": ENVOY_NAMESPACE, "labels": labels}
+            if kind == "Service":  # it has endpoints only when the server is there, which is made after it
+                metadata["annotations"] = {"pulumi.com/skipAwait": "true"}
+            manifest = {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+            before = [*args.depends_on, *depends_on]
+            options = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=before)
+            return KubernetesObject(f"{name}-{part}", manifest, options)
+
+        selector = {"matchLabels": _REDIS_LABELS}
+        rate_limiters = [{"podSelector": {"matchLabels": _RATE_LIMITER_LABELS}}]
+        policy = {
+            "podSelector": selector,
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": rate_limiters, "ports": [{"protocol": "TCP", "port": _REDIS_PORT}]}],
+        }
+        port = {"name": "redis", "port": _REDIS_PORT}
+        deployment = {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": selector,
+            "template": {"metadata": {"labels": labels}, "spec": _redis_pod()},
+        }
+        guard = child("guard", "networking.k8s.io/v1", "NetworkPolicy", policy)
+        service = child("service", "v1", "Service", {"selector": _REDIS_LABELS, "ports": [port]})
+        self.ready = child("server", "apps/v1", "Deployment", deployment, guard, service)
+        self.register_outputs({})
+
+
+def _redis_pod() -> dict[str, Any]:
+    ping = {"exec": {"command": ["redis-cli", "ping"]}, "timeoutSeconds": 3}
+    container = {
+        "name": "redis",
+        "image": REDIS_IMAGE,
+        "command": ["redis-server"],
+        "args": _REDIS_ARGUMENTS,
+        "ports": [{"name": "redis", "containerPort": _REDIS_PORT}],
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}},
+        "readinessProbe": {**ping, "periodSeconds": 5},
+        "livenessProbe": {**ping, "periodSeconds": 10, "failureThreshold": 3},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    user = {"runAsNonRoot": True, "runAsUser": _REDIS_USER, "runAsGroup": _REDIS_USER}
+    return {
+        "automountServiceAccountToken": False,
+        "securityContext": {**user, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }

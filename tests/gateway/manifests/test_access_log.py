@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corral.gateway.manifests.front import KEPT_OF_REQUESTS, TOKENS, access_log
+from corral.gateway.manifests.front import KEPT_HEADERS, LOGGED_TOKENS, access_log
 from corral.local.envoy.listeners import access_log as local_log
 
 
@@ -20,12 +20,12 @@ def test_a_request_is_logged_once_and_its_tenant_found_where_it_still_is():
         (["'x-corral-tenant' in request.headers"], "%REQ(x-corral-tenant)%"),
         (["!('x-corral-tenant' in request.headers)"], "%DYNAMIC_METADATA(io.envoy.ai_gateway:tenant)%"),
     ]
-    assert KEPT_OF_REQUESTS == "x-corral-tenant:tenant"
+    assert KEPT_HEADERS == "x-corral-tenant:tenant"
 
 
 def test_tokens_are_read_where_they_are_counted():
     fields = access_log()["settings"][0]["format"]["json"]
-    assert [fields[each["metadataKey"]] for each in TOKENS] == [
+    assert [fields[each["metadataKey"]] for each in LOGGED_TOKENS] == [
         "%DYNAMIC_METADATA(io.envoy.ai_gateway:input_tokens)%",
         "%DYNAMIC_METADATA(io.envoy.ai_gateway:output_tokens)%",
     ]

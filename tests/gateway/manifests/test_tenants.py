@@ -355,7 +355,7 @@ def test_every_tenant_reaches_exactly_the_hosts_that_it_may(plan: Plan):
 @given(plan=plans().flatmap(with_tenants))
 def test_who_is_served_by_all_hosts_comes_first(plan: Plan):
     for one in plan.models:
-        found = groups(one, plan.tenants)
+        found = groups(one, plan)
         every = tuple(sorted(to.host for to in one.targets))
         assert all(group.hosts != every for group in found[1:])
 

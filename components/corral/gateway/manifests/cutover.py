@@ -14,10 +14,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any
 
 from corral.gateway.manifests.front import scheme
-from corral.gateway.manifests.resource import ENVOY_GATEWAY, GATEWAY_API, Inputs, Resource, manifest, target
+from corral.gateway.manifests.resource import Inputs, Resource, reference
 from corral.gateway.names import GATEWAY, NAMESPACE, object_name
 from corral.hosts.naming import LABEL
 
@@ -81,32 +80,24 @@ def patch_key(model: str) -> str:
     return f"succession/{model}"
 
 
-def patch_resource(inputs: Inputs, model: str, route_key: str, active: Resource) -> Resource:
-    """`active`: the model's route, under this key.
+def patch_resource(inputs: Inputs, model: str, key: str, active: Resource) -> Resource:
+    """The patch that makes a route, under this key, the model's active one.
 
     Envoy calls a route after the HTTPRoute, which is called as the AIGatewayRoute is, and after one of its rules.
     """
-    name, rules = active.manifest["metadata"]["name"], active.manifest["spec"]["rules"]
+    rules = range(len(active.manifest["spec"]["rules"]))
     of_model = f"@.match.headers[0].string_match.exact == '{model}'"
-    others = " && ".join(
-        f"@.name != 'httproute/{NAMESPACE}/{name}/rule/{index}/match/0/*'" for index in range(len(rules))
-    )
+    others = [f"@.name != 'httproute/{NAMESPACE}/{active.name}/rule/{rule}/match/0/*'" for rule in rules]
     patch = {
         "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": f"{NAMESPACE}/{GATEWAY}/{scheme(inputs.gateway)}",
         "operation": {
             "op": "add",
-            "jsonPath": f"$.virtual_hosts[*].routes[?({of_model} && {others})].match.headers",
+            "jsonPath": f"$.virtual_hosts[*].routes[?({' && '.join([of_model, *others])})].match.headers",
             "path": "/-",
             "value": _UNMATCHED,
         },
     }
-    spec: dict[str, Any] = {
-        "targetRef": target(GATEWAY_API, "Gateway", GATEWAY),
-        "type": "JSONPatch",
-        "jsonPatches": [patch],
-    }
-    api, annotations = f"{ENVOY_GATEWAY}/v1alpha1", {"corral/model": model}
-    return Resource(
-        manifest(api, "EnvoyPatchPolicy", object_name(model), spec, inputs.labels, annotations), needs=(route_key,)
-    )
+    spec = {"targetRef": reference("Gateway", GATEWAY), "type": "JSONPatch", "jsonPatches": [patch]}
+    annotations = {"corral/model": model}
+    return inputs.resource("EnvoyPatchPolicy", object_name(model), spec, needs=[key], annotations=annotations)

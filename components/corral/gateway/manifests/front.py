@@ -1,14 +1,11 @@
-"""The access log: one JSON object a line for each request, on the standard output of each Envoy.  No text of a prompt
-or an answer, and no key, is in it.
+"""What stands in front of every route: the Gateway, how large it gets, how it is reached, who may call it, and its log.
 
-The names are those of the local engine's log.  Who calls is in a header until the request goes to a host, which has
-no business with it; for then Envoy AI Gateway keeps it beside what it knows itself (`KEPT_OF_REQUESTS`).  So there are
-two formats, of which each request matches one.
-
-Tokens are what the host counts.  Envoy AI Gateway asks for that of streams too once it is to count (as `include_usage`
-of `stream_options`), and says 0 where a host does not answer it.
-
-What stands in front of every route: the Gateway, how large it gets, how it is reached, and who may call it.
+The access log is one JSON object a line for each request, on the standard output of each Envoy.  No text of a prompt or
+an answer, and no key, is in it.  Its names are those of the local engine's log.  Who calls is in a header until the
+request goes to a host, which has no business with it; for then Envoy AI Gateway keeps it beside what it knows itself
+(`KEPT_HEADERS`).  So there are two formats, of which each request matches one.  Tokens are what the host counts.  Envoy
+AI Gateway asks for that of streams too once it is to count (as `include_usage` of `stream_options`), and says 0 where a
+host does not answer it.
 """
 
 from __future__ import annotations
@@ -16,19 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from corral.config.cluster import Certificate, Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
+from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
 from corral.gateway.manifests.resource import (
     AI_GATEWAY,
     ENVOY_GATEWAY,
     GATEWAY_API,
     Inputs,
-    Network,
     Resource,
     keep_alive,
-    manifest,
-    target,
+    reference,
 )
-from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, rules
+from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, limits
 from corral.gateway.names import (
     CERTIFICATE_SECRET,
     GATEWAY,
@@ -51,36 +46,47 @@ from corral.plan.failover import (
     UNCOUNTABLE,
     UPLOAD_SECONDS,
 )
-from corral.plan.plan import Limits, Plan
+from corral.plan.plan import Limits
+
+TENANTS = "tenants"
+"""The key of the secret that has the tenants' API keys."""
+
+_NLB_CLASS = "eks.amazonaws.com/nlb"
+"""The load balancers of EKS Auto Mode."""
+
+_MAX_DEREGISTRATION_SECONDS = 3_600
+"""For which a load balancer of AWS lets a target finish at most."""
+
+_ENVOY = {"cpu": "500m", "memory": "1Gi"}
+_PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
+"""What an Envoy, and the processor beside it, are sure to get.  Scaling by CPU needs both to be said."""
 
 _TENANT = "tenant"
 
-KEPT_OF_REQUESTS = f"{TENANT_HEADER}:{_TENANT}"
+KEPT_HEADERS = f"{TENANT_HEADER}:{_TENANT}"
 """Header and name, as Envoy AI Gateway's controller is told what of a request to keep for the log."""
 
-TOKENS = [
+LOGGED_TOKENS = [
     {"metadataKey": "input_tokens", "type": "InputToken"},
     {"metadataKey": "output_tokens", "type": "OutputToken"},
 ]
-"""What Envoy AI Gateway is to count for it."""
-
-_STILL_SAYS_WHO = f"'{TENANT_HEADER}' in request.headers"
+"""What Envoy AI Gateway is to count for the log."""
 
 
-def _known(key: str) -> str:
+def _kept(key: str) -> str:
     return f"%DYNAMIC_METADATA({METADATA}:{key})%"
 
 
-_FIELDS = {
+_LOG_FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "id": "%REQ(x-request-id)%",
     "model": f"%REQ({MODEL_HEADER})%",
     "host": f"%REQ({HOST_HEADER})%",
-    "host_model": _known("model_name_override"),
+    "host_model": _kept("model_name_override"),
     "method": "%REQ(:method)%",
     "path": "%REQ_WITHOUT_QUERY(x-ai-eg-original-path?:path)%",
     "status": "%RESPONSE_CODE%",
-    **{each["metadataKey"]: _known(each["metadataKey"]) for each in TOKENS},
+    **{cost["metadataKey"]: _kept(cost["metadataKey"]) for cost in LOGGED_TOKENS},
     "first_byte_ms": "%RESPONSE_DURATION%",
     "duration_ms": "%DURATION%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
@@ -88,93 +94,50 @@ _FIELDS = {
 }
 
 
-def access_log() -> dict[str, Any]:
-    """For the telemetry of an EnvoyProxy."""
-    return {
-        "settings": [
-            _setting(_STILL_SAYS_WHO, f"%REQ({TENANT_HEADER})%"),
-            _setting(f"!({_STILL_SAYS_WHO})", _known(_TENANT)),
-        ]
-    }
-
-
-def _setting(matches: str, tenant: str) -> dict[str, Any]:
-    return {
-        "matches": [matches],
-        "format": {"type": "JSON", "json": {**_FIELDS, "tenant": tenant}},
-        "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}],
-    }
-
-
-TENANTS = "tenants"
-"""The key of the secret that has the tenants' API keys."""
-
-_CLASS = "eks.amazonaws.com/nlb"
-"""The load balancers of EKS Auto Mode."""
-
-_LONGEST_DEREGISTRATION = 3_600
-"""Seconds for which a load balancer of AWS lets a target finish at most."""
-
-_ENVOY = {"cpu": "500m", "memory": "1Gi"}
-_PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
-"""What an Envoy, and the processor beside it, are sure to get.  Scaling by CPU needs both to be said."""
-
-
-def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Resource]:
-    """By key, in the order in which they are made."""
-    plan, gateway, limits, labels = inputs.plan, inputs.gateway, inputs.plan.limits, inputs.labels
-    to_gateway = {"targetRefs": [target(GATEWAY_API, "Gateway", GATEWAY)]}
-    envoy = f"{ENVOY_GATEWAY}/v1alpha1"
-
-    def made(
-        api: str, kind: str, spec: dict[str, Any], *needs: str, annotations: Mapping[str, str] | None = None
-    ) -> Resource:
-        return Resource(manifest(api, kind, GATEWAY, spec, labels, annotations), needs)
-
-    controller = f"{ENVOY_GATEWAY}/gatewayclass-controller"
-    certificate = _certificate(gateway, labels)
-    costs = [*(TOKENS if gateway.count_tokens else ()), *(TOKEN_COSTS if inputs.counts_tokens else ())]
-    return {
-        "class": made(f"{GATEWAY_API}/v1", "GatewayClass", {"controllerName": controller}),
-        "proxy": made(envoy, "EnvoyProxy", _proxy(gateway, limits, inputs.network)),
-        "processor": made(
-            f"{AI_GATEWAY}/v1beta1",
-            "GatewayConfig",
-            {
-                "extProc": {"kubernetes": {"resources": {"requests": _PROCESSOR}}},
-                **({"globalLLMRequestCosts": costs} if costs else {}),
-            },
-        ),
-        **certificate,
-        "gateway": made(
-            f"{GATEWAY_API}/v1",
-            "Gateway",
-            _gateway(gateway.certificate),
-            *("class", "proxy", "processor", *certificate),
-            annotations={f"{AI_GATEWAY}/gateway-config": GATEWAY},
-        ),
-        "clients": made(envoy, "ClientTrafficPolicy", {**to_gateway, **_clients(limits)}, "gateway"),
-        **(
-            {"limits": made(envoy, "BackendTrafficPolicy", {**to_gateway, **_counted(plan, callers)}, "gateway")}
-            if inputs.has_limits
-            else {}
-        ),
-        "access": made(
-            envoy,
-            "SecurityPolicy",
-            {**to_gateway, **access(plan, callers, inputs.issuer_keys)},
-            *("gateway", *(() if plan.issuers else (TENANTS,))),
-        ),
-    }
-
-
 def scheme(gateway: Gateway) -> Literal["http", "https"]:
     """How clients call."""
     return "https" if gateway.certificate else "http"
 
 
-def _proxy(gateway: Gateway, limits: Limits, network: Network) -> dict[str, Any]:
+def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Resource]:
+    """By key, in the order in which they are made."""
+    plan, gateway = inputs.plan, inputs.gateway
+    to_gateway = {"targetRefs": [reference("Gateway", GATEWAY)]}
+
+    def resource(kind: str, spec: dict[str, Any], *needs: str, **annotations: str) -> Resource:
+        return inputs.resource(kind, GATEWAY, spec, needs=needs, annotations=annotations)
+
+    costs = [*(LOGGED_TOKENS if gateway.count_tokens else ()), *(TOKEN_COSTS if inputs.counts_tokens else ())]
+    processor = {
+        "extProc": {"kubernetes": {"resources": {"requests": _PROCESSOR}}},
+        **({"globalLLMRequestCosts": costs} if costs else {}),
+    }
+    resources = {
+        "class": resource("GatewayClass", {"controllerName": f"{ENVOY_GATEWAY}/gatewayclass-controller"}),
+        "proxy": resource("EnvoyProxy", _proxy(inputs)),
+        "processor": resource("GatewayConfig", processor),
+    }
+    listener, certificate = _listener(inputs)
+    if certificate:
+        resources["certificate"] = certificate
+    spec = {
+        "gatewayClassName": GATEWAY,
+        "infrastructure": {"parametersRef": reference("EnvoyProxy", GATEWAY)},
+        "listeners": [{**listener, "allowedRoutes": {"namespaces": {"from": "Same"}}}],
+    }
+    resources["gateway"] = resource("Gateway", spec, *resources, **{f"{AI_GATEWAY}/gateway-config": GATEWAY})
+    resources["clients"] = resource("ClientTrafficPolicy", {**to_gateway, **_clients(plan.limits)}, "gateway")
+    if inputs.has_limits:
+        resources["limits"] = resource("BackendTrafficPolicy", {**to_gateway, **limits(plan, callers)}, "gateway")
+    keys = () if plan.issuers else (TENANTS,)
+    resources["access"] = resource("SecurityPolicy", {**to_gateway, **access(inputs, callers)}, "gateway", *keys)
+    return resources
+
+
+def _proxy(inputs: Inputs) -> dict[str, Any]:
+    replicas, limits = inputs.gateway.replicas, inputs.plan.limits
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
+    spread = [_spread("topology.kubernetes.io/zone"), _spread("kubernetes.io/hostname")]
     return {
         "provider": {
             "type": "Kubernetes",
@@ -182,21 +145,16 @@ def _proxy(gateway: Gateway, limits: Limits, network: Network) -> dict[str, Any]
                 "envoyServiceAccount": {"name": SERVICE_ACCOUNT},
                 "envoyDeployment": {
                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-                    "pod": {
-                        "topologySpreadConstraints": [
-                            _spread("topology.kubernetes.io/zone"),
-                            _spread("kubernetes.io/hostname"),
-                        ]
-                    },
+                    "pod": {"topologySpreadConstraints": spread},
                     "container": {"resources": {"requests": _ENVOY}},
                 },
                 "envoyHpa": {
-                    "minReplicas": gateway.replicas.min,
-                    "maxReplicas": gateway.replicas.max,
+                    "minReplicas": replicas.min,
+                    "maxReplicas": replicas.max,
                     "metrics": [{"type": "Resource", "resource": cpu}],
                 },
                 "envoyPDB": {"maxUnavailable": 1},
-                "envoyService": _service(gateway, limits, network),
+                "envoyService": _service(inputs),
             },
         },
         "shutdown": {"drainTimeout": duration(limits.drain_timeout), "minDrainDuration": "10s"},
@@ -213,92 +171,79 @@ def _spread(topology: str) -> dict[str, Any]:
     }
 
 
-def _service(gateway: Gateway, limits: Limits, network: Network) -> dict[str, Any]:
+def access_log() -> dict[str, Any]:
+    """For the telemetry of an EnvoyProxy."""
+    named = f"'{TENANT_HEADER}' in request.headers"
+    return {
+        "settings": [
+            {
+                "matches": [matches],
+                "format": {"type": "JSON", "json": {**_LOG_FIELDS, "tenant": tenant}},
+                "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}],
+            }
+            for matches, tenant in ((named, f"%REQ({TENANT_HEADER})%"), (f"!({named})", _kept(_TENANT)))
+        ]
+    }
+
+
+def _service(inputs: Inputs) -> dict[str, Any]:
     """A load balancer of AWS within the VPC; elsewhere one of the cluster's own making, where the stack asks for it."""
+    gateway, on_eks = inputs.gateway, inputs.network == "eks"
     annotations = {
         **({"external-dns.alpha.kubernetes.io/hostname": gateway.hostname} if gateway.hostname else {}),
-        **(_nlb(gateway, limits) if network == "eks" else {}),
+        **(_nlb(gateway, inputs.plan.limits) if on_eks else {}),
         **gateway.annotations,
     }
     return {
         "name": SERVICE,
-        "type": "LoadBalancer" if network == "eks" or gateway.public else "ClusterIP",
-        **({"loadBalancerClass": _CLASS} if network == "eks" else {}),
+        "type": "LoadBalancer" if on_eks or gateway.public else "ClusterIP",
+        **({"loadBalancerClass": _NLB_CLASS} if on_eks else {}),
         **({"annotations": annotations} if annotations else {}),
     }
 
 
 def _nlb(gateway: Gateway, limits: Limits) -> dict[str, str]:
-    prefix = "service.beta.kubernetes.io/aws-load-balancer-"
-    drain = min(limits.drain_timeout // 1000, _LONGEST_DEREGISTRATION)
-    said = {
+    drain_seconds = min(limits.drain_timeout // 1000, _MAX_DEREGISTRATION_SECONDS)
+    settings = {
         "scheme": "internet-facing" if gateway.public else "internal",
         "nlb-target-type": "ip",
         "attributes": "load_balancing.cross_zone.enabled=true",
-        "target-group-attributes": f"deregistration_delay.timeout_seconds={drain}",
+        "target-group-attributes": f"deregistration_delay.timeout_seconds={drain_seconds}",
     }
     if isinstance(gateway.certificate, LoadBalancerCertificate):
-        said |= {
+        settings |= {
             "ssl-cert": gateway.certificate.acm,
             "ssl-ports": "443",
             "ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
         }
-    return {f"{prefix}{key}": value for key, value in said.items()}
+    return {f"service.beta.kubernetes.io/aws-load-balancer-{key}": value for key, value in settings.items()}
 
 
-def _gateway(certificate: Certificate | None) -> dict[str, Any]:
-    match certificate:
+def _listener(inputs: Inputs) -> tuple[dict[str, Any], Resource | None]:
+    """The Gateway's listener, and what brings its certificate within reach."""
+    match inputs.gateway.certificate:
         case None:
-            listener: dict[str, Any] = {"name": "http", "port": 80, "protocol": "HTTP"}
+            return {"name": "http", "port": 80, "protocol": "HTTP"}, None
         case LoadBalancerCertificate():
-            listener = {"name": "https", "port": 443, "protocol": "HTTP"}
-        case GivenCertificate(secret=secret):
-            namespace, name = secret.split("/")
-            listener = _https({**target("", "Secret", name), "namespace": namespace})
-        case IssuedCertificate():
-            listener = _https(target("", "Secret", CERTIFICATE_SECRET))
-    return {
-        "gatewayClassName": GATEWAY,
-        "infrastructure": {"parametersRef": target(ENVOY_GATEWAY, "EnvoyProxy", GATEWAY)},
-        "listeners": [{**listener, "allowedRoutes": {"namespaces": {"from": "Same"}}}],
-    }
-
-
-def _https(certificate: dict[str, str]) -> dict[str, Any]:
-    return {
-        "name": "https",
-        "port": 443,
-        "protocol": "HTTPS",
-        "tls": {"mode": "Terminate", "certificateRefs": [certificate]},
-    }
-
-
-def _certificate(gateway: Gateway, labels: Mapping[str, str]) -> dict[str, Resource]:
-    """What brings the certificate within the Gateway's reach."""
-    match gateway.certificate:
-        case GivenCertificate(secret=secret):
-            namespace, name = secret.split("/")
-            grant = manifest(
-                f"{GATEWAY_API}/v1beta1",
-                "ReferenceGrant",
-                object_name(NAMESPACE, name),
-                {
-                    "from": [{"group": GATEWAY_API, "kind": "Gateway", "namespace": NAMESPACE}],
-                    "to": [target("", "Secret", name)],
-                },
-                labels,
-            )
-            grant["metadata"]["namespace"] = namespace
-            return {"certificate": Resource(grant)}
-        case IssuedCertificate(issuer=issuer):
-            spec = {
-                "secretName": CERTIFICATE_SECRET,
-                "dnsNames": [gateway.hostname],
-                "issuerRef": target("cert-manager.io", "ClusterIssuer", issuer),
+            return {"name": "https", "port": 443, "protocol": "HTTP"}, None
+        case GivenCertificate(secret=path):
+            namespace, name = path.split("/")
+            secret = {**reference("Secret", name), "namespace": namespace}
+            grant = {
+                "from": [{"group": GATEWAY_API, "kind": "Gateway", "namespace": NAMESPACE}],
+                "to": [reference("Secret", name)],
             }
-            return {"certificate": Resource(manifest("cert-manager.io/v1", "Certificate", GATEWAY, spec, labels))}
-        case _:
-            return {}
+            source = inputs.resource("ReferenceGrant", object_name(NAMESPACE, name), grant, namespace=namespace)
+        case IssuedCertificate(issuer=issuer):
+            secret = reference("Secret", CERTIFICATE_SECRET)
+            certificate = {
+                "secretName": CERTIFICATE_SECRET,
+                "dnsNames": [inputs.gateway.hostname],
+                "issuerRef": reference("ClusterIssuer", issuer),
+            }
+            source = inputs.resource("Certificate", GATEWAY, certificate)
+    tls = {"mode": "Terminate", "certificateRefs": [secret]}
+    return {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls}, source
 
 
 def _clients(limits: Limits) -> dict[str, Any]:
@@ -315,7 +260,3 @@ def _clients(limits: Limits) -> dict[str, Any]:
         "timeout": {"http": {"requestReceivedTimeout": duration(UPLOAD_SECONDS * 1_000)}},
         "tcpKeepalive": keep_alive(CLIENT_KEEP_ALIVE),
     }
-
-
-def _counted(plan: Plan, callers: Mapping[str, Caller]) -> dict[str, Any]:
-    return {"rateLimit": {"global": {"rules": rules(plan, callers)}}}

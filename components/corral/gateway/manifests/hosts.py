@@ -12,15 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corral.gateway.manifests.resource import (
-    AI_GATEWAY,
-    ENVOY_GATEWAY,
-    GATEWAY_API,
-    Inputs,
-    Resource,
-    manifest,
-    target,
-)
+from corral.gateway.manifests.resource import Inputs, Resource, reference
 from corral.gateway.names import HOST_HEADER, TENANT_HEADER, object_name
 from corral.hosts.endpoint import AmbientCredential, Credential, Endpoint, KeyCredential
 from corral.plan.failover import ADDED_BY_ENVOY, TOKEN_HEADER
@@ -53,43 +45,35 @@ def host_resources(inputs: Inputs, endpoint: Endpoint) -> dict[str, Resource]:
     backend, tls, service = f"backend/{of_model}", f"tls/{of_model}", f"service/{of_model}"
     annotations = {"corral/host": host, "corral/model": endpoint.model}
 
-    def resource(api: str, kind: str, spec: dict[str, Any], *needs: str) -> Resource:
-        return Resource(manifest(api, kind, name, spec, inputs.labels, annotations), needs)
+    def resource(kind: str, spec: dict[str, Any], *needs: str) -> Resource:
+        return inputs.resource(kind, name, spec, needs=needs, annotations=annotations)
 
     address = {"fqdn": {"hostname": endpoint.hostname, "port": endpoint.port}}
-    resources = {backend: resource(f"{ENVOY_GATEWAY}/v1alpha1", "Backend", {"endpoints": [address]})}
+    resources = {backend: resource("Backend", {"endpoints": [address]})}
     if endpoint.tls:
         authority = (host_authority(host),) if endpoint.ca is not None else ()
-        verification = _verification(endpoint, name)
-        resources[tls] = resource(f"{GATEWAY_API}/v1", "BackendTLSPolicy", verification, backend, *authority)
-    needs = (backend, tls) if endpoint.tls else (backend,)
-    service_backend = _service_backend(inputs, endpoint, name)
-    resources[service] = resource(f"{AI_GATEWAY}/v1beta1", "AIServiceBackend", service_backend, *needs)
+        resources[tls] = resource("BackendTLSPolicy", _verification(endpoint, name), backend, *authority)
+    resources[service] = resource("AIServiceBackend", _service(inputs, endpoint, name), *resources)
     if endpoint.credential:
         secret = (host_secret(host),) if isinstance(endpoint.credential, KeyCredential) else ()
-        policy = {
-            "targetRefs": [target(AI_GATEWAY, "AIServiceBackend", name)],
-            **_credential(endpoint.credential, host),
-        }
-        resources[f"credential/{of_model}"] = resource(
-            f"{AI_GATEWAY}/v1beta1", "BackendSecurityPolicy", policy, service, *secret
-        )
+        policy = {"targetRefs": [reference("AIServiceBackend", name)], **_credential(endpoint.credential, host)}
+        resources[f"credential/{of_model}"] = resource("BackendSecurityPolicy", policy, service, *secret)
     return resources
 
 
 def _verification(endpoint: Endpoint, name: str) -> dict[str, Any]:
     trusted: dict[str, Any] = (
-        {"caCertificateRefs": [target("", "ConfigMap", object_name(endpoint.host))]}
-        if endpoint.ca is not None
-        else {"wellKnownCACertificates": "System"}
+        {"wellKnownCACertificates": "System"}
+        if endpoint.ca is None
+        else {"caCertificateRefs": [reference("ConfigMap", object_name(endpoint.host))]}
     )
     return {
-        "targetRefs": [target(ENVOY_GATEWAY, "Backend", name)],
+        "targetRefs": [reference("Backend", name)],
         "validation": {"hostname": endpoint.hostname, **trusted},
     }
 
 
-def _service_backend(inputs: Inputs, endpoint: Endpoint, name: str) -> dict[str, Any]:
+def _service(inputs: Inputs, endpoint: Endpoint, name: str) -> dict[str, Any]:
     """A caller's token is taken out of the request, and so is the tenant's name.  Limits of tokens are counted when an
     answer ends, by the request as it is then: with them the name must stay in it and goes on to the host."""
     fields = [{"path": field, "value": value} for field, value in sorted(endpoint.body.items())]
@@ -100,18 +84,15 @@ def _service_backend(inputs: Inputs, endpoint: Endpoint, name: str) -> dict[str,
     ]
     return {
         "schema": _schema(endpoint),
-        "backendRef": target(ENVOY_GATEWAY, "Backend", name),
+        "backendRef": reference("Backend", name),
         "headerMutation": {"set": [{"name": HOST_HEADER, "value": endpoint.host}], "remove": removed},
         **({"bodyMutation": {"set": fields}} if fields else {}),
     }
 
 
 def _replaces_token(credential: Credential) -> bool:
-    match credential:
-        case KeyCredential(header=header):
-            return header == TOKEN_HEADER
-        case _:
-            return credential is not None
+    """Whether the gateway's own credential takes the place of a caller's token."""
+    return isinstance(credential, AmbientCredential) or (credential is not None and credential.header == TOKEN_HEADER)
 
 
 def _schema(endpoint: Endpoint) -> dict[str, str]:
@@ -128,7 +109,7 @@ def _schema(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _credential(credential: KeyCredential | AmbientCredential, host: str) -> dict[str, Any]:
-    secret = {"secretRef": target("", "Secret", object_name(host))}
+    secret = {"secretRef": reference("Secret", object_name(host))}
     match credential:
         case AmbientCredential(region=region):
             return {"type": "AWSCredentials", "awsCredentials": {"region": region}}

@@ -22,7 +22,7 @@ def render(inputs: Inputs) -> dict[str, Resource]:
     for endpoint in sorted(inputs.endpoints, key=lambda endpoint: (endpoint.host, endpoint.model)):
         resources |= host_resources(inputs, endpoint)
     for model in inputs.plan.models:
-        served = groups(model, inputs.plan.tenants)
+        served = groups(model, inputs.plan)
         resources |= model_resources(inputs, model, served, calling, front)
         route = route_key(model.name)
         resources[patch_key(model.name)] = patch_resource(inputs, model.name, route, resources[route])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -13,15 +13,45 @@ from corral.hosts.endpoint import Endpoint
 from corral.plan.failover import KeepAlive
 from corral.plan.plan import Plan, Rate
 
-GATEWAY_API = "gateway.networking.k8s.io"
-ENVOY_GATEWAY = "gateway.envoyproxy.io"
-AI_GATEWAY = "aigateway.envoyproxy.io"
-
 Network = Literal["eks", "other"]
 """What the cluster stands in: EKS, whose load balancers are known, or some other network."""
 
 Manifest = dict[str, Any]
 """An object as the API server takes it; values that are known only later may be anywhere in its `spec`."""
+
+GATEWAY_API = "gateway.networking.k8s.io"
+ENVOY_GATEWAY = "gateway.envoyproxy.io"
+AI_GATEWAY = "aigateway.envoyproxy.io"
+
+API_VERSIONS = {
+    **dict.fromkeys(("ConfigMap", "Secret"), "v1"),
+    **dict.fromkeys(("Certificate", "ClusterIssuer"), "cert-manager.io/v1"),
+    **dict.fromkeys(("Gateway", "GatewayClass", "HTTPRoute", "BackendTLSPolicy"), f"{GATEWAY_API}/v1"),
+    "ReferenceGrant": f"{GATEWAY_API}/v1beta1",
+    **dict.fromkeys(
+        ("Backend", "BackendTrafficPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "EnvoyProxy", "SecurityPolicy"),
+        f"{ENVOY_GATEWAY}/v1alpha1",
+    ),
+    **dict.fromkeys(
+        ("AIGatewayRoute", "AIServiceBackend", "BackendSecurityPolicy", "GatewayConfig"), f"{AI_GATEWAY}/v1beta1"
+    ),
+}
+"""Per kind its API group and version."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One object.  `needs` names, by their keys, the others that it or its controller looks for."""
+
+    manifest: Manifest
+    needs: tuple[str, ...] = ()
+    revision: str = ""
+    """Tells apart those that can be there under one key at a time, an earlier and a later one."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the cluster."""
+        return self.manifest["metadata"]["name"]
 
 
 @dataclass(frozen=True)
@@ -58,45 +88,31 @@ class Inputs:
         """Whether any of them is one of tokens."""
         return any(rate.tokens for rate in self.plan.rates)
 
-
-@dataclass(frozen=True)
-class Resource:
-    """One object.  `needs` names, by their keys, the others that it or its controller looks for."""
-
-    manifest: Manifest
-    needs: tuple[str, ...] = ()
-    revision: str = ""
-    """Tells apart those that can be there under one key at a time, an earlier and a later one."""
-
-
-def manifest(
-    api: str,
-    kind: str,
-    name: str,
-    spec: Mapping[str, Any],
-    labels: Mapping[str, str],
-    annotations: Mapping[str, str] | None = None,
-) -> Manifest:
-    """An object of `kind` in the gateway's namespace; a GatewayClass is of the whole cluster.
-
-    `api` is its group and version.
-    """
-    return {
-        "apiVersion": api,
-        "kind": kind,
-        "metadata": {
+    def resource(
+        self,
+        kind: str,
+        name: str,
+        spec: Mapping[str, Any],
+        *,
+        needs: Iterable[str] = (),
+        annotations: Mapping[str, str] | None = None,
+        namespace: str = NAMESPACE,
+        revision: str = "",
+    ) -> Resource:
+        """An object in a namespace, the gateway's unless told otherwise; a GatewayClass is of the whole cluster."""
+        metadata = {
             "name": name,
-            **({} if kind == "GatewayClass" else {"namespace": NAMESPACE}),
-            "labels": dict(labels),
+            **({} if kind == "GatewayClass" else {"namespace": namespace}),
+            "labels": dict(self.labels),
             **({"annotations": dict(annotations)} if annotations else {}),
-        },
-        "spec": dict(spec),
-    }
+        }
+        manifest = {"apiVersion": API_VERSIONS[kind], "kind": kind, "metadata": metadata, "spec": dict(spec)}
+        return Resource(manifest, tuple(needs), revision)
 
 
-def target(group: str, kind: str, name: str) -> dict[str, str]:
+def reference(kind: str, name: str) -> dict[str, str]:
     """How one object names another one of its namespace."""
-    return {"group": group, "kind": kind, "name": name}
+    return {"group": API_VERSIONS[kind].rpartition("/")[0], "kind": kind, "name": name}
 
 
 def keep_alive(times: KeepAlive) -> dict[str, Any]:

@@ -1,47 +1,47 @@
-"""Who calls, as the gateway says it in `TENANT_HEADER`, and how a rule tells a tenant by that.
+"""Tenants, as the gateway knows them: who calls, for which models, how often, and which hosts may serve them.
 
-An API key gives the name under which it lies in the tenants' secret: `search` for the first key of search, `search.2`
-for its second.  No tenant's name has a dot in it.  A token gives the value of its issuer's claim.  A stack that has
-issuers has tokens alone, as the gateway asks everybody for a key once it asks anybody (Envoy Gateway 1.8.3).
+Callers.  The gateway says in `TENANT_HEADER` who calls.  An API key gives the name under which it lies in the tenants'
+secret: `search` for the first key of search, `search.2` for its second; no tenant's name has a dot in it.  A token
+gives the value of its issuer's claim.  A stack that has issuers has tokens alone, as the gateway asks everybody for a
+key once it asks anybody (Envoy Gateway 1.8.3).
 
-How much a tenant may use in a minute: one policy, on the Gateway, counted in Redis for all Envoys together.
+Access.  One policy, on the Gateway.  On a route it could be walked around: until its body is read, a request is on the
+route that its headers name.  Where every tenant may ask for every model, whoever has proved to be a tenant may.
+Otherwise what no rule allows is refused with 403: a caller that is no tenant, a model that a tenant does not name, and
+of a tenant that names models also one that is not there.  That is decided last, when Envoy AI Gateway has read the
+model from the body.  The list of models (`GET /v1/models`) is the same for all.
 
-Each rule is `shared`.  Otherwise Envoy Gateway counts each rule of each route for itself, and a tenant would have its
-limit once per model, and again while a model has two routes.  A tenant's requests are counted when they come.  Tokens
-are looked at when a request comes and counted when its answer has been given.
+Limits.  One policy, on the Gateway, counted in Redis for all Envoys together; the policies of models are merged with
+it, or it would hold for none of them.  Each rule is `shared`: otherwise Envoy Gateway counts each rule of each route
+for itself, and a tenant would have its limit once per model, and again while a model has two routes.  Requests are
+counted when they come; tokens are compared when a request comes, and counted when its answer has been given.
 
-The policies of models have to be merged with this one, or it would hold for none of them.
-
-Who may call and what they may ask for: one policy, on the Gateway.
-
-On a route it could be walked around: until its body is read, a request is on the route that its headers name.  What a
-tenant may ask for is looked at last, when Envoy AI Gateway has read the model from the body.
-
-Policy.  Where every tenant may ask for every model, whoever has proved to be a tenant may.  Otherwise what no rule
-allows is refused with 403: a caller that is no tenant, a model that a tenant does not name, and of a tenant that names
-models also one that is not there.  The list of models (`GET /v1/models`) is the same for all.
-
-Who is served by which hosts of a model, where the residency of tenants leaves some of them out.
-
-Policy.  Tenants for whom the same hosts are left go together.  Each such group has a rule of its own in the model's
-route, before which nobody comes who is not in it: a caller of whom no rule knows is served by none.  Where the
-residency of no tenant leaves out any host, one rule serves all.
+Residency.  Tenants for whom the same hosts of a model are left go together.  Each such group has a rule of its own in
+the model's route, before which nobody comes who is not in it: a caller of whom no rule knows is served by none.  Where
+the residency of no tenant leaves out any host, one rule serves all.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corral.gateway.manifests.resource import target
+from corral.gateway.manifests.resource import Inputs, reference
 from corral.gateway.names import METADATA, MODEL_HEADER, TENANT_HEADER, TENANT_SECRET, object_name
 from corral.plan.plan import Issuer, ModelPlan, Plan, Rate, TenantPlan
 from corral.plan.tenants import served_to
 
 _ANOTHER_KEY = "([.][0-9]+)?"
+
+_RULE_VALUES = 256
+"""Values of a header that one rule holds."""
+
+_TOTAL_TOKENS = "total_tokens"
+
+TOKEN_COSTS = [{"metadataKey": _TOTAL_TOKENS, "type": "TotalToken"}]
+"""What Envoy AI Gateway is to count for limits of tokens."""
 
 
 @dataclass(frozen=True)
@@ -60,79 +60,50 @@ def key_names(tenant: str, count: int) -> tuple[str, ...]:
     return (tenant, *(f"{tenant}.{number}" for number in range(2, count + 1)))
 
 
-def callers(plan: Plan, keys: Mapping[str, int]) -> dict[str, Caller]:
-    """By tenant; `keys`: how many API keys those tenants have that were given any, all others having one."""
+def callers(plan: Plan, key_counts: Mapping[str, int]) -> dict[str, Caller]:
+    """By tenant; `key_counts`: as in `Inputs`."""
     if plan.issuers:
-        return {tenant.name: Caller(tenant.claims, either(map(re.escape, tenant.claims))) for tenant in plan.tenants}
+        return {tenant.name: Caller(tenant.claims, "|".join(map(re.escape, tenant.claims))) for tenant in plan.tenants}
     return {
-        tenant.name: Caller(key_names(tenant.name, keys.get(tenant.name, 1)), f"{tenant.name}{_ANOTHER_KEY}")
+        tenant.name: Caller(key_names(tenant.name, key_counts.get(tenant.name, 1)), f"{tenant.name}{_ANOTHER_KEY}")
         for tenant in plan.tenants
     }
 
 
-def called_by(found: Iterable[Caller]) -> dict[str, str]:
-    """How a rule tells requests of these callers."""
-    return {"type": "RegularExpression", "name": TENANT_HEADER, "value": either(caller.pattern for caller in found)}
+def called_by(callers: Iterable[Caller]) -> dict[str, str]:
+    """The match of requests of these callers."""
+    return {"type": "RegularExpression", "name": TENANT_HEADER, "value": "|".join(each.pattern for each in callers)}
 
 
-def either(patterns: Iterable[str]) -> str:
-    """The regular expression that matches what any of these does."""
-    return "|".join(patterns)
+def access(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Any]:
+    """Who may call, and for which models: a SecurityPolicy, without its target."""
+    plan = inputs.plan
+    providers = [_provider(issuer, inputs.issuer_keys) for issuer in plan.issuers]
+    authentication = {"jwt": {"providers": providers}} if providers else {"apiKeyAuth": _api_keys()}
+    every = plan.model_names
+    bound = [tenant for tenant in plan.tenants if tenant.models != every]
+    if not plan.issuers and not bound:
+        return authentication
 
+    def values(tenants: Iterable[TenantPlan]) -> list[str]:
+        return [value for tenant in tenants for value in callers[tenant.name].values]
 
-TOTAL_TOKENS = "total_tokens"
-
-TOKEN_COSTS = [{"metadataKey": TOTAL_TOKENS, "type": "TotalToken"}]
-"""What Envoy AI Gateway is to count for limits of tokens."""
-
-
-def rules(plan: Plan, callers: Mapping[str, Caller]) -> list[dict[str, Any]]:
-    """In order of tenant and model, those of a tenant over all models first."""
-    return [
-        rule
-        for tenant in plan.tenants
-        for model, rate in tenant.all_rates
-        for rule in _limit_rules(callers[tenant.name], model, rate)
+    free = values(tenant for tenant in plan.tenants if tenant.models == every)
+    rules = [
+        *(_allow(some) for some in _parts(free)),
+        *({**_allow(some), "operation": {"methods": ["GET"]}} for some in _parts(values(bound))),
+        *(_allow(values([tenant]), models) for tenant in bound for models in _parts(tenant.models)),
     ]
+    return {**authentication, "authorization": {"defaultAction": "Deny", "rules": rules}}
 
 
-def _limit_rules(caller: Caller, model: str | None, rate: Rate) -> Iterator[dict[str, Any]]:
-    of_model = [{"type": "Exact", "name": MODEL_HEADER, "value": model}] if model else []
-    selected = {"clientSelectors": [{"headers": [called_by([caller]), *of_model]}], "shared": True}
-    if rate.requests:
-        yield {**selected, "limit": _a_minute(rate.requests)}
-    if rate.tokens:
-        used = {"from": "Metadata", "metadata": {"namespace": METADATA, "key": TOTAL_TOKENS}}
-        cost = {"request": {"from": "Number", "number": 0}, "response": used}
-        yield {**selected, "limit": _a_minute(rate.tokens), "cost": cost}
-
-
-def _a_minute(most: int) -> dict[str, Any]:
-    return {"requests": most, "unit": "Minute"}
-
-
-_MOST = 256
-"""Values of a header in one rule."""
-
-
-def access(plan: Plan, callers: Mapping[str, Caller], issuer_keys: Mapping[str, str]) -> dict[str, Any]:
-    """The policy, but for what it is of.  `issuer_keys`: by issuer its public keys (JWKS), where they are no URL's."""
-    known = {"jwt": {"providers": [_provider(one, issuer_keys) for one in plan.issuers]}} if plan.issuers else _keys()
-    models = plan.model_names
-    if not plan.issuers and all(tenant.models == models for tenant in plan.tenants):
-        return known
-    return {**known, "authorization": {"defaultAction": "Deny", "rules": list(_rules(plan, callers, models))}}
-
-
-def _keys() -> dict[str, Any]:
+def _api_keys() -> dict[str, Any]:
     """A key names its tenant; the key itself goes no further."""
     return {
-        "apiKeyAuth": {
-            "credentialRefs": [target("", "Secret", TENANT_SECRET)],
-            "extractFrom": [{"headers": ["Authorization"]}],
-            "forwardClientIDHeader": TENANT_HEADER,
-            "sanitize": True,
-        }
+        "credentialRefs": [reference("Secret", TENANT_SECRET)],
+        "extractFrom": [{"headers": ["Authorization"]}],
+        "forwardClientIDHeader": TENANT_HEADER,
+        "sanitize": True,
     }
 
 
@@ -151,38 +122,49 @@ def _provider(issuer: Issuer, keys: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _rules(plan: Plan, callers: Mapping[str, Caller], models: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    free = [tenant.name for tenant in plan.tenants if tenant.models == models]
-    bound = [tenant for tenant in plan.tenants if tenant.models != models]
-    for tenants in _parts([value for name in free for value in callers[name].values]):
-        yield _allowed(_said(TENANT_HEADER, tenants))
-    for tenants in _parts([value for tenant in bound for value in callers[tenant.name].values]):
-        yield {**_allowed(_said(TENANT_HEADER, tenants)), "operation": {"methods": ["GET"]}}
-    for tenant in bound:
-        for named in _parts(tenant.models):
-            yield _allowed(_said(TENANT_HEADER, callers[tenant.name].values), _said(MODEL_HEADER, named))
-
-
-def _allowed(*headers: dict[str, Any]) -> dict[str, Any]:
-    return {"action": "Allow", "principal": {"headers": list(headers)}}
-
-
-def _said(header: str, values: Sequence[str]) -> dict[str, Any]:
-    return {"name": header, "values": list(values)}
+def _allow(callers: Sequence[str], models: Sequence[str] = ()) -> dict[str, Any]:
+    headers = [{"name": TENANT_HEADER, "values": [*callers]}, {"name": MODEL_HEADER, "values": [*models]}]
+    return {"action": "Allow", "principal": {"headers": headers if models else headers[:1]}}
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _MOST):
-        yield values[start : start + _MOST]
+    for start in range(0, len(values), _RULE_VALUES):
+        yield values[start : start + _RULE_VALUES]
+
+
+def limits(plan: Plan, callers: Mapping[str, Caller]) -> dict[str, Any]:
+    """How much each tenant may use in a minute: a BackendTrafficPolicy, without its target.
+
+    Its rules stand in order of tenant and model, those of a tenant over all models first.
+    """
+    rules = [
+        rule
+        for tenant in plan.tenants
+        for model, rate in tenant.all_rates
+        for rule in _limit_rules(callers[tenant.name], model, rate)
+    ]
+    return {"rateLimit": {"global": {"rules": rules}}}
+
+
+def _limit_rules(caller: Caller, model: str | None, rate: Rate) -> Iterator[dict[str, Any]]:
+    of_model = [{"type": "Exact", "name": MODEL_HEADER, "value": model}] if model else []
+    selected = {"clientSelectors": [{"headers": [called_by([caller]), *of_model]}], "shared": True}
+    if rate.requests:
+        yield {**selected, "limit": {"requests": rate.requests, "unit": "Minute"}}
+    if rate.tokens:
+        used = {"from": "Metadata", "metadata": {"namespace": METADATA, "key": _TOTAL_TOKENS}}
+        cost = {"request": {"from": "Number", "number": 0}, "response": used}
+        yield {**selected, "limit": {"requests": rate.tokens, "unit": "Minute"}, "cost": cost}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Tenants who are served by the same hosts, and the model as they meet it."""
+    """Tenants who are served by the same hosts of a model."""
 
     tenants: tuple[str, ...]
     """In order of name; empty: all."""
     model: ModelPlan
+    """With these hosts alone."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -190,18 +172,16 @@ class Group:
         return tuple(sorted(target.host for target in self.model.targets))
 
 
-def groups(model: ModelPlan, tenants: tuple[TenantPlan, ...]) -> tuple[Group, ...]:
+def groups(model: ModelPlan, plan: Plan) -> tuple[Group, ...]:
     """Whoever may ask for the model: first those served by all of its hosts, of whom there may be none, then the others
     in order of their hosts."""
-    by_hosts: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    served: dict[tuple[str, ...], ModelPlan] = {}
     every = Group((), model)
-    for tenant in tenants:
-        if model.name in tenant.models:
-            met = Group((tenant.name,), served_to(model, tenant))
-            by_hosts[met.hosts].append(tenant.name)
-            served[met.hosts] = met.model
-    if set(by_hosts) <= {every.hosts}:
+    by_hosts: dict[tuple[str, ...], Group] = {}
+    for tenant in plan.tenants_of(model.name):
+        served = served_to(model, tenant)
+        hosts = Group((), served).hosts
+        alike = by_hosts[hosts].tenants if hosts in by_hosts else ()
+        by_hosts[hosts] = Group((*alike, tenant.name), served)
+    if by_hosts.keys() <= {every.hosts}:
         return (every,)
-    order = sorted(by_hosts, key=lambda hosts: (hosts != every.hosts, hosts))
-    return tuple(Group(tuple(by_hosts[hosts]), served[hosts]) for hosts in order)
+    return tuple(by_hosts[hosts] for hosts in sorted(by_hosts, key=lambda hosts: (hosts != every.hosts, hosts)))
