@@ -45,7 +45,7 @@ def reference(schema: Schema) -> str:
     definitions: dict[str, Schema] = schema["$defs"]
     parts: dict[str, Schema] = schema["properties"]["config"]["properties"]
     required: list[str] = schema["properties"]["config"]["required"]
-    told: set[str] = {"Host"}
+    written: set[str] = {"Host"}
     lines = [INTRODUCTION]
     for name, part in parts.items():
         lines += [f"## {name}\n", part["description"] + (" Required." if name in required else "") + "\n"]
@@ -53,13 +53,13 @@ def reference(schema: Schema) -> str:
         if name == "corral:hosts":
             lines += [f"Each host holds the keys of [{ANY_HOST.lower()}](#any-host) and those of its kind.\n"]
             lines += list(any_host(definitions))
-            lines += [section for host in HOSTS for section in sections(host, definitions, told)]
-            lines += list(deeper(definitions[ANY_HOST], definitions, told))
+            lines += [section for host in HOSTS for section in sections(host, definitions, written)]
+            lines += list(deeper(definitions[ANY_HOST], definitions, written))
         elif "$ref" in part:
-            told.add(referred(part))
-            lines += [table(referred(part), definitions), *deeper(definitions[referred(part)], definitions, told)]
+            written.add(referred(part))
+            lines += [table(referred(part), definitions), *deeper(definitions[referred(part)], definitions, written)]
         else:
-            lines += [f"It holds: {holds(part)}.\n", *deeper(part, definitions, told)]
+            lines += [f"It holds: {holds(part)}.\n", *deeper(part, definitions, written)]
     return "\n".join(lines)
 
 
@@ -77,24 +77,24 @@ def any_host(definitions: dict[str, Schema]) -> Iterator[str]:
         }
 
 
-def sections(name: str, definitions: dict[str, Schema], told: set[str]) -> Iterator[str]:
+def sections(name: str, definitions: dict[str, Schema], written: set[str]) -> Iterator[str]:
     """One part of the file, and the parts it holds."""
-    if name in told:
+    if name in written:
         return
-    told.add(name)
+    written.add(name)
     yield f"### {name}\n"
     yield definitions[name]["description"] + "\n"
     if definitions[name]["properties"]:
         yield table(name, definitions)
     else:
         yield "It has no keys: write `{}`.\n"
-    yield from deeper(definitions[name], definitions, told)
+    yield from deeper(definitions[name], definitions, written)
 
 
-def deeper(schema: Schema, definitions: dict[str, Schema], told: set[str]) -> Iterator[str]:
-    """The parts that a schema refers to and that were not told yet, in the order of their names in it."""
+def deeper(schema: Schema, definitions: dict[str, Schema], written: set[str]) -> Iterator[str]:
+    """The parts that a schema refers to and that were not written yet, in the order of their names in it."""
     for name in re.findall(r'"#/\$defs/(\w+)"', json.dumps(schema)):
-        yield from sections(name, definitions, told)
+        yield from sections(name, definitions, written)
 
 
 def table(name: str, definitions: dict[str, Schema]) -> str:

@@ -11,7 +11,7 @@ import yaml
 from botocore.loaders import Loader
 from genai_prices.data import providers
 
-from corral.catalog.catalog import Catalog
+from corral.catalog.catalog import Catalog, Shape
 from corral.catalog.load import DATA, load_catalog
 from corral.catalog.units import Restricted, Retired
 
@@ -94,8 +94,8 @@ def _of_families(catalog: Catalog, today: date) -> Iterator[str]:
 
 def identity(text: str) -> tuple[str, str, str] | None:
     """Generation, minor version (none: empty) and size or name of the Llama that a name or an id speaks of."""
-    found = re.search(r"llama-?v?(\d)(?:[.p-](\d)(?![\db]))?\b.*?(scout|maverick|\d+b)", text.lower())
-    return (found[1], found[2] or "", found[3]) if found else None
+    match = re.search(r"llama-?v?(\d)(?:[.p-](\d)(?![\db]))?\b.*?(scout|maverick|\d+b)", text.lower())
+    return (match[1], match[2] or "", match[3]) if match else None
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def identity(text: str) -> tuple[str, str, str] | None:
         ("gpt-oss-120b", None),
     ],
 )
-def test_a_llama_is_told_by_its_id(text: str, want: tuple[str, str, str] | None):
+def test_a_llama_is_known_by_its_id(text: str, want: tuple[str, str, str] | None):
     assert identity(text) == want
 
 
@@ -284,7 +284,7 @@ def test_no_region_lies_in_two_places():
     assert sorted({region for region in regions if regions.count(region) > 1}) == []
 
 
-def test_every_region_of_aws_is_known_and_none_is_made_up():
+def test_every_region_of_aws_is_known_and_no_other():
     partitions = Loader().load_data("partitions")["partitions"]
     aws = {
         region
@@ -295,3 +295,28 @@ def test_every_region_of_aws_is_known_and_none_is_made_up():
     }
     known = {region for region in load_catalog().places if re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", region)}
     assert known == aws
+
+
+def test_an_instance_type_has_one_kind_of_gpu():
+    names = [name for gpu in load_catalog().gpus.values() for name in gpu.instances]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_an_hour_costs_whole_micro_dollars():
+    instances = load_catalog().gpus["L40S"].instances
+    assert (instances["g6e.12xlarge"].count, instances["g6e.12xlarge"].hourly) == (4, 10_493_000)
+
+
+def test_what_is_not_sold_on_demand_has_no_price():
+    instances = [each for gpu in load_catalog().gpus.values() for each in gpu.instances.items()]
+    assert [name for name, instance in instances if instance.hourly is None] == ["p5e.48xlarge"]
+
+
+def test_every_model_that_vllm_serves_has_a_shape():
+    catalog = load_catalog()
+    assert [name for name in catalog.hosts["vllm"].models if catalog.models[name].shape is None] == []
+
+
+def test_a_shape_divides_among_its_heads():
+    shapes: list[Shape] = [family.shape for family in load_catalog().models.values() if family.shape]
+    assert [shape for shape in shapes if shape.heads % shape.kv_heads] == []

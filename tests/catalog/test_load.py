@@ -76,15 +76,15 @@ DATA_FILES = [
 
 
 @pytest.mark.parametrize("file", DATA_FILES, ids=lambda file: file.name)
-def test_no_data_file_says_a_key_twice(file: Traversable):
-    assert _keys_said_twice(file.read_text(encoding="utf-8")) == []
+def test_no_data_file_repeats_a_key(file: Traversable):
+    assert _repeated_keys(file.read_text(encoding="utf-8")) == []
 
 
-def test_a_key_said_twice_is_noticed():
-    assert _keys_said_twice("a: {b: 1, b: 2}\nc: 3\nc: 4\n") == ["b", "c"]
+def test_a_repeated_key_is_noticed():
+    assert _repeated_keys("a: {b: 1, b: 2}\nc: 3\nc: 4\n") == ["b", "c"]
 
 
-def _keys_said_twice(text: str) -> list[str]:
+def _repeated_keys(text: str) -> list[str]:
     twice: list[str] = []
     waiting = [yaml.compose(text, Loader=yaml.SafeLoader)]
     while waiting:

@@ -66,14 +66,14 @@ def test_the_gpus_of_vllm_have_no_price_by_the_token():
     assert {price_of(vllm, model) for model in vllm.models.values()} == {None}
 
 
-def test_every_record_is_the_very_model_that_was_asked_for():
-    found = {
+def test_every_record_is_the_very_model_of_the_entry():
+    records = {
         f"{host}/{model}": record.id
         for host, model in ENTRIES
         if (provider := CATALOG.hosts[host].prices) is not None
         and (record := listed(provider, CATALOG.hosts[host].models[model].id)) is not None
     }
-    assert found == {
+    assert records == {
         "bedrock/llama-3.1-70b": "meta.llama3-1-70b-instruct-v1:0",
         "bedrock/llama-3.1-8b": "meta.llama3-1-8b-instruct-v1:0",
         "bedrock/llama-3.2-11b-vision": "meta.llama3-2-11b-instruct-v1:0",
@@ -109,8 +109,8 @@ def test_every_record_is_the_very_model_that_was_asked_for():
     ],
 )
 def test_what_only_looks_like_a_record_is_none(provider: str, id_: str, record: str | None):
-    found = listed(provider, id_)
-    assert (found and found.id) == record
+    info = listed(provider, id_)
+    assert (info and info.id) == record
 
 
 def test_some_traps_are_real():
@@ -152,5 +152,5 @@ def test_a_price_with_conditions_is_left_to_the_catalog(
     record: ModelPrice | list[ConditionalPrice], price: Price, monkeypatch: pytest.MonkeyPatch
 ):
     info = ModelInfo(id="x", match=ClauseContains("x"), prices=record)
-    monkeypatch.setattr(prices, "listed", lambda *asked: {("groq", "x"): info}[asked])
+    monkeypatch.setattr(prices, "listed", lambda *key: {("groq", "x"): info}[key])
     assert price_of(_host(prices="groq"), _model("x", price={"input": 7, "output": 8})) == price

@@ -132,7 +132,7 @@ def keys_with_a_secret(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(keys=keys_with_a_secret(), first=st.booleans())
-def test_nothing_below_keys_is_ever_said(keys: tuple[str, str], first: bool, catalog: Catalog):
+def test_no_message_shows_anything_below_keys(keys: tuple[str, str], first: bool, catalog: Catalog):
     below, secret = keys
     rest = "  corral:hosts: {bedrock: {}, groq: {}, lab: {kind: groq}}\n  corral:models: {}\n"
     ours = f"  corral:keys:{below}"
@@ -151,7 +151,7 @@ PLACES = [
 
 
 @given(place=st.sampled_from(PLACES), secret=st.from_regex(r"v1:[a-zA-Z0-9+/]{12,20}", fullmatch=True))
-def test_an_encrypted_value_anywhere_else_is_refused_and_not_said(place: str, secret: str, catalog: Catalog):
+def test_an_encrypted_value_anywhere_else_is_refused_and_not_shown(place: str, secret: str, catalog: Catalog):
     encrypted = f"{{secure: '{secret}'}}"
     text = f"config:\n  corral:{place.format(s=encrypted)}\n"
     problems = problems_of(text, catalog)

@@ -83,7 +83,7 @@ def test_a_wrong_part_says_nothing_but_that_it_is_wrong(models: Any, messages: l
     assert problems({"corral:models": models}, catalog) == messages
 
 
-def test_no_key_s_name_is_shown_where_the_hosts_cannot_be_told(catalog: Catalog):
+def test_no_key_s_name_is_shown_where_the_hosts_are_unknown(catalog: Catalog):
     secret = {"secure": "v1:AAAA"}
     values = {"corral:hosts": {}, "corral:keys": {"sk-NEVER": secret}, "corral:tenantKeys": {"sk-NEVER": secret}}
     assert [problem for problem in problems(values, catalog) if "NEVER" in problem] == []

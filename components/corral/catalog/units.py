@@ -51,17 +51,17 @@ class Strict(Exact):
 
 
 def by_key(
-    keys: Mapping[str, str], *, words: Sequence[str] = (), otherwise: str | None = None, choices: str = ""
+    keys: Mapping[str, str], *, literals: Sequence[str] = (), otherwise: str | None = None, choices: str = ""
 ) -> Discriminator:
-    """Tells the members of a union apart by a key that only one of them has; `keys` are their tags, `<word>` of words.
+    """Tells the members of a union apart: `keys` has the tag of each key that only one of them has.
 
-    Tags stand in angle brackets, which no name in a stack can hold: pydantic puts them into an error's place.  A person
-    whose value is none of the members reads `choices`.
+    Tags stand in angle brackets, which no name in a stack can hold: pydantic puts them into an error's place.  Of
+    `literals` it is `<literal>`.  A person whose value is none of the members reads `choices`.
     """
 
     def tag(value: object) -> str | None:
-        if isinstance(value, str) and value in words:
-            return "<word>"
+        if isinstance(value, str) and value in literals:
+            return "<literal>"
         return next((tag for key, tag in keys.items() if key in fields_of(value)), otherwise)
 
     if not choices:
@@ -347,12 +347,12 @@ class Retired(Strict):
 
 
 Lifecycle = Annotated[
-    Annotated[Literal["available"], Tag("<word>")]
+    Annotated[Literal["available"], Tag("<literal>")]
     | Annotated[Restricted, Tag("<restricted>")]
     | Annotated[Retired, Tag("<retired>")],
     by_key(
         {"retired": "<retired>", "restricted": "<restricted>"},
-        words=["available"],
+        literals=["available"],
         choices="available, {restricted: <to whom>}, {retired: <the last day>}",
     ),
 ]

@@ -169,10 +169,10 @@ class Reservation(Strict):
 
 
 Purchase = Annotated[
-    Annotated[Literal["onDemand", "spot"], Tag("<word>")] | Annotated[Reservation, Tag("<reservation>")],
+    Annotated[Literal["onDemand", "spot"], Tag("<literal>")] | Annotated[Reservation, Tag("<reservation>")],
     by_key(
         {"reservation": "<reservation>"},
-        words=["onDemand", "spot"],
+        literals=["onDemand", "spot"],
         choices="onDemand, spot, {reservation: <its id>}",
     ),
 ]

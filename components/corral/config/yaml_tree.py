@@ -173,8 +173,8 @@ _OTHER_NUMBER = re.compile(
 """What go-yaml takes for a number besides: other bases, leading zeros, groups, exponents, numbers too large."""
 _CONSTANTS = {"": None, "~": None} | {
     spelling: value
-    for word, value in (("null", None), ("true", True), ("false", False))
-    for spelling in (word, word.capitalize(), word.upper())
+    for name, value in (("null", None), ("true", True), ("false", False))
+    for spelling in (name, name.capitalize(), name.upper())
 }
 
 

@@ -40,7 +40,7 @@ def test_a_correction_names_the_nearest_and_the_rest_where_they_are_few(name: st
     assert correction(name, valid) == want
 
 
-def test_a_list_is_said_as_a_person_says_it():
+def test_a_list_reads_like_a_sentence():
     assert [listed(HOSTS[:count]) for count in (1, 2, 3)] == ["azure", "azure or bedrock", "azure, bedrock or vllm"]
     assert listed(HOSTS, "and") == "azure, bedrock and vllm"
 

@@ -1,3 +1,5 @@
+"""A share edit in the text of a stack file, and the configuration as Pulumi hands it to a program."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.config.stack_file import with_shares
+from corral.config.stack_file import plain_values, with_shares
 
 EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 
@@ -62,3 +64,28 @@ def test_an_edited_example_is_read_with_the_new_shares(file: Path, tmp_path: Pat
     copy = tmp_path / file.name
     copy.write_text(with_shares(file.read_text(), wanted))
     assert {name: model.shares for name, model in read_stack(copy, catalog).models.items()} == wanted
+
+
+TEXTS = {
+    "aws:region": "us-east-1",
+    "corral:hosts": '{"bedrock": {}}',
+    "corral:accept": "[]",
+    "corral:engine": "kubernetes",
+    "corral:models": '{"llama-3.3-70b": {"shares": {"bedrock": "NEVER"}}}',
+    "corral:keys": '{"lab": "NEVER"}',
+    "corral:tenantKeys": '{"search": "NEVER"}',
+    "other:thing": "1",
+}
+
+
+def test_objects_are_read_texts_stay_and_whatever_is_secret_is_left_out():
+    assert plain_values(TEXTS.get, {"corral:models", "corral:keys", "corral:tenantKeys"}.__contains__) == {
+        "aws:region": "us-east-1",
+        "corral:hosts": {"bedrock": {}},
+        "corral:accept": [],
+        "corral:engine": "kubernetes",
+    }
+
+
+def test_keys_are_left_out_whatever_pulumi_says_of_them():
+    assert not plain_values(TEXTS.get, lambda _: False).keys() & {"corral:keys", "corral:tenantKeys"}
