@@ -18,10 +18,10 @@ from pathlib import Path
 
 import httpx
 from rich.console import Console
-from rich.table import Table
 
 from corral.cli.project import load_servable
 from corral.cli.tables import status_table
+from corral.cli.terminal import Sheet
 from corral.local import state_folder as registry
 from corral.local.serving import serving
 from corral.local.session import Options, Session
@@ -65,7 +65,7 @@ def save(file: Path) -> None:
     file.write_text(text)
 
 
-async def table(session: Session) -> Table:
+async def table(session: Session) -> Sheet:
     """The table, once every host that has answered has its durations."""
     async with asyncio.timeout(PATIENCE):
         while True:

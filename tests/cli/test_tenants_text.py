@@ -43,7 +43,7 @@ def test_a_plan_shows_who_may_call_and_how_much(corral: Corral, project: Path):
     )
     said = corral("plan")
     assert rows(said.out) == [
-        "TENANT MODELS REQUESTS/MIN TOKENS/MIN AT A TIME BODY PRIORITY PLACES KNOWN BY",
+        "TENANT MODELS REQUESTS/MIN TOKENS/MIN CONCURRENT BODY PRIORITY PROCESSED IN IDENTIFIED BY",
         "search m 600 200,000 20 1 MiB high us 2 keys",
         "of m – 20,000",
         "support all – – – 50 MiB normal no key in the stack",

@@ -9,9 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from corral.cli.usage import Summed, table
 from corral.local.state_folder import Folder
 from corral.local.statistics.cost import Tariff, with_tariff
+from corral.local.statistics.request_log import Window
+from corral.local.statistics.usage import DIMENSIONS, Sums
 from corral.plan.plan import Price
 from tests.cli.conftest import Corral, Outcome
 from tests.local.statistics.log_lines import line, log
@@ -68,6 +72,7 @@ def test_a_table_of_tenants_models_and_hosts_with_a_total(corral: Corral):
         ["–", "–", "–", "1", "0", "1", "0", "0", "–", "$0.00"],
         ["total", "4", "0", "1", "1,000,500", "3,000,500", "25.0%", "$2.96", "+", "unknown"],
         [],
+        ["Server", "errors:", "5xx,", "or", "no", "answer.", "Client", "errors:", "4xx."],
         ["Tokens", "without", "a", "known", "price:", "1,000.", "Their", "cost", "is", "unknown,", "not", "nothing."],
     ]
 
@@ -159,11 +164,30 @@ def test_as_csv_without_the_total(corral: Corral):
     ]
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 132, 200])
+def test_at_no_width_a_word_is_broken_or_left_out(width: int):
+    names = ("long-tenant-name", "llama-4-maverick-17b-128e", "together-serverless")
+    sums = {
+        names: Sums(1_234_567, 89, 1_011, 1_213_141_516, 171_819, 20, millionths=10**18),
+        (*names[:2], None): Sums(22, unpriced_tokens=23, input_tokens=23),
+    }
+    summed = Summed("local", Window(), DIMENSIONS, dict(sums), 0)
+    out = Console(file=io.StringIO(), width=width)
+    out.print(table(summed))
+    assert isinstance(out.file, io.StringIO)
+    lines = out.file.getvalue().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    words = " ".join(lines).replace(", ", " ").replace(":", "").lower().split()
+    heads = ("requests", "server", "client", "errors", "tokens", "in", "out", "estimated", "cost", "total")
+    numbers = ("1,234,567", "89", "1,011", "1,213,141,516", "171,819", "$1,000,000.00", "unknown")
+    assert [word for word in (*names, *heads, *numbers) if word not in words] == []
+
+
 def test_a_window_without_requests_is_empty_and_no_error(corral: Corral, served: Folder):
     assert served.current.exists()
     said = corral("usage", "--since", "1h")
     assert (said.status, said.err) == (0, "")
-    assert cells(said)[3:] == [["total", "0", "0", "0", "0", "0", "–", "$0.00"]]
+    assert cells(said)[3:4] == [["total", "0", "0", "0", "0", "0", "–", "$0.00"]]
 
 
 def test_the_last_hour_holds_what_came_just_now(corral: Corral, served: Folder):

@@ -94,6 +94,6 @@ async def _show(record: Record, live: Live, out: Console) -> None:
             live.update(progress(record), refresh=True)
         else:
             for span in record.spans[printed:]:
-                out.print(line(span), markup=False, soft_wrap=True)
+                out.print(line(span), soft_wrap=True)
             printed = len(record.spans)
         await asyncio.sleep(_REFRESH)

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from corral.cli.project import StackOption, load
 from corral.cli.tables import findings_text, plan_table, tenants_table
-from corral.cli.terminal import console
+from corral.cli.terminal import console, print_prose
 from corral.hosts.verify import signed_in
 from corral.local.desired import Loaded
 from corral.local.placement import place
@@ -33,13 +34,12 @@ def plan(
     if as_json:
         out.out(json.dumps(_document(loaded), indent=2), highlight=False)
     else:
-        out.print(
-            f"[bold]{loaded.plan.stack}[/] on the {loaded.plan.engine} engine, plan {content_hash(loaded.plan)[:12]}\n"
-        )
+        of = f" on the {loaded.plan.engine} engine, plan {content_hash(loaded.plan)[:12]}\n"
+        out.print(Text.assemble((loaded.plan.stack, "bold"), of))
         out.print(plan_table(loaded.plan, _here(loaded)))
         out.print(tenants_table(loaded.plan) if loaded.plan.tenants else _NOBODY_IS_ASKED)
         out.print()
-        out.print(findings_text(loaded.findings), soft_wrap=True)
+        print_prose(out, findings_text(loaded.findings))
     if any(finding.level == "error" for finding in loaded.findings):
         raise typer.Exit(1)
 

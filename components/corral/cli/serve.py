@@ -14,7 +14,7 @@ from rich.text import Text
 
 from corral.cli.project import StackOption, load_servable, root, stack_file
 from corral.cli.tables import findings_text, status_table, tenant_lines
-from corral.cli.terminal import lossy_console, until_signalled
+from corral.cli.terminal import lossy_console, print_prose, until_signalled
 from corral.local.errors import EngineError
 from corral.local.placement import unguarded
 from corral.local.serving import serving
@@ -61,7 +61,7 @@ def serve(
     options = Options("always" if simulate else None, address, port)
 
     def say(message: str) -> None:
-        out.print(message, style="yellow", markup=False, soft_wrap=True)
+        out.print(message, style="yellow", soft_wrap=True)
 
     file = stack_file(stack).resolve()
     source = Source(root(), file, lambda: load_servable(stack), os.environ)
@@ -87,16 +87,13 @@ async def _serve(source: Source, options: Options, say: Say, out: Console, *, tr
 def _introduce(session: Session, out: Console) -> None:
     loaded = session.desired.loaded
     model = loaded.plan.models[0].name
-    out.print(
-        f"[bold]{loaded.plan.stack}[/] serves at [bold]{session.url}[/]; "
-        f"edit {loaded.file} to move traffic, Ctrl-C to end."
-    )
+    served, edited = (loaded.plan.stack, "bold"), f"; edit {loaded.file} to move traffic, Ctrl-C to end."
+    out.print(Text.assemble(served, " serves at ", (session.url, "bold"), edited))
     taken = f"; port {session.page.taken} is taken" if session.page.taken else ""
-    out.print(f"Watch it at [bold]{session.page.url}[/]{taken}.")
+    out.print(Text.assemble("Watch it at ", (session.page.url, "bold"), f"{taken}."))
     out.print(
         f"  curl {session.url}/chat/completions -H 'content-type: application/json' "
         f"""-d '{{"model": "{model}", "messages": [{{"role": "user", "content": "hello"}}]}}'\n""",
-        markup=False,
         soft_wrap=True,
         style="dim",
     )
@@ -108,7 +105,7 @@ def _introduce(session: Session, out: Console) -> None:
         )
     warnings = [finding for finding in loaded.findings if finding.level == "warning" and not finding.accepted]
     if warnings:
-        out.print(findings_text(warnings), soft_wrap=True)
+        print_prose(out, findings_text(warnings))
 
 
 def _who_may_call(session: Session) -> str:
@@ -137,7 +134,6 @@ def _moved(before: Plan, after: Plan, out: Console) -> None:
     out.print(
         "\n".join(lines) if lines else "The stack file is in force; no share and no tenant has changed.",
         style="bold cyan",
-        markup=False,
     )
 
 

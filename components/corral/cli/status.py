@@ -7,10 +7,11 @@ from typing import Annotated
 
 import httpx
 import typer
+from rich.text import Text
 
 from corral.cli.project import StackOption, running
-from corral.cli.tables import status_table
-from corral.cli.terminal import console
+from corral.cli.tables import LEGEND, status_table
+from corral.cli.terminal import console, print_prose
 from corral.local.errors import EngineError
 from corral.local.state_folder import Running
 from corral.local.statistics.status import STATUS
@@ -33,8 +34,10 @@ def status(
         document = {"url": engine.url, "page": engine.page_url, "pid": engine.pid, "since": engine.since}
         out.out(json.dumps({**document, "models": json.loads(models)}, indent=2), highlight=False)
     else:
-        out.print(f"[bold]{stack}[/] at {engine.url}, since {engine.since}; page: {engine.page_url}\n")
+        out.print(Text.assemble((stack, "bold"), f" at {engine.url}, since {engine.since}; page: {engine.page_url}\n"))
         out.print(status_table(STATUS.validate_json(models)))
+        attempts = "Failed attempts: what a host did not answer well; another host may have."
+        print_prose(out, Text(f"\n{LEGEND} {attempts}\n", style="dim"))
 
 
 def _models(engine: Running) -> bytes:

@@ -1,7 +1,4 @@
-"""Tenants at the terminal: who may call, with their limits, as a table; and what an edit changes for them, in lines.
-
-The tables of `plan`, `status` and `up`.
-"""
+"""The tables of `plan`, `status` and `serve`, and what an edit changes for tenants, in lines."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from corral.cli.terminal import Sheet
 from corral.config.problems import number, size
 from corral.local.statistics.status import HostStatus, ModelStatus
 from corral.plan.checks.findings import Finding
@@ -31,18 +29,18 @@ _LIMITS = {
 
 
 def tenants_table(plan: Plan) -> Table:
-    """Per tenant what it may ask for, where that is processed, how much it may have, and how it is known."""
+    """Per tenant what it may ask for, where that is processed, how much it may have, and how it is identified."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in (
         "TENANT",
         "MODELS",
         "REQUESTS/MIN",
         "TOKENS/MIN",
-        "AT A TIME",
+        "CONCURRENT",
         "BODY",
         "PRIORITY",
-        "PLACES",
-        "KNOWN BY",
+        "PROCESSED IN",
+        "IDENTIFIED BY",
     ):
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     for tenant in plan.tenants:
@@ -54,14 +52,14 @@ def tenants_table(plan: Plan) -> Table:
             size(plan.limits.body_limit if tenant.body_limit is None else tenant.body_limit),
             tenant.priority,
             ", ".join(tenant.residency) if tenant.residency else "",
-            _known_by(tenant, plan),
+            _identified_by(tenant, plan),
         )
         for model, rate in tenant.rates:
             table.add_row("", f"of {model}", *_rate(rate))
     return table
 
 
-_NUMBERS = ("REQUESTS/MIN", "TOKENS/MIN", "AT A TIME", "BODY")
+_NUMBERS = ("REQUESTS/MIN", "TOKENS/MIN", "CONCURRENT", "BODY")
 
 
 def _rate(rate: Rate) -> tuple[str, str]:
@@ -69,7 +67,7 @@ def _rate(rate: Rate) -> tuple[str, str]:
     return requests, tokens
 
 
-def _known_by(tenant: TenantPlan, plan: Plan) -> str:
+def _identified_by(tenant: TenantPlan, plan: Plan) -> str:
     count = len(tenant.keys)
     keys = [f"{count} key{'' if count == 1 else 's'}"] if count and plan.engine == "local" else []
     made = ["a key of the cluster"] if plan.engine == "kubernetes" else []
@@ -189,16 +187,14 @@ def findings_text(findings: Iterable[Finding]) -> Text:
     return text
 
 
-def status_table(models: Sequence[ModelStatus]) -> Table:
+def status_table(models: Sequence[ModelStatus]) -> Sheet:
     """Declared beside observed."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("MODEL", "HOST", "DECLARED", "OBSERVED", "REQUESTS", "FAILED ATTEMPTS", "P50", "P99", "STATE"):
-        table.add_column(name, justify="left" if name in ("MODEL", "HOST", "STATE") else "right", no_wrap=True)
-    table.add_column()  # the only one that is cut where the terminal is narrow
+    heads = ("MODEL", "HOST", "DECLARED", "OBSERVED", "REQUESTS", "FAILED ATTEMPTS", "P50", "P99", "STATE")
+    sheet = Sheet(*heads, titles=1, left=("STATE",))
     for model in models:
-        for index, host in enumerate(model.hosts):
-            table.add_row(
-                model.model if index == 0 else _totals(model) if index == 1 else "",
+        sheet.group(model.model, notes=_totals(model))
+        for host in model.hosts:
+            sheet.row(
                 host.host,
                 f"{host.declared}%" if host.role != "fallback" else "fallback",
                 "–" if host.observed is None else f"{host.observed:.1f}%",
@@ -207,24 +203,20 @@ def status_table(models: Sequence[ModelStatus]) -> Table:
                 _milliseconds(host.p50),
                 _milliseconds(host.p99),
                 _state(host),
-                _simulated(host),
-                style="dim" if host.role == "drained" else None,
+                remark=f"simulated: {host.simulated}" if host.simulated else "",
+                style="dim" if host.role == "drained" else "",
             )
-        if len(model.hosts) == 1:
-            table.add_row(_totals(model))
-    return table
+    return sheet
 
 
-def _simulated(host: HostStatus) -> Text:
-    why = f"simulated: {host.simulated}" if host.simulated else ""
-    return Text(why, style="dim", no_wrap=True, overflow="ellipsis")
+LEGEND = "Server errors: 5xx, or no answer. Client errors: 4xx."
 
 
-def _totals(model: ModelStatus) -> Text:
+def _totals(model: ModelStatus) -> tuple[Text, ...]:
     if not model.requests:
-        return Text("")
-    errors = f"{model.server_errors} server errors, {model.client_errors} client errors"
-    return Text(f"  {model.requests} requests, {errors}", style="red" if model.server_errors else "green")
+        return ()
+    errors = f"{model.server_errors} server, {model.client_errors} client errors"
+    return Text(f"{model.requests} requests"), Text(errors, style="red" if model.server_errors else "green")
 
 
 def _milliseconds(value: float | None) -> str:

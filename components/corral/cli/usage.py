@@ -12,15 +12,16 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from corral.cli.project import StackOption, load, root, stack_file
-from corral.cli.terminal import complain, console
+from corral.cli.tables import LEGEND
+from corral.cli.terminal import Sheet, complain, console, print_prose
 from corral.config.problems import correction
 from corral.local.errors import EngineError
 from corral.local.state_folder import Folder
@@ -44,19 +45,19 @@ class Summed:
     unreadable: int
 
 
-def table(summed: Summed) -> Table:
+def table(summed: Summed) -> Sheet:
     """One row for each group, and the total."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in summed.by:
-        shown.add_column(name.upper(), overflow="fold")
-    for name in ("REQUESTS", "SERVER ERRORS", "CLIENT ERRORS", "TOKENS IN", "TOKENS OUT", "ESTIMATED", "COST"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    for group, sums in summed.sums.items():
-        shown.add_row(*(value or _NONE for value in group), *_cells(sums))
-    whole = total(summed.sums)
-    shown.add_section()
-    shown.add_row("total", *("" for _ in summed.by[1:]), *_cells(whole), style="bold")
-    return shown
+    numbers = ("REQUESTS", "SERVER ERRORS", "CLIENT ERRORS", "TOKENS IN", "TOKENS OUT", "ESTIMATED", "COST")
+    titles = len(summed.by) - 1
+    sheet = Sheet(*(name.upper() for name in summed.by), *numbers, titles=titles, repeat=True)
+    for names, rows in groupby(summed.sums.items(), lambda item: item[0][:-1]):
+        sheet.group(*(name or _NONE for name in names))
+        for group, sums in rows:
+            sheet.row(group[-1] or _NONE, *_cells(sums))
+    first, *others = ("total", *("" for _ in range(titles)))
+    sheet.group(*(first, *others)[:titles])
+    sheet.row(others[-1] if others else first, *_cells(total(summed.sums)), style="bold")
+    return sheet
 
 
 def _cells(sums: Sums) -> tuple[str | Text, ...]:
@@ -82,14 +83,16 @@ def _cost(sums: Sums) -> str:
 def footnotes(summed: Summed) -> Text:
     """What the table does not say by itself, one thing a line."""
     whole = total(summed.sums)
-    said: list[str] = []
+    notes = [LEGEND]
     if whole.unpriced_tokens:
-        said.append(f"Tokens without a known price: {whole.unpriced_tokens:,}. Their cost is unknown, not nothing.")
+        notes.append(f"Tokens without a known price: {whole.unpriced_tokens:,}. Their cost is unknown, not nothing.")
     if whole.uncounted:
-        said.append(f"Requests whose host has not said how many tokens it counted: {whole.uncounted:,}.")
+        notes.append(f"Requests whose host has not said how many tokens it counted: {whole.uncounted:,}.")
     if whole.simulated:
-        said.append(f"Requests to simulated hosts: {whole.simulated:,}. Their cost is what the real ones would charge.")
-    return Text("".join(f"{line}\n" for line in ("", *said)) if said else "", style="dim")
+        notes.append(
+            f"Requests to simulated hosts: {whole.simulated:,}. Their cost is what the real ones would charge."
+        )
+    return Text("".join(f"{line}\n" for line in ("", *notes)), style="dim")
 
 
 def to_json(summed: Summed) -> str:
@@ -224,7 +227,7 @@ def usage(
     else:
         out.print(Text.assemble((stack, "bold"), f" {_between(reading.window)}\n"))
         out.print(table(summed))
-        out.print(footnotes(summed), soft_wrap=True, end="")
+        print_prose(out, footnotes(summed))
     if reading.unreadable:
         complain(_unreadable(reading))
 

@@ -64,9 +64,9 @@ def print_report(report: Report, out: Console) -> None:
     style = "bold red" if report.problems else "bold green"
     out.print(Text.assemble((f"\n{report.stack}: ", "bold"), (verdict(report), style)))
     for problem in report.problems:
-        out.print(f"  {problem}", style="red", markup=False, soft_wrap=True)
+        out.print(f"  {problem}", style="red", soft_wrap=True)
     if report.reasons:
-        out.print(f"  lost: {reasons_text(report.reasons)}", style="red", markup=False, soft_wrap=True)
+        out.print(f"  lost: {reasons_text(report.reasons)}", style="red", soft_wrap=True)
     if report.cut_short:
         out.print(f"  {report.cut_short} requests were under way at the end and are not counted.", style="dim")
     _table(out, "Moves: time from the save", MOVES, map(move_row, report.moves), names=3)
@@ -187,4 +187,4 @@ def _lines(out: Console, title: str, lines: Iterable[str]) -> None:
     if listed:
         out.print(f"\n{title}", style="italic")
         for text in listed:
-            out.print(f"  {text}", markup=False, soft_wrap=True)
+            out.print(f"  {text}", soft_wrap=True)
