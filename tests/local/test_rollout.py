@@ -16,7 +16,7 @@ from corral.local.envoy.configuration import Configuration
 from corral.local.envoy.names import CLUSTERS_VERSION, Files
 from corral.local.rollout import Rollout
 
-OLD = Configuration(clusters={"gone": '"gone"', "moved": '"moved, before"'}, listeners={}, links={}, routes={})
+OLD = Configuration(clusters={"gone": '"gone"', "moved": '"moved, before"'}, listeners={}, upstreams={}, routes={})
 NEW = replace(OLD, clusters={"moved": '"moved, after"', "come": '"come"'})
 
 

@@ -22,7 +22,7 @@ import certifi
 from corral.config.stack import Engine as EngineSettings
 from corral.hosts.verify import signed_in
 from corral.local.adapter.hosts import AdaptedHost
-from corral.local.envoy.upstream import Link
+from corral.local.envoy.upstream import Upstream
 from corral.local.errors import EngineError
 from corral.local.placement import Address, Placement, Simulate, adapted_host, needs_adapter, place
 from corral.plan.checks.findings import Finding
@@ -118,21 +118,21 @@ class Desired:
     def plan(self) -> Plan:
         return self.loaded.plan
 
-    def links(self, simulated_port: int, adapter: Address) -> dict[str, Link]:
+    def upstreams(self, simulated_port: int, adapter: Address) -> dict[str, Upstream]:
         """How Envoy reaches each live host: the simulated ones at a loopback port, some through the adapter."""
         stand_ins = {host.name: host for host in self.simulated}
-        links: dict[str, Link] = {}
+        upstreams: dict[str, Upstream] = {}
         for target in self.plan.live_hosts.values():
             stand_in = stand_ins.get(target.host)
             if needs_adapter(target):
-                links[target.host] = Link(target.host, adapter.url(target.host), "authorization", None)
+                upstreams[target.host] = Upstream(target.host, adapter.url(target.host), "authorization", None)
             elif stand_in is not None:
-                links[target.host] = Link(target.host, stand_in.base_url(simulated_port), stand_in.header, None)
+                upstreams[target.host] = Upstream(target.host, stand_in.base_url(simulated_port), stand_in.header, None)
             else:
-                links[target.host] = Link(
+                upstreams[target.host] = Upstream(
                     target.host, target.url or "", target.credential.header, self._trusted(target)
                 )
-        return links
+        return upstreams
 
     def adapted(self, simulated_port: int) -> tuple[AdaptedHost, ...]:
         """How the adapter reaches the hosts behind it."""
@@ -150,15 +150,15 @@ class Desired:
             if needs_adapter(target)
         )
 
-    def secrets(self, links: Mapping[str, Link], adapter: Address) -> dict[str, str]:
-        """Per link the whole value of the header that carries its key; the adapter keeps those of its hosts itself."""
+    def secrets(self, upstreams: Mapping[str, Upstream], adapter: Address) -> dict[str, str]:
+        """Per upstream the whole value of the header with its key; the adapter keeps those of its hosts itself."""
         keys = {host: placement.key for host, placement in self.placements.items()}
         keys |= {host.name: host.key for host in self.simulated}
         keys |= {host: adapter.token for host, target in self.plan.live_hosts.items() if needs_adapter(target)}
         return {
-            link.name: f"Bearer {key}" if link.header == "authorization" else key
-            for host, link in links.items()
-            if link.header and (key := keys[host])
+            upstream.name: f"Bearer {key}" if upstream.header == "authorization" else key
+            for host, upstream in upstreams.items()
+            if upstream.header and (key := keys[host])
         }
 
     def why_simulated(self) -> dict[str, str | None]:

@@ -1,7 +1,7 @@
 """Brings a new configuration into force while requests are under way, and loses none of them.
 
 Order.  First everything is added that the new plan needs, and Envoy has warmed it up: a key is read for the cluster
-that names it, and only then do the filters of attempts name it too.  Then the weights and the routes change: from then
+that names it, and only then do the upstream filters name it too.  Then the weights and the routes change: from then
 on new requests follow the new plan.  What the new plan does not need any more stays until the requests it has begun are
 finished, at most for the drain timeout; only then is it removed, from the filters first.  Each file is replaced by a
 rename, and each step waits until Envoy says that the version is in force.
@@ -17,10 +17,10 @@ from corral.local import state_folder as directory
 from corral.local.admin import Admin
 from corral.local.envoy import names
 from corral.local.envoy.configuration import Configuration, discovery, secret
-from corral.local.envoy.names import Files, Resource
+from corral.local.envoy.names import Files
+from corral.local.envoy.resource import Resource, text_of
 from corral.local.envoy.statistics import ACTIVE_ATTEMPTS, active_attempts
-from corral.local.envoy.upstream import Link
-from corral.local.envoy.upstream_filters import filters
+from corral.local.envoy.upstream import Upstream, filters
 from corral.local.errors import EngineError
 
 _POLL = 0.1
@@ -35,7 +35,7 @@ class Rollout:
         self._clusters: dict[str, str] = {}
         """What the file of clusters holds, former ones included; likewise those below."""
         self._listeners: dict[str, Resource] = {}
-        self._links: dict[str, Link] = {}
+        self._upstreams: dict[str, Upstream] = {}
         self._versions: dict[Path, str] = {}
         self._draining: asyncio.Task[None] | None = None
 
@@ -43,7 +43,7 @@ class Rollout:
         """Writes a first configuration, for an Envoy that is not running yet; the versions to wait for."""
         return {
             **self._write_secrets(secrets),
-            **self._write_filters(new.links),
+            **self._write_filters(new.upstreams),
             **self._write_routes(new.routes),
             **self._write_clusters(new.clusters),
             **self._write_listeners(new.listeners),
@@ -52,7 +52,7 @@ class Rollout:
     async def apply(self, new: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
         """Brings `new` into force; returns when new requests follow it.  Draining goes on behind (`drained`).
 
-        `secrets` are by link, `drain_timeout` is in seconds.
+        `secrets` are by upstream, `drain_timeout` is in seconds.
 
         Raises EngineError if a file cannot be written or Envoy does not take it.
         """
@@ -61,7 +61,7 @@ class Rollout:
         added |= self._write_clusters({**new.clusters, **self._clusters})
         added |= self._write_listeners({**self._listeners, **new.listeners})
         await self._admin.in_force(added)
-        await self._admin.in_force(self._write_filters({**self._links, **new.links}))
+        await self._admin.in_force(self._write_filters({**self._upstreams, **new.upstreams}))
         await self._admin.in_force(
             {**self._write_clusters({**self._clusters, **new.clusters}), **self._write_routes(new.routes)}
         )
@@ -80,14 +80,14 @@ class Rollout:
             self._draining = None
 
     async def _drain(self, new: Configuration, secrets: Iterable[str], patience: float) -> None:
-        former = [active_attempts(link) for link in self._links if link not in new.links]
+        former = [active_attempts(name) for name in self._upstreams if name not in new.upstreams]
         former += [names.active_requests(name) for name in self._clusters if name not in new.clusters]
         deadline = asyncio.get_running_loop().time() + patience
         while asyncio.get_running_loop().time() < deadline:
             if not await self._busy(former):
                 break
             await asyncio.sleep(_POLL)
-        await self._admin.in_force(self._write_filters(new.links))
+        await self._admin.in_force(self._write_filters(new.upstreams))
         self._write_listeners(new.listeners)
         self._write_clusters(new.clusters)
         self._remove_secrets(secrets)
@@ -104,15 +104,15 @@ class Rollout:
 
     def _write_secrets(self, secrets: Mapping[str, str]) -> dict[str, str]:
         return {
-            names.secret_version(link): self._write(self._files.secret(link), [secret(link, value)])
-            for link, value in secrets.items()
+            names.secret_version(name): self._write(self._files.secret(name), [secret(name, value)])
+            for name, value in secrets.items()
         }
 
-    def _write_filters(self, links: dict[str, Link]) -> dict[str, str]:
-        self._links = links
+    def _write_filters(self, upstreams: dict[str, Upstream]) -> dict[str, str]:
+        self._upstreams = upstreams
         return {
             names.filter_version(name): self._write(self._files.filter(name), [config])
-            for name, config in filters(links.values(), self._files).items()
+            for name, config in filters(upstreams.values(), self._files).items()
         }
 
     def _write_routes(self, table: Resource) -> dict[str, str]:
@@ -131,7 +131,7 @@ class Rollout:
         return {names.LISTENERS_VERSION: version}
 
     def _write(self, path: Path, resources: Iterable[Resource]) -> str:
-        return self._write_texts(path, map(names.text_of, resources))
+        return self._write_texts(path, map(text_of, resources))
 
     def _write_texts(self, path: Path, texts: Iterable[str]) -> str:
         version, text = discovery(texts)
@@ -141,8 +141,8 @@ class Rollout:
         return version
 
     def _remove_secrets(self, used: Iterable[str]) -> None:
-        """Removes the keys of links that are gone."""
-        kept = {self._files.secret(link) for link in used}
+        """Removes the keys of upstreams that are gone."""
+        kept = {self._files.secret(name) for name in used}
         for path in [path for path in self._versions if path.parent == self._files.secret("").parent]:
             if path not in kept:
                 path.unlink(missing_ok=True)

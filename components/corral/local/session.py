@@ -28,7 +28,7 @@ from corral.config.problems import ConfigError
 from corral.local import state_folder as made_keys
 from corral.local import state_folder as registry
 from corral.local.desired import Desired, refuse_strangers, system_certificates
-from corral.local.envoy.clusters import ModelTexts
+from corral.local.envoy.clusters import ClusterCache
 from corral.local.envoy.configuration import Configuration, Site, render
 from corral.local.envoy.names import Files
 from corral.local.envoy_process import EnvoyProcess
@@ -116,7 +116,7 @@ class Session:
         self._metrics = Metrics(self.totals)
         self._say = say
         self._keys = Keys()
-        self._texts = ModelTexts()
+        self._cache = ClusterCache()
         self._notices = Notices(say)
         self._text = first.text
         self.desired = source.desire(first.loaded, options.simulate, self._keys)
@@ -156,8 +156,8 @@ class Session:
 
     def host_port(self, host: str) -> int:
         """The port at which a host is reached without a proxy in between."""
-        links, _ = self._sidecars.upstreams(self.desired, {})
-        return links[host].port
+        upstreams, _ = self._sidecars.upstreams(self.desired, {})
+        return upstreams[host].port
 
     @property
     def made_keys(self) -> Path:
@@ -252,10 +252,10 @@ class Session:
 
     def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
         """The configuration, and the secrets it names."""
-        links, secrets = self._sidecars.upstreams(desired, self._options.proxy_ports)
+        upstreams, secrets = self._sidecars.upstreams(desired, self._options.proxy_ports)
         place, log = self._place, self._records.log
         site = Site(place.address, place.port, place.files, log, desired.public_keys(), system_certificates())
-        return render(desired.plan, links, desired.callers.hashes, site, self._texts), secrets
+        return render(desired.plan, upstreams, desired.callers.hashes, site, self._cache), secrets
 
     def _tell_what_waits(self, desired: Desired) -> None:
         now, then = desired.loaded.settings, self._first.loaded.settings

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from corral.local.adapter import hosts as adapter
 from corral.local.adapter.hosts import AdaptedHost
 from corral.local.desired import Desired
-from corral.local.envoy.upstream import Link
+from corral.local.envoy.upstream import Upstream
 from corral.local.errors import EngineError
 from corral.local.placement import Address
 from corral.local.supervisor import Child, Program, Supervisor
@@ -146,16 +146,16 @@ class Sidecars:
         address = self._simulated.address
         return (address.origin, address.token) if self._simulated.started else None
 
-    def upstreams(self, desired: Desired, proxy_ports: Mapping[str, int]) -> tuple[dict[str, Link], dict[str, str]]:
-        """How Envoy reaches each host, and per link the whole value of the header that carries its key.
+    def upstreams(self, desired: Desired, proxy_ports: Mapping[str, int]) -> tuple[dict[str, Upstream], dict[str, str]]:
+        """How Envoy reaches each host, and per upstream the whole value of the header that carries its key.
 
         `proxy_ports` are, per host that is reached through a TCP proxy, the proxy's port on loopback.
         """
-        links = desired.links(self._simulated.address.port, self._adapter.address)
-        for host in links.keys() & proxy_ports.keys():
-            url = urlsplit(links[host].url)._replace(netloc=f"{LOOPBACK}:{proxy_ports[host]}")
-            links[host] = replace(links[host], url=url.geturl())
-        return links, desired.secrets(links, self._adapter.address)
+        upstreams = desired.upstreams(self._simulated.address.port, self._adapter.address)
+        for host in upstreams.keys() & proxy_ports.keys():
+            url = urlsplit(upstreams[host].url)._replace(netloc=f"{LOOPBACK}:{proxy_ports[host]}")
+            upstreams[host] = replace(upstreams[host], url=url.geturl())
+        return upstreams, desired.secrets(upstreams, self._adapter.address)
 
     async def serve(self, desired: Desired, *, keep_former: bool) -> None:
         """Has both ready for it; with `keep_former` also for requests that are on their way.  Raises EngineError."""

@@ -12,7 +12,7 @@ from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
 from corral.local import state_folder as directory
 from corral.local.desired import Loaded, desire, system_certificates
-from corral.local.envoy.clusters import ModelTexts
+from corral.local.envoy.clusters import ClusterCache
 from corral.local.envoy.configuration import Site, render
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.placement import Address
@@ -39,12 +39,12 @@ async def served(file: Path) -> tuple[dict[str, int], str]:
     engine = EnvoyProcess(find_envoy(), files, lambda _: None)
     try:
         adapter = Address(9, "a token")
-        links = desired.links(simulated_port=9, adapter=adapter)
+        links = desired.upstreams(simulated_port=9, adapter=adapter)
         port = claim_port("127.0.0.1", 0)
         site = Site(
             "127.0.0.1", port, files, files.root / "requests.jsonl", desired.public_keys(), system_certificates()
         )
-        configuration = render(plan, links, desired.callers.hashes, site, ModelTexts())
+        configuration = render(plan, links, desired.callers.hashes, site, ClusterCache())
         await engine.start(configuration, desired.secrets(links, adapter), 1)
         return await engine.admin.gauges("update_rejected$"), engine.last_words
     finally:

@@ -5,9 +5,8 @@ It never changes while Envoy runs.
 from __future__ import annotations
 
 from corral.local.envoy import statistics
-from corral.local.envoy.names import TYPE, Files, Resource, watched
-
-_HEAP = "envoy.resource_monitors.fixed_heap"
+from corral.local.envoy.names import Files
+from corral.local.envoy.resource import Resource, extension, typed, watched
 
 _CONNECTIONS = 50_000
 """Clients connected at once, where the machine allows it; more are refused, so that memory stays bounded."""
@@ -15,8 +14,8 @@ _CONNECTIONS = 50_000
 _OWN_FILES = 500
 """Files that are open besides the connections."""
 
-_RELEASED = 2**26
-"""Bytes of memory that are given back each second, of what is not needed any more."""
+_RELEASED_BYTES = 2**26
+"""Memory that is given back each second, of what is not needed any more."""
 
 
 def _connections(open_files: int) -> int:
@@ -24,33 +23,25 @@ def _connections(open_files: int) -> int:
     return max(100, min(_CONNECTIONS, (open_files - _OWN_FILES) // 2))
 
 
-def _beyond(pressure: float) -> list[Resource]:
-    return [{"name": _HEAP, "threshold": {"value": pressure}}]
-
-
 def _overload(open_files: int, memory: int) -> Resource:
+    def beyond(pressure: float) -> list[Resource]:
+        return [{"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": pressure}}]
+
     return {
         "refresh_interval": "0.250s",
         "resource_monitors": [
             {
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
-                "typed_config": {
-                    "@type": TYPE
-                    + "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": _connections(open_files),
-                },
+                "typed_config": typed(
+                    "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                    {"max_active_downstream_connections": _connections(open_files)},
+                ),
             },
-            {
-                "name": _HEAP,
-                "typed_config": {
-                    "@type": TYPE + "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-                    "max_heap_size_bytes": memory // 2,
-                },
-            },
+            extension("resource_monitors.fixed_heap.v3.FixedHeapConfig", {"max_heap_size_bytes": memory // 2}),
         ],
         "actions": [
-            {"name": "envoy.overload_actions.shrink_heap", "triggers": _beyond(0.8)},
-            {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": _beyond(0.9)},
+            {"name": "envoy.overload_actions.shrink_heap", "triggers": beyond(0.8)},
+            {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": beyond(0.9)},
         ],
     }
 
@@ -65,16 +56,11 @@ def bootstrap(files: Files, open_files: int, memory: int) -> Resource:
         "node": {"id": "corral", "cluster": "corral"},
         "admin": {"address": {"pipe": {"path": str(files.admin_socket), "mode": 0o600}}},
         "dynamic_resources": {"cds_config": watched(files.clusters), "lds_config": watched(files.listeners)},
-        "bootstrap_extensions": [
-            {
-                "name": "envoy.bootstrap.internal_listener",
-                "typed_config": {"@type": TYPE + "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"},
-            }
-        ],
+        "bootstrap_extensions": [extension("bootstrap.internal_listener.v3.InternalListener")],
         "stats_config": {
             "use_all_default_tags": False,
             "stats_matcher": {"inclusion_list": {"patterns": statistics.KEPT}},
         },
-        "memory_allocator_manager": {"bytes_to_release": _RELEASED, "memory_release_interval": "1s"},
+        "memory_allocator_manager": {"bytes_to_release": _RELEASED_BYTES, "memory_release_interval": "1s"},
         "overload_manager": _overload(open_files, memory),
     }

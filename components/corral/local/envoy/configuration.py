@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from corral.local.envoy import jwt as tokens
-from corral.local.envoy import listeners, routes
-from corral.local.envoy.clusters import ModelTexts, host_cluster
-from corral.local.envoy.names import GATEWAY, TYPE, Files, Resource, text_of
-from corral.local.envoy.routes import own_models
-from corral.local.envoy.upstream import Link
+from corral.local.envoy import jwt, listeners, routes
+from corral.local.envoy.clusters import ClusterCache, host_cluster
+from corral.local.envoy.names import GATEWAY, Files
+from corral.local.envoy.resource import Resource, text_of, typed
+from corral.local.envoy.upstream import Upstream
 from corral.plan.plan import Plan
 
 
@@ -38,43 +37,41 @@ class Configuration:
     clusters: dict[str, str]
     """As texts: there are many, and hardly any of them changes from one plan to the next."""
     listeners: dict[str, Resource]
-    links: dict[str, Link]
-    """By name: whose keys the filters of attempts know."""
+    upstreams: dict[str, Upstream]
+    """By name: whose keys the upstream filters know."""
     routes: Resource = field(repr=False)
     """The table of routes."""
 
 
 def render(
-    plan: Plan, links: Mapping[str, Link], keys: Mapping[str, str], site: Site, texts: ModelTexts
+    plan: Plan, upstreams: Mapping[str, Upstream], keys: Mapping[str, str], site: Site, cache: ClusterCache
 ) -> Configuration:
-    """Renders a plan that has no errors; `links` has an entry for each of its live hosts, `keys` are the tenants by
-    the SHA-256 of their keys.  `texts` knows what was rendered before."""
+    """Renders a plan that has no errors; `upstreams` has an entry for each of its live hosts, `keys` are the tenants by
+    the SHA-256 of their keys.  `cache` holds what was rendered before."""
+    by_name = {upstream.name: upstream for upstream in upstreams.values()}
     shared = (
-        *(host_cluster(link, plan.limits, site.files) for link in links.values()),
-        *tokens.clusters(plan.issuers, plan.limits, site.trusted, site.files),
+        *(host_cluster(upstream, plan.limits, site.files) for upstream in by_name.values()),
+        *jwt.clusters(plan.issuers, plan.limits, site.trusted, site.files),
     )
-    verifier = tokens.verifier(plan.issuers, site.public_keys, site.trusted)
+    verifier = jwt.verifier(plan.issuers, site.public_keys, site.trusted)
     return Configuration(
         clusters={
             **{cluster["name"]: text_of(cluster) for cluster in shared},
-            **texts.of(own_models(plan), links, plan.limits),
+            **cache.render(routes.clustered_models(plan), upstreams, plan.limits),
         },
         listeners={
-            **{link.name: listeners.to_host(link) for link in links.values() if not link.is_plain},
+            **{name: listeners.to_host(upstream) for name, upstream in by_name.items() if not upstream.is_plain},
             GATEWAY: listeners.gateway(site.address, site.port, plan.limits, site.files, site.log, verifier),
         },
-        links={link.name: link for link in links.values()},
+        upstreams=by_name,
         routes=routes.gateway_routes(plan, keys),
     )
 
 
-def secret(link: str, value: str) -> Resource:
-    """The secret that the filter of a link injects: the whole value of its header."""
-    return {
-        "@type": TYPE + "envoy.extensions.transport_sockets.tls.v3.Secret",
-        "name": link,
-        "generic_secret": {"secret": {"inline_string": value}},
-    }
+def secret(upstream: str, value: str) -> Resource:
+    """The secret that a host's filter injects: the whole value of its header."""
+    fields = {"name": upstream, "generic_secret": {"secret": {"inline_string": value}}}
+    return typed("extensions.transport_sockets.tls.v3.Secret", fields)
 
 
 def discovery(texts: Iterable[str]) -> tuple[str, str]:

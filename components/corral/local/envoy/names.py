@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-Resource = dict[str, Any]
-"""One Envoy resource in its JSON form."""
 
 GATEWAY = "gateway"
 """The listener clients connect to, and its route table."""
 
 CREDENTIALS, ATTEMPT = "credentials", "attempt"
-"""Two filters of every attempt at a host, by which their configuration is found."""
+"""Two upstream filters, by which their configuration is found."""
 
 MODEL_HEADER = "x-corral-model"
-"""The model a request asks for, and the lane where its tenant has one; set by the gateway's first filter."""
+"""The model a request asks for, and the residency where its tenant has one; set by the gateway's first filter."""
 
 TENANT_HEADER = "x-corral-tenant"
 """Who calls; set by the gateway's first filter."""
 
 LINK_HEADER = "x-corral-link"
-"""Tells the filters of an attempt by which link it goes."""
+"""Tells the upstream filters which upstream an attempt goes to."""
 
 TO_HEADER = "x-corral-to"
-"""Tells the filters of an attempt how its host is asked: `Host` header, path prefix and the host's id of the model."""
+"""Tells the upstream filters how its host is called: `Host` header, path prefix and the host's id of the model."""
 
 HOST_HEADER = "x-corral-host"
 """Tells the client which host answered."""
@@ -37,22 +32,15 @@ ATTEMPTS_HEADER = "x-corral-attempts"
 NAMESPACE = "corral"
 """Of our metadata, those of requests and those of the members of a model's clusters."""
 
-TYPE = "type.googleapis.com/"
-
 
 def model_name(model: str) -> str:
-    """The cluster of a model; `model` may have a lane behind a space."""
+    """The cluster of a model; behind a space, `model` may have the residency of a variant."""
     return f"model/{model}"
 
 
 def link_name(model: str, priority: int) -> str:
     """The cluster of a model's hosts of one priority; no model's name has a space in it."""
     return f"{model_name(model)} {f'fallback {priority}' if priority else 'shares'}"
-
-
-def text_of(resource: Resource) -> str:
-    """A resource as it stands in its file."""
-    return json.dumps(resource, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -84,18 +72,8 @@ class Files:
     def admin_socket(self) -> Path:
         return self.root / "admin.sock"
 
-    def secret(self, link: str) -> Path:
-        return self.root / "secrets" / f"{link.replace('/', '-')}.json"
-
-
-def watched(path: Path) -> Resource:
-    """A source of configuration: a file that Envoy reads again when another is renamed onto it."""
-    return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"}
-
-
-def milliseconds(span: int) -> str:
-    """A time span as Envoy writes it."""
-    return f"{span / 1000:.3f}s"
+    def secret(self, upstream: str) -> Path:
+        return self.root / "secrets" / f"{upstream.replace('/', '-')}.json"
 
 
 CLUSTERS_VERSION = "cluster_manager.cds.version_text"
@@ -108,8 +86,8 @@ def filter_version(name: str) -> str:
     return f"extension_config_discovery.upstream_http_filter.{name}.version_text"
 
 
-def secret_version(link: str) -> str:
-    return f"sds.{link}.version_text"
+def secret_version(upstream: str) -> str:
+    return f"sds.{upstream}.version_text"
 
 
 def statistic(name: str) -> str:

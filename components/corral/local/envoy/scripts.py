@@ -1,8 +1,28 @@
-"""The Lua that Envoy runs.  Stock Envoy reads a request's body only as a whole JSON document that it writes anew, knows
-a caller's key only in the plain, and counts no tokens; these scripts do these three things and nothing else.
+"""The Lua that Envoy runs, for what its own filters do not do.  Stock Envoy reads a request's body only as a whole JSON
+document that it writes anew, knows a caller's key only in the plain, and counts no tokens.
 
     gateway   start, told, json, sha256, limits, admit, count    once for each request and its answer
     attempt   start, attempt                                     once for each attempt at a host
+
+Before a request is routed, `admit`
+
+- finds `model`, `stream` and `stream_options` among the members of the body without building the object (`json`), and
+  refuses a body in which a host might find others;
+- tells who calls: the tenant of a key, by its hash (`sha256`), or of the claims of a token that Envoy has verified;
+- refuses, in the shape of OpenAI's errors, whom it does not know, a model that is not the tenant's, a body above the
+  tenant's limit, and what is beyond the limits of requests and tokens a minute or of requests under way (`limits`,
+  whose levels are gauges of Envoy's statistics, so that all workers share them);
+- sets the headers by which Envoy routes: the model, the tenant's residency with it, and the tenant;
+- has a streamed answer say its usage where the client has not asked for that, and remembers what logs and `count` need.
+
+While the answer passes, `count` reads its tokens, or counts the pieces of one that is cut off; draws them from the
+tenant's limits; tells the client what is left of those; takes the event with the usage out of a stream whose client
+has not asked for it; and notes when the first byte came.
+
+For each attempt, `attempt` writes the host's id of the model into the body, its path and its `Host` header.
+
+The files are put together in this order and share their local names.  The table they look callers and models up in
+(`told`) comes with the routes: see `routes.context`.
 """
 
 from __future__ import annotations
@@ -10,14 +30,12 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from corral.local.envoy.names import TYPE, Resource
+from corral.local.envoy.resource import Resource, typed
 
 _FOLDER = Path(__file__).with_name("lua")
 
 FILTER = "envoy.filters.http.lua"
-
-TYPE_URL = TYPE + "envoy.extensions.filters.http.lua.v3.Lua"
-
+LUA = "extensions.filters.http.lua.v3.Lua"
 
 GATEWAY_SCRIPTS = ("start", "told", "json", "sha256", "limits", "admit", "count")
 ATTEMPT_SCRIPTS = ("start", "attempt")
@@ -30,12 +48,8 @@ def source(*names: str) -> str:
 
 
 def _lua(*names: str) -> Resource:
-    return {
-        "@type": TYPE_URL,
-        "stat_prefix": "corral",
-        "default_source_code": {"inline_string": source(*names)},
-        "clear_route_cache": False,
-    }
+    code = {"inline_string": source(*names)}
+    return typed(LUA, {"stat_prefix": "corral", "default_source_code": code, "clear_route_cache": False})
 
 
 def gateway() -> Resource:
@@ -48,10 +62,10 @@ def gateway() -> Resource:
 
 
 def attempt() -> Resource:
-    """The last filter of an attempt."""
+    """The last upstream filter."""
     return {**_lua(*ATTEMPT_SCRIPTS), "shared_vm_id": "attempt"}
 
 
-def context(said: Resource) -> Resource:
-    """What the gateway's first filter knows, as the table of routes carries it: a change of it drains no listener."""
-    return {FILTER: {"@type": TYPE + "envoy.extensions.filters.http.lua.v3.LuaPerRoute", "filter_context": said}}
+def per_route(context: Resource) -> Resource:
+    """The table of the gateway's first filter, as the routes carry it: a change of it drains no listener."""
+    return {FILTER: typed("extensions.filters.http.lua.v3.LuaPerRoute", {"filter_context": context})}

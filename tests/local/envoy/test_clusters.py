@@ -1,15 +1,17 @@
-"""What a request to a model can reach: the chain of its hosts, and what a move replaces."""
+"""What a request to a model can reach: the chain of its hosts, what a move replaces, and what is rendered again."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.local.envoy.clusters import model_clusters
-from corral.local.envoy.names import Resource
-from corral.local.envoy.upstream import Link
+from corral.local.envoy.clusters import ClusterCache, model_clusters
+from corral.local.envoy.resource import Resource
+from corral.local.envoy.upstream import Upstream
 from corral.plan.failover import retries
 from corral.plan.plan import Limits, ModelPlan
 from tests.plan.world import model
@@ -22,11 +24,11 @@ def planned(shares: dict[str, int], fallback: list[str]) -> ModelPlan:
     return model(shares=shares, fallback=fallback)
 
 
-def link(host: str) -> Link:
-    return Link(host, f"https://{host}.example.com/v1", "authorization", "ca.pem")
+def link(host: str) -> Upstream:
+    return Upstream(host, f"https://{host}.example.com/v1", "authorization", "ca.pem")
 
 
-def clusters(plan: ModelPlan, links: dict[str, Link] | None = None) -> dict[str, Resource]:
+def clusters(plan: ModelPlan, links: dict[str, Upstream] | None = None) -> dict[str, Resource]:
     links = links or {target.host: link(target.host) for target in plan.targets}
     return {cluster["name"]: cluster for cluster in model_clusters(plan, links, LIMITS)}
 
@@ -62,7 +64,7 @@ def test_only_the_last_link_tries_hosts_that_were_left_out() -> None:
     }
 
 
-def only_member(link: Link) -> dict[str, Any]:
+def only_member(link: Upstream) -> dict[str, Any]:
     found = clusters(planned({"lab": 100}, []), {"lab": link})
     return found["model/llama-3.3-70b shares"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]
 
@@ -88,7 +90,7 @@ def test_a_member_says_how_its_host_is_asked_and_tls_and_dns_are_behind_a_listen
 
 
 def test_a_host_that_needs_neither_tls_nor_dns_is_reached_directly() -> None:
-    there = Link("lab", "http://127.0.0.1:8000/v1", None, None)
+    there = Upstream("lab", "http://127.0.0.1:8000/v1", None, None)
     assert only_member(there)["endpoint"]["address"] == {"socket_address": {"address": "127.0.0.1", "port_value": 8000}}
 
 
@@ -116,3 +118,40 @@ def test_every_link_gets_its_attempt_and_a_lone_host_a_second_one() -> None:
         ({"bedrock": 100}, ["lab", "deepinfra"], 2),
     ]
     assert [retries(planned(shares, fallback)) for shares, fallback, _ in cases] == [want for *_, want in cases]
+
+
+SLOWER = replace(LIMITS, connect_timeout=9_000)
+
+
+def upstreams(port: int) -> dict[str, Upstream]:
+    return {host: Upstream(host, f"http://127.0.0.1:{port}/v1", None, None) for host in ("bedrock", "lab")}
+
+
+def models(shares: dict[str, int]) -> list[ModelPlan]:
+    return [replace(model(shares={"bedrock": share, "lab": 100 - share}), name=name) for name, share in shares.items()]
+
+
+PLANS = st.tuples(
+    st.dictionaries(st.sampled_from(["a", "b", "c"]), st.sampled_from([0, 40, 60])).map(models),
+    st.sampled_from([1, 2]).map(upstreams),
+    st.sampled_from([LIMITS, SLOWER]),
+)
+
+
+@given(st.lists(PLANS, min_size=1, max_size=4))
+def test_the_texts_are_those_of_the_plan_whatever_came_before(
+    plans: list[tuple[list[ModelPlan], dict[str, Upstream], Limits]],
+) -> None:
+    cache = ClusterCache()
+    for each, reached, limits in plans:
+        texts = cache.render(each, reached, limits)
+        clusters = [cluster for one in each for cluster in model_clusters(one, reached, limits)]
+        assert {name: json.loads(text) for name, text in texts.items()} == {one["name"]: one for one in clusters}
+        assert list(texts) == [one["name"] for one in clusters]
+
+
+def test_what_has_not_changed_is_not_rendered_again() -> None:
+    cache = ClusterCache()
+    before = cache.render(models({"a": 40, "b": 40}), upstreams(1), LIMITS)
+    after = cache.render(models({"a": 60, "b": 40}), upstreams(1), LIMITS)
+    assert {name for name in after if after[name] is not before[name]} == {"model/a", "model/a shares"}

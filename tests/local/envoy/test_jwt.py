@@ -7,7 +7,7 @@ from pathlib import Path
 from corral.local.envoy.clusters import host_cluster
 from corral.local.envoy.jwt import clusters, verifier
 from corral.local.envoy.names import Files
-from corral.local.envoy.upstream import Link
+from corral.local.envoy.upstream import Upstream
 from corral.plan.plan import Issuer, Limits
 
 LIMITS = Limits(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
@@ -19,7 +19,7 @@ OTHER_REALM = Issuer("https://login.example.com/b", ("corral",), "https://login.
 LOCAL = Issuer("local", ("corral",), "http://127.0.0.1:9/keys", None, "sub")
 BY_FILE = Issuer("ci", ("corral",), None, "ci.json", "sub")
 
-LINK = Link("issuer login.example.com", "https://login.example.com/keys", None, CA)
+LINK = Upstream("issuer login.example.com", "https://login.example.com/keys", None, CA)
 
 
 def test_where_nobody_vouches_there_is_no_filter() -> None:
@@ -77,7 +77,7 @@ def test_every_request_passes_and_what_was_found_of_its_token_is_told() -> None:
 
 
 def test_public_keys_are_fetched_over_links_that_hosts_are_reached_by() -> None:
-    plain = Link("issuer 127.0.0.1", "http://127.0.0.1:9/keys", None, None)
+    plain = Upstream("issuer 127.0.0.1", "http://127.0.0.1:9/keys", None, None)
     assert clusters((BY_FILE, LOCAL, LOGIN), LIMITS, CA, FILES) == [
         host_cluster(plain, LIMITS, FILES),
         host_cluster(LINK, LIMITS, FILES),
