@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from corral.catalog.catalog import Catalog
 from corral.catalog.load import load_catalog
+from corral.catalog.units import Strict
 from corral.config.problems import ConfigError, Report
 from corral.config.read import stack_from_config
-from corral.config.schema import default_sentence, json_schema
+from corral.config.schema import default_sentence, docstrings, json_schema
 from corral.config.yaml_tree import NotYamlError, parse, value_of
 
 STACKS = Path(__file__).parents[1] / "stacks"
@@ -131,3 +132,30 @@ def test_a_default_is_written_as_in_a_stack_and_stands_in_the_description(catalo
     assert [key for key, below in keys.items() if not below["description"].endswith(default_sentence(below))] == []
     valid = {key: jsonschema.Draft202012Validator({**below, "$defs": schema["$defs"]}) for key, below in keys.items()}
     assert [key for key, below in keys.items() if not valid[key].is_valid(below["default"])] == []
+
+
+class Above(Strict):
+    """Of the class, not of an attribute."""
+
+    first: int
+    """In the class above."""
+    second: int
+    """Told anew in the class below."""
+
+
+class Below(Above):
+    silent: int
+    second: int
+    """On two lines,
+    of which the second is indented."""
+    third: int
+
+    """After an empty line."""
+
+
+def test_each_attribute_has_the_text_below_it_its_own_or_an_inherited_one():
+    assert docstrings(Below) == {
+        "first": "In the class above.",
+        "second": "On two lines,\nof which the second is indented.",
+        "third": "After an empty line.",
+    }
