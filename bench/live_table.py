@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -99,7 +100,7 @@ async def make(project: Path, out: Console) -> None:
         assert running
         assert running.control_url
         assert running.control_token
-        with SimulatedControl(running.control_url, running.control_token) as control:
+        with closing(SimulatedControl(running.control_url, running.control_token)) as control:
             for host, latency in LATENCY.items():
                 control.set_speed(host, latency=latency)
         await record(session, file, out)

@@ -223,7 +223,10 @@ def read(*chunks: bytes) -> list[tuple[dict[str, Any], bytes]]:
     return read
 
 
-STREAM = eventstream.event("messageStart", {"role": "ä"}) + eventstream.exception("throttlingException", "slow down")
+STREAM = eventstream.event("messageStart", {"role": "ä"}) + eventstream.message(
+    {":exception-type": "throttlingException", ":content-type": "application/json", ":message-type": "exception"},
+    {"message": "slow down"},
+)
 WANT = [
     (
         {":event-type": "messageStart", ":content-type": "application/json", ":message-type": "event"},

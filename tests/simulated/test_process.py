@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -157,7 +158,10 @@ def test_a_command_that_fails_says_why(child: SimulatedProcess):
     for strange in ("a/b", "?", ""):
         with pytest.raises(ControlError):
             child.control.clear_fault(strange)
-    with SimulatedControl(f"http://127.0.0.1:{child.port}", "wrong") as control, pytest.raises(ControlError) as error:
+    with (
+        closing(SimulatedControl(f"http://127.0.0.1:{child.port}", "wrong")) as control,
+        pytest.raises(ControlError) as error,
+    ):
         control.state()
     assert str(error.value) == "the control token is missing or wrong"
 
@@ -166,7 +170,10 @@ def test_hosts_that_are_not_there_say_so():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        with SimulatedControl(url, "token") as control, pytest.raises(ControlError, match=f"{url} do not answer"):
+        with (
+            closing(SimulatedControl(url, "token")) as control,
+            pytest.raises(ControlError, match=f"{url} do not answer"),
+        ):
             control.state()
 
 

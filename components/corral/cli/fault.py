@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -50,7 +51,7 @@ def fault(
         raise typer.BadParameter(
             f"no fault is called {kind!r}{correction(kind, (*FAULT_KINDS, CLEAR))}", param_hint="KIND"
         )
-    with SimulatedControl(engine.control_url, engine.control_token) as control:
+    with closing(SimulatedControl(engine.control_url, engine.control_token)) as control:
         try:
             if known is None:
                 control.clear_fault(host)

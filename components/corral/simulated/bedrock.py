@@ -49,20 +49,15 @@ _TEXT_TYPE = 7
 
 def event(name: str, payload: Mapping[str, object]) -> bytes:
     """A message with an event."""
-    return _message({":event-type": name, ":content-type": "application/json", ":message-type": "event"}, payload)
+    return message({":event-type": name, ":content-type": "application/json", ":message-type": "event"}, payload)
 
 
-def exception(name: str, message: str) -> bytes:
-    """A message with an exception, after which nothing comes; its name begins with a small letter."""
-    headers = {":exception-type": name, ":content-type": "application/json", ":message-type": "exception"}
-    return _message(headers, {"message": message})
-
-
-def _message(headers: Mapping[str, str], payload: Mapping[str, object]) -> bytes:
+def message(headers: Mapping[str, str], payload: Mapping[str, object]) -> bytes:
+    """A message of an event stream."""
     head, body = b"".join(_header(name, value) for name, value in headers.items()), to_json(payload)
     lengths = struct.pack(">II", 16 + len(head) + len(body), len(head))
-    message = lengths + struct.pack(">I", crc32(lengths)) + head + body
-    return message + struct.pack(">I", crc32(message))
+    framed = lengths + struct.pack(">I", crc32(lengths)) + head + body
+    return framed + struct.pack(">I", crc32(framed))
 
 
 def _header(name: str, value: str) -> bytes:
@@ -105,28 +100,20 @@ class _Shape(BaseModel):
 
 
 class Named(_Shape):
-    """A tool, by name."""
-
     name: str
 
 
 class ToolSpec(_Shape):
-    """A tool on offer."""
-
     tool_spec: Named
 
 
 class ToolChoice(_Shape):
-    """The tool that must be called, if any."""
-
     auto: dict[str, JsonValue] | None = None
     any: dict[str, JsonValue] | None = None
     tool: Named | None = None
 
 
 class ToolConfig(_Shape):
-    """The tools."""
-
     tools: Annotated[list[ToolSpec], Field(min_length=1)]
     tool_choice: ToolChoice | None = None
 
@@ -154,22 +141,16 @@ class Block(_Shape):
 
 
 class ToolResult(_Shape):
-    """The result of a tool."""
-
     tool_use_id: str
     content: list[Block]
 
 
 class Turn(_Shape):
-    """A turn of one side."""
-
     role: Literal["user", "assistant"]
     content: Annotated[list[Block], Field(min_length=1)]
 
 
 class InferenceConfig(_Shape):
-    """The parameters of an answer."""
-
     max_tokens: TokenLimit | None = None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, get_args
 from urllib.parse import quote
 
 import httpx
@@ -27,14 +26,6 @@ class SimulatedControl:
         self._client = httpx.Client(
             base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=timeout, trust_env=False
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the connection."""

@@ -1,4 +1,4 @@
-"""How the project's own web servers listen on loopback and serve an ASGI app.
+"""The project's own web servers: how they listen on loopback, serve an ASGI app, and deal with one call of it.
 
 Policy.  A server of Corral's own says nothing that its app does not say: no log of requests, no header with its name.
 It takes no forwarded header for true, and speaks HTTP alone.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hmac
 import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK = "127.0.0.1"
 
@@ -70,6 +72,11 @@ def settings(app: ASGIApp, **more: Any) -> uvicorn.Config:
 
 
 _LONGEST_LINE_BYTES = 2**26
+_KEEP_ALIVE_SECONDS = 3600
+"""How long an idle connection stays: longer than any client keeps it, so that no close of ours crosses a request."""
+
+Replace = Callable[[bytes], Awaitable[str | None]]
+"""Has the hosts of a line served; why they cannot be, or None."""
 
 
 class ProcessServer(uvicorn.Server):
@@ -81,21 +88,22 @@ class ProcessServer(uvicorn.Server):
     cut.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(
+        self, app: ASGIApp, replace: Replace, close: Callable[[], Awaitable[None]] | None = None, **more: Any
+    ) -> None:
+        """`close` is called when nothing is served any more; `more` are Uvicorn's settings."""
+        super().__init__(settings(app, log_level="warning", timeout_keep_alive=_KEEP_ALIVE_SECONDS, **more))
+        self._replace = replace
+        self._close = close
         self._following: asyncio.Task[None] | None = None
-
-    async def replace(self, line: bytes) -> str | None:
-        """Has the hosts of a line served; why they cannot be, or None."""
-        raise NotImplementedError
 
     def serve_until_ended(self, listening: socket.socket) -> None:
         """Serves until SIGTERM or SIGINT, which ends the process with status 0, or until the parent has ended.
 
         After a signal uvicorn raises it once more for whoever handled it before: that is the exit.
         """
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, _exit)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _exit)
         self.run(sockets=[listening])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -113,6 +121,8 @@ class ProcessServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await super().shutdown(sockets)
+        if self._close:
+            await self._close()
 
     async def _read_lines(self, lines: asyncio.StreamReader) -> None:
         while not self.should_exit:
@@ -123,9 +133,65 @@ class ProcessServer(uvicorn.Server):
         if not line:
             self.should_exit = True
             return
-        sys.stdout.write(json.dumps({"error": await self.replace(line)}) + "\n")
+        sys.stdout.write(json.dumps({"error": await self._replace(line)}) + "\n")
         sys.stdout.flush()
 
 
 def _exit(*_: object) -> None:
     sys.exit(0)
+
+
+class ClientLeftError(Exception):
+    """The client closed the connection; nothing can be answered any more."""
+
+
+class HttpCall:
+    """One call of an ASGI app: its body, its answer, and whether the client is still there."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.status = 0
+        """That of the answer; 0: it has not begun."""
+
+    def shows(self, token: str) -> bool:
+        """Whether it has this token as `Authorization: Bearer`."""
+        shown: bytes = dict(self.scope["headers"]).get(b"authorization", b"")
+        return hmac.compare_digest(shown, f"Bearer {token}".encode())
+
+    async def body(self) -> bytes:
+        """The whole body.  Raises ClientLeftError."""
+        parts: list[bytes] = []
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeftError
+            parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    async def answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+        """Answers with JSON in one piece."""
+        await self.begin(status, "application/json", ("content-length", str(len(body))), *headers)
+        await self.end(body)
+
+    async def begin(self, status: int, content_type: str, *headers: tuple[str, str]) -> None:
+        """Sends the status line and headers; without a `content-length` the body is chunked."""
+        self.status = status
+        encoded = [(name.encode(), value.encode()) for name, value in (("content-type", content_type), *headers)]
+        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def send(self, body: bytes) -> None:
+        """Sends a part of the body."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def end(self, body: bytes) -> None:
+        """Sends the last part of the body."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def client_leaves(self) -> None:
+        """Waits until the client leaves, then raises ClientLeftError.  Only once the body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        raise ClientLeftError

@@ -44,21 +44,15 @@ Choices = Annotated[int, Field(ge=1, le=128)]
 
 
 class StreamOptions(BaseModel):
-    """The options of a stream."""
-
     include_usage: bool | None = None
 
 
 class Message(BaseModel):
-    """A turn of the conversation."""
-
     role: str
     content: Content = None
 
 
 class Named(BaseModel):
-    """A function, by name."""
-
     name: str
 
 
@@ -70,7 +64,6 @@ class Tool(BaseModel):
 
     @property
     def name(self) -> str | None:
-        """The name of the function."""
         return self.function.name if self.function else None
 
 

@@ -19,13 +19,11 @@ is not taken back.  It works alike with httptools and h11, and with the event lo
 from __future__ import annotations
 
 import asyncio
-import hmac
 import socket
 import struct
 from functools import partial
 from typing import Any, cast
 
-import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -36,7 +34,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from corral.simulated.hosts import CONTROL, HostsError, SimulatedHost, Speed, from_json, one_line
-from corral.simulated.loopback import ProcessServer, settings
+from corral.simulated.loopback import HttpCall, ProcessServer
 from corral.simulated.simulation import Fault, Simulation
 from corral.simulated.wire import Wire
 
@@ -62,16 +60,16 @@ def _reset(transport: asyncio.Transport) -> None:
 
 def simulated_app(simulation: Simulation, token: str) -> ASGIApp:
     """The app for `simulation`; its control endpoints want `token`."""
-    wire, control, wanted = Wire(simulation), _control_app(simulation), f"Bearer {token}".encode()
+    wire, control = Wire(simulation), _control_app(simulation)
     locked = _problem(401, "the control token is missing or wrong")
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if path != CONTROL and not path.startswith(f"{CONTROL}/"):
             await wire(scope, receive, send)
-            return
-        shown: bytes = dict(scope["headers"]).get(b"authorization", b"")
-        await (control if hmac.compare_digest(shown, wanted) else locked)(scope, receive, send)
+        else:
+            shown = HttpCall(scope, receive, send).shows(token)
+            await (control if shown else locked)(scope, receive, send)
 
     return app
 
@@ -86,7 +84,7 @@ def _control_app(simulation: Simulation) -> ASGIApp:
             Route(f"{CONTROL}/faults/{{host}}", control.delete_faults, methods=["DELETE"]),
             Route(f"{CONTROL}/speed/{{host}}", control.put_speed, methods=["PUT"]),
         ],
-        exception_handlers={HTTPException: _refused, ValidationError: _refused},
+        exception_handlers={HTTPException: _refused, ValidationError: _invalid},
     )
 
 
@@ -130,39 +128,29 @@ class _Control:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        return _problem(error.status_code, error.detail)
-    return _problem(400, one_line(error) if isinstance(error, ValidationError) else str(error))
+    assert isinstance(error, HTTPException)  # noqa: S101 (it handles no other)
+    return _problem(error.status_code, error.detail)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)  # noqa: S101 (it handles no other)
+    return _problem(400, one_line(error))
 
 
 def _problem(status: int, message: str) -> Response:
     return JSONResponse({"error": {"message": message}}, status)
 
 
-_KEEP_ALIVE_SECONDS = 3600
-"""How long an idle connection stays: longer than any test, so that no close of ours crosses a request."""
-
-
 def serve(listening: socket.socket, token: str) -> None:
     """Serves until a signal, or until the parent has ended; cuts what is still open then."""
     simulation = Simulation(())
-    config = settings(
-        simulated_app(simulation, token),
-        http=ResettableProtocol,
-        log_level="warning",
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-    )
-    _Server(config, simulation).serve_until_ended(listening)
 
-
-class _Server(ProcessServer):
-    def __init__(self, config: uvicorn.Config, simulation: Simulation) -> None:
-        super().__init__(config)
-        self._simulation = simulation
-
-    async def replace(self, line: bytes) -> str | None:
+    async def replace(line: bytes) -> str | None:
         try:
-            self._simulation.replace(from_json(line))
+            simulation.replace(from_json(line))
         except HostsError as error:
             return str(error)
         return None
+
+    app = simulated_app(simulation, token)
+    ProcessServer(app, replace, http=ResettableProtocol).serve_until_ended(listening)

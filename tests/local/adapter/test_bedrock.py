@@ -195,8 +195,14 @@ def answering(body: bytes) -> Iterator[int]:
             serving.join()
 
 
+def exception(name: str, message: str) -> bytes:
+    """A message of an event stream with an exception, after which nothing comes."""
+    headers = {":exception-type": name, ":content-type": "application/json", ":message-type": "exception"}
+    return eventstream.message(headers, {"message": message})
+
+
 BEGUN = eventstream.event("messageStart", {"role": "assistant"})
-SLOW_DOWN = eventstream.exception("throttlingException", "slow down")
+SLOW_DOWN = exception("throttlingException", "slow down")
 
 
 def test_an_exception_that_opens_a_stream_is_an_error_of_its_status(adapter: Adapter):
@@ -211,7 +217,7 @@ def test_an_exception_that_opens_a_stream_is_an_error_of_its_status(adapter: Ada
     [
         (SLOW_DOWN, "bedrock: ThrottlingException: slow down", "rate_limit_exceeded"),
         (
-            eventstream.exception("modelStreamErrorException", "oh"),
+            exception("modelStreamErrorException", "oh"),
             "bedrock: ModelStreamErrorException: oh",
             None,
         ),

@@ -43,7 +43,7 @@ from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 
 from corral.local.adapter.converse import Chunks, answer_id, completion, converse
 from corral.local.adapter.hosts import BedrockHost
-from corral.local.adapter.openai import ChatError, Head, in_chunks, no_answer
+from corral.local.adapter.openai import ChatError, Head, no_answer
 from corral.local.adapter.requests import ChatRequest
 
 FAILURES: Final = (ClientError, BotoCoreError, ResponseParserError, ParserError, HTTPError, OSError)
@@ -226,12 +226,7 @@ class Bedrock:
         return completion(answer, request.model, int(time.time()))
 
     async def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
-        model = self.host.models[request.model]
-        if not model.streams(with_tools=bool(request.tools)):
-            for chunk in in_chunks(await self.completion(request), wants_usage=request.wants_usage):
-                yield chunk
-            return
-        parameters = converse(request, model.output)
+        parameters = converse(request, self.host.models[request.model].output)
         with self._threads.request():
             try:
                 async with aclosing(_events(self._threads, self._client, parameters)) as events:

@@ -77,22 +77,16 @@ HOSTS = TypeAdapter(tuple[Annotated[AdaptedHost, Field(discriminator="protocol")
 class HostClient(Protocol):
     """A client of one host.
 
-    Whoever cancels a request, or closes a stream, ends it at the host too, as far as the host's protocol lets him.
+    `completion` is a chat completion, `chunks` are those of one.  Both raise ChatError; `chunks` the first time before
+    any chunk.  Whoever cancels a request, or closes a stream, ends it at the host too, as far as the host's protocol
+    lets him.
     """
 
     @property
-    def host(self) -> AdaptedHost:
-        """The host as it is described."""
-        ...
+    def host(self) -> AdaptedHost: ...
 
-    async def completion(self, request: ChatRequest) -> dict[str, Any]:
-        """A chat completion.  Raises ChatError."""
-        ...
+    async def completion(self, request: ChatRequest) -> dict[str, Any]: ...
 
-    def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
-        """The chunks of a chat completion.  Raises ChatError, the first time before any chunk."""
-        ...
+    def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]: ...
 
-    async def close(self) -> None:
-        """Closes its connections."""
-        ...
+    async def close(self) -> None: ...

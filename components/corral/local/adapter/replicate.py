@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from corral.local.adapter.hosts import ReplicateHost
-from corral.local.adapter.openai import FIRST_DELTA, ChatError, bad_answer, in_chunks, no_answer, read_events
+from corral.local.adapter.openai import FIRST_DELTA, ChatError, bad_answer, no_answer, read_events
 from corral.local.adapter.predictions import (
     ENDED,
     Prediction,
@@ -95,10 +95,6 @@ class Replicate:
         return completion(prediction, request.model, self._limit(request), int(time.time()))
 
     async def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
-        if self.host.models[request.model].streaming is False:
-            for chunk in in_chunks(await self.completion(request), wants_usage=request.wants_usage):
-                yield chunk
-            return
         prediction = await self._create(request, {})
         answer = head(prediction, request.model, int(time.time()))
         try:

@@ -9,7 +9,7 @@ translation's to say (`ChatRequest.require_only`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, Self, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -81,15 +81,11 @@ _TextOr = Annotated[Annotated[str, Tag("<text>")] | Annotated[_T, Tag("<other>")
 
 
 class TextPart(_Part):
-    """A text."""
-
     type: Literal["text"]
     text: str
 
 
 class RefusalPart(_Part):
-    """A refusal of the assistant."""
-
     type: Literal["refusal"]
     refusal: str
 
@@ -107,8 +103,6 @@ class ImageUrl(_Part):
 
 
 class ImagePart(_Part):
-    """An image."""
-
     type: Literal["image_url"]
     image_url: ImageUrl
 
@@ -126,37 +120,40 @@ _AssistantPart = Annotated[
 
 
 class SystemMessage(_Part):
-    """An instruction."""
-
     role: Literal["system", "developer"]
     content: _TextOr[list[TextPart]]
 
 
 class UserMessage(_Part):
-    """A message of the user."""
-
     role: Literal["user"]
     content: _TextOr[list[_UserPart]]
 
 
-class FunctionCall(_Part):
-    """A function's name, and its arguments as JSON."""
-
+class NamedFunction(_Part):
     name: str
+
+
+class FunctionCall(NamedFunction):
     arguments: str
+    """JSON."""
 
 
-class ToolCall(_Part):
-    """A call that the assistant made."""
+class Function(NamedFunction):
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
-    id: str
+
+class Tool(_Part, Generic[_T]):
     type: Literal["function"]
-    function: FunctionCall
+    function: _T
+
+
+class ToolCall(Tool[FunctionCall]):
+    id: str
 
 
 class AssistantMessage(_Part):
-    """An earlier message of the assistant."""
-
     role: Literal["assistant"]
     content: _TextOr[list[_AssistantPart]] | None = None
     refusal: str | None = None
@@ -164,8 +161,6 @@ class AssistantMessage(_Part):
 
 
 class ToolMessage(_Part):
-    """The result of a call."""
-
     role: Literal["tool"]
     content: _TextOr[list[TextPart]]
     tool_call_id: str
@@ -187,38 +182,7 @@ Message = Annotated[
 ]
 
 
-class Function(_Part):
-    """A function on offer."""
-
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class Tool(_Part):
-    """A tool on offer."""
-
-    type: Literal["function"]
-    function: Function
-
-
-class NamedFunction(_Part):
-    """A function, by name."""
-
-    name: str
-
-
-class ChosenTool(_Part):
-    """The one tool that must be called."""
-
-    type: Literal["function"]
-    function: NamedFunction
-
-
 class StreamOptions(_Part):
-    """The options of a stream."""
-
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
     """Padding against eavesdroppers, of whom there are none between the gateway and here."""
@@ -242,10 +206,11 @@ class ChatRequest(_Open):
     presence_penalty: _Penalty = None
     frequency_penalty: _Penalty = None
     stop: _TextOr[list[str]] | None = None
-    tools: list[Tool] | None = None
+    tools: list[Tool[Function]] | None = None
     tool_choice: (
         Annotated[
-            Annotated[Literal["none", "auto", "required"], Tag("<text>")] | Annotated[ChosenTool, Tag("<other>")],
+            Annotated[Literal["none", "auto", "required"], Tag("<text>")]
+            | Annotated[Tool[NamedFunction], Tag("<other>")],
             Discriminator(_text_or_other),
         ]
         | None

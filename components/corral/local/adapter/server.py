@@ -12,7 +12,6 @@ change stays as it is, with its connections; one that goes finishes what it bega
 from __future__ import annotations
 
 import asyncio
-import hmac
 import socket
 import sys
 import traceback
@@ -21,17 +20,16 @@ from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-import uvicorn
 from botocore.exceptions import BotoCoreError  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from corral.local.adapter.bedrock import Bedrock, Threads
 from corral.local.adapter.hosts import HOSTS, AdaptedHost, BedrockHost, HostClient
-from corral.local.adapter.openai import ChatError
+from corral.local.adapter.openai import ChatError, in_chunks
 from corral.local.adapter.replicate import Replicate
 from corral.local.adapter.requests import ChatRequest
-from corral.simulated.loopback import ProcessServer, settings
+from corral.simulated.loopback import ClientLeftError, HttpCall, ProcessServer
 from corral.simulated.shapes import DONE, event, to_json
 
 
@@ -87,41 +85,36 @@ class Clients:
 _ROUTE = "v1/chat/completions"
 
 
-class ClientLeft(Exception):  # noqa: N818 (nothing went wrong)
-    """The client has left."""
-
-
 class Adapter:
     """The ASGI app.  A request is finished by the host it began with."""
 
     def __init__(self, clients: Clients, token: str) -> None:
         self._clients = clients
-        self._wanted = f"Bearer {token}".encode()
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = HttpCall(scope, receive, send)
         name, _, route = str(scope["path"]).removeprefix("/").partition("/")
-        answer = _Answer(name, send)
         try:
-            client = self._client(scope, name, route)
+            client = self._client(call, name, route)
             async with self._clients.using(client):
-                request = ChatRequest.read(await _body(receive))
+                request = ChatRequest.read(await call.body())
                 if request.model not in client.host.models:
                     why = f"there is no model {request.model!r} here"
                     raise ChatError(404, why, "model_not_found", "model")
-                await _unless_gone(receive, (answer.stream if request.stream else answer.whole)(client, request))
+                await _unless_client_leaves(call, _answer(call, client, request))
         except ChatError as error:
-            await answer.error(error)
-        except ClientLeft:
+            await _refuse(call, name, error)
+        except ClientLeftError:
             return
         except Exception as failure:
             # Its message may hold a part of the request; where it came from does not.
             trace = "".join(traceback.format_tb(failure.__traceback__))
             print(f"{type(failure).__name__}\n{trace}", file=sys.stderr)  # noqa: T201 (the parent keeps it)
-            await answer.error(ChatError(500, "the adapter failed", "adapter_failed"))
+            await _refuse(call, name, ChatError(500, "the adapter failed", "adapter_failed"))
 
-    def _client(self, scope: Scope, name: str, route: str) -> HostClient:
-        shown: bytes = dict(scope["headers"]).get(b"authorization", b"")
-        if not hmac.compare_digest(shown, self._wanted):
+    def _client(self, call: HttpCall, name: str, route: str) -> HostClient:
+        if not call.shows(self._token):
             raise ChatError(401, "the adapter's token is missing or wrong", "invalid_api_key")
         client = self._clients.get(name)
         if client is None:
@@ -129,109 +122,67 @@ class Adapter:
         if route != _ROUTE:
             why = f"this host has no /{route}: it is asked through /{_ROUTE} alone"
             raise ChatError(404, why, "unknown_url")
-        if scope["method"] != "POST":
-            raise ChatError(405, f"use POST, not {scope['method']}", "method_not_allowed")
+        if call.scope["method"] != "POST":
+            raise ChatError(405, f"use POST, not {call.scope['method']}", "method_not_allowed")
         return client
 
 
-class _Answer:
-    """The answer to one client."""
+async def _answer(call: HttpCall, client: HostClient, request: ChatRequest) -> None:
+    if not request.stream:
+        await call.answer(200, to_json(await client.completion(request)))
+        return
+    async with aclosing(_chunks(client, request)) as chunks:
+        async for chunk in chunks:
+            if not call.status:
+                await call.begin(200, "text/event-stream; charset=utf-8", ("cache-control", "no-cache"))
+            await call.send(event(chunk))
+    await call.end(DONE)
 
-    def __init__(self, host: str, send: Send) -> None:
-        self._host = host
-        self._send = send
-        self._begun = False
 
-    async def whole(self, client: HostClient, request: ChatRequest) -> None:
-        """Answers in one piece."""
-        await self._json(200, await client.completion(request))
-
-    async def stream(self, client: HostClient, request: ChatRequest) -> None:
-        """Answers with server-sent events."""
+async def _chunks(client: HostClient, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
+    """The chunks of an answer; of a whole one where the host cannot stream it."""
+    if client.host.models[request.model].streams(with_tools=bool(request.tools)):
         async with aclosing(client.chunks(request)) as chunks:
             async for chunk in chunks:
-                if not self._begun:
-                    await self._begin(200, "text/event-stream; charset=utf-8", ("cache-control", "no-cache"))
-                await self._body(event(chunk), more=True)
-        await self._body(DONE, more=False)
-
-    async def error(self, error: ChatError) -> None:
-        """Answers with an error, or ends with it what has begun."""
-        if self._begun:
-            await self._body(event(error.body(self._host)), more=False)
-            return
-        headers = [] if error.retry_after is None else [("retry-after", error.retry_after)]
-        await self._json(error.status, error.body(self._host), *headers)
-
-    async def _json(self, status: int, value: object, *headers: tuple[str, str]) -> None:
-        body = to_json(value)
-        await self._begin(status, "application/json", ("content-length", str(len(body))), *headers)
-        await self._body(body, more=False)
-
-    async def _begin(self, status: int, content_type: str, *headers: tuple[str, str]) -> None:
-        self._begun = True
-        encoded = [(name.encode(), value.encode()) for name, value in (("content-type", content_type), *headers)]
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
-
-    async def _body(self, body: bytes, *, more: bool) -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+                yield chunk
+    else:
+        for chunk in in_chunks(await client.completion(request), wants_usage=request.wants_usage):
+            yield chunk
 
 
-async def _body(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
+async def _refuse(call: HttpCall, host: str, error: ChatError) -> None:
+    """Answers with an error, or ends with it the stream that has begun."""
+    body = error.body(host)
+    if call.status:
+        await call.end(event(body))
+        return
+    headers = [] if error.retry_after is None else [("retry-after", error.retry_after)]
+    await call.answer(error.status, to_json(body), *headers)
 
 
-async def _unless_gone(receive: Receive, answering: Coroutine[Any, Any, None]) -> None:
-    """Answers, or stops answering when the client leaves.  Raises what answering raises, or ClientLeft."""
-    answer, gone = asyncio.create_task(answering), asyncio.create_task(_gone(receive))
+async def _unless_client_leaves(call: HttpCall, answering: Coroutine[Any, Any, None]) -> None:
+    """Answers, or stops answering when the client leaves.  Raises what answering raises, or ClientLeftError."""
+    tasks = asyncio.create_task(answering), asyncio.create_task(call.client_leaves())
     try:
-        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise ClientLeft
-        answer.result()
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        (tasks[0] if tasks[0] in done else tasks[1]).result()
     finally:
-        for task in (answer, gone):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(answer, gone, return_exceptions=True)
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-_KEEP_ALIVE_SECONDS = 3600
-"""How long an idle connection stays: Envoy closes it first, so that no close of ours crosses a request."""
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def serve(listening: socket.socket, token: str) -> None:
     """Serves until a signal, or until the parent has ended; cuts what is still open then."""
     clients = Clients()
-    config = settings(Adapter(clients, token), log_level="warning", timeout_keep_alive=_KEEP_ALIVE_SECONDS)
-    _Server(config, clients).serve_until_ended(listening)
 
-
-class _Server(ProcessServer):
-    def __init__(self, config: uvicorn.Config, clients: Clients) -> None:
-        super().__init__(config)
-        self._clients = clients
-
-    async def replace(self, line: bytes) -> str | None:
+    async def replace(line: bytes) -> str | None:
         try:
-            await self._clients.replace(HOSTS.validate_json(line))
+            await clients.replace(HOSTS.validate_json(line))
         except ValidationError as error:
             return f"the hosts are not described as they should be ({error.error_count()} errors)"
         except (BotoCoreError, OSError, ValueError) as error:
             return str(error)
         return None
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        await self._clients.close()
+    ProcessServer(Adapter(clients, token), replace, clients.close).serve_until_ended(listening)
