@@ -156,6 +156,6 @@ class Below(Above):
 def test_each_attribute_has_the_text_below_it_its_own_or_an_inherited_one():
     assert docstrings(Below) == {
         "first": "In the class above.",
-        "second": "On two lines,\nof which the second is indented.",
+        "second": "On two lines, of which the second is indented.",
         "third": "After an empty line.",
     }

@@ -10,31 +10,44 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from corral.catalog.units import Auth, Day, Lifecycle, MicroDollars, Price, Strict
+from corral.catalog.units import Auth, Day, Lifecycle, MicroDollars, Price, Strict, Text
 
 Protocol = Literal["openai", "bedrock-converse", "replicate"]
 """The wire protocol a host speaks."""
 
 
-class ModelEntry(Strict):
-    """One model at one host."""
+_Positive = Annotated[int, Field(gt=0)]
+
+
+class ModelFacts(Strict):
+    """The facts of one model at one host, be they the catalog's or a stack's."""
+
+    context: _Positive | None = None
+    """The most tokens that a prompt and its answer may have together."""
+    output: _Positive | None = None
+    """The most tokens that an answer may have."""
+    streaming: bool | None = None
+    """The host can stream the model's answers (true), or cannot (false)."""
+    tools: bool | None = None
+    """The model calls tools there (true), or does not (false)."""
+    tools_while_streaming: bool | None = None
+    """The model calls tools in a streamed answer there (true), or does not (false)."""
+    vision: bool | None = None
+    """The model takes images there (true), or does not (false)."""
+    reaches: list[Text] | None = Field(default=None, min_length=1, examples=[["us-east-1", "us-west-2"]])
+    """The regions in which the host may process a request to the model, all of them."""
+    price: Price | None = Field(default=None, examples=[{"input": 0.72, "output": 0.72}])
+    """The price of the model there, in dollars per million tokens."""
+
+
+class ModelEntry(ModelFacts):
+    """One model at one host; the price is only there where genai-prices does not know it."""
 
     id: str
     """The host's own id."""
-    context: int | None = None
-    """Tokens of prompt and answer together."""
-    output: int | None = None
-    streaming: bool | None = None
-    tools: bool | None = None
-    tools_while_streaming: bool | None = None
-    vision: bool | None = None
     lifecycle: Lifecycle = "available"
     callable_from: list[str] | None = None
     """The regions from which it can be called; None: from anywhere."""
-    reaches: list[str] | None = None
-    """Every region in which a request may be processed; None: unknown, or the host's own regions."""
-    price: Price | None = None
-    """Only where genai-prices does not know it."""
     verified: bool = True
     """False where the entry rests on a third party or on inference, not on the host's own word."""
     as_of: Day
@@ -62,9 +75,6 @@ class HostEntry(Strict):
     models: dict[str, ModelEntry] = Field(default={})
     as_of: Day
     source: str
-
-
-_Positive = Annotated[int, Field(gt=0)]
 
 
 class Shape(Strict):

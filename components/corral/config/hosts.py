@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from corral.catalog.catalog import ModelFacts
 from corral.catalog.units import (
     Auth,
     Bytes,
     Image,
     Lifecycle,
     ModelName,
-    Price,
     ReservationId,
     RetentionDays,
     Source,
@@ -33,29 +33,13 @@ OPENAI = "openai"
 """The kind of a host the catalog does not know: any OpenAI-compatible URL."""
 
 
-class ModelAtHost(Strict):
+class ModelAtHost(ModelFacts):
     """The facts of one model at one host that differ from the catalog; a fact that is left out is the catalog's."""
 
     id: Text | None = None
     """The id by which the host knows the model."""
-    context: Annotated[int, Field(gt=0)] | None = None
-    """The most tokens that a prompt and its answer may have together."""
-    output: Annotated[int, Field(gt=0)] | None = None
-    """The most tokens that an answer may have."""
-    streaming: bool | None = None
-    """The host can stream the model's answers (true), or cannot (false)."""
-    tools: bool | None = None
-    """The model calls tools there (true), or does not (false)."""
-    tools_while_streaming: bool | None = None
-    """The model calls tools in a streamed answer there (true), or does not (false)."""
-    vision: bool | None = None
-    """The model takes images there (true), or does not (false)."""
     lifecycle: Lifecycle | None = None
     """The state of the model there: `available`, `{restricted: <to whom>}` or `{retired: <the last day>}`."""
-    reaches: list[Text] | None = Field(default=None, min_length=1, examples=[["us-east-1", "us-west-2"]])
-    """The regions in which the host may process a request to the model, all of them."""
-    price: Price | None = Field(default=None, examples=[{"input": 0.72, "output": 0.72}])
-    """The price of the model there, in dollars per million tokens."""
 
 
 IdOrMore = Annotated[

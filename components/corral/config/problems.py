@@ -233,15 +233,14 @@ def number(count: int) -> str:
 
 def span(milliseconds: int) -> str:
     """`500 ms`, `90 s`, `2 min`: in the largest unit that leaves a whole number."""
-    for unit, length in (("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
-        if milliseconds % length == 0:
-            return f"{number(milliseconds // length)} {unit}"
-    return f"{number(milliseconds)} ms"
+    return _in_largest(milliseconds, (("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)))
 
 
 def size(count: int) -> str:
     """`50 MiB`, `512 KiB`, `1,000 bytes`: in the largest unit that leaves a whole number."""
-    for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count % length == 0:
-            return f"{number(count // length)} {unit}"
-    return f"{number(count)} bytes"
+    return _in_largest(count, (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("bytes", 1)))
+
+
+def _in_largest(count: int, units: Sequence[tuple[str, int]]) -> str:
+    unit, length = next((unit, length) for unit, length in units if count % length == 0)
+    return f"{number(count // length)} {unit}"

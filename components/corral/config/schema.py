@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from inspect import cleandoc, getsource
+from inspect import getsource
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core.core_schema import ModelSchema
+from pydantic_core.core_schema import DictSchema, ModelSchema, NullableSchema, WithDefaultSchema
 
 from corral.catalog.catalog import Catalog
 from corral.catalog.units import Amount, Strict
@@ -29,20 +29,16 @@ from corral.config.stack_file import NAMESPACE, PARTS, PULUMIS_OWN, REGION
 
 
 def docstrings(part: type[Strict]) -> dict[str, str]:
-    """Per attribute its text; what the part inherits comes first."""
-    lineage = [each for each in reversed(part.__mro__) if issubclass(each, Strict)]
-    return {name: text for each in lineage for name, text in _own(each).items()}
-
-
-def _own(part: type[Strict]) -> dict[str, str]:
-    definition = cast("ast.ClassDef", ast.parse(getsource(part)).body[0])
+    """The text under each attribute; what the part inherits comes first."""
     texts: dict[str, str] = {}
-    for statement, below in pairwise(definition.body):
-        match statement, below:
-            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                texts[name] = cleandoc(text)
-            case _:
-                pass
+    for each in reversed(part.__mro__):
+        definition = ast.parse(getsource(each)).body[0] if issubclass(each, Strict) else None
+        for statement, below in pairwise(definition.body if isinstance(definition, ast.ClassDef) else ()):
+            match statement, below:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    texts[name] = " ".join(text.split())
+                case _:
+                    pass
     return texts
 
 
@@ -61,7 +57,7 @@ _EXAMPLE = {
 
 def json_schema(catalog: Catalog) -> dict[str, Any]:
     """Draft 2020-12, with the catalog's kinds, models and places spelled out."""
-    stack = _tidy(Stack.model_json_schema(schema_generator=_Described))
+    stack = Stack.model_json_schema(schema_generator=_Written)
     parts: dict[str, Any] = {part: stack["properties"][part] for part in PARTS}
     definitions: dict[str, Any] = stack["$defs"]
     _spell_out_kinds(definitions, catalog)
@@ -97,24 +93,40 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-class _Described(GenerateJsonSchema):
-    """Each key with the text that stands under its attribute, and its default as it would be written in a stack."""
+class _Written(GenerateJsonSchema):
+    """Each part as a stack has it: with the text under each attribute, and its default in the unit it is written in.
+
+    No null (a key without a value is refused), no titles, no key of a mapping beside those that match its pattern.
+    """
 
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
         written, part = super().model_schema(schema), schema["cls"]
         texts = docstrings(part)
         for name, field in part.model_fields.items():
-            default = field.default
+            key, default = written["properties"][field.alias], field.default
             amount = next((note for note in field.metadata if isinstance(note, Amount)), None)
-            if amount and isinstance(default, int):
-                default = amount.written(default)
-            key = written["properties"][field.alias]
-            key.pop("default", None)
             if isinstance(default, (str, int)):
-                key["default"] = default
+                key["default"] = amount.written(default) if amount and isinstance(default, int) else default
             if name in texts:
                 key["description"] = texts[name] + default_sentence(key)
+        del written["title"]
+        return written | {"description": " ".join(written["description"].split())}
+
+    def dict_schema(self, schema: DictSchema) -> JsonSchemaValue:
+        written = super().dict_schema(schema)
+        for pattern, value in written.pop("patternProperties", {}).items():
+            written |= {"propertyNames": {"pattern": pattern}, "additionalProperties": value}
         return written
+
+    def nullable_schema(self, schema: NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        del schema
+        return False
 
 
 def default_sentence(key: Mapping[str, Any]) -> str:
@@ -131,10 +143,7 @@ def _spell_out_kinds(definitions: dict[str, Any], catalog: Catalog) -> None:
     definitions["Host"] = {
         "type": "object",
         "properties": {
-            "kind": {
-                "enum": list(kinds(catalog)),
-                "description": "The kind of the host: its keys depend on it.",
-            }
+            "kind": {"enum": [*kinds(catalog)], "description": "The kind of the host: its keys depend on it."},
         },
         "required": ["kind"],
         "allOf": [
@@ -158,30 +167,3 @@ def _host_by_name(name: str, catalog: Catalog) -> dict[str, Any]:
         "then": {"$ref": "#/$defs/Host"},
         "else": own | _NEEDED if name == OPENAI else own,
     }
-
-
-def _tidy(schema: Any) -> Any:
-    """Pydantic's schema as a stack is written.
-
-    No null (a key without a value is refused), no titles, no key of a mapping beside those that match its pattern.
-    """
-    if isinstance(schema, list):
-        return [_tidy(item) for item in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    tidy = {key: _tidy(value) for key, value in cast("dict[str, Any]", schema).items()}
-    match tidy.pop("anyOf", None):
-        case [inner, {"type": "null"}]:
-            tidy = inner | tidy
-        case None:
-            pass
-        case several:
-            tidy["anyOf"] = several
-    if isinstance(tidy.get("title"), str):
-        del tidy["title"]
-    if isinstance(description := tidy.get("description"), str):
-        tidy["description"] = " ".join(description.split())
-    if isinstance(patterns := tidy.pop("patternProperties", None), Mapping):
-        ((pattern, value),) = cast("Mapping[str, Any]", patterns).items()
-        tidy |= {"propertyNames": {"pattern": pattern}, "additionalProperties": value}
-    return tidy
