@@ -14,7 +14,7 @@ import pytest
 
 from corral.cli.project import load_servable_file
 from corral.monitoring.dashboard import dashboard
-from corral.monitoring.records import CORRAL, KUBERNETES, kubernetes_records, local_records
+from corral.monitoring.records import records
 from corral.monitoring.rules import rules
 from corral.plan.plan import Plan
 from tests.plan.world import LLAMA, SCOUT, build
@@ -26,7 +26,31 @@ LOCAL = build(
     }
 )
 CLUSTER = replace(LOCAL, engine="kubernetes")
-RECORDS = {"local": local_records, "kubernetes": kubernetes_records}
+EXPOSED = {
+    "local": {
+        "corral_requests_total",
+        "corral_request_duration_seconds_bucket",
+        "corral_first_byte_seconds_bucket",
+        "corral_attempts_total",
+        "corral_tokens_total",
+        "corral_cost_dollars_total",
+        "corral_unpriced_tokens_total",
+        "corral_limited_total",
+        "corral_share_percent",
+        "corral_host_ejected",
+        "corral_active_requests",
+    },
+    "kubernetes": {
+        "gen_ai_client_token_usage_sum",
+        "gen_ai_server_request_duration_seconds_bucket",
+        "gen_ai_server_request_duration_seconds_count",
+        "gen_ai_server_time_to_first_token_seconds_bucket",
+        "envoy_cluster_upstream_rq_xx",
+        "envoy_cluster_outlier_detection_ejections_active",
+    },
+}
+"""Per engine the metrics that exist: those of the page's /metrics; those of Envoy AI Gateway, as Prometheus names them
+(its tests/data-plane/vcr/prometheus_metrics_test.go), and of its Envoy."""
 PLANS = pytest.mark.parametrize("plan", [LOCAL, CLUSTER], ids=lambda plan: plan.engine)
 STACK = f'stack="{LOCAL.stack}"'
 MODEL = f'{STACK},model="{LLAMA}"'
@@ -48,8 +72,8 @@ def metrics(expression: str) -> set[str]:
 
 @PLANS
 def test_every_metric_that_a_rule_reads_exists_or_is_recorded(plan: Plan):
-    exist = CORRAL if plan.engine == "local" else KUBERNETES
-    recorded = {record.name for record in RECORDS[plan.engine](plan)}
+    exist = EXPOSED[plan.engine]
+    recorded = {record.name for record in records(plan)}
     read = set[str]().union(*(metrics(expression) for expression in expressions(plan)))
     assert read - recorded <= exist
     assert read & exist
@@ -57,12 +81,12 @@ def test_every_metric_that_a_rule_reads_exists_or_is_recorded(plan: Plan):
 
 
 def test_both_engines_record_the_same_names():
-    assert {record.name for record in local_records(LOCAL)} == {record.name for record in kubernetes_records(CLUSTER)}
+    assert {record.name for record in records(LOCAL)} == {record.name for record in records(CLUSTER)}
 
 
 def test_the_dashboard_reads_recorded_names_alone_and_every_panel_says_what_it_shows():
     board = json.loads(json.dumps(dashboard()))
-    recorded = {record.name for record in local_records(LOCAL)}
+    recorded = {record.name for record in records(LOCAL)}
     for panel in board["panels"]:
         assert panel["title"]
         assert panel["description"]
@@ -75,18 +99,18 @@ def test_the_dashboard_reads_recorded_names_alone_and_every_panel_says_what_it_s
     assert len(set(places)) == len(places)
 
 
-def test_what_corral_exposes_is_what_is_known_of_it():
+def test_the_local_engine_exposes_what_its_rules_may_read():
     exposition = pytest.importorskip("corral.local.statistics.prometheus").__doc__
     named = set(re.findall(r"^    (corral_\w+)", exposition, re.MULTILINE))
-    assert {name.removesuffix("_bucket") for name in CORRAL} == named
+    assert {name.removesuffix("_bucket") for name in EXPOSED["local"]} == named
 
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
+    program = shutil.which("promtool")
+    if program is None:
         pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
-    return found
+    return program
 
 
 @PLANS

@@ -1,10 +1,9 @@
-"""When somebody is told: over the recorded names alone, so the same for both engines.
+"""The rules of a stack, as Prometheus reads them from a file (`rule_files`); JSON is YAML.
 
-Errors follow the burn rates of the SRE workbook (Alerting on SLOs, multiwindow, multi-burn-rate): an objective allows
-a part of a month's requests to fail; a burn rate of 14.4 would use up a month's part in two days.  The long window
-says that it matters, the short one that it has not ended.
-
-The rules of a stack, as Prometheus reads them from a file (`rule_files`); JSON is YAML.
+Alerts read the recorded names alone and are the same for both engines.  Those of errors follow the burn rates of the
+SRE workbook (Alerting on SLOs, multiwindow, multi-burn-rate): an objective allows a part of a month's requests to fail;
+a burn rate of 14.4 would use up a month's part in two days.  The long window says that it matters, the short one that
+it has not ended.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from corral.monitoring.records import kubernetes_records, local_records, quoted
+from corral.monitoring.records import quoted, records
 from corral.plan.money import Monthly, monthly
 from corral.plan.plan import Plan
 
@@ -21,11 +20,10 @@ Rule = dict[str, Any]
 OBJECTIVE = 99.9
 """Percent of a month's requests that are answered."""
 
-DRIFT = 10
-"""Points between a declared and an observed share."""
+_DRIFT_POINTS = 10
+"""Between a declared and an observed share."""
 
-_HOURS = 730
-"""Of a month."""
+_MONTH_HOURS = 730
 _MILLION = 1_000_000
 
 
@@ -39,26 +37,33 @@ class _Burn(NamedTuple):
 _BURNS = (_Burn(14.4, "1h", "5m", "page"), _Burn(6, "6h", "30m", "page"), _Burn(1, "3d", "6h", "ticket"))
 
 
-def alerts(plan: Plan, objective: float = OBJECTIVE, budget: float | None = None) -> Iterator[Rule]:
-    """The alerting rules of a stack; `objective` in percent, `budget` in dollars a month for all models together."""
+def rules(plan: Plan, objective: float = OBJECTIVE, budget: float | None = None) -> dict[str, Any]:
+    """Recording and alerting rules; `objective` in percent, `budget` in dollars a month for all models together."""
+    return {
+        "groups": [
+            {"name": f"corral {plan.stack} records", "rules": [record.rule() for record in records(plan)]},
+            {"name": f"corral {plan.stack} alerts", "rules": list(_alerts(plan, objective, budget))},
+        ]
+    }
+
+
+def _alerts(plan: Plan, objective: float, budget: float | None) -> Iterator[Rule]:
     stack = f"stack={quoted(plan.stack)}"
     for burn in _BURNS:
         yield _burning(stack, burn, objective)
     yield _alert(
         "CorralHostLeftOut",
         f"max by (stack, model, host) (corral:left_out{{{stack}}}) > 0",
-        "5m",
-        "ticket",
         "{{ $labels.host }} is left out of {{ $labels.model }} for failing; the other hosts serve its share.",
+        lasting="5m",
     )
     yield _alert(
         "CorralShareDrift",
         f"abs(corral:observed_share:percent{{{stack}}}"
-        f" - on (stack, model, host) corral:declared_share:percent) > {DRIFT}"
+        f" - on (stack, model, host) corral:declared_share:percent) > {_DRIFT_POINTS}"
         " and on (stack, model) corral:requests:rate30m > 0.1",
-        "15m",
-        "ticket",
         "{{ $labels.host }} serves {{ $value | printf `%.0f` }} points off its share of {{ $labels.model }}.",
+        lasting="15m",
     )
     for model in plan.models:
         expected = monthly(model)
@@ -71,9 +76,8 @@ def alerts(plan: Plan, objective: float = OBJECTIVE, budget: float | None = None
     yield _alert(
         "CorralNothingCounted",
         f"absent(corral:requests:rate5m{{{stack}}})",
-        "15m",
-        "ticket",
         f"Nothing is known of the requests of {plan.stack}: is it being served, and scraped?",
+        lasting="15m",
     )
 
 
@@ -83,10 +87,9 @@ def _burning(stack: str, burn: _Burn, objective: float) -> Rule:
         "CorralErrorBudgetBurns",
         f"corral:error_ratio:rate{burn.long}{{{stack}}} > {limit}"
         f" and on (stack, model) corral:error_ratio:rate{burn.short} > {limit}",
-        None,
-        burn.severity,
         f"{{{{ $labels.model }}}} loses {{{{ $value | humanizePercentage }}}} of its requests (last {burn.long}): "
         f"{burn.rate:g} times what an objective of {objective:g}% allows.",
+        severity=burn.severity,
         window=burn.long,
     )
 
@@ -94,31 +97,21 @@ def _burning(stack: str, burn: _Burn, objective: float) -> Rule:
 def _over_budget(spent: str, dollars: float, **labels: str) -> Rule:
     return _alert(
         "CorralBudget",
-        f"{spent} * {_HOURS} > {dollars:.6g}",
-        "1h",
-        "ticket",
+        f"{spent} * {_MONTH_HOURS} > {dollars:.6g}",
         "{{ with $labels.model }}{{ . }}{{ else }}The stack{{ end }} spends at a pace of "
         f"${{{{ $value | printf `%.0f` }}}} a month; ${dollars:,.0f} are meant.",
+        lasting="1h",
         **labels,
     )
 
 
-def _alert(name: str, expression: str, lasting: str | None, severity: str, summary: str, **labels: str) -> Rule:
+def _alert(
+    name: str, expression: str, summary: str, *, lasting: str | None = None, severity: str = "ticket", **labels: str
+) -> Rule:
     return {
         "alert": name,
         "expr": expression,
         **({"for": lasting} if lasting else {}),
         "labels": {"severity": severity, **labels},
         "annotations": {"summary": summary},
-    }
-
-
-def rules(plan: Plan, objective: float = OBJECTIVE, budget: float | None = None) -> dict[str, Any]:
-    """Recording and alerting rules; `objective` in percent, `budget` in dollars a month."""
-    records = local_records(plan) if plan.engine == "local" else kubernetes_records(plan)
-    return {
-        "groups": [
-            {"name": f"corral {plan.stack} records", "rules": [record.rule() for record in records]},
-            {"name": f"corral {plan.stack} alerts", "rules": list(alerts(plan, objective, budget))},
-        ]
     }

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
+from corral.gateway import names
 from corral.gateway.manifests.resource import (
     AI_GATEWAY,
     ENVOY_GATEWAY,
@@ -24,28 +25,7 @@ from corral.gateway.manifests.resource import (
     reference,
 )
 from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, limits
-from corral.gateway.names import (
-    CERTIFICATE_SECRET,
-    GATEWAY,
-    HOST_HEADER,
-    METADATA,
-    MODEL_HEADER,
-    NAMESPACE,
-    SERVICE,
-    SERVICE_ACCOUNT,
-    TENANT_HEADER,
-    duration,
-    object_name,
-    quantity,
-)
-from corral.plan.failover import (
-    CALLER_HEADERS,
-    CLIENT_CREDENTIALS,
-    CLIENT_KEEP_ALIVE,
-    DROPPED_PREFIXES,
-    UNCOUNTABLE,
-    UPLOAD_SECONDS,
-)
+from corral.plan import failover
 from corral.plan.plan import Limits
 
 TENANTS = "tenants"
@@ -63,7 +43,7 @@ _PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
 
 _TENANT = "tenant"
 
-KEPT_HEADERS = f"{TENANT_HEADER}:{_TENANT}"
+KEPT_HEADERS = f"{names.TENANT_HEADER}:{_TENANT}"
 """Header and name, as Envoy AI Gateway's controller is told what of a request to keep for the log."""
 
 LOGGED_TOKENS = [
@@ -74,14 +54,14 @@ LOGGED_TOKENS = [
 
 
 def _kept(key: str) -> str:
-    return f"%DYNAMIC_METADATA({METADATA}:{key})%"
+    return f"%DYNAMIC_METADATA({names.METADATA}:{key})%"
 
 
 _LOG_FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "id": "%REQ(x-request-id)%",
-    "model": f"%REQ({MODEL_HEADER})%",
-    "host": f"%REQ({HOST_HEADER})%",
+    "model": f"%REQ({names.MODEL_HEADER})%",
+    "host": f"%REQ({names.HOST_HEADER})%",
     "host_model": _kept("model_name_override"),
     "method": "%REQ(:method)%",
     "path": "%REQ_WITHOUT_QUERY(x-ai-eg-original-path?:path)%",
@@ -102,10 +82,10 @@ def scheme(gateway: Gateway) -> Literal["http", "https"]:
 def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Resource]:
     """By key, in the order in which they are made."""
     plan, gateway = inputs.plan, inputs.gateway
-    to_gateway = {"targetRefs": [reference("Gateway", GATEWAY)]}
+    to_gateway = {"targetRefs": [reference("Gateway", names.GATEWAY)]}
 
     def resource(kind: str, spec: dict[str, Any], *needs: str, **annotations: str) -> Resource:
-        return inputs.resource(kind, GATEWAY, spec, needs=needs, annotations=annotations)
+        return inputs.resource(kind, names.GATEWAY, spec, needs=needs, annotations=annotations)
 
     costs = [*(LOGGED_TOKENS if gateway.count_tokens else ()), *(TOKEN_COSTS if inputs.counts_tokens else ())]
     processor = {
@@ -121,11 +101,11 @@ def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, 
     if certificate:
         resources["certificate"] = certificate
     spec = {
-        "gatewayClassName": GATEWAY,
-        "infrastructure": {"parametersRef": reference("EnvoyProxy", GATEWAY)},
+        "gatewayClassName": names.GATEWAY,
+        "infrastructure": {"parametersRef": reference("EnvoyProxy", names.GATEWAY)},
         "listeners": [{**listener, "allowedRoutes": {"namespaces": {"from": "Same"}}}],
     }
-    resources["gateway"] = resource("Gateway", spec, *resources, **{f"{AI_GATEWAY}/gateway-config": GATEWAY})
+    resources["gateway"] = resource("Gateway", spec, *resources, **{f"{AI_GATEWAY}/gateway-config": names.GATEWAY})
     resources["clients"] = resource("ClientTrafficPolicy", {**to_gateway, **_clients(plan.limits)}, "gateway")
     if inputs.has_limits:
         resources["limits"] = resource("BackendTrafficPolicy", {**to_gateway, **limits(plan, callers)}, "gateway")
@@ -142,7 +122,7 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
         "provider": {
             "type": "Kubernetes",
             "kubernetes": {
-                "envoyServiceAccount": {"name": SERVICE_ACCOUNT},
+                "envoyServiceAccount": {"name": names.SERVICE_ACCOUNT},
                 "envoyDeployment": {
                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                     "pod": {"topologySpreadConstraints": spread},
@@ -157,7 +137,7 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
                 "envoyService": _service(inputs),
             },
         },
-        "shutdown": {"drainTimeout": duration(limits.drain_timeout), "minDrainDuration": "10s"},
+        "shutdown": {"drainTimeout": names.duration(limits.drain_timeout), "minDrainDuration": "10s"},
         "telemetry": {"accessLog": access_log()},
     }
 
@@ -167,13 +147,13 @@ def _spread(topology: str) -> dict[str, Any]:
         "maxSkew": 1,
         "topologyKey": topology,
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": {f"{ENVOY_GATEWAY}/owning-gateway-name": GATEWAY}},
+        "labelSelector": {"matchLabels": {f"{ENVOY_GATEWAY}/owning-gateway-name": names.GATEWAY}},
     }
 
 
 def access_log() -> dict[str, Any]:
     """For the telemetry of an EnvoyProxy."""
-    named = f"'{TENANT_HEADER}' in request.headers"
+    named = f"'{names.TENANT_HEADER}' in request.headers"
     return {
         "settings": [
             {
@@ -181,7 +161,7 @@ def access_log() -> dict[str, Any]:
                 "format": {"type": "JSON", "json": {**_LOG_FIELDS, "tenant": tenant}},
                 "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}],
             }
-            for matches, tenant in ((named, f"%REQ({TENANT_HEADER})%"), (f"!({named})", _kept(_TENANT)))
+            for matches, tenant in ((named, f"%REQ({names.TENANT_HEADER})%"), (f"!({named})", _kept(_TENANT)))
         ]
     }
 
@@ -195,7 +175,7 @@ def _service(inputs: Inputs) -> dict[str, Any]:
         **gateway.annotations,
     }
     return {
-        "name": SERVICE,
+        "name": names.SERVICE,
         "type": "LoadBalancer" if on_eks or gateway.public else "ClusterIP",
         **({"loadBalancerClass": _NLB_CLASS} if on_eks else {}),
         **({"annotations": annotations} if annotations else {}),
@@ -230,18 +210,20 @@ def _listener(inputs: Inputs) -> tuple[dict[str, Any], Resource | None]:
             namespace, name = path.split("/")
             secret = {**reference("Secret", name), "namespace": namespace}
             grant = {
-                "from": [{"group": GATEWAY_API, "kind": "Gateway", "namespace": NAMESPACE}],
+                "from": [{"group": GATEWAY_API, "kind": "Gateway", "namespace": names.NAMESPACE}],
                 "to": [reference("Secret", name)],
             }
-            source = inputs.resource("ReferenceGrant", object_name(NAMESPACE, name), grant, namespace=namespace)
+            source = inputs.resource(
+                "ReferenceGrant", names.object_name(names.NAMESPACE, name), grant, namespace=namespace
+            )
         case IssuedCertificate(issuer=issuer):
-            secret = reference("Secret", CERTIFICATE_SECRET)
+            secret = reference("Secret", names.CERTIFICATE_SECRET)
             certificate = {
-                "secretName": CERTIFICATE_SECRET,
+                "secretName": names.CERTIFICATE_SECRET,
                 "dnsNames": [inputs.gateway.hostname],
                 "issuerRef": reference("ClusterIssuer", issuer),
             }
-            source = inputs.resource("Certificate", GATEWAY, certificate)
+            source = inputs.resource("Certificate", names.GATEWAY, certificate)
     tls = {"mode": "Terminate", "certificateRefs": [secret]}
     return {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls}, source
 
@@ -250,13 +232,16 @@ def _clients(limits: Limits) -> dict[str, Any]:
     """Bodies are held in memory to be read and sent again; over the limit they are refused with 413, and with smaller
     HTTP/2 windows far below it (envoyproxy/ai-gateway issue 2130)."""
     dropped = [
-        *({"type": "Prefix", "value": name} for name in DROPPED_PREFIXES),
-        *({"type": "Exact", "value": name} for name in (*CLIENT_CREDENTIALS, *CALLER_HEADERS, UNCOUNTABLE)),
+        *({"type": "Prefix", "value": name} for name in failover.DROPPED_PREFIXES),
+        *(
+            {"type": "Exact", "value": name}
+            for name in (*failover.CLIENT_CREDENTIALS, *failover.CALLER_HEADERS, failover.UNCOUNTABLE)
+        ),
     ]
     return {
-        "connection": {"bufferLimit": quantity(limits.body_limit)},
+        "connection": {"bufferLimit": names.quantity(limits.body_limit)},
         "http2": {"initialStreamWindowSize": "16Mi", "initialConnectionWindowSize": "24Mi"},
         "headers": {"earlyRequestHeaders": {"removeOnMatch": dropped}},
-        "timeout": {"http": {"requestReceivedTimeout": duration(UPLOAD_SECONDS * 1_000)}},
-        "tcpKeepalive": keep_alive(CLIENT_KEEP_ALIVE),
+        "timeout": {"http": {"requestReceivedTimeout": names.duration(failover.UPLOAD_SECONDS * 1_000)}},
+        "tcpKeepalive": keep_alive(failover.CLIENT_KEEP_ALIVE),
     }

@@ -7,7 +7,7 @@ from corral.gateway.manifests.front import front_resources
 from corral.gateway.manifests.hosts import host_resources
 from corral.gateway.manifests.resource import Inputs, Resource
 from corral.gateway.manifests.routes import model_resources, route_key
-from corral.gateway.manifests.tenants import callers, groups
+from corral.gateway.manifests.tenants import callers
 
 
 def render(inputs: Inputs) -> dict[str, Resource]:
@@ -22,8 +22,7 @@ def render(inputs: Inputs) -> dict[str, Resource]:
     for endpoint in sorted(inputs.endpoints, key=lambda endpoint: (endpoint.host, endpoint.model)):
         resources |= host_resources(inputs, endpoint)
     for model in inputs.plan.models:
-        served = groups(model, inputs.plan)
-        resources |= model_resources(inputs, model, served, calling, front)
+        resources |= model_resources(inputs, model, calling, front)
         route = route_key(model.name)
         resources[patch_key(model.name)] = patch_resource(inputs, model.name, route, resources[route])
     return resources

@@ -117,8 +117,4 @@ def reference(kind: str, name: str) -> dict[str, str]:
 
 def keep_alive(times: KeepAlive) -> dict[str, Any]:
     """As Envoy Gateway's policies say it."""
-    return {
-        "probes": times.probes,
-        "idleTime": f"{times.idle_seconds}s",
-        "interval": f"{times.interval_seconds}s",
-    }
+    return {"probes": times.probes, "idleTime": f"{times.idle_seconds}s", "interval": f"{times.interval_seconds}s"}

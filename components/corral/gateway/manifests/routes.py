@@ -23,21 +23,9 @@ from typing import Any
 from corral.gateway.manifests.cutover import revision, route_name
 from corral.gateway.manifests.hosts import route_needs
 from corral.gateway.manifests.resource import Inputs, Resource, keep_alive, reference
-from corral.gateway.manifests.tenants import Caller, Group, called_by
+from corral.gateway.manifests.tenants import Caller, Group, called_by, groups
 from corral.gateway.names import GATEWAY, MODEL_HEADER, duration, object_name
-from corral.plan.failover import (
-    BACK_OFF_MILLISECONDS,
-    CONSECUTIVE_FAILURES,
-    EJECTION_INTERVAL_MILLISECONDS,
-    HOST_KEEP_ALIVE,
-    MAX_BACK_OFF_MILLISECONDS,
-    MAX_EJECTION_PERCENT,
-    PANIC_PERCENT,
-    RETRIED_STATUS,
-    RETRY_ON,
-    UNBOUNDED,
-    retries_by_priority,
-)
+from corral.plan import failover
 from corral.plan.plan import Limits, ModelPlan
 
 _UNLISTED = MODEL_HEADER.title()
@@ -53,19 +41,20 @@ def route_key(model: str) -> str:
 
 
 def model_resources(
-    inputs: Inputs, model: ModelPlan, groups: Sequence[Group], callers: Mapping[str, Caller], front: Sequence[str]
+    inputs: Inputs, model: ModelPlan, callers: Mapping[str, Caller], front: Sequence[str]
 ) -> dict[str, Resource]:
-    """By key, in the order in which they are made; `groups`: those of the model; `front`: what every route needs."""
-    hosts = [group.hosts for group in groups]
+    """By key, in the order in which they are made; `front`: what every route needs."""
+    rules = groups(model, inputs.plan)
+    hosts = [group.hosts for group in rules]
     revised = revision(model.name, hosts, inputs.labels, inputs.route_annotations)
     name, annotations = route_name(model.name, revised), {"corral/model": model.name}
     merge = {"mergeType": "StrategicMerge"} if inputs.has_limits else {}
     resources: dict[str, Resource] = {}
-    for index, group in enumerate(groups):
+    for index, group in enumerate(rules):
         spec = {
             "targetRefs": [_rule_of(name, index)],
             **merge,
-            **_traffic(retries_by_priority(model, group.hosts), inputs.plan.limits),
+            **_traffic(failover.retries_by_priority(model, group.hosts), inputs.plan.limits),
         }
         resources[f"retries/{model.name}" + (f"/{index}" if index else "")] = inputs.resource(
             "BackendTrafficPolicy",
@@ -74,15 +63,13 @@ def model_resources(
             annotations=annotations,
             revision=revised,
         )
-    endpoints = [
-        inputs.by_target[host, model.name] for host in sorted({host for group in groups for host in group.hosts})
-    ]
+    endpoints = [inputs.by_target[host, model.name] for host in sorted({host for of_rule in hosts for host in of_rule})]
     resources[route_key(model.name)] = inputs.resource(
         "AIGatewayRoute",
         name,
         {
             "parentRefs": [reference("Gateway", GATEWAY)],
-            "rules": [_rule(inputs, group, callers, index) for index, group in enumerate(groups)],
+            "rules": [_rule(inputs, group, callers, index) for index, group in enumerate(rules)],
         },
         needs=[*front, *resources, *(key for endpoint in endpoints for key in route_needs(endpoint))],
         annotations={**annotations, **inputs.route_annotations},
@@ -126,26 +113,26 @@ def _rule(inputs: Inputs, group: Group, callers: Mapping[str, Caller], index: in
 def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
     per_priority, retries = attempts
     back_off = {
-        "baseInterval": duration(BACK_OFF_MILLISECONDS),
-        "maxInterval": duration(MAX_BACK_OFF_MILLISECONDS),
+        "baseInterval": duration(failover.BACK_OFF_MILLISECONDS),
+        "maxInterval": duration(failover.MAX_BACK_OFF_MILLISECONDS),
     }
     return {
         "retry": {
             "numRetries": retries,
             "numAttemptsPerPriority": per_priority,
-            "retryOn": {"triggers": list(RETRY_ON), "httpStatusCodes": list(RETRIED_STATUS)},
+            "retryOn": {"triggers": list(failover.RETRY_ON), "httpStatusCodes": list(failover.RETRIED_STATUS)},
             "perRetry": {"backOff": back_off},
         },
         "healthCheck": {
             "passive": {
-                "consecutive5XxErrors": CONSECUTIVE_FAILURES,
-                "interval": duration(EJECTION_INTERVAL_MILLISECONDS),
+                "consecutive5XxErrors": failover.CONSECUTIVE_FAILURES,
+                "interval": duration(failover.EJECTION_INTERVAL_MILLISECONDS),
                 "baseEjectionTime": duration(limits.ejection_time),
-                "maxEjectionPercent": MAX_EJECTION_PERCENT,
+                "maxEjectionPercent": failover.MAX_EJECTION_PERCENT,
             },
-            "panicThreshold": PANIC_PERCENT,
+            "panicThreshold": failover.PANIC_PERCENT,
         },
-        "circuitBreaker": dict.fromkeys(_BREAKERS, UNBOUNDED),
+        "circuitBreaker": dict.fromkeys(_BREAKERS, failover.UNBOUNDED),
         "timeout": {"tcp": {"connectTimeout": duration(limits.connect_timeout)}},
-        "tcpKeepalive": keep_alive(HOST_KEEP_ALIVE),
+        "tcpKeepalive": keep_alive(failover.HOST_KEEP_ALIVE),
     }

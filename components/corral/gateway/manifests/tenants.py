@@ -44,6 +44,17 @@ TOKEN_COSTS = [{"metadataKey": _TOTAL_TOKENS, "type": "TotalToken"}]
 """What Envoy AI Gateway is to count for limits of tokens."""
 
 
+_BY_API_KEY: dict[str, Any] = {
+    "apiKeyAuth": {
+        "credentialRefs": [reference("Secret", TENANT_SECRET)],
+        "extractFrom": [{"headers": ["Authorization"]}],
+        "forwardClientIDHeader": TENANT_HEADER,
+        "sanitize": True,
+    }
+}
+"""A key names its tenant; the key itself goes no further."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """One tenant, as the header says it."""
@@ -79,7 +90,7 @@ def access(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Any]:
     """Who may call, and for which models: a SecurityPolicy, without its target."""
     plan = inputs.plan
     providers = [_provider(issuer, inputs.issuer_keys) for issuer in plan.issuers]
-    authentication = {"jwt": {"providers": providers}} if providers else {"apiKeyAuth": _api_keys()}
+    authentication = {"jwt": {"providers": providers}} if providers else _BY_API_KEY
     every = plan.model_names
     bound = [tenant for tenant in plan.tenants if tenant.models != every]
     if not plan.issuers and not bound:
@@ -95,16 +106,6 @@ def access(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Any]:
         *(_allow(values([tenant]), models) for tenant in bound for models in _parts(tenant.models)),
     ]
     return {**authentication, "authorization": {"defaultAction": "Deny", "rules": rules}}
-
-
-def _api_keys() -> dict[str, Any]:
-    """A key names its tenant; the key itself goes no further."""
-    return {
-        "credentialRefs": [reference("Secret", TENANT_SECRET)],
-        "extractFrom": [{"headers": ["Authorization"]}],
-        "forwardClientIDHeader": TENANT_HEADER,
-        "sanitize": True,
-    }
 
 
 def _provider(issuer: Issuer, keys: Mapping[str, str]) -> dict[str, Any]:
