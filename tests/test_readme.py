@@ -25,6 +25,7 @@ from tests.local.gateway import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 PORT = "8080"
 """The port in the README; each run takes a free one instead."""
 
@@ -38,12 +39,13 @@ def commands() -> list[str]:
     return [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines() if line.strip()]
 
 
+INIT = "corral init acme-llama --template aws"
 SERVING = ("make serve", "corral serve --stack prod --simulate")
 """They go on until they are told to end."""
-OF_MAKE = ("make test",)
+OF_MAKE = ("make check", "make test")
 DRILL = "corral drill --stack prod"
 """It goes on for longer than any other."""
-OTHERS = [line for line in commands() if line not in (*SERVING, *OF_MAKE, DRILL)]
+OTHERS = [line for line in commands() if line not in (*SERVING, *OF_MAKE, DRILL, INIT, "source .venv/bin/activate")]
 
 
 def free_port() -> int:
@@ -114,15 +116,17 @@ def wanted_status(command: str) -> int:
     return int(said[1]) if said else 0
 
 
+def edit(file: Path, before: str, after: str) -> None:
+    assert file.read_text().count(before) == 1
+    file.write_text(file.read_text().replace(before, after))
+
+
 @pytest.fixture(scope="module")
 def moved(clone: Path, served: subprocess.Popen[str]) -> subprocess.Popen[str]:
     """`make serve` after the edit that the README tells of."""
-    (edit,) = blocks("diff")
-    before, after = (line[1:] for line in edit.splitlines())
     file = clone / "stacks" / "Pulumi.local.yaml"
-    assert file.read_text().count(before) == 1
     running = registry.find_running(clone, "local")
-    file.write_text(file.read_text().replace(before, after))
+    edit(file, "{bedrock: 60, azure: 25, vllm: 15}", "{bedrock: 20, azure: 25, vllm: 55}")
     until(lambda: registry.find_running(clone, "local") != running, "the move is in force")
     return served
 
@@ -164,8 +168,8 @@ def test_make_up_says_the_move_and_ends_with_status_0(clone: Path, moved: subpro
     os.kill(corral.pid, signal.SIGINT)
     said, _ = moved.communicate(timeout=PATIENCE)
     assert (moved.returncode, said.splitlines()[-1]) == (0, "Stopped.")
-    (move_said,) = re.findall(r"the terminal says `(.+?)`", README)
-    assert move_said in said.splitlines()
+    (move,) = re.findall(r"the terminal says `(.+?)`", README.replace("\n", " "))
+    assert move in said.splitlines()
 
 
 def test_production_is_rehearsed(clone: Path, environment: dict[str, str]):
@@ -224,11 +228,10 @@ def test_what_make_is_asked_for_is_there(clone: Path, environment: dict[str, str
 
 
 def test_a_host_of_one_s_own_is_five_lines_that_validate(clone: Path, environment: dict[str, str]):
-    (lines,) = blocks("yaml")
+    text, lines = blocks("yaml")
     assert lines.count("\n") == 5
-    text = (clone / "stacks" / "Pulumi.prod.yaml").read_text()
-    with_lab = text.replace("    together: {}\n", "    together: {}\n" + lines)
-    with_lab = with_lab.replace("fallback: [deepinfra, together]", "fallback: [deepinfra, together, lab]")
+    with_lab = text.replace("  corral:models:\n", lines + "  corral:models:\n")
+    with_lab = with_lab.replace("fallback: [deepinfra]", "fallback: [deepinfra, lab]")
     (clone / "stacks" / "Pulumi.lab.yaml").write_text(with_lab)
     done = subprocess.run(
         ["corral", "plan", "--json", "--stack", "lab"],
@@ -244,10 +247,26 @@ def test_a_host_of_one_s_own_is_five_lines_that_validate(clone: Path, environmen
     assert (lab["url"], lab["modelId"]) == (told["url"], told["models"]["llama-3.3-70b"])
 
 
+def test_a_share_edit_of_the_stack_does_what_the_readme_shows(tmp_path: Path, environment: dict[str, str]):
+    stack, _ = blocks("yaml")
+    before, after = (line[1:] for line in blocks("diff")[0].splitlines())
+    file = tmp_path / "stacks" / "Pulumi.prod.yaml"
+    file.parent.mkdir()
+    file.write_text(stack)
+    for step in (["init", "--quiet"], ["add", "stacks"], ["commit", "--quiet", "--message", "the stack"]):
+        subprocess.run(["git", *step], cwd=tmp_path, env=environment, check=True)
+    edit(file, before, after)
+    done = subprocess.run(
+        ["corral", "diff"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.endswith(blocks("text")[0])
+
+
 def test_every_verb_and_every_host_of_the_catalog_has_its_row():
-    rows = re.findall(r"^\| `(?:corral )?(\w+)", README, re.MULTILINE)
     verbs = {command.name for command in (*app.registered_commands, *app.registered_groups)}
-    assert set(rows) == verbs | set(load_catalog().hosts)
+    assert set(re.findall(r"^\| `corral (\w+)", COMMANDS, re.MULTILINE)) == verbs
+    assert set(re.findall(r"^\| `(\w+)`", README, re.MULTILINE)) == set(load_catalog().hosts)
 
 
 def test_the_keys_in_the_host_table_are_the_catalog_s():
