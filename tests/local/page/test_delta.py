@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.local.page.feed import applied, difference
+from corral.local.page.feed import difference
+from tests.local.page.snapshots import applied
 
 NAMES = st.text(max_size=3) | st.sampled_from(["a", "b", "__proto__", "constructor"])
 LEAVES = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3)

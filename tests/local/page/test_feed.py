@@ -6,7 +6,8 @@ import asyncio
 import json
 from typing import Any
 
-from corral.local.page.feed import Feed, applied
+from corral.local.page.feed import Feed
+from tests.local.page.snapshots import applied
 
 
 class World:

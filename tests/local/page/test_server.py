@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from corral.local.page.feed import applied
 from corral.local.page.server import listen
 from corral.plan.credentials import hash_of
 from tests.local.gateway import TWO_HOSTS, Gateway, Load, chat, serving, until
+from tests.local.page.snapshots import applied
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.local.page.feed import applied, difference
+from corral.local.page.feed import difference
 from corral.local.page.state import Snapshot
 from corral.local.page.watch import Watch
 from corral.local.statistics.readings import Bin, Series, Timed
-from tests.local.page.snapshots import MOVED, PLAN, START, members, requests, snapshot, tokens
+from tests.local.page.snapshots import MOVED, PLAN, START, applied, members, requests, snapshot, tokens
 from tests.plan.world import LLAMA
 
 URL = "http://127.0.0.1:8080/v1"

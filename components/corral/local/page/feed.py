@@ -30,20 +30,6 @@ def difference(before: State, after: State) -> State:
     return changes
 
 
-def applied(state: State, changes: State) -> State:
-    """The state after the changes, as RFC 7396 has it; neither argument is changed."""
-    result = dict(state)
-    for name, value in changes.items():
-        if value is None:
-            result.pop(name, None)
-        elif isinstance(value, dict):
-            old = result.get(name)
-            result[name] = applied(cast("State", old) if isinstance(old, dict) else {}, cast("State", value))
-        else:
-            result[name] = value
-    return result
-
-
 VIEWERS = 100
 """At once; more are refused."""
 _SILENCE_SECONDS = 15.0

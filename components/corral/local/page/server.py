@@ -16,14 +16,14 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from corral.local.errors import EngineError
@@ -46,7 +46,7 @@ HEADERS = {
 
 
 class Guard:
-    """An ASGI app around another."""
+    """Refuses whom the page is not for, and gives every answer its headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,14 +71,6 @@ def _refusal(scope: Scope) -> ASGIApp | None:
     return None
 
 
-_TYPES = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
-
-
 def page_app(watch: Watch, feed: Feed, *more: Route) -> ASGIApp:
     """The ASGI app; `more` are routes of others."""
 
@@ -93,8 +85,8 @@ def page_app(watch: Watch, feed: Feed, *more: Route) -> ASGIApp:
             return PlainTextResponse("No such model.\n", 404)
         return JSONResponse({"now": time.time_ns() // 1_000_000, **past})
 
-    routes = [Route("/events", events), Route("/history", history), *_files(), *more]
-    return Guard(Starlette(routes=routes))
+    files = Mount("/", StaticFiles(packages=[("corral.local.page", "static")], html=True))
+    return Guard(Starlette(routes=[Route("/events", events), Route("/history", history), *more, files]))
 
 
 def numbers_route(path: str, numbers: Callable[[str], Awaitable[tuple[bytes, str]]]) -> Route:
@@ -106,22 +98,6 @@ def numbers_route(path: str, numbers: Callable[[str], Awaitable[tuple[bytes, str
         except EngineError as reason:
             return PlainTextResponse(f"{reason}\n", 503)
         return Response(body, headers={"content-type": content_type})
-
-    return Route(path, answer)
-
-
-def _files() -> list[Route]:
-    """A route for each file of the page."""
-    return [
-        _file("/" if file.name == "index.html" else f"/{file.name}", file.read_bytes(), _TYPES[suffix])
-        for file in files("corral.local.page").joinpath("static").iterdir()
-        if (suffix := file.name.rpartition(".")[2]) in _TYPES
-    ]
-
-
-def _file(path: str, content: bytes, media_type: str) -> Route:
-    async def answer(_: Request) -> Response:
-        return Response(content, media_type=media_type)
 
     return Route(path, answer)
 
@@ -145,14 +121,13 @@ class Listening:
 
 def listen(port: int) -> Listening:
     """Listens on loopback, on a free port for 0 and where the port is taken.  Raises EngineError."""
-    try:
-        return Listening(bind(port), None)
-    except OSError:
-        pass
-    try:
-        return Listening(bind(0), port)
-    except OSError as reason:
-        raise EngineError(f"The page's port {port} cannot be listened on, nor another: {reason.strerror}.") from None
+    reason: str | None = None
+    for wanted, taken in ((port, None), (0, port)):
+        try:
+            return Listening(bind(wanted), taken)
+        except OSError as error:
+            reason = error.strerror
+    raise EngineError(f"The page's port {port} cannot be listened on, nor another: {reason}.")
 
 
 @asynccontextmanager

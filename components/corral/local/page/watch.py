@@ -106,25 +106,16 @@ _POLL_SECONDS = 1.0
 
 
 class Served(Protocol):
-    """A stack that is being served, as far as a page must know it."""
+    """A session, as far as a page must know it."""
 
     @property
-    def plan(self) -> Plan:
-        """What is in force."""
-        ...
-
+    def plan(self) -> Plan: ...
     @property
     def totals(self) -> Totals: ...
-
     @property
-    def control(self) -> tuple[str, str] | None:
-        """URL and token of the simulated hosts' control endpoints; None: there are none."""
-        ...
-
+    def control(self) -> tuple[str, str] | None: ...
     @property
-    def simulated(self) -> Mapping[str, str | None]:
-        """Per host why it is simulated; None: it is the real one."""
-        ...
+    def simulated(self) -> Mapping[str, str | None]: ...
 
 
 async def keep_watching(served: Served, watch: Watch, feed: Feed) -> None:

@@ -1,28 +1,26 @@
 // Puts the page together: what is shown of the state, and what the person asks for.
 
 import { Card } from "./card.js";
-import { el, say, set } from "./dom.js";
-import { SIGNS, signPicture } from "./signs.js";
-import { follow } from "./stream.js";
-import { Table } from "./table.js";
-import { Tenants } from "./tenants.js";
-import { byName, clock, count, money, rate } from "./words.js";
+import { byName, count, el, keep, money, rate, setAttribute, setText } from "./dom.js";
+import { Models, Tenants } from "./tables.js";
+import { SIGNS, signPicture } from "./timeline.js";
 
 const AT_A_TIME = 24;
 const MARKS_SHOWN = 50;
 const INKS = 6;
 const THEMES = ["system", "light", "dark"];
 const STATUS = { live: "● live", lost: "◌ the connection is lost; trying again", hidden: "◌ paused" };
+const AGAIN = 1000;
 
 const find = (id) => document.getElementById(id);
 const main = find("models");
 const search = find("search");
 const cards = new Map();
-const table = new Table();
+const table = new Models();
 const tenants = new Tenants(find("tenants"));
 const list = el("div", { class: "cards" });
 const more = el("button", { type: "button", class: "show-more" });
-const nothing = el("p", { class: "nothing" });
+const nothing = el("p", { class: "nothing" }, "No model is like that.");
 const inks = new Map();
 
 let state = null;
@@ -33,9 +31,7 @@ let view = "cards";
 let newest = 0;
 
 // A host looks the same wherever it is: by its place among all hosts.
-function ink(host) {
-  return (inks.get(host) ?? 0) % INKS;
-}
+const ink = (host) => (inks.get(host) ?? 0) % INKS;
 
 function learnInks() {
   const hosts = new Set(Object.values(state.models).flatMap((model) => Object.keys(model.hosts)));
@@ -54,10 +50,17 @@ const onScreen = new IntersectionObserver(
   { rootMargin: "200px" },
 );
 
+function makeCard(name) {
+  const card = new Card(name, ink);
+  card.element.dataset.model = name;
+  onScreen.observe(card.element);
+  return card;
+}
+
 function wanted([name, model]) {
   const text = search.value.trim().toLowerCase();
-  const there = !text || name.toLowerCase().includes(text) || Object.keys(model.hosts).some((host) => host.toLowerCase().includes(text));
-  return there && (!find("trouble").checked || model.trouble);
+  const matching = [name, ...Object.keys(model.hosts)].some((each) => each.toLowerCase().includes(text));
+  return matching && (!find("trouble").checked || model.trouble);
 }
 
 // Which models are shown, in which order. The order of numbers is that of the moment it was asked for.
@@ -71,52 +74,28 @@ function choose() {
   arrange();
 }
 
-function shown() {
-  return names.slice(0, limit);
-}
+const shown = () => names.slice(0, limit);
 
 function arrange() {
-  const here = shown();
-  const rest = names.length - here.length;
-  say(find("found"), `${count(names.length)} of ${count(Object.keys(state.models).length)} models`);
-  say(more, `Show ${count(Math.min(AT_A_TIME, rest))} more (${count(rest)} left)`);
+  const rest = names.length - shown().length;
+  setText(find("matches"), `${count(names.length)} of ${count(Object.keys(state.models).length)} models`);
+  setText(more, `Show ${count(Math.min(AT_A_TIME, rest))} more (${count(rest)} left)`);
   more.hidden = rest === 0;
-  say(nothing, "No model is like that.");
   nothing.hidden = names.length > 0;
-  if (view === "table") {
-    main.replaceChildren(table.element, nothing, more);
-    table.update(here, state.models);
-    return;
-  }
-  for (const [name, card] of cards) {
-    if (!here.includes(name)) {
-      onScreen.unobserve(card.element);
-      card.element.remove();
-      cards.delete(name);
-    }
-  }
-  here.forEach((name, place) => {
-    if (!cards.has(name)) {
-      const card = new Card(name, ink);
-      card.element.dataset.model = name;
-      cards.set(name, card);
-      onScreen.observe(card.element);
-    }
-    const card = cards.get(name).element;
-    if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
-  });
-  if (list.parentNode !== main) main.replaceChildren(list, nothing, more);
+  if (view === "cards") keep(list, cards, shown(), makeCard);
+  else table.update(shown(), state.models);
+  const models = view === "cards" ? list : table.element;
+  if (models.parentNode !== main) main.replaceChildren(models, nothing, more);
 }
 
-function draw(all) {
+function draw() {
   if (view === "table") table.update(shown(), state.models);
-  else for (const card of cards.values()) if (card.onScreen || all) card.update(state.models[card.name], marks);
+  else for (const card of cards.values()) if (card.onScreen) card.update(state.models[card.name], marks);
 }
 
 function totals() {
-  const models = Object.keys(state.models).length;
   const values = [
-    ["models", count(models)],
+    ["models", count(Object.keys(state.models).length)],
     ["requests/s", rate(state.rps)],
     ["tokens/s", rate(state.tps)],
     ["server errors, last 30 s", count(state.serverErrors)],
@@ -126,58 +105,100 @@ function totals() {
   ];
   const place = find("totals");
   while (place.children.length < values.length) place.append(el("div", {}, el("dt"), el("dd")));
-  values.forEach(([label, value], i) => {
-    say(place.children[i].children[0], label);
-    say(place.children[i].children[1], value);
-  });
-}
-
-function happened(first) {
-  const known = Object.entries(state.marks ?? {}).map(([number, mark]) => ({ ...mark, number: Number(number) }));
-  marks = known.sort((a, b) => a.number - b.number);
-  const fresh = marks.filter((mark) => mark.number > newest);
-  if (!first && fresh.length) say(find("announce"), fresh.map(sentence).join(". "));
-  newest = marks.at(-1)?.number ?? 0;
-  find("marks").replaceChildren(
-    ...marks.slice(-MARKS_SHOWN).reverse().map((mark) =>
-      el("li", {}, signPicture(mark.kind), el("time", { datetime: new Date(mark.at).toISOString() }, clock(mark.at)), " ", sentence(mark)),
-    ),
-  );
+  values.forEach((texts, i) => texts.forEach((text, part) => setText(place.children[i].children[part], text)));
 }
 
 const sentence = (mark) => (mark.model ? `${mark.model}: ${mark.text}` : mark.text);
 
-function seen(now, changes) {
-  state = now;
+function updateMarks(first) {
+  marks = Object.entries(state.marks ?? {}).map(([number, mark]) => ({ ...mark, number: Number(number) }));
+  marks.sort((a, b) => a.number - b.number);
+  const fresh = marks.filter((mark) => mark.number > newest);
+  if (!first && fresh.length) setText(find("announce"), fresh.map(sentence).join(". "));
+  newest = marks.at(-1)?.number ?? 0;
+  const items = marks.slice(-MARKS_SHOWN).reverse().map((mark) => {
+    const at = new Date(mark.at);
+    const time = el("time", { datetime: at.toISOString() }, at.toLocaleTimeString("en-GB"));
+    return el("li", {}, signPicture(mark.kind), time, " ", sentence(mark));
+  });
+  find("marks").replaceChildren(...items);
+}
+
+// `changes` is null where the state is a new one.
+function update(changes) {
   learnInks();
-  say(find("stack"), state.stack ?? "");
+  setText(find("stack"), state.stack ?? "");
   document.title = state.stack ? `${state.stack} – Corral` : "Corral";
   find("problem").hidden = !state.problem;
-  say(find("problem"), state.problem ?? "");
+  setText(find("problem"), state.problem ?? "");
   totals();
   if (!changes || changes.tenants !== undefined) tenants.update(state.tenants ?? {});
-  if (!changes || changes.marks) happened(!changes);
-  if (!changes) {
-    for (const card of cards.values()) card.forget();
-    choose();
-    draw(false);
+  if (!changes || changes.marks) updateMarks(!changes);
+  const models = Object.entries(changes?.models ?? {});
+  const others = models.some(([name, model]) => model === null || !names.includes(name));
+  if (!changes || find("trouble").checked || others) choose();
+  if (!changes || view === "table") draw();
+}
+
+// The state as the server sends it: a snapshot, then merge patches (RFC 7396).
+// Objects without a prototype: a name like __proto__ is a name and nothing else.
+function apply(before, changes) {
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) delete before[name];
+    else if (typeof value === "object") {
+      const old = before[name];
+      before[name] = apply(typeof old === "object" ? old : Object.create(null), value);
+    } else before[name] = value;
+  }
+  return before;
+}
+
+let source = null;
+let waiting = 0;
+const setStatus = (status) => setText(find("status"), STATUS[status]);
+
+function close() {
+  clearTimeout(waiting);
+  source?.close();
+}
+
+function open() {
+  close();
+  source = new EventSource("/events");
+  source.addEventListener("snapshot", (event) => {
+    state = apply(Object.create(null), JSON.parse(event.data));
+    setStatus("live");
+    update(null);
+  });
+  source.addEventListener("change", (event) => {
+    const changes = JSON.parse(event.data);
+    apply(state, changes);
+    update(changes);
+  });
+  source.addEventListener("error", () => {
+    setStatus("lost");
+    // A browser gives up by itself where it was answered, but not with events.
+    if (source.readyState === EventSource.CLOSED) waiting = setTimeout(open, AGAIN);
+  });
+}
+
+// While the page is hidden nothing is asked for.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) {
+    open();
     return;
   }
-  const models = Object.entries(changes.models ?? {});
-  const others = models.some(([name, model]) => model === null || !names.includes(name));
-  if (find("trouble").checked || others) choose();
-  else if (view === "table") draw(false);
-}
+  close();
+  setStatus("hidden");
+});
 
 function show(chosen) {
   view = chosen;
-  set(main.parentNode, "data-view", view);
-  set(find("view-cards"), "aria-pressed", view === "cards");
-  set(find("view-table"), "aria-pressed", view === "table");
-  if (state) {
-    arrange();
-    draw(false);
-  }
+  setAttribute(main.parentNode, "data-view", view);
+  for (const name of ["cards", "table"]) setAttribute(find(`view-${name}`), "aria-pressed", view === name);
+  if (!state) return;
+  arrange();
+  draw();
 }
 
 function theme(chosen) {
@@ -188,20 +209,22 @@ function theme(chosen) {
   } catch {
     // Storage is turned off: it holds until the page is closed.
   }
-  say(find("theme"), `Theme: ${chosen}`);
+  setText(find("theme"), `Theme: ${chosen}`);
 }
 
 const themed = () => document.documentElement.dataset.theme ?? "system";
 const nextTheme = () => theme(THEMES[(THEMES.indexOf(themed()) + 1) % THEMES.length]);
 
-function step(by) {
+// Goes to one of the models that are shown.
+function focus(place) {
   const all = [...main.querySelectorAll(".card, tbody")];
-  const at = all.findIndex((each) => each.contains(document.activeElement));
-  const next = all[Math.max(0, Math.min(all.length - 1, at + by))];
+  const next = all[Math.max(0, Math.min(all.length - 1, place(all)))];
   if (!next) return;
-  if (!next.hasAttribute("tabindex")) next.tabIndex = -1;
+  next.tabIndex = -1;
   next.focus();
 }
+
+const step = (by) => focus((all) => all.findIndex((each) => each.contains(document.activeElement)) + by);
 
 const KEYS = {
   "/": () => search.focus(),
@@ -223,33 +246,28 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-find("view-cards").addEventListener("click", () => show("cards"));
-find("view-table").addEventListener("click", () => show("table"));
+for (const name of ["cards", "table"]) find(`view-${name}`).addEventListener("click", () => show(name));
 find("theme").addEventListener("click", nextTheme);
 find("filter").addEventListener("submit", (event) => event.preventDefault());
 find("filter").addEventListener("input", () => {
   limit = AT_A_TIME;
   choose();
-  if (state) draw(false);
+  if (state) draw();
 });
 more.addEventListener("click", () => {
   const first = limit;
   limit += AT_A_TIME;
   arrange();
-  draw(false);
-  const next = main.querySelectorAll(".card, tbody")[first];
-  if (next) {
-    next.tabIndex = -1;
-    next.focus();
-  }
+  draw();
+  focus(() => first);
 });
 
 for (const [kind, { means }] of Object.entries(SIGNS)) {
   find("signs").append(el("dt", {}, signPicture(kind)), el("dd", {}, means));
 }
 theme(themed());
-follow(seen, (what) => say(find("status"), STATUS[what]));
+open();
 // The timelines move with the time, also while nothing changes.
 setInterval(() => {
-  if (state && view === "cards" && !document.hidden) draw(false);
-}, 1000);
+  if (state && view === "cards" && !document.hidden) draw();
+}, AGAIN);
