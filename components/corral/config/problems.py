@@ -165,6 +165,7 @@ class Report:
         self.marks: dict[Keys, Mark] = {}
         self._reported: dict[tuple[Keys, str, Mark | None], None] = {}
         self._void: set[Keys] = set()
+        self._around_void: set[Keys] = set()
         self.owners: dict[str, set[str]] = {}
         """Per place of secrets the hosts, or tenants, that are known to be such, and may be named."""
 
@@ -185,13 +186,14 @@ class Report:
     def excuse(self, keys: Keys) -> None:
         """Nothing is to be said of this place: what is wrong there was said elsewhere."""
         self._void.add(keys)
+        self._around_void.update(keys[:length] for length in range(1, len(keys)))
 
     def is_void(self, keys: Keys) -> bool:
         return bool(self._void) and any(keys[:length] in self._void for length in range(1, len(keys) + 1))
 
     def is_sound(self, keys: Keys) -> bool:
         """Whether no place is void around, at or below this one."""
-        return not self.is_void(keys) and not any(void[: len(keys)] == keys for void in self._void)
+        return keys not in self._around_void and not self.is_void(keys)
 
     def mark(self, keys: Keys) -> Mark | None:
         """Where the key stands, or the nearest one around it: a missing key stands nowhere."""

@@ -20,7 +20,7 @@ from corral.catalog.units import (
 )
 from corral.config.cluster import Cluster, EksCluster, Gateway
 from corral.config.hosts import Host
-from corral.config.tenants import Issuer, Tenant
+from corral.config.tenants import ISSUER_EXAMPLE, Issuer, Tenant
 
 
 class Model(Strict):
@@ -112,18 +112,7 @@ class Stack(Strict):
     )
     """The callers, with what each may ask for, and how much.  By default this machine alone calls the local engine,
     without a key, and one tenant, named `default`, the kubernetes engine."""
-    issuers: list[Issuer] = Field(
-        default=[],
-        examples=[
-            [
-                {
-                    "issuer": "https://login.example.com/",
-                    "audiences": ["corral"],
-                    "jwks": "https://login.example.com/keys",
-                }
-            ]
-        ],
-    )
+    issuers: list[Issuer] = Field(default=[], examples=[[ISSUER_EXAMPLE]])
     """The issuers that vouch for tenants by a JSON Web Token, instead of a key."""
     accept: list[Text] = Field(default=[], examples=[["parity/llama-3.3-70b/lab"]])
     """The names of warnings that were read and accepted."""

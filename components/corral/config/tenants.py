@@ -74,16 +74,21 @@ class Tenant(Rate):
     """The tenant's requests and tokens a minute per model, within what it may have of all."""
 
 
+ISSUER_EXAMPLE = {
+    "issuer": "https://login.example.com/",
+    "audiences": ["corral"],
+    "jwks": "https://login.example.com/keys",
+}
+
+
 class Issuer(Strict):
     """An issuer of JSON Web Tokens, as OpenID Connect has them, that vouches for tenants."""
 
-    issuer: Annotated[Text, Field(examples=["https://login.example.com/"])]
+    issuer: Annotated[Text, Field(examples=[ISSUER_EXAMPLE["issuer"]])]
     """The name of the issuer, to the letter that of `iss` in its tokens."""
-    audiences: Annotated[list[Text], Field(min_length=1, examples=[["corral"]])]
+    audiences: Annotated[list[Text], Field(min_length=1, examples=[ISSUER_EXAMPLE["audiences"]])]
     """The audiences of which a token must name one in `aud`."""
-    jwks: Annotated[str, AfterValidator(_keys_url)] | None = Field(
-        default=None, examples=["https://login.example.com/keys"]
-    )
+    jwks: Annotated[str, AfterValidator(_keys_url)] | None = Field(default=None, examples=[ISSUER_EXAMPLE["jwks"]])
     """The URL of the issuer's public keys: `jwks_uri` of its `/.well-known/openid-configuration`."""
     jwks_file: Text | None = None
     """The file with these keys instead, relative to the stack file."""

@@ -103,8 +103,7 @@ def _places(detail: ErrorDetails) -> list[_Place]:
             annotation = members[step]
         else:
             keys = (*keys, step) if keys else (f"corral:{step}",)
-            annotation, field = _below(around, step)
-            example = field.examples[0] if field and field.examples else _example_below(example, around, step)
+            annotation, field, example = _below(around, step, example)
             places.append(_Place(keys, field, around, example))
     return places
 
@@ -136,22 +135,15 @@ def _members(union: Any) -> dict[str, Any]:
     }
 
 
-def _below(annotation: Any, step: int | str) -> tuple[Any, FieldInfo | None]:
-    if get_origin(annotation) in (dict, list):
-        return get_args(annotation)[-1], None
-    if field := _fields(annotation).get(str(step)):
-        return field.annotation, field
-    return None, None
-
-
-def _example_below(example: Value, around: Any, step: int | str) -> Value:
-    match example:
-        case dict():
-            return next(iter(example.values())) if get_origin(around) is dict else example.get(str(step))
-        case list():
-            return example[0]
-        case _:
-            return None
+def _below(around: Any, step: int | str, example: Value) -> tuple[Any, FieldInfo | None, Value]:
+    """The annotation, the field and an example one step below; `example` is that of what is around."""
+    if get_origin(around) in (dict, list):
+        items = list(example.values()) if isinstance(example, dict) else example
+        return get_args(around)[-1], None, items[0] if isinstance(items, list) and items else None
+    if (field := _fields(around).get(str(step))) is None:
+        return None, None, None
+    inherited = example.get(str(step)) if isinstance(example, dict) else None
+    return field.annotation, field, field.examples[0] if field.examples else inherited
 
 
 def _fields(annotation: Any) -> dict[str, FieldInfo]:
