@@ -57,7 +57,7 @@ def program(
         "vllm": {"tls": False, "port": 8000, "credential": None, "ready": (server,)},
         "lab": {"ca": CA},
     }
-    made = Gateway(
+    component = Gateway(
         "gateway",
         GatewayArgs(
             plan=served,
@@ -73,13 +73,13 @@ def program(
             tags={"stack": "test"},
         ),
     )
-    pulumi.export("url", made.url)
-    pulumi.export("certificate", made.certificate)
-    pulumi.export("keys", made.keys)
+    pulumi.export("url", component.url)
+    pulumi.export("certificate", component.certificate)
+    pulumi.export("keys", component.keys)
 
 
 @pytest.fixture(scope="module")
-def made() -> World:
+def deployed() -> World:
     return run(program)
 
 
@@ -93,11 +93,11 @@ def revision(deployed: World, beginning: str) -> str:
     return name
 
 
-def before(found: World, name: str) -> set[str]:
+def before(deployed: World, name: str) -> set[str]:
     """The logical names of all that is there before a resource."""
-    by_urn = {resource.urn: resource for resource in found.resources}
+    by_urn = {resource.urn: resource for resource in deployed.resources}
     seen: set[str] = set()
-    ahead = [found[name].urn]
+    ahead = [deployed[name].urn]
     while ahead:
         for urn in by_urn[ahead.pop()].dependencies & by_urn.keys():
             if urn not in seen:
@@ -106,10 +106,10 @@ def before(found: World, name: str) -> set[str]:
     return {by_urn[urn].name for urn in seen}
 
 
-def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: World):
-    assert before(made, revision(made, "gateway-route/llama")) >= {
+def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(deployed: World):
+    assert before(deployed, revision(deployed, "gateway-route/llama")) >= {
         "nodes", "server", "identity", "gateway-software-ai-gateway", "gateway-namespace", "gateway-tenants-secret",
-        "gateway-gateway", "gateway-access", "gateway-clients", revision(made, "gateway-retries/llama"),
+        "gateway-gateway", "gateway-access", "gateway-clients", revision(deployed, "gateway-retries/llama"),
         "gateway-secret/azure", "gateway-secret/lab", "gateway-authority/lab",
         *(f"gateway-{part}/azure/llama" for part in ("backend", "tls", "service", "credential")),
         *(f"gateway-{part}/bedrock/llama" for part in ("backend", "tls", "service", "credential")),
@@ -118,51 +118,53 @@ def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(made: 
     }  # fmt: skip
 
 
-def test_a_route_does_not_wait_for_the_hosts_of_another_model(made: World):
-    assert "server" not in before(made, revision(made, "gateway-route/scout"))
+def test_a_route_does_not_wait_for_the_hosts_of_another_model(deployed: World):
+    assert "server" not in before(deployed, revision(deployed, "gateway-route/scout"))
 
 
-def test_what_the_gateway_is_told_comes_after_its_software_and_goes_before_it(made: World):
-    told = [resource.name for resource in made.resources if "envoyproxy.io" in resource.type]
-    late = [name for name in told if "gateway-software-ai-gateway" not in before(made, name)]
-    assert (len(told) > 10, late) == (True, [])
+def test_every_object_of_the_gateway_comes_after_its_software_and_goes_before_it(deployed: World):
+    objects = [resource.name for resource in deployed.resources if "envoyproxy.io" in resource.type]
+    late = [name for name in objects if "gateway-software-ai-gateway" not in before(deployed, name)]
+    assert (len(objects) > 10, late) == (True, [])
 
 
-def test_the_software_comes_in_the_order_of_its_upgrades(made: World):
-    assert before(made, "gateway-software-ai-gateway") >= {
+def test_the_software_comes_in_the_order_of_its_upgrades(deployed: World):
+    assert before(deployed, "gateway-software-ai-gateway") >= {
         "nodes", "gateway-software-cert-manager", "gateway-software-gateway-definitions",
         "gateway-software-envoy-gateway", "gateway-software-ai-definitions",
     }  # fmt: skip
 
 
-def test_envoy_ai_gateway_is_told_what_of_a_request_to_keep_for_the_log(made: World):
-    values = made["gateway-software-ai-gateway"].inputs["values"]
+def test_envoy_ai_gateway_keeps_the_tenant_of_a_request_for_the_log(deployed: World):
+    values = deployed["gateway-software-ai-gateway"].inputs["values"]
     assert values["controller"]["logRequestHeaderAttributes"] == "x-corral-tenant:tenant"
 
 
 def test_cert_manager_is_left_alone_where_the_cluster_has_it():
-    found = run(lambda: program(gateway=config.Gateway(cert_manager=False)))
-    assert [name for name in names(found.resources) if "cert" in name] == []
+    deployed = run(lambda: program(gateway=config.Gateway(cert_manager=False)))
+    assert [name for name in names(deployed.resources) if "cert" in name] == []
 
 
-def test_everything_of_the_load_balancer_is_below_it(made: World):
-    component = made["gateway"].urn
-    assert names([resource for resource in made.resources if resource.parent == made.stack]) == [
+def test_everything_of_the_load_balancer_is_below_it(deployed: World):
+    component = deployed["gateway"].urn
+    assert names([resource for resource in deployed.resources if resource.parent == deployed.stack]) == [
         "cluster", "gateway", "identity", "nodes", "server",
     ]  # fmt: skip
-    assert names([resource for resource in made.resources if resource.parent == component and not resource.custom]) == [
+    assert names(
+        [resource for resource in deployed.resources if resource.parent == component and not resource.custom]
+    ) == [
         "gateway-software",
         "gateway-tenants",
     ]
 
 
-def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_tenant(made: World):
-    secret = made["gateway-tenants-secret"]
+def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_tenant(deployed: World):
+    secret = deployed["gateway-tenants-secret"]
     assert (
-        names(made.of_type("RandomPassword")),
+        names(deployed.of_type("RandomPassword")),
         secret.inputs["metadata"],
         sorted(entries(secret)),
-        sorted(key for key, value in made.outputs["keys"].items() if isinstance(value, Secret)),
+        sorted(key for key, value in deployed.outputs["keys"].items() if isinstance(value, Secret)),
     ) == (
         ["gateway-tenants-search", "gateway-tenants-support"],
         {"name": "tenants", "namespace": "corral", "labels": {"stack": "test"}},
@@ -172,53 +174,53 @@ def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_ten
 
 
 def test_keys_that_a_stack_gives_are_taken_several_of_a_tenant_each_by_a_name_of_its_own():
-    given = {"search": (f"{NEVER}-old", f"{NEVER}-new")}
-    found = run(lambda: program(proofs=Proofs(given, {})))
-    held = entries(found["gateway-tenants-secret"])
-    assert (names(found.of_type("RandomPassword")), sorted(held), held["search"], held["search.2"]) == (
+    keys = {"search": (f"{NEVER}-old", f"{NEVER}-new")}
+    deployed = run(lambda: program(proofs=Proofs(keys, {})))
+    held = entries(deployed["gateway-tenants-secret"])
+    assert (names(deployed.of_type("RandomPassword")), sorted(held), held["search"], held["search.2"]) == (
         ["gateway-tenants-support"],
         ["search", "search.2", "support"],
         "sk-NEVER-old",
         "sk-NEVER-new",
     )
-    assert found.outputs["keys"]["search"].value == "sk-NEVER-new"
+    assert deployed.outputs["keys"]["search"].value == "sk-NEVER-new"
 
 
 def test_where_issuers_vouch_for_tenants_there_are_no_keys():
     issuer = Issuer("https://login.example.com/", ("corral",), "https://login.example.com/keys", None, "sub")
     tenants = [replace(each, claims=(each.name,)) for each in TENANTS]
-    found = run(lambda: program(replace(SERVED, tenants=tuple(tenants), issuers=(issuer,))))
-    made = [name for name in names(found.resources) if "tenants" in name]
-    assert (made, found.outputs.get("keys")) == ([], {})
+    deployed = run(lambda: program(replace(SERVED, tenants=tuple(tenants), issuers=(issuer,))))
+    secrets = [name for name in names(deployed.resources) if "tenants" in name]
+    assert (secrets, deployed.outputs.get("keys")) == ([], {})
 
 
-def counters(found: World) -> Any:
-    values = found["gateway-software-envoy-gateway"].inputs["values"]["config"]["envoyGateway"]
+def counters(deployed: World) -> Any:
+    values = deployed["gateway-software-envoy-gateway"].inputs["values"]["config"]["envoyGateway"]
     return values["provider"]["kubernetes"]
 
 
-def test_what_counts_is_there_before_limits_are_and_only_where_there_are_any(made: World):
+def test_what_counts_is_there_before_limits_are_and_only_where_there_are_any(deployed: World):
     limited = run(lambda: program(LIMITED))
     redis = [f"gateway-software-redis-{part}" for part in ("guard", "server", "service")]
     assert {"gateway-software-envoy-gateway", *redis} <= before(limited, "gateway-limits")
     assert set(redis) <= before(limited, "gateway-software-envoy-gateway")
     assert counters(limited) == {"rateLimitDeployment": {"replicas": 2}, "rateLimitPDB": {"maxUnavailable": 1}}
-    assert [name for name in names(made.resources) if "redis" in name or name == "gateway-limits"] == []
-    assert counters(made) == {"rateLimitDeployment": {"replicas": 0}}
+    assert [name for name in names(deployed.resources) if "redis" in name or name == "gateway-limits"] == []
+    assert counters(deployed) == {"rateLimitDeployment": {"replicas": 0}}
 
 
-def test_the_gateway_always_knows_where_limits_are_counted_so_that_it_answers_while_they_go(made: World):
-    told = [
-        found["gateway-software-envoy-gateway"].inputs["values"]["config"]["envoyGateway"]["rateLimit"]
-        for found in (made, run(lambda: program(LIMITED)))
+def test_the_gateway_always_knows_where_limits_are_counted_so_that_it_answers_while_they_go(deployed: World):
+    settings = [
+        world["gateway-software-envoy-gateway"].inputs["values"]["config"]["envoyGateway"]["rateLimit"]
+        for world in (deployed, run(lambda: program(LIMITED)))
     ]
     redis = {"url": "corral-redis.envoy-gateway-system.svc.cluster.local:6379"}
-    assert told == [{"backend": {"type": "Redis", "redis": redis}, "timeout": "200ms"}] * 2
+    assert settings == [{"backend": {"type": "Redis", "redis": redis}, "timeout": "200ms"}] * 2
 
 
 def test_redis_keeps_nothing_is_nobody_and_answers_only_who_counts():
-    found = run(lambda: program(LIMITED))
-    pod = found["gateway-software-redis-server"].inputs["spec"]["template"]["spec"]
+    deployed = run(lambda: program(LIMITED))
+    pod = deployed["gateway-software-redis-server"].inputs["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert (pod["securityContext"]["runAsNonRoot"], container["securityContext"], container["args"][:4]) == (
         True,
@@ -226,7 +228,7 @@ def test_redis_keeps_nothing_is_nobody_and_answers_only_who_counts():
         ["--save", "", "--appendonly", "no"],
     )
     counting = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubernetes.io/component": "ratelimit"}
-    assert found["gateway-software-redis-guard"].inputs["spec"] == {
+    assert deployed["gateway-software-redis-guard"].inputs["spec"] == {
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "corral-redis"}},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [
@@ -247,20 +249,20 @@ def entries(secret: Recorded) -> dict[str, Any]:
     return {key: value.value for key, value in data.items()}
 
 
-def test_a_hosts_key_is_in_a_secret_of_the_gateways_namespace_and_nowhere_else(made: World):
-    secrets = [resource for resource in made.of_type("Secret") if resource.name != "gateway-tenants-secret"]
+def test_a_hosts_key_is_in_a_secret_of_the_gateways_namespace_and_nowhere_else(deployed: World):
+    secrets = [resource for resource in deployed.of_type("Secret") if resource.name != "gateway-tenants-secret"]
     assert {secret.name: (secret.inputs["metadata"]["namespace"], entries(secret)) for secret in secrets} == {
         "gateway-secret/azure": ("corral", {"apiKey": "sk-NEVER-azure"}),
         "gateway-secret/lab": ("corral", {"apiKey": "sk-NEVER-lab"}),
     }
 
 
-def test_a_host_with_certificates_of_its_own_is_verified_with_them(made: World):
-    assert made["gateway-authority/lab"].inputs["data"] == {"ca.crt": CA}
+def test_a_host_with_certificates_of_its_own_is_verified_with_them(deployed: World):
+    assert deployed["gateway-authority/lab"].inputs["data"] == {"ca.crt": CA}
 
 
-def test_a_route_is_waited_for_until_something_is_said_of_this_version_of_it(made: World):
-    annotations = made[revision(made, "gateway-route/llama")].inputs["metadata"]["annotations"]
+def test_a_route_is_waited_for_until_there_is_a_condition_on_this_version_of_it(deployed: World):
+    annotations = deployed[revision(deployed, "gateway-route/llama")].inputs["metadata"]["annotations"]
     assert annotations == {
         "corral/model": "llama",
         "pulumi.com/waitFor": "jsonpath={.status.conditions"
@@ -270,14 +272,14 @@ def test_a_route_is_waited_for_until_something_is_said_of_this_version_of_it(mad
     }
 
 
-def test_what_envoy_ai_gateway_has_to_let_go_of_is_deleted_in_the_background(made: World):
+def test_what_envoy_ai_gateway_has_to_let_go_of_is_deleted_in_the_background(deployed: World):
     policy = "pulumi.com/deletionPropagationPolicy"
-    found = {
+    policies = {
         resource.inputs["kind"]: resource.inputs["metadata"].get("annotations", {}).get(policy)
-        for resource in made.resources
+        for resource in deployed.resources
         if "envoyproxy.io" in resource.type
     }
-    assert {kind for kind, how in found.items() if how == "background"} == {
+    assert {kind for kind, how in policies.items() if how == "background"} == {
         "AIServiceBackend",
         "BackendSecurityPolicy",
         "AIGatewayRoute",
@@ -285,24 +287,24 @@ def test_what_envoy_ai_gateway_has_to_let_go_of_is_deleted_in_the_background(mad
 
 
 def test_a_route_is_followed_when_it_is_known_everywhere_and_the_program_ends_when_every_envoy_follows_it(
-    made: World,
+    deployed: World,
 ):
-    routes = {revision(made, f"gateway-route/{model.name}") for model in SERVED.models}
-    successions = {f"gateway-succession/{model.name}" for model in SERVED.models}
-    assert routes <= before(made, "gateway-learned")
-    assert not successions & before(made, "gateway-learned")
-    for succession in successions:
-        assert "gateway-learned" in before(made, succession)
-    assert successions <= before(made, "gateway-followed")
+    routes = {revision(deployed, f"gateway-route/{model.name}") for model in SERVED.models}
+    patches = {f"gateway-succession/{model.name}" for model in SERVED.models}
+    assert routes <= before(deployed, "gateway-learned")
+    assert not patches & before(deployed, "gateway-learned")
+    for patch in patches:
+        assert "gateway-learned" in before(deployed, patch)
+    assert patches <= before(deployed, "gateway-followed")
 
 
-def test_a_hand_over_is_given_the_time_of_the_stack_and_the_envoys_ten_seconds_of_it(made: World):
+def test_a_cut_over_takes_the_time_of_the_stack_and_of_it_ten_seconds_for_the_envoys(deployed: World):
     short = run(lambda: program(gateway=config.Gateway.model_validate({"handover": "500ms"})))
-    given = [
-        {name: found[f"gateway-{name}"].inputs["milliseconds"] for name in ("learned", "followed")}
-        for found in (made, short)
+    delays = [
+        {name: world[f"gateway-{name}"].inputs["milliseconds"] for name in ("learned", "followed")}
+        for world in (deployed, short)
     ]
-    assert given == [{"learned": 100_000, "followed": 10_000}, {"learned": 500, "followed": 500}]
+    assert delays == [{"learned": 100_000, "followed": 10_000}, {"learned": 500, "followed": 500}]
 
 
 def test_another_list_of_hosts_is_another_route_and_no_other_model_is_touched():
@@ -313,21 +315,21 @@ def test_another_list_of_hosts_is_another_route_and_no_other_model_is_touched():
             plan(model("llama", {"azure": 60, "vllm": 40}), model("scout", {"bedrock": 100})),
         )
     )
-    found = changes(was, now)
-    for differing in (found.create, found.delete):
+    changed = changes(was, now)
+    for differing in (changed.create, changed.delete):
         names = {change.name.rpartition("/")[0] for change in differing if "/vllm" not in change.name}
         assert names >= {"gateway-route/llama", "gateway-retries/llama"}
         assert not any("scout" in change.name for change in differing)
-    assert found.replace == ()
-    assert {change.name for change in found.update} == {
+    assert changed.replace == ()
+    assert {change.name for change in changed.update} == {
         "gateway-succession/llama",
         "gateway-learned",
         "gateway-followed",
     }
 
 
-def test_an_id_that_only_the_host_knows_gets_into_the_route(made: World):
-    refs = made[revision(made, "gateway-route/llama")].inputs["spec"]["rules"][0]["backendRefs"]
+def test_an_id_that_only_the_host_knows_gets_into_the_route(deployed: World):
+    refs = deployed[revision(deployed, "gateway-route/llama")].inputs["spec"]["rules"][0]["backendRefs"]
     assert [ref["modelNameOverride"] for ref in refs] == [
         "deployed",
         "llama at bedrock",
@@ -349,8 +351,8 @@ def test_an_id_that_only_the_host_knows_gets_into_the_route(made: World):
     ],
 )
 def test_the_url_is_what_clients_call(gateway: config.Gateway, network: Network, url: str, certificate: str | None):
-    found = run(lambda: program(gateway=gateway, network=network))
-    assert (found.outputs["url"], found.outputs.get("certificate")) == (url, certificate)
+    deployed = run(lambda: program(gateway=gateway, network=network))
+    assert (deployed.outputs["url"], deployed.outputs.get("certificate")) == (url, certificate)
 
 
 def test_a_host_that_nobody_translates_stops_the_program_with_the_way_out():
@@ -360,7 +362,7 @@ def test_a_host_that_nobody_translates_stops_the_program_with_the_way_out():
 
 def inputs(served: Plan) -> dict[str, tuple[str, Any]]:
     """Per URN the logical name and the inputs."""
-    return {found.urn: (found.name, found.inputs) for found in record(lambda: program(served)).resources}
+    return {resource.urn: (resource.name, resource.inputs) for resource in record(lambda: program(served)).resources}
 
 
 @settings(max_examples=5)

@@ -176,9 +176,9 @@ def test_another_route_is_given_its_time(waited: list[float]):
 
 
 def test_nothing_is_waited_for_where_there_was_no_route(waited: list[float]):
-    made = PropagationDelayProvider().create(routes(llama="a"))
+    created = PropagationDelayProvider().create(routes(llama="a"))
     PropagationDelayProvider().update("handover", routes(llama="a"), routes(llama="a", scout="c"))
-    assert (waited, made.outs) == ([], routes(llama="a"))
+    assert (waited, created.outs) == ([], routes(llama="a"))
 
 
 def test_another_time_alone_is_no_change_and_another_provider_is_one_that_takes_no_time(waited: list[float]):

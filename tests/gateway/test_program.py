@@ -54,7 +54,9 @@ def test_a_stack_gives_out_its_url_its_endpoints_and_a_key_for_each_tenant_as_a_
     outputs = worlds[stack].outputs
     models = config_of(stack)["corral:models"]
     named = {
-        f"{host}/{model}" for model, said in models.items() for host in (*said["shares"], *said.get("fallback", []))
+        f"{host}/{model}"
+        for model, model_config in models.items()
+        for host in (*model_config["shares"], *model_config.get("fallback", []))
     }
     assert set(outputs["endpoints"]) == named
     assert str(outputs["url"]).endswith("/v1")
@@ -69,10 +71,10 @@ def taggable(world: World) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 @pytest.mark.parametrize("stack", ["prod", "staging"])
 def test_all_that_has_tags_says_whose_it_is(worlds: Mapping[str, World], stack: str):
-    found = dict(taggable(worlds[stack]))
-    assert len(found) > 10
+    tags_of = dict(taggable(worlds[stack]))
+    assert len(tags_of) > 10
     want = {"managed-by": "corral", "corral-stack": stack}
-    assert {urn for urn, tags in found.items() if not want.items() <= tags.items()} == set()
+    assert {urn for urn, tags in tags_of.items() if not want.items() <= tags.items()} == set()
 
 
 @pytest.mark.parametrize("stack", CLOUD)
@@ -123,9 +125,9 @@ def test_an_edited_share_updates_the_models_route_and_nothing_else(
     worlds: Mapping[str, World], stack: str, model: str, shares: Mapping[str, int], tmp_path: Path
 ):
     moved = deploy(stack, tmp_path, shared(stack, model, shares))
-    found = changes(worlds[stack], moved)
-    (update,) = found.update
-    assert found == Changes(update=(update,))
+    changed = changes(worlds[stack], moved)
+    (update,) = changed.update
+    assert changed == Changes(update=(update,))
     assert (update.type.rpartition(":")[2], model in update.name) == ("AIGatewayRoute", True)
     assert {re.sub(r"\d+", "N", path) for path in update.properties} == {"spec.rules[N].backendRefs[N].weight"}
 
@@ -135,16 +137,16 @@ def test_a_host_that_leaves_its_last_model_goes_with_all_it_has_and_touches_no_o
 ):
     config = config_of("prod")
     config["corral:models"]["llama-3.3-70b"]["fallback"] = ["deepinfra"]
-    found = changes(worlds["prod"], deploy("prod", tmp_path, config))
-    others = [change.name for change in found.delete if "together" not in change.name]
-    assert [name.rpartition("/")[0] for name in others] == [change.name.rpartition("/")[0] for change in found.create]
+    changed = changes(worlds["prod"], deploy("prod", tmp_path, config))
+    others = [change.name for change in changed.delete if "together" not in change.name]
+    assert [name.rpartition("/")[0] for name in others] == [change.name.rpartition("/")[0] for change in changed.create]
     assert {name.rpartition("/")[0] for name in others} == {
         "gateway-route/llama-3.3-70b",
         "gateway-retries/llama-3.3-70b",
     }
-    assert Change("corral:hosts:OpenAI", "together", ()) in found.delete
-    assert found.replace == ()
-    assert {change.name for change in found.update} == {
+    assert Change("corral:hosts:OpenAI", "together", ()) in changed.delete
+    assert changed.replace == ()
+    assert {change.name for change in changed.update} == {
         "gateway-succession/llama-3.3-70b",
         "gateway-learned",
         "gateway-followed",
@@ -218,9 +220,9 @@ def test_bedrock_is_called_from_within_the_clusters_network_where_the_stack_asks
     assert [rule["securityGroups"] for rule in clients["ingress"]] == [
         ["cluster-cluster-vpcConfig-clusterSecurityGroupId"]
     ]
-    found = changes(worlds["prod"], world)
-    assert [change.name for change in found.create] == ["bedrock-endpoint-clients", "bedrock-endpoint"]
-    assert (found.update, found.replace, found.delete) == ((), (), ())
+    changed = changes(worlds["prod"], world)
+    assert [change.name for change in changed.create] == ["bedrock-endpoint-clients", "bedrock-endpoint"]
+    assert (changed.update, changed.replace, changed.delete) == ((), (), ())
 
 
 def test_a_host_added_to_the_file_needs_no_change_in_the_program(worlds: Mapping[str, World], tmp_path: Path):
@@ -234,8 +236,8 @@ def test_a_host_added_to_the_file_needs_no_change_in_the_program(worlds: Mapping
     config["corral:models"]["llama-3.3-70b"]["fallback"] = ["lab"]
     world = deploy("staging", tmp_path, config)
     assert world.outputs["endpoints"]["lab/llama-3.3-70b"] == "https://llm.lab.example.com:443/v1"
-    found = changes(worlds["staging"], world)
-    others = {change.name.rpartition("/")[0] for change in found.create if "lab" not in change.name}
+    changed = changes(worlds["staging"], world)
+    others = {change.name.rpartition("/")[0] for change in changed.create if "lab" not in change.name}
     assert others == {"gateway-route/llama-3.3-70b", "gateway-retries/llama-3.3-70b"}
-    assert {change.name.rpartition("/")[0] for change in found.delete} == others
-    assert found.replace == ()
+    assert {change.name.rpartition("/")[0] for change in changed.delete} == others
+    assert changed.replace == ()

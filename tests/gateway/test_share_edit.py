@@ -51,13 +51,13 @@ def shares_of(draw: st.DrawFn, sharing: Sequence[str]) -> dict[str, int]:
 
 @st.composite
 def models(draw: st.DrawFn) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    drawn: dict[str, Any] = {}
     for name in draw(st.lists(st.sampled_from(sorted(SERVED)), min_size=1, unique=True)):
         order = draw(st.permutations(SERVED[name]))
         sharing = draw(st.integers(1, len(order)))
         fallback = draw(st.integers(0, len(order) - sharing))
-        made[name] = {"shares": draw(shares_of(order[:sharing])), "fallback": order[sharing : sharing + fallback]}
-    return made
+        drawn[name] = {"shares": draw(shares_of(order[:sharing])), "fallback": order[sharing : sharing + fallback]}
+    return drawn
 
 
 @st.composite
@@ -96,8 +96,8 @@ def test_an_edit_of_shares_updates_the_routes_of_the_models_that_move_and_nothin
     edit: tuple[dict[str, Any], dict[str, Any], list[str]],
 ):
     before, after, moved = edit
-    found = changes(recorded(before), recorded(after))
-    assert [(change.type.rpartition(":")[2], change.name.rpartition("/")[0]) for change in found.update] == [
+    changed = changes(recorded(before), recorded(after))
+    assert [(change.type.rpartition(":")[2], change.name.rpartition("/")[0]) for change in changed.update] == [
         ("AIGatewayRoute", f"gateway-route/{name}") for name in moved
     ]
-    assert found == Changes(update=found.update)
+    assert changed == Changes(update=changed.update)

@@ -31,9 +31,9 @@ class Binaries:
 
 def binaries() -> Binaries:
     """Those of the cache; builds them first, in some minutes, where `CORRAL_APISERVER=build` asks for it."""
-    found = Binaries(_CACHE / "etcd", _CACHE / "kube-apiserver")
-    if found.etcd.exists() and found.apiserver.exists():
-        return found
+    built = Binaries(_CACHE / "etcd", _CACHE / "kube-apiserver")
+    if built.etcd.exists() and built.apiserver.exists():
+        return built
     if os.environ.get("CORRAL_APISERVER") != "build":
         raise UnavailableError(
             f"no Kubernetes API server in {_CACHE}: CORRAL_APISERVER=build builds it in some minutes"
@@ -41,12 +41,12 @@ def binaries() -> Binaries:
     if shutil.which("go") is None:
         raise UnavailableError("a Kubernetes API server is built with Go, and there is no go on PATH")
     try:
-        _build(found)
+        _build(built)
     except subprocess.CalledProcessError as error:
         raise UnavailableError(
             f"the Kubernetes API server could not be built: {error.stderr.strip()[-2000:]}"
         ) from None
-    return found
+    return built
 
 
 def _build(into: Binaries) -> None:

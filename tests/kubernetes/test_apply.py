@@ -62,7 +62,7 @@ def manifests(
     served: Plan, *endpoints: Endpoint, gateway: Gateway = GATEWAY, network: Network = "eks"
 ) -> dict[str, dict[str, Any]]:
     resources = render(inputs(served, *endpoints, gateway=gateway, network=network))
-    return {key: found.manifest for key, found in resources.items()}
+    return {key: resource.manifest for key, resource in resources.items()}
 
 
 def reached(model: str, to: Target) -> Endpoint:
@@ -188,6 +188,6 @@ def test_the_first_of_the_managed_fields_tells_when_an_object_was_applied(server
         "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    found = server.set_status(route, {"conditions": [condition]})
-    fields = [(field["manager"], field["operation"]) for field in found["metadata"]["managedFields"]]
+    updated = server.set_status(route, {"conditions": [condition]})
+    fields = [(field["manager"], field["operation"]) for field in updated["metadata"]["managedFields"]]
     assert fields == [("pulumi", "Apply"), ("controller", "Update")]

@@ -149,13 +149,13 @@ def firing(promtool: str, folder: Path, plan: Plan, series: dict[str, str], at: 
 
 
 def corral(metric: str, **labels: str) -> str:
-    given = "".join(f',{name}="{value}"' for name, value in labels.items())
-    return f"{metric}{{{MODEL}{given}}}"
+    matchers = "".join(f',{name}="{value}"' for name, value in labels.items())
+    return f"{metric}{{{MODEL}{matchers}}}"
 
 
 def gen_ai(metric: str, host_id: str, **labels: str) -> str:
-    given = "".join(f',{name}="{value}"' for name, value in labels.items())
-    return f'{metric}{{gen_ai_original_model="{LLAMA}",gen_ai_request_model="{host_id}"{given}}}'
+    matchers = "".join(f',{name}="{value}"' for name, value in labels.items())
+    return f'{metric}{{gen_ai_original_model="{LLAMA}",gen_ai_request_model="{host_id}"{matchers}}}'
 
 
 IDS = {target.host: target.model_id for target in LOCAL.models[0].targets}

@@ -93,11 +93,11 @@ class History:
         return self._when(verb, step, which)[-1]
 
     def _when(self, verb: Verb, step: Step, which: Callable[[Event], bool]) -> list[int]:
-        found = [
+        places = [
             place
             for place, event in enumerate(self.events)
             if (event.verb, event.step) == (verb, step) and which(event)
         ]
-        if not found:
+        if not places:
             raise ValueError(f"there is no {verb} that is {step} and is asked for")
-        return found
+        return places

@@ -128,7 +128,7 @@ class Project:
         """What Pulumi's state has in it, secrets decrypted and marked."""
         return (self._stack().export_stack().deployment or {}).get("resources", [])
 
-    def made(self) -> list[dict[str, Any]]:
+    def managed(self) -> list[dict[str, Any]]:
         """Of the resources those that the program makes: not what it only looks up, nor Pulumi's own providers."""
         return [each for each in self.resources() if not each.get("external") and "::default" not in each["urn"]]
 
@@ -141,13 +141,13 @@ class Project:
         return History.read(self.store.history)
 
     def _run(self, operation: Callable[[automation.Stack, Callable[[str], None]], Mapping[Any, int] | None]) -> Outcome:
-        before, said = self.history(), io.StringIO()
+        before, output = self.history(), io.StringIO()
         try:
-            changes = operation(self._stack(), lambda line: print(line, file=said))
+            changes = operation(self._stack(), lambda line: print(line, file=output))
         except automation.CommandError as error:
-            raise FailedError(f"{said.getvalue()}\n{error}", self.history().since(before)) from None
+            raise FailedError(f"{output.getvalue()}\n{error}", self.history().since(before)) from None
         counted = {str(getattr(key, "value", key)): number for key, number in (changes or {}).items()}
-        return Outcome(counted, said.getvalue(), self.history().since(before))
+        return Outcome(counted, output.getvalue(), self.history().since(before))
 
     def _stack(self) -> automation.Stack:
         if self._opened is None:

@@ -30,8 +30,8 @@ STACKS = tuple(stack for stack in _ALL if _on_a_cluster(stack))
 SHARED = tuple(
     (stack, model)
     for stack in STACKS
-    for model, said in _config(stack)["corral:models"].items()
-    if len(said["shares"]) > 1
+    for model, declared in _config(stack)["corral:models"].items()
+    if len(declared["shares"]) > 1
 )
 """Stack and model, of every model whose traffic several hosts share."""
 
@@ -56,7 +56,7 @@ class Swap:
     model: str
     leaves: str
     comes: str
-    said: Config
+    declared: Config
     """What the stack says of the one that comes."""
     provisioned: tuple[str, str]
     """Kind and logical name of the first thing that has to be there before the new host is."""
@@ -65,7 +65,7 @@ class Swap:
         """Declares the new host in place of the other one, wherever that stands."""
         config["corral:gateway"] = {**config.get("corral:gateway", {}), "handover": "1ms"}
         config["corral:hosts"].pop(self.leaves)
-        config["corral:hosts"][self.comes] = self.said
+        config["corral:hosts"][self.comes] = self.declared
         config.get("corral:keys", {}).pop(self.leaves, None)
         for model in config["corral:models"].values():
             model["shares"] = {self._now(host): share for host, share in model["shares"].items()}

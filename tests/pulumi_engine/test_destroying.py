@@ -28,7 +28,7 @@ _STAGES: Mapping[str, Callable[[Event], bool]] = {
 @pytest.mark.parametrize("stack", STACKS)
 def test_destroy_goes_from_routes_to_network_and_leaves_nothing(stack: str, project: Callable[[str], Project]) -> None:
     there = project(stack)
-    kept = len(there.made())
+    kept = len(there.managed())
 
     outcome = there.destroy()
 

@@ -81,7 +81,7 @@ def test_a_refused_route_fails_the_update_with_the_reason_until_it_is_accepted(
 
     there.store.set_faults([])
     assert not {"create", "update", "replace", "delete"} & there.up().changes.keys()
-    assert there.preview().changes == {"same": len(there.made())}
+    assert there.preview().changes == {"same": len(there.managed())}
 
 
 def test_a_refused_route_keeps_the_host_that_leaves(project: Callable[[str], Project]) -> None:

@@ -24,7 +24,7 @@ def test_a_share_edit_updates_the_route_of_the_model_and_nothing_else(
     stack: str, model: str, project: Callable[[str], Project]
 ) -> None:
     there = project(stack)
-    others = len(there.made()) - 1
+    others = len(there.managed()) - 1
 
     there.edit(move_share(model))
     promised = there.preview()
@@ -47,8 +47,8 @@ def test_a_new_host_is_there_before_the_route_names_it_and_the_old_one_goes_afte
     history = done.outcome.history
 
     assert history.last("create", "done", _is_no_route) < history.first("create", "begun", _is_route)
-    assert history.last("create", "done", _is_route) < history.first("update", "begun", _is_succession)
-    assert history.last("update", "done", _is_succession) < history.first("delete", "begun", _any)
+    assert history.last("create", "done", _is_route) < history.first("update", "begun", _is_patch)
+    assert history.last("update", "done", _is_patch) < history.first("delete", "begun", _any)
     assert history.last("delete", "done", _is_route) < history.first("delete", "begun", _is_backend)
     assert swap.provisioned in history.done("create")
     assert _weights(done.project, swap.model) == _planned_weights(done.project, swap.model)
@@ -61,9 +61,9 @@ def test_the_engine_does_what_is_foretold_without_one(swap: Swap, swapped: Calla
     foretold = changes(_recorded(done.before), _recorded(done.project))
 
     before, after = _names(done.before), _names(done.project)
-    assert _said(foretold.create) == after - before
-    assert _said(foretold.delete) == before - after
-    assert _said(foretold.update) - _waits(foretold.update) == _updated(done.outcome.history)
+    assert _identities(foretold.create) == after - before
+    assert _identities(foretold.delete) == before - after
+    assert _identities(foretold.update) - _waits(foretold.update) == _updated(done.outcome.history)
     assert foretold.replace == ()
 
 
@@ -86,7 +86,7 @@ def _is_no_route(event: Event) -> bool:
     return not _is_route(event)
 
 
-def _is_succession(event: Event) -> bool:
+def _is_patch(event: Event) -> bool:
     return event.kind == "EnvoyPatchPolicy"
 
 
@@ -116,7 +116,7 @@ def _recorded(project: Project) -> Recording:
 
 def _names(project: Project) -> set[tuple[str, str]]:
     """Type and logical name of all that the program has made."""
-    return {(each["type"], name_in(each["urn"])) for each in project.made()}
+    return {(each["type"], name_in(each["urn"])) for each in project.managed()}
 
 
 def _updated(history: History) -> set[tuple[str, str]]:
@@ -125,8 +125,8 @@ def _updated(history: History) -> set[tuple[str, str]]:
 
 def _waits(foretold: tuple[Change, ...]) -> set[tuple[str, Any]]:
     """Those that the engine carries out without a provider of ours."""
-    return {found for found in _said(foretold) if "pulumi-python:dynamic" in found[0]}
+    return {identity for identity in _identities(foretold) if "pulumi-python:dynamic" in identity[0]}
 
 
-def _said(foretold: tuple[Change, ...]) -> set[tuple[str, Any]]:
+def _identities(foretold: tuple[Change, ...]) -> set[tuple[str, Any]]:
     return {(change.type, change.name) for change in foretold}

@@ -22,8 +22,8 @@ def test_no_secret_stands_in_the_state_in_plain_text(stack: str, project: Callab
     secrets = _secrets(there)
 
     assert secrets
-    assert _found(secrets, there.state) == []
-    assert _found(secrets, there.folder / "stacks") == []
+    assert _files_with(secrets, there.state) == []
+    assert _files_with(secrets, there.folder / "stacks") == []
 
 
 @pytest.mark.parametrize("swap", SWAPS, ids=str)
@@ -35,12 +35,12 @@ def test_no_secret_is_said_or_kept_in_plain_text_when_hosts_change(
     secrets = _secrets(done.before) | _secrets(done.project)
 
     assert [secret for secret in secrets if secret in done.outcome.text] == []
-    assert _found(secrets, done.project.state) == []
+    assert _files_with(secrets, done.project.state) == []
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_tenants_keys_are_given_out_as_secrets(stack: str, project: Callable[[str], Project]) -> None:
-    (itself,) = (each for each in project(stack).made() if each["type"] == "pulumi:pulumi:Stack")
+    (itself,) = (each for each in project(stack).managed() if each["type"] == "pulumi:pulumi:Stack")
 
     assert {tenant: set(key) for tenant, key in itself["outputs"]["keys"].items()} == {"default": _SECRET}
 
@@ -56,7 +56,7 @@ def _secrets(project: Project) -> set[str]:
     return plain | {base64.b64encode(secret.encode()).decode() for secret in plain}
 
 
-def _found(secrets: set[str], folder: Path) -> list[str]:
+def _files_with(secrets: set[str], folder: Path) -> list[str]:
     """The files that have any of them."""
     return [str(file) for file in _files(folder) if any(secret.encode() in file.read_bytes() for secret in secrets)]
 

@@ -29,11 +29,9 @@ def test_what_is_up_is_there_and_nothing_is_left_to_do(stack: str, project: Call
 
     again = there.up()
 
-    assert again.changes == {"same": len(there.made())}
+    assert again.changes == {"same": len(there.managed())}
     assert again.history.events == ()
-    assert {thing.urn for thing in there.things()} == {
-        each["urn"] for each in there.made() if _made_by_a_stand_in(each)
-    }
+    assert {thing.urn for thing in there.things()} == {each["urn"] for each in there.managed() if _from_stand_in(each)}
 
 
 def test_a_refresh_finds_everything_as_it_was_made(project: Callable[[str], Project]) -> None:
@@ -44,6 +42,6 @@ def test_a_refresh_finds_everything_as_it_was_made(project: Callable[[str], Proj
     assert list(there.preview().changes) == ["same"]
 
 
-def _made_by_a_stand_in(resource: dict[str, object]) -> bool:
+def _from_stand_in(resource: dict[str, object]) -> bool:
     elsewhere = ("pulumi:", "pulumi-python:")
     return bool(resource["custom"]) and not str(resource["type"]).startswith(elsewhere)

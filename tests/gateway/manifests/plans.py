@@ -64,7 +64,7 @@ def model(name: str, shares: Mapping[str, int], fallback: Sequence[str] = ()) ->
 
 def tenant(name: str, *models: str, **differing: Any) -> TenantPlan:
     """One who may ask for these models, and is not limited."""
-    made = TenantPlan(
+    tenant_plan = TenantPlan(
         name=name,
         keys=(),
         claims=(),
@@ -77,7 +77,7 @@ def tenant(name: str, *models: str, **differing: Any) -> TenantPlan:
         concurrent=None,
         body_limit=None,
     )
-    return replace(made, **differing)
+    return replace(tenant_plan, **differing)
 
 
 def plan(*models: ModelPlan, tenants: Sequence[TenantPlan] = (), issuers: Sequence[Issuer] = ()) -> Plan:
@@ -112,7 +112,7 @@ CA = "-----BEGIN CERTIFICATE-----"
 
 
 def endpoint(host: str, model: str, **differing: Any) -> Endpoint:
-    made = Endpoint(
+    default = Endpoint(
         model=model,
         host=host,
         hostname=f"{host}.example.com",
@@ -123,16 +123,16 @@ def endpoint(host: str, model: str, **differing: Any) -> Endpoint:
         model_id=f"{model} at {host}",
         credential=BEARER,
     )
-    return replace(made, **differing)
+    return replace(default, **differing)
 
 
 def inputs(plan: Plan, *endpoints: Endpoint, **differing: Any) -> Inputs:
     """Of a plan whose targets have these endpoints, or else endpoints like any other."""
-    given = {(each.host, each.model): each for each in endpoints}
+    own = {(each.host, each.model): each for each in endpoints}
     targets = [(to.host, model.name) for model in plan.models for to in model.targets]
-    made = Inputs(
+    default = Inputs(
         plan=plan,
-        endpoints=[given.get(at) or endpoint(*at) for at in targets],
+        endpoints=[own.get(at) or endpoint(*at) for at in targets],
         gateway=GATEWAY,
         network="eks",
         key_counts={},
@@ -140,7 +140,7 @@ def inputs(plan: Plan, *endpoints: Endpoint, **differing: Any) -> Inputs:
         labels=LABELS,
         route_annotations=ANNOTATIONS,
     )
-    return replace(made, **differing)
+    return replace(default, **differing)
 
 
 HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)

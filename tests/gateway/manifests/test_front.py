@@ -63,10 +63,10 @@ def test_the_gateway_proves_its_name_with_the_certificate_of_the_stack(
     gateway: Gateway, listener: dict[str, Any], certificate: tuple[str, str, dict[str, Any]] | None
 ):
     resources = front_resources(inputs(plan(), gateway=gateway), {})
-    made = resources["certificate"].manifest if "certificate" in resources else None
+    source = resources["certificate"].manifest if "certificate" in resources else None
     assert (
         resources["gateway"].manifest["spec"]["listeners"],
-        made and (made["kind"], made["metadata"]["namespace"], made["spec"]),
+        source and (source["kind"], source["metadata"]["namespace"], source["spec"]),
         "certificate" in resources["gateway"].needs,
     ) == ([listener], certificate, certificate is not None)
 

@@ -48,13 +48,13 @@ def test_a_plan_with_one_model_is_rendered_whole():
             endpoint("vllm", "llama-3.3-70b", **in_cluster, credential=None),
         )
     )
-    got = [{"key": key, "needs": list(found.needs), **found.manifest} for key, found in resources.items()]
+    got = [{"key": key, "needs": list(resource.needs), **resource.manifest} for key, resource in resources.items()]
     assert got == list(yaml.safe_load_all((GOLDEN / "one-model.yaml").read_text()))
 
 
 def specs(reached: Endpoint) -> dict[str, Any]:
     resources = host_resources(inputs(plan()), reached)
-    return {found.manifest["kind"]: found.manifest["spec"] for found in resources.values()}
+    return {resource.manifest["kind"]: resource.manifest["spec"] for resource in resources.values()}
 
 
 NAME, SECRET = object_name("lab", "llama"), object_name("lab")
@@ -210,7 +210,7 @@ def test_a_route_keeps_its_name_as_long_as_its_hosts_its_labels_and_its_annotati
     assert len(set(names.values())) == len(names) - 2
 
 
-def test_the_policy_of_a_model_and_its_succession_name_its_route():
+def test_the_policy_of_a_model_and_its_patch_name_its_route():
     resources = rendered(plan(model("llama", {"a": 100})))
     name = resources["route/llama"]["metadata"]["name"]
     (patch,) = resources["succession/llama"]["spec"]["jsonPatches"]
@@ -242,9 +242,9 @@ def referred_to(value: object) -> list[tuple[str, str]]:
         case {"kind": str(kind), "name": str(name), "group": str()}:
             return [(kind, name)]
         case dict():
-            return [found for below in cast("dict[str, Any]", value).values() for found in referred_to(below)]
+            return [named for below in cast("dict[str, Any]", value).values() for named in referred_to(below)]
         case list():
-            return [found for below in cast("list[Any]", value) for found in referred_to(below)]
+            return [named for below in cast("list[Any]", value) for named in referred_to(below)]
         case _:
             return []
 
@@ -253,10 +253,12 @@ def referred_to(value: object) -> list[tuple[str, str]]:
 def test_what_a_manifest_names_is_made_before_it(plan: Plan):
     resources = render(inputs(plan))
     secrets = {f"secret/{host}": ("Secret", object_name(host)) for host in plan.hosts} | {TENANTS: ("Secret", TENANTS)}
-    known = {key: (found.manifest["kind"], found.manifest["metadata"]["name"]) for key, found in resources.items()}
-    made: dict[str, set[tuple[str, str]]] = {key: {secret} for key, secret in secrets.items()}
+    identities = {
+        key: (resource.manifest["kind"], resource.manifest["metadata"]["name"]) for key, resource in resources.items()
+    }
+    reachable: dict[str, set[tuple[str, str]]] = {key: {secret} for key, secret in secrets.items()}
     for key, resource in resources.items():
-        before = set().union(*(made[need] for need in resource.needs))
+        before = set().union(*(reachable[need] for need in resource.needs))
         named = {to for to in referred_to(resource.manifest["spec"]) if to[0] != "HTTPRoute"}
         services = {
             ("AIServiceBackend", ref["name"])
@@ -264,14 +266,14 @@ def test_what_a_manifest_names_is_made_before_it(plan: Plan):
             for ref in rule["backendRefs"]
         }
         assert (key, (named | services) - before) == (key, set())
-        made[key] = before | {known[key]}
+        reachable[key] = before | {identities[key]}
 
 
 @given(plan=plans())
 def test_no_two_objects_are_one(plan: Plan):
     identities = [
-        (found["kind"], found["metadata"].get("namespace"), found["metadata"]["name"])
-        for found in rendered(plan).values()
+        (manifest["kind"], manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
+        for manifest in rendered(plan).values()
     ]
     assert len(set(identities)) == len(identities)
 
@@ -282,7 +284,7 @@ def test_values_that_are_not_known_yet_are_passed_on_untouched(plan: Plan):
         endpoint(to.host, one.name, hostname=UNREAD, model_id=UNREAD) for one in plan.models for to in one.targets
     ]
     resources = render(inputs(plan, *unread))
-    found = [
+    untouched = [
         (
             resources[f"backend/{to.host}/{one.name}"].manifest["spec"]["endpoints"][0]["fqdn"]["hostname"] is UNREAD,
             resources[f"tls/{to.host}/{one.name}"].manifest["spec"]["validation"]["hostname"] is UNREAD,
@@ -294,4 +296,4 @@ def test_values_that_are_not_known_yet_are_passed_on_untouched(plan: Plan):
         for one in plan.models
         for to in one.targets
     ]
-    assert found == [(True, True, True)] * len(found)
+    assert untouched == [(True, True, True)] * len(untouched)

@@ -26,8 +26,8 @@ UNDEFINED = {"Certificate", "EnvoyPatchPolicy"}
 
 
 def faults(manifests: list[dict[str, Any]]) -> list[str]:
-    found = {manifest["kind"]: schemas.faults(manifest) for manifest in manifests if manifest["kind"] in UNDEFINED}
-    assert found == dict.fromkeys(found)
+    undefined = {manifest["kind"]: schemas.faults(manifest) for manifest in manifests if manifest["kind"] in UNDEFINED}
+    assert undefined == dict.fromkeys(undefined)
     rest = [schemas.faults(manifest) for manifest in manifests if manifest["kind"] not in UNDEFINED]
     assert None not in rest
     return [fault for some in rest for fault in some or []]
@@ -35,7 +35,7 @@ def faults(manifests: list[dict[str, Any]]) -> list[str]:
 
 @given(plan=plans())
 def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
-    assert faults([found.manifest for found in render(inputs(plan)).values()]) == []
+    assert faults([resource.manifest for resource in render(inputs(plan)).values()]) == []
 
 
 @pytest.mark.parametrize("network", ["eks", "other"])
@@ -51,7 +51,7 @@ def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
 )
 def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network: Network):
     resources = front_resources(inputs(plan(), gateway=gateway, network=network), {})
-    assert faults([found.manifest for found in resources.values()]) == []
+    assert faults([resource.manifest for resource in resources.values()]) == []
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network
 )
 def test_a_host_of_any_sort_fits_its_definitions(differing: dict[str, Any]):
     resources = host_resources(inputs(plan()), endpoint("lab", "llama", **differing))
-    assert faults([found.manifest for found in resources.values()]) == []
+    assert faults([resource.manifest for resource in resources.values()]) == []
 
 
 def test_an_unknown_field_is_a_fault():

@@ -50,8 +50,8 @@ OTHER = Issuer("https://in.the.cluster", ("corral", "tests"), None, "keys.json",
 def rendered(
     plan: Plan, keys: dict[str, int] | None = None, jwks: dict[str, str] | None = None, gateway: Gateway = GATEWAY
 ) -> dict[str, Any]:
-    made = render(inputs(plan, gateway=gateway, key_counts=keys or {}, issuer_keys=jwks or {}))
-    return {key: resource.manifest for key, resource in made.items()}
+    resources = render(inputs(plan, gateway=gateway, key_counts=keys or {}, issuer_keys=jwks or {}))
+    return {key: resource.manifest for key, resource in resources.items()}
 
 
 def allowed(**headers: list[str]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_more_models_than_a_rule_holds_are_allowed_by_several():
     assert rules[1:] == [allowed(tenant=["bound"], model=names[:256]), allowed(tenant=["bound"], model=names[256:257])]
 
 
-def test_callers_with_tokens_are_told_by_the_claim_of_their_issuer_and_nobody_is_asked_for_a_key():
+def test_a_token_names_its_tenant_by_the_claim_of_its_issuer_and_no_key_is_needed():
     tenants = [tenant("search", "llama", claims=("rank", "search")), tenant("support", "llama", claims=("support",))]
     served = rendered(plan(LLAMA, tenants=tenants, issuers=[OTHER, ISSUER]), jwks={OTHER.issuer: '{"keys":[]}'})
     header = "x-corral-tenant"
@@ -274,7 +274,7 @@ def test_each_rule_is_tried_again_as_often_as_its_own_hosts_allow():
     )
     served = rendered(plan(fallback_alone, tenants=tenants))
     name = served["route/llama"]["metadata"]["name"]
-    found = {
+    attempts = {
         key: (
             each["metadata"]["name"],
             each["spec"]["targetRefs"][0].get("sectionName"),
@@ -284,7 +284,7 @@ def test_each_rule_is_tried_again_as_often_as_its_own_hosts_allow():
         for key, each in served.items()
         if key.startswith("retries")
     }
-    assert found == {"retries/llama": (name, None, 2, 4), "retries/llama/1": (f"{name}-1", "residency-1", 1, 1)}
+    assert attempts == {"retries/llama": (name, None, 2, 4), "retries/llama/1": (f"{name}-1", "residency-1", 1, 1)}
 
 
 def test_a_route_is_another_one_when_the_hosts_of_a_rule_are_others_and_the_same_when_tenants_change_rules():
@@ -297,7 +297,7 @@ def test_a_route_is_another_one_when_the_hosts_of_a_rule_are_others_and_the_same
     assert (route(one, two) == moved, len({route(one), route(one, two), other})) == (True, 3)
 
 
-def test_a_succession_sets_no_rule_of_its_own_route_aside():
+def test_a_patch_sets_no_rule_of_its_own_route_aside():
     tenants = [tenant("all", "llama"), tenant("east", "llama", allowed_regions=EAST)]
     served = rendered(plan(PLACED, tenants=tenants))
     name = served["route/llama"]["metadata"]["name"]
@@ -314,18 +314,18 @@ def test_keys_are_named_after_their_tenant():
 def test_a_key_to_come_is_its_tenants_from_the_moment_it_is_there_and_no_other_tenants():
     one = callers(plan(tenants=[tenant("search"), tenant("search-2")]), {"search": 2})
     assert one["search"] == Caller(("search", "search.2"), "search([.][0-9]+)?")
-    told = [
+    matched = [
         name
         for name in ("search", "search.2", "search.17", "search-2", "search.", "xsearch", "search.a")
         if re.fullmatch(one["search"].pattern, name)
     ]
-    assert told == ["search", "search.2", "search.17"]
+    assert matched == ["search", "search.2", "search.17"]
 
 
 def test_a_claim_is_matched_to_the_letter():
     served = plan(tenants=[tenant("search", claims=("a.b|c", "team/search-1"))], issuers=[ISSUER])
-    told = callers(served, {})["search"].pattern
-    assert [value for value in ("a.b|c", "team/search-1", "aXb|c", "a.b", "c") if re.fullmatch(told, value)] == [
+    pattern = callers(served, {})["search"].pattern
+    assert [value for value in ("a.b|c", "team/search-1", "aXb|c", "a.b", "c") if re.fullmatch(pattern, value)] == [
         "a.b|c",
         "team/search-1",
     ]
@@ -355,9 +355,9 @@ def test_every_tenant_reaches_exactly_the_hosts_that_it_may(plan: Plan):
 @given(plan=plans().flatmap(with_tenants))
 def test_who_is_served_by_all_hosts_comes_first(plan: Plan):
     for one in plan.models:
-        found = groups(one, plan)
+        ordered = groups(one, plan)
         every = tuple(sorted(to.host for to in one.targets))
-        assert all(group.hosts != every for group in found[1:])
+        assert all(group.hosts != every for group in ordered[1:])
 
 
 @st.composite
@@ -396,8 +396,8 @@ def met(plan: Plan) -> list[list[tuple[str, int, int]]]:
 @crds.needed
 @given(plan=plans().flatmap(with_tenants))
 def test_what_tenants_are_rendered_to_fits_its_definitions(plan: Plan):
-    found = [fault for each in rendered(plan, {"a": 2}).values() for fault in faults(each) or []]
-    assert found == []
+    refused = [fault for each in rendered(plan, {"a": 2}).values() for fault in faults(each) or []]
+    assert refused == []
 
 
 @crds.needed

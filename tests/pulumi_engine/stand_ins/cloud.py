@@ -34,10 +34,10 @@ class Cloud:
 
     def outputs(self, type_: str, name: str, inputs: Mapping[str, Any], id_: str | None) -> dict[str, Any]:
         """What the cloud says of it; of one that is only planned, without id, what it is given."""
-        made = mock_outputs.outputs(_class(self.package, type_), type_, name, {}, ())
+        outputs = mock_outputs.outputs(_class(self.package, type_), type_, name, {}, ())
         if self.package == "random":
-            made["result"] = f"{mock_outputs.SECRET}-{id_}"
-        return _merged(made if id_ is not None else _unknown(made), inputs)
+            outputs["result"] = f"{mock_outputs.SECRET}-{id_}"
+        return _merged(outputs if id_ is not None else _unknown(outputs), inputs)
 
     def fixed(self, _type: str) -> tuple[str, ...]:
         """The properties that cannot be changed in place."""
@@ -47,11 +47,11 @@ class Cloud:
         """Whether the new one cannot be beside the old one."""
         return False
 
-    def found(self, _type: str, _id: str) -> dict[str, Any] | None:
+    def lookup(self, _type: str, _id: str) -> dict[str, Any] | None:
         """What is there and was not made here; None: nothing."""
         return None
 
-    def said(self, _type: str) -> dict[str, Any]:
+    def status(self, _type: str) -> dict[str, Any]:
         """What is said now of a thing, besides what it was when it was made: nothing."""
         return {}
 
@@ -74,9 +74,9 @@ def _unknown(value: Any) -> Any:
     return UNKNOWN
 
 
-def _merged(made: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     below = {
-        key: _merged(made[key], value) if isinstance(made.get(key), dict) and isinstance(value, dict) else value
-        for key, value in given.items()
+        key: _merged(outputs[key], value) if isinstance(outputs.get(key), dict) and isinstance(value, dict) else value
+        for key, value in inputs.items()
     }
-    return {**made, **below}
+    return {**outputs, **below}

@@ -40,7 +40,7 @@ class Cluster:
         """Why it is not done; None: it is."""
         match verb:
             case "create":
-                return self._not_made(type_, inputs)
+                return self._refusal(type_, inputs)
             case "delete":
                 return self._not_deleted(type_, inputs)
             case _:
@@ -53,14 +53,14 @@ class Cluster:
 
     def outputs(self, type_: str, _name: str, inputs: Mapping[str, Any], id_: str | None) -> dict[str, Any]:
         """The object as it lives, or as it was planned.  A Secret lives in base64, whatever it was made of."""
-        made = dict(inputs)
+        outputs = dict(inputs)
         if id_ is not None and type_ != _RELEASE:
-            made["metadata"] = {**inputs.get("metadata", {}), "uid": uuid4().hex}
-            made |= self.said(type_)
+            outputs["metadata"] = {**inputs.get("metadata", {}), "uid": uuid4().hex}
+            outputs |= self.status(type_)
         if type_.endswith(":Secret"):
             plain = revealed(inputs.get("stringData", {}))
-            made["data"] = {key: _coded(value) for key, value in plain.items()} if plain is not UNKNOWN else UNKNOWN
-        return made
+            outputs["data"] = {key: _coded(value) for key, value in plain.items()} if plain is not UNKNOWN else UNKNOWN
+        return outputs
 
     def fixed(self, type_: str) -> tuple[str, ...]:
         """The properties that cannot be changed in place."""
@@ -70,21 +70,21 @@ class Cluster:
         """Whether the new one cannot be beside the old one: it has the same name."""
         return _place(type_, old) == _place(type_, new)
 
-    def said(self, type_: str) -> dict[str, Any]:
+    def status(self, type_: str) -> dict[str, Any]:
         """What the controllers say now of an object of this type, as far as somebody looks at it."""
         kind = type_.rpartition(":")[2]
-        refused = self._store.told("accept", kind, "")
+        refused = self._store.is_faulty("accept", kind, "")
         if type_ == _ROUTE:
-            word = {"type": "NotAccepted" if refused else "Accepted", "status": "False" if refused else "True"}
-            return {"status": {"conditions": [{**word, "message": _REFUSAL if refused else "reconciled"}]}}
+            condition = {"type": "NotAccepted" if refused else "Accepted", "status": "False" if refused else "True"}
+            return {"status": {"conditions": [{**condition, "message": _REFUSAL if refused else "reconciled"}]}}
         if type_ == _HTTP_ROUTE:
-            word = {"observedGeneration": 1, "status": "True", "message": ""}
+            condition = {"observedGeneration": 1, "status": "True", "message": ""}
             resolved = {"status": "False", "reason": "BackendNotFound", "message": _REFUSAL} if refused else {}
-            conditions = [{**word, "type": "Accepted"}, {**word, "type": "ResolvedRefs", **resolved}]
+            conditions = [{**condition, "type": "Accepted"}, {**condition, "type": "ResolvedRefs", **resolved}]
             return {"status": {"parents": [{"conditions": conditions}]}}
         return {}
 
-    def found(self, type_: str, id_: str) -> dict[str, Any] | None:
+    def lookup(self, type_: str, id_: str) -> dict[str, Any] | None:
         """What the controllers make: the gateway's Service with its load balancer, and HTTPRoutes."""
         namespace, _, name = id_.rpartition("/")
         if type_ == _HTTP_ROUTE:
@@ -107,7 +107,7 @@ class Cluster:
     def _things(self) -> Iterator[Thing]:
         return (thing for thing in self._store.things() if thing.package == PACKAGE)
 
-    def _not_made(self, type_: str, inputs: Mapping[str, Any]) -> str | None:
+    def _refusal(self, type_: str, inputs: Mapping[str, Any]) -> str | None:
         namespace, name = _place(type_, inputs)
         if self._store.get(PACKAGE, type_, self.id(type_, name, inputs)):
             return f"{kind_of(type_, inputs)} {name} is there already"
@@ -154,8 +154,8 @@ def _is(thing: Thing, kind: str, name: str, namespace: str) -> bool:
 
 def _place(type_: str, inputs: Mapping[str, Any]) -> tuple[str, str]:
     """Namespace (none: empty) and name."""
-    said = inputs if type_ == _RELEASE else inputs["metadata"]
-    return said.get("namespace", ""), said["name"]
+    metadata = inputs if type_ == _RELEASE else inputs["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
 
 
 def _coded(value: Any) -> Any:

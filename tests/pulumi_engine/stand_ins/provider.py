@@ -33,9 +33,9 @@ class World(Protocol):
 
     def clash(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any], /) -> bool: ...
 
-    def found(self, type_: str, id_: str, /) -> dict[str, Any] | None: ...
+    def lookup(self, type_: str, id_: str, /) -> dict[str, Any] | None: ...
 
-    def said(self, type_: str, /) -> dict[str, Any]: ...
+    def status(self, type_: str, /) -> dict[str, Any]: ...
 
     def answer(self, token: str, args: Mapping[str, Any], /) -> Mapping[str, Any]: ...
 
@@ -110,15 +110,17 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:  # noqa: ARG002, N802
         thing = self._store.get(self._world.package, request.type, request.id)
-        now = self._world.said(request.type)
+        now = self._world.status(request.type)
         if thing is not None:
             return provider_pb2.ReadResponse(
-                id=thing.id, inputs=_struct(thing.given), properties=_struct({**thing.outputs, **now})
+                id=thing.id, inputs=_struct(thing.wire_inputs), properties=_struct({**thing.outputs, **now})
             )
-        found = self._world.found(request.type, request.id)
-        if found is None:
+        existing = self._world.lookup(request.type, request.id)
+        if existing is None:
             return provider_pb2.ReadResponse()
-        return provider_pb2.ReadResponse(id=request.id, inputs=encoded(found), properties=encoded({**found, **now}))
+        return provider_pb2.ReadResponse(
+            id=request.id, inputs=encoded(existing), properties=encoded({**existing, **now})
+        )
 
     def _begin(self, verb: Verb, urn: str, inputs: Mapping[str, Any], context: grpc.ServicerContext) -> Event:
         """Writes down that it begins, and lets it fail where it must."""
@@ -133,9 +135,17 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     def _keep(self, request: Any, id_: str, inputs: Mapping[str, Any]) -> struct_pb2.Struct:
         outputs = encoded(self._world.outputs(request.type, request.name, inputs, id_))
-        given = MessageToDict(encoded(inputs))
+        wire_inputs = MessageToDict(encoded(inputs))
         self._store.put(
-            Thing(self._world.package, request.type, id_, request.urn, revealed(inputs), given, MessageToDict(outputs))
+            Thing(
+                self._world.package,
+                request.type,
+                id_,
+                request.urn,
+                revealed(inputs),
+                wire_inputs,
+                MessageToDict(outputs),
+            )
         )
         return outputs
 

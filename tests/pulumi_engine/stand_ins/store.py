@@ -30,7 +30,7 @@ class Thing:
     urn: str
     inputs: Mapping[str, Any]
     """What it was given, in the open."""
-    given: Mapping[str, Any]
+    wire_inputs: Mapping[str, Any]
     """The same as it came over the wire: secrets marked."""
     outputs: Mapping[str, Any]
     """As they went over the wire."""
@@ -94,13 +94,13 @@ class Store:
 
     def fails(self, what: str, event: Event) -> bool:
         """Whether this is to fail; `what` is a verb, or `ready` for what is made and never gets ready."""
-        return self.told(what, event.kind, event.name)
+        return self.is_faulty(what, event.kind, event.name)
 
-    def told(self, what: str, kind: str, name: str) -> bool:
+    def is_faulty(self, what: str, kind: str, name: str) -> bool:
         """Whether there is such a fault; `accept` is of what a controller refuses."""
         faults: list[dict[str, str]] = json.loads(self._faults.read_text()) if self._faults.exists() else []
-        said = {"what": what, "kind": kind, "name": name}
-        return any(all(said[key] == wanted for key, wanted in fault.items()) for fault in faults)
+        step = {"what": what, "kind": kind, "name": name}
+        return any(all(step[key] == wanted for key, wanted in fault.items()) for fault in faults)
 
     def _file(self, package: str, type_: str, id_: str) -> Path:
         return self._kept / f"{sha256(f'{package}|{type_}|{id_}'.encode()).hexdigest()[:32]}.json"
