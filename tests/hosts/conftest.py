@@ -3,8 +3,7 @@ from typing import Any
 
 import pytest
 
-from corral.hosts import probing as fetch
-from corral.hosts.probing import Question
+from corral.hosts import probing
 from corral.plan.plan import Credential, Lifecycle, Target
 
 TARGET: dict[str, Any] = {
@@ -46,16 +45,6 @@ def target() -> Callable[..., Target]:
     return build
 
 
-@pytest.fixture
-def ask(target: Callable[..., Target]) -> Callable[..., Question]:
-    """A question for a model id, of a target with these changes."""
-
-    def build(model_id: str, **changes: Any) -> Question:
-        return Question("llama", target(model_id=model_id, **changes))
-
-    return build
-
-
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "PAUSE", 0)
+    monkeypatch.setattr(probing, "PAUSE_SECONDS", 0)

@@ -1,4 +1,4 @@
-"""Whose key a stack must have."""
+"""Whose key a stack must have, and why a stack is not deployed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from corral.hosts.keys import missing_keys, said_missing
+from corral.hosts.keys import missing_key, missing_keys, refusal
+from corral.plan.checks.findings import Finding
 from corral.plan.plan import Credential, Target
 from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, LLAMA, VLLM, build
 
@@ -37,7 +38,33 @@ def test_a_host_that_is_there_already_needs_a_key(
 
 
 def test_what_is_missing_is_said_with_the_way_out():
-    assert said_missing("lab", "prod") == (
+    assert missing_key("lab", "prod") == (
         "lab is called with a key, and corral:keys has none for it: "
         "`pulumi config set --secret --path 'corral:keys.lab' -s prod`"
+    )
+
+
+KUBERNETES = replace(build({LLAMA: {"shares": {"bedrock": 60, "lab": 40}}}), engine="kubernetes")
+ERROR = Finding("error", f"serves/{LLAMA}/lab", "lab does not serve it", "take it out")
+WARNING = Finding("warning", f"verified/{LLAMA}/lab", "it is not verified", "ask the host")
+ACCEPTED = replace(WARNING, name=f"parity/{LLAMA}/lab", accepted=True)
+
+
+def test_a_plan_without_errors_whose_keys_are_there_is_deployed():
+    assert refusal(KUBERNETES, (WARNING, ACCEPTED), {"lab"}) is None
+
+
+def test_every_reason_is_said_at_once_and_what_else_was_found_after_them():
+    assert refusal(KUBERNETES, (ERROR, WARNING, ACCEPTED), ()) == "\n".join(
+        [
+            f"error serves/{LLAMA}/lab: lab does not serve it; take it out",
+            missing_key("lab", "prod"),
+            f"warning verified/{LLAMA}/lab: it is not verified; ask the host",
+        ]
+    )
+
+
+def test_a_stack_for_one_machine_is_sent_to_its_own_command():
+    assert refusal(replace(KUBERNETES, engine="local"), (ERROR,), ()) == (
+        "stack prod runs on one machine, where there is nothing to provision: corral serve --stack prod"
     )

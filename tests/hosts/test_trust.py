@@ -81,3 +81,13 @@ def test_a_host_whose_authority_the_stack_names_is_asked(
     target: Callable[..., Target], ca: Callable[[trustme.CA], str], url: str
 ):
     assert _verify(target(url=url, ca=ca(AUTHORITY))).outcome == "allowed"
+
+
+def test_a_certificate_for_another_name_is_told_from_one_that_is_not_trusted(
+    target: Callable[..., Target], ca: Callable[[trustme.CA], str], url: str
+):
+    verdict = _verify(target(url=url.replace("localhost", "127.0.0.1"), ca=ca(AUTHORITY)))
+    assert (verdict.outcome, verdict.why) == (
+        "unknown",
+        "its TLS certificate is not for 127.0.0.1: correct the host's `url`, or have that name certified",
+    )

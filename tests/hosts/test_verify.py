@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ import httpx
 import pytest
 
 from corral.hosts.probing import Verdict
-from corral.hosts.verify import verify
+from corral.hosts.verify import signed_in, verify
 from corral.plan.plan import Credential, Limits, ModelPlan, Plan, Target
 
 NO_KEY_WANTED = Credential(None, ambient=False, variable=None)
@@ -135,6 +136,7 @@ def test_a_simulated_host_is_asked_for_its_models_whatever_it_stands_for(
         ({}, "secret ", "its key holds a character that no key can have: is it whole, on one line, without blanks?"),
         ({}, "sécret", "its key holds a character that no key can have: is it whole, on one line, without blanks?"),
         ({"ca": "/nowhere.pem"}, "key", "its CA file /nowhere.pem cannot be read as PEM certificates"),
+        ({"url": "https://[::1/v1"}, "key", "its URL is none that can be called: correct it in the stack"),
     ],
 )
 def test_a_host_that_cannot_be_asked_is_unknown_and_not_asked(
@@ -181,3 +183,16 @@ def test_bedrock_is_asked_with_the_credentials_of_the_environment(target: Callab
 
 def test_a_plan_without_targets_needs_no_verdict():
     assert verify(_plan(), {}) == []
+
+
+def test_bedrock_without_the_libraries_of_aws_is_unknown_and_says_what_installs_them(
+    target: Callable[..., Target], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    plan = _plan(m=[target(kind="bedrock", protocol="bedrock-converse", credential=AWS, region="us-east-1")])
+    (verdict,) = verify(plan, {}, transport=World())
+    assert (verdict.outcome, verdict.why) == (
+        "unknown",
+        "asking Bedrock needs libraries that are not installed here: pip install 'corral[aws]'",
+    )
+    assert signed_in() is False

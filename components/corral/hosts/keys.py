@@ -1,9 +1,7 @@
-"""Whose key a stack must have before anything is provisioned.
+"""Why a stack is not deployed, all reasons at once, before anything is provisioned: errors, and keys that it lacks.
 
 A host that the stack provisions brings its key, or the cloud's own identity, along; one that is there already is called
 with the key that its owner gave out, and that is in `corral:keys`.
-
-Why a stack is not deployed: said all at once, before anything is provisioned.
 """
 
 from __future__ import annotations
@@ -11,22 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from corral.plan.checks.findings import Finding
-from corral.plan.plan import Plan, Target
-from corral.plan.targets import PROVISIONED
-
-
-def provisioned(target: Target) -> bool:
-    """Whether the stack makes the host: it is of a kind that can be made, and is not at a URL already."""
-    return target.kind in PROVISIONED and target.url is None
+from corral.plan.plan import Plan
 
 
 def missing_keys(plan: Plan, held: Collection[str]) -> tuple[str, ...]:
     """The hosts that are called with a key which the stack, holding these hosts' keys, does not have; by name."""
-    wanted = {target.host for _, target in plan.targets if target.credential.header and not provisioned(target)}
+    wanted = {target.host for _, target in plan.targets if target.credential.header and not target.provisioned}
     return tuple(sorted(wanted - {*held}))
 
 
-def said_missing(host: str, stack: str) -> str:
+def missing_key(host: str, stack: str) -> str:
     """That a host's key is missing, in one line."""
     return (
         f"{host} is called with a key, and corral:keys has none for it: "
@@ -43,6 +35,6 @@ def refusal(plan: Plan, findings: Sequence[Finding], held: Collection[str]) -> s
         nothing = f"stack {plan.stack} runs on one machine, where there is nothing to provision"
         return f"{nothing}: corral serve --stack {plan.stack}"
     errors = [str(finding) for finding in findings if finding.level == "error"]
-    reasons = [*errors, *(said_missing(host, plan.stack) for host in missing_keys(plan, held))]
+    reasons = [*errors, *(missing_key(host, plan.stack) for host in missing_keys(plan, held))]
     others = [str(finding) for finding in findings if finding.level != "error" and not finding.accepted]
     return "\n".join([*reasons, *others]) if reasons else None

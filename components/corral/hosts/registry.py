@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corral.hosts.base import HostComponent, Site, require
-from corral.hosts.keys import provisioned
 from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
 from corral.hosts.vllm.component import Vllm, VllmArgs
 
@@ -29,7 +28,7 @@ def _make(name: str, site: Site) -> HostComponent:
         from corral.hosts.bedrock.component import Bedrock, BedrockArgs
 
         return Bedrock(name, BedrockArgs.of(name, site))
-    if not all(provisioned(target) for target in site.plan.at(name).values()):
+    if not all(target.provisioned for target in site.plan.at(name).values()):
         return OpenAIHost(name, OpenAIHostArgs.of(name, site))
     if kind == "azure":
         require("azure", f"the host {name}")

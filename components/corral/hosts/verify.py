@@ -19,11 +19,10 @@ from corral.catalog.load import load_catalog
 from corral.config.problems import missing_extra
 from corral.hosts.azure import probe as azure
 from corral.hosts.openai import probe as openai
-from corral.hosts.probing import HostError, Question, Verdict
-from corral.hosts.replicate import probe as replicate
-from corral.plan.plan import Credential, Plan
+from corral.hosts.probing import HostError, Judgement, Verdict
+from corral.plan.plan import Credential, Plan, Target
 
-_AT_ONCE = 16
+_PARALLEL_HOSTS = 16
 
 
 def verify(
@@ -40,53 +39,69 @@ def verify(
     name that is used instead of the host's own.  `timeout` is in seconds, for one attempt of the two.  `transport`
     stands in for the network.  Never raises for what a host does.
     """
-    questions: dict[str, list[Question]] = {}
-    for model, target in plan.targets:
-        questions.setdefault(target.host, []).append(Question(model.name, target))
 
-    def answers(host: str) -> list[Verdict]:
-        return _ask(questions[host], credentials.get(host), urls.get(host), timeout, transport)
+    def judge(host: str) -> dict[str, Judgement]:
+        """By model id."""
+        targets = [*plan.at(host).values()]
+        model_ids = [target.model_id for target in targets]
+        key, simulated = credentials.get(host), urls.get(host)
+        try:
+            return dict(zip(model_ids, _probe(targets[0], model_ids, key, simulated, timeout, transport), strict=True))
+        except HostError as error:
+            return dict.fromkeys(model_ids, error.judgement)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        verdicts = {(one.model, one.host): one for found in pool.map(answers, questions) for one in found}
-    return [verdicts[model.name, target.host] for model, target in plan.targets]
+    with ThreadPoolExecutor(_PARALLEL_HOSTS) as pool:
+        judgements = dict(zip(plan.hosts, pool.map(judge, plan.hosts), strict=True))
+    return [
+        Verdict(model.name, target.host, target.model_id, *judgements[target.host][target.model_id])
+        for model, target in plan.targets
+    ]
 
 
-def _ask(
-    questions: Sequence[Question],
+def _probe(
+    target: Target,
+    model_ids: Sequence[str],
     key: str | None,
     simulated: str | None,
     timeout: float,
     transport: httpx.BaseTransport | None,
-) -> list[Verdict]:
+) -> list[Judgement]:
+    """Asks the target's host as its kind is asked.  Raises HostError."""
+    if target.protocol == "bedrock-converse" and simulated is None:
+        return _probe_bedrock(model_ids, target.region, timeout)
+    url = simulated or target.url
+    if url is None:
+        raise HostError("unknown", "its URL is not known before it is provisioned: ask again after that")
+    headers = _headers(target.credential, key)
+    trusted = _trusted(None if simulated else target.ca)
     try:
-        target = questions[0].target
-        if simulated is not None:
-            with httpx.Client(timeout=timeout, transport=transport, trust_env=False) as client:
-                return openai.probe(questions, client, simulated, _headers(target.credential, key))
-        if target.protocol == "bedrock-converse":
-            return _bedrock(questions, timeout)
-        if target.url is None:
-            raise HostError("unknown", "its URL is not known before it is provisioned: ask again after that")
-        headers = _headers(target.credential, key)
-        with httpx.Client(timeout=timeout, transport=transport, verify=_trusted(target.ca)) as client:
-            if target.protocol == "replicate":
-                return replicate.probe(questions, client, target.url, headers)
-            if target.kind == "azure":
-                return azure.probe(questions, client, target.url, headers)
-            model_list = load_catalog().hosts[target.kind].model_list
-            return openai.probe(questions, client, target.url, headers, model_list)
-    except HostError as error:
-        return [question.answered(error.outcome, error.why) for question in questions]
+        client = httpx.Client(
+            base_url=url,
+            headers=headers,
+            timeout=timeout,
+            transport=transport,
+            verify=trusted,
+            trust_env=simulated is None,
+        )
+    except httpx.InvalidURL:
+        raise HostError("unknown", "its URL is none that can be called: correct it in the stack") from None
+    with client:
+        if simulated:
+            return openai.probe(model_ids, client)
+        if target.protocol == "replicate":
+            return openai.probe_replicate(model_ids, client)
+        if target.kind == "azure":
+            return azure.probe(model_ids, client)
+        return openai.probe(model_ids, client, load_catalog().hosts[target.kind].model_list)
 
 
-def _bedrock(questions: Sequence[Question], timeout: float) -> list[Verdict]:
+def _probe_bedrock(model_ids: Sequence[str], region: str | None, timeout: float) -> list[Judgement]:
     """Loads the SDK only here: most plans need none of it, and it is in an extra."""
     if find_spec("boto3") is None:
         raise HostError("unknown", missing_extra("aws", "asking Bedrock"))
     from corral.hosts.bedrock.probe import probe
 
-    return probe(questions, timeout)
+    return probe(model_ids, region, timeout)
 
 
 def signed_in() -> bool:

@@ -12,7 +12,7 @@ from corral.plan.failover import REFUSED_STATUS, THROTTLED_STATUS
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
 from corral.plan.plan import Limits, ModelPlan, Plan, Target
 from corral.plan.residency import ANYWHERE
-from corral.plan.targets import CAPABILITIES, PROVISIONED, lacking
+from corral.plan.targets import CAPABILITIES, lacking
 from corral.plan.tenants import who_may_ask
 
 _WIDTH = 100
@@ -68,7 +68,7 @@ def _way(target: Target) -> str:
     if target.url:
         address = f" at {target.url}"
     else:
-        address = " once it is provisioned" if target.kind in PROVISIONED else " at a URL that is missing"
+        address = " once it is provisioned" if target.provisioned else " at a URL that is missing"
     if target.reaches is None:
         processed = "processed in regions that are not known"
     elif ANYWHERE in target.reaches:

@@ -130,6 +130,11 @@ class Target:
         return self.weight > 0
 
     @property
+    def provisioned(self) -> bool:
+        """Whether the stack makes the host: its URL is known once it is provisioned, and it brings its key along."""
+        return self.url is None and self.kind in ("azure", "vllm")
+
+    @property
     def role(self) -> Literal["share", "fallback", "drained"]:
         """What the host is to the model."""
         if not self.live:

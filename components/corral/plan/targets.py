@@ -31,9 +31,6 @@ from corral.plan.gpu_fit import fit
 from corral.plan.plan import Credential, Fit, Lifecycle, Misfit, Price, Target, Unserved
 from corral.plan.residency import reaches
 
-PROVISIONED = frozenset({"azure", "vllm"})
-"""The kinds of host whose URL is known once they are provisioned."""
-
 
 def region(host: Host, stack: Stack) -> str | None:
     """The region that is called, for a host that has one.

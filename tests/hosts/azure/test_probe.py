@@ -1,11 +1,10 @@
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from corral.hosts.azure.probe import probe
-from corral.hosts.probing import HostError, Question, Verdict
+from corral.hosts.probing import HostError
 
 URL = "https://acme.services.ai.azure.com/openai/v1"
 LISTED = {
@@ -30,33 +29,25 @@ def _client(answer: object, status: int = 200, seen: list[tuple[str, str]] | Non
             seen.append((str(request.url), request.headers["api-key"]))
         return httpx.Response(status, json=answer)
 
-    return httpx.Client(transport=httpx.MockTransport(handler))
+    return httpx.Client(base_url=URL, headers={"api-key": "secret"}, transport=httpx.MockTransport(handler))
 
 
-def test_what_is_deployed_and_ready_is_allowed(ask: Callable[..., Question]):
-    questions = [ask("Llama-3.3-70B-Instruct"), ask("maverick"), ask("Llama-4-Maverick-17B-128E-Instruct-FP8")]
-    assert probe(questions, _client(LISTED), URL, {}) == [
-        Verdict("llama", "lab", "Llama-3.3-70B-Instruct", "allowed", "deployed"),
-        Verdict("llama", "lab", "maverick", "refused", "its deployment is not ready: notRunning"),
-        Verdict(
-            "llama",
-            "lab",
-            "Llama-4-Maverick-17B-128E-Instruct-FP8",
-            "refused",
-            "no deployment of this name; there are: Llama-3.3-70B-Instruct, maverick",
-        ),
+def test_what_is_deployed_and_ready_is_allowed():
+    ids = ["Llama-3.3-70B-Instruct", "maverick", "Llama-4-Maverick-17B-128E-Instruct-FP8"]
+    assert probe(ids, _client(LISTED)) == [
+        ("allowed", "deployed"),
+        ("refused", "its deployment is not ready: notRunning"),
+        ("refused", "no deployment of this name; there are: Llama-3.3-70B-Instruct, maverick"),
     ]
 
 
-def test_a_resource_without_deployments_refuses(ask: Callable[..., Question]):
-    assert probe([ask("x")], _client({"data": []}), URL, {}) == [
-        Verdict("llama", "lab", "x", "refused", "no deployment of this name; there are: none")
-    ]
+def test_a_resource_without_deployments_refuses():
+    assert probe(["x"], _client({"data": []})) == [("refused", "no deployment of this name; there are: none")]
 
 
-def test_the_deployments_are_those_of_the_resource_and_not_the_models_of_the_catalogue(ask: Callable[..., Question]):
+def test_the_deployments_are_those_of_the_resource_and_not_the_models_of_the_catalogue():
     seen: list[tuple[str, str]] = []
-    probe([ask("a"), ask("b")], _client(LISTED, seen=seen), URL, {"api-key": "secret"})
+    probe(["a", "b"], _client(LISTED, seen=seen))
     assert seen == [("https://acme.services.ai.azure.com/openai/deployments?api-version=2023-03-15-preview", "secret")]
 
 
@@ -71,9 +62,7 @@ def test_the_deployments_are_those_of_the_resource_and_not_the_models_of_the_cat
     ],
     ids=str,
 )
-def test_should_azure_no_longer_list_deployments_it_is_unknown(
-    ask: Callable[..., Question], answer: Any, status: int, why: str
-):
+def test_should_azure_no_longer_list_deployments_it_is_unknown(answer: Any, status: int, why: str):
     with pytest.raises(HostError) as caught:
-        probe([ask("x")], _client(answer, status), URL, {})
-    assert (caught.value.outcome, caught.value.why) == ("unknown", why)
+        probe(["x"], _client(answer, status))
+    assert caught.value.judgement == ("unknown", why)

@@ -8,7 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from corral.hosts.bedrock import probe as bedrock
-from corral.hosts.probing import HostError, Question, Verdict
+from corral.hosts.probing import HostError, Judgement
 
 MODEL = "meta.llama3-3-70b-instruct-v1:0"
 PROFILE = f"us.{MODEL}"
@@ -66,18 +66,14 @@ def _says(aws: Stubber, operation: str, id_: str, answer: dict[str, Any] | str) 
         aws.add_response(operation, answer, {wanted: id_})
 
 
-def _probe(aws: Stubber, *questions: Question) -> list[Verdict]:
+def _probe(aws: Stubber, *model_ids: str) -> list[Judgement]:
     def stubbed(service: str, region: str, timeout: float) -> Any:
         assert (service, region, timeout) == ("bedrock", "us-east-1", 3.0)
         return aws.client
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bedrock, "client", stubbed)
-        return bedrock.probe(questions, 3.0)
-
-
-def _verdict(id_: str, outcome: Any, why: str) -> Verdict:
-    return Verdict("llama", "lab", id_, outcome, why)
+        return bedrock.probe(model_ids, "us-east-1", 3.0)
 
 
 LEGACY = {"status": "LEGACY", "legacyTime": PAST}
@@ -95,30 +91,30 @@ LEGACY = {"status": "LEGACY", "legacyTime": PAST}
     ids=str,
 )
 def test_the_lifecycle_of_the_model_behind_a_profile_decides(
-    aws: Stubber, ask: Callable[..., Question], lifecycle: dict[str, Any], outcome: str, why: str
+    aws: Stubber, lifecycle: dict[str, Any], outcome: str, why: str
 ):
     _says(aws, "get_inference_profile", PROFILE, _profile())
     _says(aws, "get_foundation_model", MODEL, _model(modelLifecycle=lifecycle, inferenceTypesSupported=[]))
-    assert _probe(aws, ask(PROFILE, region="us-east-1")) == [_verdict(PROFILE, outcome, why)]
+    assert _probe(aws, PROFILE) == [(outcome, why)]
 
 
-def test_a_plain_id_is_asked_for_without_a_profile(aws: Stubber, ask: Callable[..., Question]):
+def test_a_plain_id_is_asked_for_without_a_profile(aws: Stubber):
     _says(aws, "get_foundation_model", MODEL, _model())
-    assert _probe(aws, ask(MODEL, region="us-east-1")) == [_verdict(MODEL, "allowed", "active")]
+    assert _probe(aws, MODEL) == [("allowed", "active")]
 
 
-def test_a_plain_id_that_needs_a_profile_is_refused(aws: Stubber, ask: Callable[..., Question]):
+def test_a_plain_id_that_needs_a_profile_is_refused(aws: Stubber):
     _says(aws, "get_foundation_model", MODEL, _model(inferenceTypesSupported=["PROVISIONED"]))
-    assert _probe(aws, ask(MODEL, region="us-east-1")) == [
-        _verdict(MODEL, "refused", "us-east-1 takes no request by this id: use that of an inference profile")
+    assert _probe(aws, MODEL) == [
+        ("refused", "us-east-1 takes no request by this id: use that of an inference profile")
     ]
 
 
-def test_an_application_profile_is_asked_for_by_its_arn(aws: Stubber, ask: Callable[..., Question]):
+def test_an_application_profile_is_asked_for_by_its_arn(aws: Stubber):
     arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
     _says(aws, "get_inference_profile", arn, _profile())
     _says(aws, "get_foundation_model", MODEL, _model())
-    assert _probe(aws, ask(arn, region="us-east-1")) == [_verdict(arn, "allowed", "active")]
+    assert _probe(aws, arn) == [("allowed", "active")]
 
 
 @pytest.mark.parametrize(
@@ -142,28 +138,26 @@ def test_an_application_profile_is_asked_for_by_its_arn(aws: Stubber, ask: Calla
     ],
 )
 @pytest.mark.parametrize(("operation", "id_"), [("get_inference_profile", PROFILE), ("get_foundation_model", MODEL)])
-def test_an_error_is_a_verdict(
-    aws: Stubber, ask: Callable[..., Question], operation: str, id_: str, code: str, outcome: str, why: str
-):
+def test_an_error_is_a_verdict(aws: Stubber, operation: str, id_: str, code: str, outcome: str, why: str):
     _says(aws, operation, id_, code)
-    assert _probe(aws, ask(id_, region="us-east-1")) == [_verdict(id_, outcome, why)]
+    assert _probe(aws, id_) == [(outcome, why)]
 
 
-def test_a_model_of_which_only_the_profile_is_known_is_unknown(aws: Stubber, ask: Callable[..., Question]):
+def test_a_model_of_which_only_the_profile_is_known_is_unknown(aws: Stubber):
     _says(aws, "get_inference_profile", PROFILE, _profile())
     _says(aws, "get_foundation_model", MODEL, "ResourceNotFoundException")
-    assert _probe(aws, ask(PROFILE, region="us-east-1")) == [
-        _verdict(PROFILE, "unknown", f"the profile is there, but us-east-1 knows nothing of {MODEL} behind it")
+    assert _probe(aws, PROFILE) == [
+        ("unknown", f"the profile is there, but us-east-1 knows nothing of {MODEL} behind it")
     ]
 
 
-def test_an_error_for_one_id_leaves_the_verdict_on_another(aws: Stubber, ask: Callable[..., Question]):
+def test_an_error_for_one_id_leaves_the_verdict_on_another(aws: Stubber):
     gone = "us.meta.llama3-2-1b-instruct-v1:0"
     _says(aws, "get_inference_profile", gone, "ResourceNotFoundException")
     _says(aws, "get_inference_profile", PROFILE, "ThrottlingException")
-    assert _probe(aws, ask(gone, region="us-east-1"), ask(PROFILE, region="us-east-1")) == [
-        _verdict(gone, "refused", "us-east-1 knows no such id"),
-        _verdict(PROFILE, "unknown", "it answers ThrottlingException: try again later"),
+    assert _probe(aws, gone, PROFILE) == [
+        ("refused", "us-east-1 knows no such id"),
+        ("unknown", "it answers ThrottlingException: try again later"),
     ]
 
 
@@ -185,15 +179,14 @@ def _nobody(_service: str, _region: str, _timeout: float) -> None:
 )
 def test_what_cannot_be_asked_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
-    ask: Callable[..., Question],
     region: str | None,
     client: Callable[[str, str, float], None],
     why: str,
 ):
     monkeypatch.setattr(bedrock, "client", client)
     with pytest.raises(HostError) as caught:
-        bedrock.probe([ask(PROFILE, region=region)], 3.0)
-    assert (caught.value.outcome, caught.value.why) == ("unknown", why)
+        bedrock.probe([PROFILE], region, 3.0)
+    assert caught.value.judgement == ("unknown", why)
 
 
 @pytest.fixture

@@ -17,39 +17,33 @@ from typing import Any, cast
 
 import httpx
 
-from corral.hosts.probing import Question, Verdict, content, get, unexpected
+from corral.hosts.probing import Judgement, content, get, unexpected
 
-DEPLOYMENTS = "/openai/deployments?api-version=2023-03-15-preview"
+_DEPLOYMENTS = b"/openai/deployments?api-version=2023-03-15-preview"
 
 
-def probe(questions: Sequence[Question], client: httpx.Client, url: str, headers: Mapping[str, str]) -> list[Verdict]:
-    """A verdict per question, in their order.  `url` is the base URL, of which only the resource counts.
+def probe(model_ids: Sequence[str], client: httpx.Client) -> list[Judgement]:
+    """What is deployed under each id, in their order; of the client's base URL only the resource counts.
 
     Raises HostError.
     """
-    states = _states(get(client, _resource(url) + DEPLOYMENTS, headers))
-    return [_verdict(question, states) for question in questions]
+    states = _states(get(client, client.base_url.copy_with(raw_path=_DEPLOYMENTS)))
+    return [_judgement(states.get(model_id), states) for model_id in model_ids]
 
 
-def _verdict(question: Question, states: Mapping[str, str]) -> Verdict:
-    state = states.get(question.target.model_id)
+def _judgement(state: str | None, states: Mapping[str, str]) -> Judgement:
     if state is None:
         there = ", ".join(sorted(states)) or "none"
-        return question.answered("refused", f"no deployment of this name; there are: {there}")
+        return "refused", f"no deployment of this name; there are: {there}"
     if state != "succeeded":
-        return question.answered("refused", f"its deployment is not ready: {state}")
-    return question.answered("allowed", "deployed")
-
-
-def _resource(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}"
+        return "refused", f"its deployment is not ready: {state}"
+    return "allowed", "deployed"
 
 
 def _states(response: httpx.Response) -> dict[str, str]:
     """Per deployment its state."""
-    answer = content(response)
-    deployments = cast("dict[str, Any]", answer).get("data") if isinstance(answer, dict) else None
+    listed = content(response)
+    deployments = cast("dict[str, Any]", listed).get("data") if isinstance(listed, dict) else None
     if not isinstance(deployments, list):
         raise unexpected(response)
     states: dict[str, str] = {}

@@ -22,10 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from corral.hosts.probing import Outcome
-
-Judgement = tuple[Outcome, str]
-"""An outcome and why."""
+from corral.hosts.probing import Judgement, Outcome
 
 _PROFILE = re.compile(r"[a-z-]+\.[a-z0-9]+\..+|arn:.+inference-profile/.+")
 

@@ -25,7 +25,6 @@ from corral.hosts.bedrock.access import (
     Access,
     AccessRequest,
     ErrorCode,
-    Judgement,
     Response,
     Responses,
     is_profile,
@@ -35,7 +34,7 @@ from corral.hosts.bedrock.access import (
     needs_agreement,
     takes_plain_id,
 )
-from corral.hosts.probing import HostError, Question, Verdict
+from corral.hosts.probing import HostError, Judgement
 
 _TIMEOUT_SECONDS = 5.0
 """For one of the two attempts of a call on the account."""
@@ -80,16 +79,15 @@ def _has_credentials(session: Any, service: str) -> bool:
     return session.get_auth_token(signing_name=service) is not None or session.get_credentials() is not None
 
 
-def probe(questions: Sequence[Question], timeout: float) -> list[Verdict]:
-    """A verdict per question, in their order.  Raises HostError."""
-    region = questions[0].target.region
+def probe(model_ids: Sequence[str], region: str | None, timeout: float) -> list[Judgement]:
+    """What the region says of each id, in their order.  Raises HostError."""
     if region is None:
         raise HostError("unknown", "no AWS region is named: set the host's `region`, or `aws:region`")
     try:
         bedrock = client("bedrock", region, timeout)
         if bedrock is None:
             raise HostError("unknown", "there are no AWS credentials: sign in, or set AWS_BEARER_TOKEN_BEDROCK")
-        return [question.answered(*_judgement(question.target.model_id, bedrock, region)) for question in questions]
+        return [_judgement(model_id, bedrock, region) for model_id in model_ids]
     except BotoCoreError as error:
         raise HostError("unknown", f"it cannot be asked ({type(error).__name__})") from None
 

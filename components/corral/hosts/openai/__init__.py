@@ -1,1 +1,1 @@
-"""Any host that speaks OpenAI's protocol."""
+"""Hosted APIs, and any host that speaks OpenAI's protocol."""

@@ -33,7 +33,6 @@ from datetime import date
 from corral.config.problems import listed
 from corral.plan.checks.findings import Finding
 from corral.plan.plan import Fit, Misfit, ModelPlan, Plan, Target, Unserved
-from corral.plan.targets import PROVISIONED
 
 NOTICE = 90
 """Days before its last one in which a retirement is said."""
@@ -132,7 +131,7 @@ def address(plan: Plan) -> Iterator[Finding]:
                 f"{target.host} has no region to call",
                 f"set corral:hosts.{target.host}.region, or aws:region for the whole stack",
             )
-        elif not target.url and target.kind not in PROVISIONED | {"bedrock"}:
+        elif not (target.url or target.provisioned or target.kind == "bedrock"):
             yield Finding(
                 "error",
                 f"url/{target.host}",
