@@ -94,7 +94,7 @@ def later_and_twice(client: TestClient) -> None:
         client.get(at(made, "get"), headers=KEY)
 
 
-def streamed_and_asked_for(client: TestClient) -> None:
+def streamed_and_fetched(client: TestClient) -> None:
     made = make(client)
     client.get(at(made, "stream"), headers=KEY)
     client.get(at(made, "get"), headers=KEY)
@@ -102,7 +102,7 @@ def streamed_and_asked_for(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     ("ask", "requests"),
-    [(once, {201: 1}), (later_and_twice, {200: 2, 201: 1}), (streamed_and_asked_for, {200: 2, 201: 1})],
+    [(once, {201: 1}), (later_and_twice, {200: 2, 201: 1}), (streamed_and_fetched, {200: 2, 201: 1})],
 )
 def test_tokens_are_counted_once_however_they_are_asked_for(
     client: TestClient, simulation: Simulation, ask: Callable[[TestClient], None], requests: dict[int, int]

@@ -200,8 +200,7 @@ class ConverseRequest(ModelRequest):
         return any(block.image for _, block in self._blocks())
 
     @property
-    def _forced_tool(self) -> str | None:
-        """The tool that must be called: the chosen one, or the first on offer."""
+    def forced_tool(self) -> str | None:
         choice = self.tool_config.tool_choice if self.tool_config else None
         if self.tool_config is None or choice is None or (choice.any is None and choice.tool is None):
             return None
@@ -209,8 +208,8 @@ class ConverseRequest(ModelRequest):
 
     def reply(self, host: str) -> Reply:
         texts = [[block.text for block in turn.content if block.text] for turn in self.messages if turn.role == "user"]
-        call = self._forced_tool
-        text = self.text(host, [" ".join(each) for each in texts if each], self.inference_config.max_tokens, call)
+        call = self.forced_tool
+        text = self.text(host, [" ".join(each) for each in texts if each], self.inference_config.max_tokens)
         prompt = sum(block.tokens for block in (*self.system, *(block for _, block in self._blocks())))
         answer = len(text.tokens)
         reason = "tool_use" if call else "max_tokens" if text.cut else "end_turn"
@@ -257,14 +256,12 @@ _ERRORS: Final = {
 
 
 class Bedrock(Dialect):
-    """Bedrock's protocol."""
-
     id_header = "x-amzn-requestid"
 
     def parse(self, host: SimulatedHost, request: HttpRequest) -> ModelRequest | Whole | Refusal:
         route = _ROUTE.fullmatch(request.route or "")
         if route is None:
-            return request.not_found(f"Converse is at {host.prefix}/model/<id>/converse")
+            return request.unknown_path(f"Converse is at {host.prefix}/model/<id>/converse")
         if request.method != "POST":
             return request.wrong_method()
         return ConverseRequest.read(request.body, model=route["model"], stream=route["operation"] == "converse-stream")

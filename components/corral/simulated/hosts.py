@@ -8,7 +8,6 @@ not know of a model (None) is allowed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -140,7 +139,7 @@ _HOSTS = TypeAdapter(tuple[SimulatedHost, ...])
 
 def to_json(hosts: Iterable[SimulatedHost]) -> bytes:
     """The JSON that `from_json` reads.  It holds the keys."""
-    return json.dumps([host.model_dump(mode="json") for host in hosts]).encode()
+    return _HOSTS.dump_json(tuple(hosts))
 
 
 def from_json(text: bytes) -> tuple[SimulatedHost, ...]:

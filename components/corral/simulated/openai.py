@@ -12,9 +12,9 @@ import struct
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from corral.simulated.hosts import SimulatedHost
 from corral.simulated.requests import (
@@ -31,7 +31,7 @@ from corral.simulated.requests import (
     Whole,
     content_tokens,
     count,
-    forced_tool,
+    demanded_tool,
     has_images,
     text_of,
 )
@@ -96,22 +96,15 @@ class _CompletionRequest(ModelRequest):
 
 
 class ChatRequest(_CompletionRequest):
-    """A chat completion."""
-
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: TokenLimit | None = None
     tools: list[Tool] | None = None
     tool_choice: str | Tool | None = None
 
     @property
-    def _forced_tool(self) -> str | None:
+    def forced_tool(self) -> str | None:
         chosen = self.tool_choice.name if isinstance(self.tool_choice, Tool) else None
-        return forced_tool(self.tool_choice, chosen, [tool.name for tool in self.tools or () if tool.name])
-
-    @model_validator(mode="after")
-    def _a_forced_tool_is_on_offer(self) -> Self:
-        _ = self._forced_tool
-        return self
+        return demanded_tool(self.tool_choice, chosen, [tool.name for tool in self.tools or () if tool.name])
 
     @property
     def with_tools(self) -> bool:
@@ -123,8 +116,8 @@ class ChatRequest(_CompletionRequest):
 
     def reply(self, host: str) -> Reply:
         texts = [text_of(message.content) for message in self.messages if message.role == "user"]
-        call = self._forced_tool
-        text = self.text(host, texts, self.max_completion_tokens or self.max_tokens, call)
+        call = self.forced_tool
+        text = self.text(host, texts, self.max_completion_tokens or self.max_tokens)
         prompt = sum(content_tokens(message.content) for message in self.messages)
         return self._streamed(text, call, prompt) if self.stream else self._whole(text, call, prompt)
 
@@ -280,8 +273,6 @@ _ROUTES: dict[str, type[ModelRequest]] = {
 
 
 class OpenAI(Dialect):
-    """OpenAI's protocol."""
-
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
@@ -290,7 +281,7 @@ class OpenAI(Dialect):
             return self._models(host) if request.method == "GET" else request.wrong_method()
         kind = _ROUTES.get(request.route or "")
         if kind is None:
-            return request.not_found(f"its base URL ends in {host.prefix}")
+            return request.unknown_path(f"its base URL ends in {host.prefix}")
         return kind.read(request.body) if request.method == "POST" else request.wrong_method()
 
     def error(self, refusal: Refusal, message: str) -> ErrorAnswer:

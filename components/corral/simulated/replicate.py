@@ -115,11 +115,14 @@ class NewPrediction(ModelRequest):
         # The last line that is no invitation to answer.
         last = prompt.removesuffix("Assistant:").strip().rpartition("\n")[2]
         text = self.text(host, [last], self.input.max_tokens)
-        made = Prediction(text, count(prompt), self.model, self.base_url, self.rate)
-        self.keep(made)
-        if not self.wait_seconds or made.seconds > self.wait_seconds:
-            return Whole(made.to_json("processing"), made.prompt_tokens, 0, status=201, seconds=self.wait_seconds)
-        return Whole(made.to_json("succeeded"), made.prompt_tokens, made.count_answer(), status=201)
+        prompt_tokens = count(prompt)
+        prediction = Prediction(text, prompt_tokens, self.model, self.base_url, self.rate)
+        self.keep(prediction)
+        if not self.wait_seconds or prediction.seconds > self.wait_seconds:
+            return Whole(
+                prediction.to_json("processing"), prediction.prompt_tokens, 0, status=201, seconds=self.wait_seconds
+            )
+        return Whole(prediction.to_json("succeeded"), prompt_tokens, prediction.count_answer(), status=201)
 
 
 class PredictionRequest(ModelRequest):
@@ -161,8 +164,6 @@ _LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 class Replicate(Dialect):
-    """Replicate's protocol."""
-
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._predictions: OrderedDict[str, Prediction] = OrderedDict()
@@ -174,7 +175,7 @@ class Replicate(Dialect):
         one = _ONE.fullmatch(request.route or "")
         prediction = self._predictions.get(one["id"]) if one else None
         if one is None or prediction is None:
-            return request.not_found(f"predictions are made at {host.prefix}/models/<owner>/<name>/predictions")
+            return request.unknown_path(f"predictions are made at {host.prefix}/models/<owner>/<name>/predictions")
         operation = one["operation"] or "get"
         if request.method != ("POST" if operation == "cancel" else "GET"):
             return request.wrong_method()

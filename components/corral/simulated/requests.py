@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from corral.simulated.hosts import SimulatedHost, SimulatedModel
 from corral.simulated.shapes import ErrorType
@@ -199,13 +199,23 @@ class ModelRequest(BaseModel):
         """Whether it holds an image."""
         return False
 
+    @property
+    def forced_tool(self) -> str | None:
+        """The function that the answer must call, if any.  Raises ValueError if it is not on offer."""
+        return None
+
+    @model_validator(mode="after")
+    def _a_forced_tool_is_on_offer(self) -> Self:
+        _ = self.forced_tool
+        return self
+
     @abstractmethod
     def reply(self, host: str) -> Reply:
         """The reply of the host of that name: `Streamed` if the request asks for it."""
 
-    def text(self, host: str, texts: Sequence[str], limit: int | None, call: str | None = None) -> Text:
+    def text(self, host: str, texts: Sequence[str], limit: int | None) -> Text:
         """The answer to the last of the user's texts, of `limit` tokens at most; or the arguments of a tool call."""
-        if call:
+        if self.forced_tool:
             return Text(("{}",))
         last = texts[-1] if texts else ""
         tokens = split(f"{host} (simulated) answers as {self.model}: {last[:ECHO_CHARACTERS]}")
@@ -224,11 +234,8 @@ class ModelRequest(BaseModel):
         return None
 
 
-def forced_tool(choice: object, chosen: str | None, offered: Sequence[str]) -> str | None:
-    """The function that the answer must call: the chosen one, or the first on offer; None: it need not call any.
-
-    `choice` is the request's `tool_choice`, and `chosen` the function that it names.  Raises ValueError.
-    """
+def demanded_tool(choice: object, chosen: str | None, offered: Sequence[str]) -> str | None:
+    """The function that a `tool_choice` of OpenAI's demands: `chosen`, which it names, or the first on offer."""
     if choice == "required":
         chosen = offered[0] if offered else None
     elif choice is None or isinstance(choice, str):
@@ -258,7 +265,7 @@ class HttpRequest:
         """The value of a header, or nothing."""
         return self.headers.get(name, "")
 
-    def not_found(self, hint: str) -> Refusal:
+    def unknown_path(self, hint: str) -> Refusal:
         """404: nothing is at this path."""
         return Refusal(404, f"Unknown request URL: {self.method} {self.path}; {hint}.", code="unknown_url")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import uuid
 from itertools import count as numbers
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from corral.simulated.requests import (
     Content,
@@ -19,7 +19,7 @@ from corral.simulated.requests import (
     Whole,
     content_tokens,
     count,
-    forced_tool,
+    demanded_tool,
     has_images,
     text_of,
 )
@@ -35,8 +35,6 @@ class Item(BaseModel):
 
 
 class ResponseRequest(ModelRequest):
-    """A response."""
-
     input: str | Annotated[list[Item], Field(min_length=1)]
     instructions: str | None = None
     max_output_tokens: TokenLimit | None = None
@@ -44,15 +42,10 @@ class ResponseRequest(ModelRequest):
     tool_choice: str | dict[str, Any] | None = None
 
     @property
-    def _forced_tool(self) -> str | None:
+    def forced_tool(self) -> str | None:
         offered = [tool["name"] for tool in self.tools or () if tool.get("type") == "function" and tool.get("name")]
         chosen = self.tool_choice.get("name") if isinstance(self.tool_choice, dict) else None
-        return forced_tool(self.tool_choice, chosen, offered)
-
-    @model_validator(mode="after")
-    def _a_forced_tool_is_on_offer(self) -> Self:
-        _ = self._forced_tool
-        return self
+        return demanded_tool(self.tool_choice, chosen, offered)
 
     @property
     def with_tools(self) -> bool:
@@ -72,8 +65,8 @@ class ResponseRequest(ModelRequest):
 
     def reply(self, host: str) -> Reply:
         texts = [text_of(item.content) for item in self._items if item.role == "user"]
-        call = self._forced_tool
-        text = self.text(host, texts, self.max_output_tokens, call)
+        call = self.forced_tool
+        text = self.text(host, texts, self.max_output_tokens)
         prompt = sum(map(content_tokens, self._contents)) + count(self.instructions or "")
         begun = self._begun()
         ended = _ended(begun, text, call, prompt)

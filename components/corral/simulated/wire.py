@@ -55,7 +55,7 @@ class Wire:
         call = HttpCall(scope, receive, send)
         if host is None:
             known = ", ".join(sorted(self._simulation.hosts)) or "none"
-            await _refuse(call, self._openai, _request(scope, "", b"").not_found(f"the hosts are {known}"), "")
+            await _refuse(call, self._openai, _request(scope, "", b"").unknown_path(f"the hosts are {known}"), "")
             return
         exchange = self._simulation.counts.begin(host.name)
         try:

@@ -11,14 +11,13 @@ from corral.config.stack import Stack
 from corral.local.drill.script import (
     Break,
     Exhaust,
-    Exhaustion,
     Fail,
     Move,
     Skipped,
     Watch,
     declared,
     drained,
-    exhaustion,
+    exhaust,
     own_tenants,
     scale_of,
     script,
@@ -47,7 +46,7 @@ def test_the_whole_script_of_three_hosts_and_a_fallback():
         Fail(4, ("bedrock",), "slow-first-byte"),
         Fail(4, ("azure",), "429"),
         Fail(4, ("azure", "bedrock", "vllm"), "503"),
-        Exhaust(2, Exhaustion("drill-limited", LLAMA, "requests", 60)),
+        Exhaust(2, "drill-limited", LLAMA, "requests", 60),
     )
 
 
@@ -191,31 +190,31 @@ MODELS = {LLAMA: {"shares": {"azure": 100}}, SCOUT: {"shares": {"bedrock": 100}}
     ("tenants", "want", "own"),
     [
         (None, None, ()),
-        ({"search": {}}, Exhaustion("drill-limited", LLAMA, "requests", 60), ("drill", "drill-limited")),
+        ({"search": {}}, Exhaust(0, "drill-limited", LLAMA, "requests", 60), ("drill", "drill-limited")),
         (
             {"search": {"requestsPerMinute": 100_000}},
-            Exhaustion("drill-limited", LLAMA, "requests", 60),
+            Exhaust(0, "drill-limited", LLAMA, "requests", 60),
             ("drill", "drill-limited"),
         ),
-        ({"search": {"requestsPerMinute": 120}}, Exhaustion("search", LLAMA, "requests", 120), ("drill",)),
-        ({"search": {"tokensPerMinute": 200_000}}, Exhaustion("search", LLAMA, "tokens", 200_000), ("drill",)),
+        ({"search": {"requestsPerMinute": 120}}, Exhaust(0, "search", LLAMA, "requests", 120), ("drill",)),
+        ({"search": {"tokensPerMinute": 200_000}}, Exhaust(0, "search", LLAMA, "tokens", 200_000), ("drill",)),
         (
             {"search": {"requestsPerMinute": 120, "perModel": {SCOUT: {"requestsPerMinute": 10}}}},
-            Exhaustion("search", SCOUT, "requests", 10),
+            Exhaust(0, "search", SCOUT, "requests", 10),
             ("drill",),
         ),
         (
             {"search": {"requestsPerMinute": 120, "models": [SCOUT]}, "drill": {}},
-            Exhaustion("search", SCOUT, "requests", 120),
+            Exhaust(0, "search", SCOUT, "requests", 120),
             ("drill-2",),
         ),
     ],
 )
 def test_the_limit_that_is_exceeded_first_and_the_tenants_of_the_drill(
-    tenants: dict[str, Any] | None, want: Exhaustion | None, own: tuple[str, ...]
+    tenants: dict[str, Any] | None, want: Exhaust | None, own: tuple[str, ...]
 ):
     plan = build(MODELS, **({"tenants": tenants} if tenants else {}))
-    assert exhaustion(plan) == want
+    assert exhaust(plan) == want
     assert tuple(tenant.name for tenant in own_tenants(plan)) == own
     assert steady_tenant(plan) == (own[0] if own else None)
 
@@ -224,5 +223,5 @@ def test_the_limit_that_is_exceeded_first_and_the_tenants_of_the_drill(
     ("limit", "allowed", "words", "enough"), [("requests", 60, 1, 170), ("tokens", 200_000, 1_000, 450)]
 )
 def test_enough_requests_are_more_than_a_minute_may_hold(limit: Any, allowed: int, words: int, enough: int):
-    exceeded = Exhaustion("search", LLAMA, limit, allowed)
+    exceeded = Exhaust(0, "search", LLAMA, limit, allowed)
     assert (exceeded.words, exceeded.enough) == (words, enough)

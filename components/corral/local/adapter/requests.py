@@ -241,8 +241,8 @@ class ChatRequest(_Open):
 
     def require_only(self, supported: frozenset[str], protocol: str) -> None:
         """Raises ChatError for the first parameter, by name, that asks for something a protocol cannot express."""
-        given: dict[str, object] = {name: getattr(self, name) for name in self.model_fields_set}
-        for name, value in sorted((given | (self.model_extra or {})).items()):
+        parameters: dict[str, object] = {name: getattr(self, name) for name in self.model_fields_set}
+        for name, value in sorted((parameters | (self.model_extra or {})).items()):
             is_default = _is_empty(value) or value in _DEFAULTS.get(name, ())
             if name not in supported and name not in RECORDS and not is_default:
                 raise unsupported(name, f"cannot be asked of this host: {protocol} has nothing like it")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import openai
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from corral.local.drill.record import Exhausted, Outcome, Request
-from corral.local.drill.script import Exhaustion
+from corral.local.drill.script import Exhaust
 from corral.local.envoy.names import ATTEMPTS_HEADER, HOST_HEADER
 
 
@@ -35,7 +36,11 @@ class Answer:
     async def take(self, client: openai.AsyncOpenAI, model: str, words: int, *, streamed: bool) -> str:
         """Sends a prompt of so many words and takes the whole answer; why it is not one, or nothing."""
         try:
-            return await (self._stream if streamed else self._whole)(client, model, "word " * words)
+            raw = await client.chat.completions.with_raw_response.create(
+                model=model, messages=[{"role": "user", "content": "word " * words}], stream=streamed
+            )
+            self._head(raw.status_code, raw.headers)
+            return await self._take(raw.parse())
         except openai.APIStatusError as error:
             self._head(error.status_code, error.response.headers)
             return f"HTTP {error.status_code} {error.code or ''}".rstrip()
@@ -44,21 +49,12 @@ class Answer:
         except Exception as error:
             return type(error.__cause__ or error).__name__
 
-    async def _whole(self, client: openai.AsyncOpenAI, model: str, prompt: str) -> str:
-        raw = await client.chat.completions.with_raw_response.create(
-            model=model, messages=[{"role": "user", "content": prompt}]
-        )
-        self._head(raw.status_code, raw.headers)
-        complete = [choice.message.content for choice in raw.parse().choices if choice.finish_reason]
-        return "" if any(complete) else "an answer without content"
-
-    async def _stream(self, client: openai.AsyncOpenAI, model: str, prompt: str) -> str:
-        raw = await client.chat.completions.with_raw_response.create(
-            model=model, messages=[{"role": "user", "content": prompt}], stream=True
-        )
-        self._head(raw.status_code, raw.headers)
+    async def _take(self, answer: ChatCompletion | openai.AsyncStream[ChatCompletionChunk]) -> str:
+        if isinstance(answer, ChatCompletion):
+            complete = any(choice.message.content for choice in answer.choices if choice.finish_reason)
+            return "" if complete else "an answer without content"
         finished = False
-        async for chunk in raw.parse():
+        async for chunk in answer:
             if self.first is None:
                 self.first = self._clock()
             finished = finished or any(choice.finish_reason for choice in chunk.choices)
@@ -84,26 +80,19 @@ class Route:
     streams: bool
 
 
+@dataclass
 class Load:
     """A steady load: calls the models in turn, so many times a second, whatever becomes of the requests.
 
     Every second turn is streamed.  `clock` gives the seconds since the start; `ended` is called at every end.
     """
 
-    def __init__(
-        self,
-        client: openai.AsyncOpenAI,
-        routes: Sequence[Route],
-        rate: float,
-        clock: Callable[[], float],
-        ended: Callable[[Request], None],
-    ) -> None:
-        self._client = client
-        self._routes = routes
-        self._rate = rate
-        self._clock = clock
-        self._ended = ended
-        self._requests: set[asyncio.Task[None]] = set()
+    client: openai.AsyncOpenAI
+    routes: Sequence[Route]
+    rate: float
+    clock: Callable[[], float]
+    ended: Callable[[Request], None]
+    _requests: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     @property
     def under_way(self) -> int:
@@ -115,13 +104,13 @@ class Load:
 
         A machine that is too slow for the rate calls less: there is no catching up.
         """
-        due = self._clock()
+        due = self.clock()
         for number in count():
-            await asyncio.sleep(max(0, due - self._clock()))
+            await asyncio.sleep(max(0, due - self.clock()))
             task = asyncio.create_task(self._call(number))
             self._requests.add(task)
             task.add_done_callback(self._requests.discard)
-            due = max(due + 1 / self._rate, self._clock())
+            due = max(due + 1 / self.rate, self.clock())
 
     async def finish(self) -> None:
         """Waits for the end of what is under way."""
@@ -134,24 +123,24 @@ class Load:
         await asyncio.gather(*self._requests, return_exceptions=True)
 
     async def _call(self, number: int) -> None:
-        turn, place = divmod(number, len(self._routes))
-        route = self._routes[place]
-        answer = Answer(self._clock)
+        turn, place = divmod(number, len(self.routes))
+        route = self.routes[place]
+        answer = Answer(self.clock)
         streamed = route.streams and turn % 2 == 0
         words = _LONG_WORDS if turn % _LONG_EVERY == 0 else _SHORT_WORDS
-        sent = self._clock()
+        sent = self.clock()
         try:
-            why = await answer.take(self._client, route.model, words, streamed=streamed)
+            why = await answer.take(self.client, route.model, words, streamed=streamed)
             outcome: Outcome = "lost" if why else "answered"
         except asyncio.CancelledError:
             outcome, why = "cut short", ""
-        self._ended(
+        self.ended(
             Request(
                 model=route.model,
                 streamed=streamed,
                 sent=sent,
                 first=answer.first,
-                ended=self._clock(),
+                ended=self.clock(),
                 host=answer.host,
                 attempts=answer.attempts,
                 outcome=outcome,
@@ -165,8 +154,8 @@ _PAUSE_SECONDS = 0.05
 """After a refusal: what is tried is the limit, not the machine."""
 
 
-async def exceed(client: openai.AsyncOpenAI, exhaustion: Exhaustion, seconds: float) -> Exhausted:
-    """Calls as fast as it is answered until the limit is exceeded, and `seconds` more.
+async def exceed(client: openai.AsyncOpenAI, step: Exhaust) -> Exhausted:
+    """Calls as fast as it is answered until the limit is exceeded, and the step's time more.
 
     Gives up after as many requests as must be enough.
     """
@@ -177,14 +166,14 @@ async def exceed(client: openai.AsyncOpenAI, exhaustion: Exhaustion, seconds: fl
 
     async def call() -> None:
         nonlocal with_retry_after, begun, deadline
-        while begun < exhaustion.enough if deadline is None else loop.time() < deadline:
+        while begun < step.enough if deadline is None else loop.time() < deadline:
             begun += 1
             answer = Answer(loop.time)
-            why = await answer.take(client, exhaustion.model, exhaustion.words, streamed=False)
+            why = await answer.take(client, step.model, step.words, streamed=False)
             if answer.status == 429:
                 ends["refused"] += 1
                 with_retry_after += answer.retry_after is not None
-                deadline = deadline or loop.time() + seconds
+                deadline = deadline or loop.time() + step.seconds
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 ends[why or "answered"] += 1

@@ -336,12 +336,12 @@ def _failure(
 def _limits(record: Record) -> Iterator[LimitReport]:
     for span in record.spans:
         if isinstance(span.step, Exhaust) and isinstance(span.result, Exhausted):
-            exceeded, result = span.step.exhaustion, span.result
+            step, result = span.step, span.result
             others = [request for request in record.requests if span.began <= request.sent < span.ended]
             yield LimitReport(
-                tenant=exceeded.tenant,
-                limit=exceeded.limit,
-                allowed=exceeded.allowed,
+                tenant=step.tenant,
+                limit=step.limit,
+                allowed=step.allowed,
                 answered=result.answered,
                 refused=result.refused,
                 with_retry_after=result.with_retry_after,

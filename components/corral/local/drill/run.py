@@ -126,8 +126,8 @@ class Drill:
             case Fail():
                 return await self._fail(step)
             case Exhaust():
-                async with self._client_with(self._keys[step.exhaustion.tenant]) as client:
-                    return await exceed(client, step.exhaustion, step.seconds)
+                async with self._client_with(self._keys[step.tenant]) as client:
+                    return await exceed(client, step)
 
     async def _move(self, step: Move) -> Moved:
         self._text = with_shares(self._text, step.shares)

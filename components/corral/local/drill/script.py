@@ -68,14 +68,15 @@ _MOST_REQUESTS = 600
 _OWN_RATE = Rate(requests=60)
 """The limit of the drill's own tenant."""
 
-_LONG_PROMPT_FAILURES = 1_000
+_LONG_PROMPT_WORDS = 1_000
 """The length of a prompt that is to use up tokens."""
 
 
 @dataclass(frozen=True)
-class Exhaustion:
-    """Requests of one tenant until it is refused."""
+class Exhaust:
+    """A tenant asks for more than its limit; the time is that after its first refusal."""
 
+    seconds: float
     tenant: str
     model: str
     limit: Literal["requests", "tokens"]
@@ -83,9 +84,13 @@ class Exhaustion:
     """A minute."""
 
     @property
+    def title(self) -> str:
+        return f"tenant {self.tenant} exceeds its limit"
+
+    @property
     def words(self) -> int:
         """The length of each prompt."""
-        return _LONG_PROMPT_FAILURES if self.limit == "tokens" else 1
+        return _LONG_PROMPT_WORDS if self.limit == "tokens" else 1
 
     @property
     def enough(self) -> int:
@@ -93,13 +98,22 @@ class Exhaustion:
         return 2 * self.allowed // self.words + 50
 
 
-def exhaustion(plan: Plan) -> Exhaustion | None:
+def exhaust(plan: Plan, seconds: float = 0) -> Exhaust | None:
     """The limit to exceed; None where the plan has no tenants, and so no limits."""
     if not plan.tenants:
         return None
-    limits = [limit for tenant in plan.tenants for limit in _limits(tenant) if limit.enough <= _MOST_REQUESTS]
-    own = Exhaustion(_unused_name(plan, "drill-limited"), plan.models[0].name, "requests", _OWN_RATE.requests or 0)
+    limits = [limit for tenant in plan.tenants for limit in _limits(tenant, seconds) if limit.enough <= _MOST_REQUESTS]
+    name = _unused_name(plan, "drill-limited")
+    own = Exhaust(seconds, name, plan.models[0].name, "requests", _OWN_RATE.requests or 0)
     return min(limits, key=lambda limit: limit.enough, default=own)
+
+
+def _limits(tenant: TenantPlan, seconds: float) -> Iterator[Exhaust]:
+    for model, rate in tenant.all_rates:
+        if rate.requests is not None:
+            yield Exhaust(seconds, tenant.name, model or tenant.models[0], "requests", rate.requests)
+        if rate.tokens is not None:
+            yield Exhaust(seconds, tenant.name, model or tenant.models[0], "tokens", rate.tokens)
 
 
 def steady_tenant(plan: Plan) -> str | None:
@@ -109,7 +123,7 @@ def steady_tenant(plan: Plan) -> str | None:
 
 def own_tenants(plan: Plan) -> tuple[TenantPlan, ...]:
     """The tenants that the copy of the stack has more than the stack; they have no key yet."""
-    exceeded, steady = exhaustion(plan), steady_tenant(plan)
+    exceeded, steady = exhaust(plan), steady_tenant(plan)
     if exceeded is None or steady is None:
         return ()
     models = tuple(model.name for model in plan.models)
@@ -133,14 +147,6 @@ def _tenant(name: str, models: tuple[str, ...], rate: Rate) -> TenantPlan:
         concurrent=None,
         body_limit=None,
     )
-
-
-def _limits(tenant: TenantPlan) -> Iterator[Exhaustion]:
-    for model, rate in tenant.all_rates:
-        if rate.requests is not None:
-            yield Exhaustion(tenant.name, model or tenant.models[0], "requests", rate.requests)
-        if rate.tokens is not None:
-            yield Exhaustion(tenant.name, model or tenant.models[0], "tokens", rate.tokens)
 
 
 def _unused_name(plan: Plan, name: str) -> str:
@@ -215,18 +221,6 @@ class Fail:
 
 
 @dataclass(frozen=True)
-class Exhaust:
-    """A tenant asks for more than its limit; the time is that after its first refusal."""
-
-    seconds: float
-    exhaustion: Exhaustion
-
-    @property
-    def title(self) -> str:
-        return f"tenant {self.exhaustion.tenant} exceeds its limit"
-
-
-@dataclass(frozen=True)
 class Skipped:
     """A step that the stack leaves no room for."""
 
@@ -248,7 +242,7 @@ def script(plan: Plan, scale: float = 1) -> Script:
         Break(1.5 * scale, "sum"),
         *_failures(plan, 4 * scale),
         _all_at_once(plan, 4 * scale),
-        _exhaust(plan, 2 * scale),
+        exhaust(plan, 2 * scale) or Skipped("a tenant exceeds its limit", "the stack declares no tenants"),
     )
 
 
@@ -302,13 +296,6 @@ def _all_at_once(plan: Plan, seconds: float) -> Fail | Skipped:
     if alone:
         return Skipped("all sharing hosts: answer 503", f"no fallback of {alone[0]} is then left")
     return Fail(seconds, sharing, "503")
-
-
-def _exhaust(plan: Plan, seconds: float) -> Exhaust | Skipped:
-    exceeded = exhaustion(plan)
-    if exceeded is None:
-        return Skipped("a tenant exceeds its limit", "the stack declares no tenants")
-    return Exhaust(seconds, exceeded)
 
 
 def _alone(plan: Plan, failing: tuple[str, ...]) -> list[str]:
