@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +95,11 @@ class Gateway:
     def client(self) -> openai.OpenAI:
         return openai.OpenAI(base_url=self.url, api_key="a client's own", max_retries=0, timeout=60)
 
-    def control(self) -> SimulatedControl:
+    def control(self) -> closing[SimulatedControl]:
         running = self.running
         assert running.control_url
         assert running.control_token
-        return SimulatedControl(running.control_url, running.control_token)
+        return closing(SimulatedControl(running.control_url, running.control_token))
 
     def admin(self, path: str) -> str:
         """What Envoy's admin interface answers."""

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as classic
 
 from corral.local.admin import Admin
 from corral.local.state_folder import Folder
-from corral.local.statistics.request_log import Rotation
+from corral.local.statistics.request_log import Records
 from tests.local.gateway import Gateway, serving, until
 
 
@@ -339,11 +339,12 @@ def test_files_that_end_under_load_lose_no_request(served: Gateway) -> None:
 
     async def rotate() -> int:
         admin = Admin(Path(served.running.admin_socket))
-        rotation = Rotation(folder, admin.reopen_logs, keep=timedelta(days=1), largest=4_000)
+        records = Records(folder, admin.reopen_logs, print, largest=4_000)
+        records.keep = timedelta(days=1)
         with ThreadPoolExecutor(3) as pool:
             asked = [pool.submit(ask, 60) for _ in range(3)]
             while not all(each.done() for each in asked) or len(folder.ended()) < ended + 2:
-                await rotation.rotate()
+                await records.rotate()
                 await asyncio.sleep(0.01)
             for each in asked:
                 each.result()

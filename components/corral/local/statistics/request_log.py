@@ -17,7 +17,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -99,13 +99,13 @@ def parse(line: bytes) -> Request | None:
         return None
 
 
-_LONGEST = 2**20
-"""Bytes.  The path is the only part of a line that a client chooses, and Envoy takes headers of 60 KiB at most."""
+_LONGEST_BYTES = 2**20
+"""Of a line.  The path is the only part of a line that a client chooses, and Envoy takes headers of 60 KiB at most."""
 
-_MARGIN = 60.0
-"""Seconds by which the time of a file's last change may be wrong."""
+_MARGIN_SECONDS = 60.0
+"""By which the time of a file's last change may be wrong."""
 
-_NAMED = 3
+_PLACES = 3
 
 
 @dataclass
@@ -137,7 +137,7 @@ class Reading:
     def _too_old(self, file: BinaryIO) -> bool:
         """Whether all of its requests ended, and so began, before the window."""
         since = self.window.since
-        return since is not None and os.fstat(file.fileno()).st_mtime + _MARGIN < since.timestamp()
+        return since is not None and os.fstat(file.fileno()).st_mtime + _MARGIN_SECONDS < since.timestamp()
 
     def _requests(self, file: BinaryIO, path: Path, *, being_written: bool) -> Iterator[Request]:
         for number, line in _lines(file):
@@ -147,7 +147,7 @@ class Reading:
                     yield request
             elif line.strip() and not (being_written and not line.endswith(b"\n")):
                 self.unreadable += 1
-                if len(self.places) < _NAMED:
+                if len(self.places) < _PLACES:
                     self.places.append((path, number))
 
 
@@ -162,112 +162,53 @@ def _opened(path: Path, open_files: ExitStack) -> BinaryIO | None:
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """The lines with their numbers; of one that is too long to be a request only its beginning."""
     number = 0
-    while line := file.readline(_LONGEST):
+    while line := file.readline(_LONGEST_BYTES):
         number += 1
-        if len(line) == _LONGEST and not line.endswith(b"\n"):
-            while (rest := file.readline(_LONGEST)) and not rest.endswith(b"\n"):
+        if len(line) == _LONGEST_BYTES and not line.endswith(b"\n"):
+            while (rest := file.readline(_LONGEST_BYTES)) and not rest.endswith(b"\n"):
                 pass
             line = line[:80] + b"\n"
         yield number, line
 
 
-LARGEST = 64 * 2**20
-"""Bytes: some 150,000 requests."""
-
-_NAME = "%Y-%m-%dT%H-%M-%S.%f"
-
-
-class Rotation:
-    """The files of one log while its engine runs.
-
-    `reopen` asks Envoy to open `current` anew, and raises where it cannot be asked.
-    """
-
-    def __init__(
-        self,
-        folder: Folder,
-        reopen: Callable[[], Awaitable[None]],
-        *,
-        keep: timedelta | None = None,
-        largest: int = LARGEST,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._folder = folder
-        self._reopen = reopen
-        self.keep = keep
-        """How long requests are kept; None: for ever."""
-        self._largest = largest
-        self._now = now
-        self._begun = self._last_written() or now().date()
-        self._reopened = True
-
-    async def rotate(self) -> None:
-        """Does what is due now.  Raises what `reopen` raises, and OSError; what was not done is done the next time."""
-        if self._due():
-            self._end()
-        if not self._reopened:
-            await self._reopen()
-            self._reopened = True
-        self._forget()
-
-    def _due(self) -> bool:
-        size = _size(self._folder.current)
-        if not size:
-            self._begun = self._now().date()
-            return False
-        return size > self._largest or self._begun < self._now().date()
-
-    def _end(self) -> None:
-        now = self._now()
-        name = f"{now.strftime(_NAME)[:-3]}Z"
-        ended = self._folder.requests / f"{name}{SUFFIX}"
-        again = 1
-        while ended.exists():
-            again += 1
-            ended = self._folder.requests / f"{name}-{again}{SUFFIX}"
-        self._folder.current.rename(ended)
-        self._begun = now.date()
-        self._reopened = False
-
-    def _forget(self) -> None:
-        if self.keep is None:
-            return
-        oldest = (self._now() - self.keep).timestamp()
-        for path in self._folder.ended():
-            if path.stat().st_mtime < oldest:
-                path.unlink()
-
-    def _last_written(self) -> date | None:
-        """The day of the last line that an engine before this one has written."""
-        try:
-            return datetime.fromtimestamp(self._folder.current.stat().st_mtime, UTC).date()
-        except FileNotFoundError:
-            return None
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
+LARGEST_BYTES = 64 * 2**20
+"""Some 150,000 requests."""
 
 _ROTATION_SECONDS = 5.0
 """Between two rotations."""
 
 
 class Records:
-    """The log and the prices of one stack.  `reopen` has Envoy open the log anew; it raises EngineError."""
+    """The log and the prices of one stack, while its engine runs.
 
-    def __init__(self, folder: Folder, reopen: Callable[[], Awaitable[None]], say: Callable[[str], None]) -> None:
+    `reopen` has Envoy open the log anew, and raises EngineError where it cannot be asked.  The log is kept for `keep`;
+    None: for ever.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        reopen: Callable[[], Awaitable[None]],
+        say: Callable[[str], None],
+        *,
+        largest: int = LARGEST_BYTES,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._folder = folder
+        self._reopen = reopen
         self._say = say
+        self._largest = largest
+        self._now = now
+        self.keep: timedelta | None = None
+        self._reopened = True
         self._complaint = ""
         try:
             folder.make()
-            self._rotation = Rotation(folder, reopen)
+            last = _stat(folder.current)
         except OSError as reason:
             raise EngineError(f"The log of requests cannot be kept in {folder.requests}: {reason.strerror}.") from None
+        self._begun = datetime.fromtimestamp(last.st_mtime, UTC).date() if last else now().date()
+        """The day of the last line that an engine before this one has written."""
 
     @property
     def log(self) -> Path:
@@ -279,7 +220,7 @@ class Records:
 
         Raises EngineError.
         """
-        self._rotation.keep = keep
+        self.keep = keep
         unreal = frozenset(host for host, why in simulated.items() if why)
         try:
             text = with_tariff(read_tariffs(self._folder), tariff(plan, unreal, datetime.now(UTC)))
@@ -306,14 +247,53 @@ class Records:
 
     async def rotate(self) -> None:
         """Does what is due; what cannot be done now is said, and done the next time."""
+        complaint = ""
         try:
-            await self._rotation.rotate()
+            if self._due():
+                self._end()
+            if not self._reopened:
+                await self._reopen()
+                self._reopened = True
+            self._delete_old()
         except EngineError:
             return  # Envoy is being started again
         except OSError as reason:
             complaint = f"The log of requests is not in order: {reason.filename}: {reason.strerror}."
             if complaint != self._complaint:
                 self._say(complaint)
-            self._complaint = complaint
-        else:
-            self._complaint = ""
+        self._complaint = complaint
+
+    def _due(self) -> bool:
+        current = _stat(self._folder.current)
+        if not current or not current.st_size:
+            self._begun = self._now().date()
+            return False
+        return current.st_size > self._largest or self._begun < self._now().date()
+
+    def _end(self) -> None:
+        now = self._now()
+        name = f"{now:%Y-%m-%dT%H-%M-%S}.{now.microsecond // 1000:03}Z"
+        ended = self._folder.requests / f"{name}{SUFFIX}"
+        again = 1
+        while ended.exists():
+            again += 1
+            ended = self._folder.requests / f"{name}-{again}{SUFFIX}"
+        self._folder.current.rename(ended)
+        self._begun = now.date()
+        self._reopened = False
+
+    def _delete_old(self) -> None:
+        if self.keep is None:
+            return
+        oldest = (self._now() - self.keep).timestamp()
+        for path in self._folder.ended():
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None: there is no such file."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
