@@ -34,11 +34,11 @@ def test_the_plan_is_a_table_with_every_finding(corral: Corral):
 
 
 @pytest.mark.usefixtures("project")
-def test_the_plan_as_json_is_the_plan_its_hash_its_findings_and_where_its_hosts_are(corral: Corral):
+def test_the_plan_as_json_is_the_plan_its_hash_and_its_findings(corral: Corral):
     said = corral("plan", "--json")
     document: dict[str, Any] = json.loads(said.out)
     assert (said.status, said.err) == (0, "")
-    assert document.keys() == {"hash", "plan", "findings", "onThisMachine"}
+    assert document.keys() == {"hash", "plan", "findings"}
     assert set(document["plan"]) >= {"stack", "engine", "models", "limits"}
     models = {model["name"]: model for model in document["plan"]["models"]}
     (target,) = models["m"]["targets"]
@@ -52,7 +52,6 @@ def test_the_plan_as_json_is_the_plan_its_hash_its_findings_and_where_its_hosts_
     }
     finding = next(each for each in document["findings"] if each["name"] == "price/m/groq")
     assert finding.keys() == {"level", "name", "message", "wayOut", "accepted"}
-    assert document["onThisMachine"] == {"deepinfra": "only with --simulate", "groq": "only with --simulate"}
 
 
 @pytest.mark.usefixtures("project")
@@ -83,15 +82,15 @@ def test_an_accepted_warning_is_marked(corral: Corral, project: Path):
     assert "warning (accepted) price/m/groq: " in corral("plan").out
 
 
-def test_a_key_in_the_environment_makes_a_host_real(corral: Corral, project: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("GROQ_API_KEY", "sk-never-shown")
+@pytest.mark.parametrize("arguments", [("plan",), ("plan", "--json")], ids=" ".join)
+def test_a_plan_is_a_function_of_the_files_alone(
+    corral: Corral, project: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+):
     (project / "stacks" / "Pulumi.local.yaml").write_text(STACK + "  corral:engine: {simulate: withoutKey}\n")
-    said = corral("plan", "--json")
-    assert json.loads(said.out)["onThisMachine"] == {
-        "deepinfra": "simulated: no key in DEEPINFRA_API_KEY",
-        "groq": "real",
-    }
-    assert "sk-never-shown" not in said.out
+    without = corral(*arguments)
+    monkeypatch.setenv("GROQ_API_KEY", "sk-never-shown")
+    assert corral(*arguments) == without
+    assert "sk-never-shown" not in without.out
 
 
 @pytest.mark.usefixtures("project")

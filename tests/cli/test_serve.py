@@ -86,6 +86,7 @@ def test_the_live_table_follows_the_traffic_and_ctrl_c_ends_it(project: Path):
     with at_a_terminal("serve", "--simulate", "--port", "0") as (process, terminal):
         running = until(lambda: registry.find_running(project, "local"), "the stack is served")
         until(lambda: "DECLARED" in terminal.shown, "the table is shown")
+        assert "Simulated (asked for): deepinfra, groq." in terminal.written
         with Load(running.url, clients=1) as load:
             load.more(50)
             row = re.compile(r"m +deepinfra +40% +\d+\.\d% +[\d,]+ +0 +\d+ ms +\d+ ms +ok +simulated: asked for")

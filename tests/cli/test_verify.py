@@ -60,7 +60,7 @@ def test_only_a_refusal_is_an_exit_status(
     said = corral("verify", "--json")
     assert (said.status, json.loads(said.out), said.err) == (
         status,
-        [{"model": "m", "host": "lab", "model_id": model_id, "outcome": outcome, "why": why}],
+        [{"model": "m", "host": "lab", "modelId": model_id, "outcome": outcome, "why": why}],
         "",
     )
     table = corral("verify")

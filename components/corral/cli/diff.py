@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from os.path import normpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic.alias_generators import to_camel
 
 from corral.cli.project import FOLDER, NoRevisionError, StackOption, at_revision, root, stack_file
 from corral.cli.tables import issuer_line, tenant_lines
-from corral.cli.terminal import complain, console
+from corral.cli.terminal import complain, console, print_json
 from corral.config.problems import ConfigError, listed, number, size, span
 from corral.plan.diff import LimitMove, ModelMove, Side
 from corral.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
@@ -183,7 +181,7 @@ def diff(
         after = read_version(file) if file.exists() or before is None else None
         found = compare(before, after, datetime.now(UTC).date())
     if as_json:
-        console().out(json.dumps(_plain(found), indent=2), highlight=False)
+        print_json(found)
     else:
         names = (before.shown if before else "no stack", after.shown if after else "no stack")
         console().out(comparison_text(found, *names), highlight=False)
@@ -219,15 +217,6 @@ def _version_at(revision: str, name: str, folder: Path, shown: str) -> Version |
 
 def _files(plan: Plan) -> Iterator[str]:
     """The files that a plan names beside its stack file; one with an absolute path is where it is."""
-    named = [target.ca for model in plan.models for target in model.targets]
+    named = [target.ca for _, target in plan.targets]
     named += [issuer.jwks_file for issuer in plan.issuers]
     yield from (path for path in named if path and not Path(path).is_absolute())
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as JSON's objects, with camelCase keys."""
-    if is_dataclass(value):
-        return {to_camel(field.name): _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in cast("tuple[Any, ...]", value)]
-    return value

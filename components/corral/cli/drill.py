@@ -18,7 +18,8 @@ from corral.cli.terminal import lossy_console, until_signalled
 from corral.local.drill.record import Record
 from corral.local.drill.report import report
 from corral.local.drill.script import Script, scale_of, script
-from corral.local.drill.text import line, print_report, progress, to_json
+from corral.local.drill.text import line, print_report, progress
+from corral.plan.public_json import to_json
 
 FAILED, INTERRUPTED = 1, 130
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -97,6 +99,7 @@ def _introduce(session: Session, out: Console) -> None:
         soft_wrap=True,
         style="dim",
     )
+    print_prose(out, Text(f"{_real_and_simulated(session.simulated)}\n"))
     out.print(_who_may_call(session), style="yellow" if session.desired.callers.made else "")
     if session.plan.engine == "kubernetes" and (hosts := unguarded(session.plan, session.simulated)):
         out.print(
@@ -106,6 +109,14 @@ def _introduce(session: Session, out: Console) -> None:
     warnings = [finding for finding in loaded.findings if finding.level == "warning" and not finding.accepted]
     if warnings:
         print_prose(out, findings_text(warnings))
+
+
+def _real_and_simulated(simulated: Mapping[str, str | None]) -> str:
+    """Which hosts are the real ones on this machine, and why the others are not; `simulated` as the session's."""
+    kinds: defaultdict[str, list[str]] = defaultdict(list)
+    for host, why in sorted(simulated.items()):
+        kinds[f"Simulated ({why})" if why else "Real"].append(host)
+    return " ".join(f"{kind}: {', '.join(hosts)}." for kind, hosts in sorted(kinds.items()))
 
 
 def _who_may_call(session: Session) -> str:

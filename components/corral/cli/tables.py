@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -141,10 +141,10 @@ def _role(target: Target) -> str:
     return f"{target.share}%" if target.live else "0% (drained)"
 
 
-def plan_table(plan: Plan, here: Mapping[str, str]) -> Table:
-    """Per model and host: share, id, regions, price; `here` says per host whether it is real on this machine."""
+def plan_table(plan: Plan) -> Table:
+    """Per model and host: share, id, regions, price."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("MODEL", "HOST", "SHARE", "ID AT THE HOST", "PROCESSED IN", "IN $/M", "OUT $/M", "ON THIS MACHINE"):
+    for name in ("MODEL", "HOST", "SHARE", "ID AT THE HOST", "PROCESSED IN", "IN $/M", "OUT $/M"):
         table.add_column(name, justify="right" if "$" in name or name == "SHARE" else "left", overflow="fold")
     for model in plan.models:
         for index, target in enumerate(model.targets):
@@ -156,10 +156,9 @@ def plan_table(plan: Plan, here: Mapping[str, str]) -> Table:
                 ", ".join(target.reaches) if target.reaches is not None else "unknown",
                 dollars(target.price.input) if target.price else "unknown",
                 dollars(target.price.output) if target.price else "unknown",
-                here.get(target.host, ""),
                 style=None if target.live else "dim",
             )
-        table.add_row("", "", "", "", _blended_label(model), *_blended(model), "", style="bold", end_section=True)
+        table.add_row("", "", "", "", _blended_label(model), *_blended(model), style="bold", end_section=True)
     return table
 
 

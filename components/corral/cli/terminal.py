@@ -9,6 +9,7 @@ On Ctrl-C, SIGTERM or SIGHUP what runs is ended in order.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Collection, Coroutine, Sequence
@@ -22,6 +23,8 @@ from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from corral.plan.public_json import to_json
 
 _PIPE_WIDTH = 200
 
@@ -57,6 +60,11 @@ def lossy_console() -> Console:
     lossy = console()
     lossy.file = cast("TextIO", _Lossy(sys.stdout))
     return lossy
+
+
+def print_json(value: object) -> None:
+    """One of our values as a document for programs, on standard output."""
+    console().out(json.dumps(to_json(value), indent=2), highlight=False)
 
 
 def complain(message: str) -> None:

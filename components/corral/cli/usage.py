@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from corral.cli.project import StackOption, load, root, stack_file
 from corral.cli.tables import LEGEND
-from corral.cli.terminal import Sheet, complain, console, print_prose
+from corral.cli.terminal import Sheet, complain, console, print_json, print_prose
 from corral.config.problems import correction
 from corral.local.errors import EngineError
 from corral.local.state_folder import Folder
@@ -29,6 +28,7 @@ from corral.local.statistics.cost import Tariffs, read_tariffs, tariff
 from corral.local.statistics.request_log import EXAMPLES, Reading, Window, moment
 from corral.local.statistics.usage import DIMENSIONS, Dimension, Group, Sums, add_up, total
 from corral.plan.money import dollars, dollars_and_cents
+from corral.plan.public_json import object_json
 
 _NONE = "–"
 _CENT = 10_000
@@ -95,37 +95,53 @@ def footnotes(summed: Summed) -> Text:
     return Text("".join(f"{line}\n" for line in ("", *notes)), style="dim")
 
 
-def to_json(summed: Summed) -> str:
-    """An object with `rows` and `total`; money in whole micro-dollars, null where nothing of it is known."""
-    document = {
-        "stack": summed.stack,
-        "since": _moment_text(summed.window.since),
-        "until": _moment_text(summed.window.until),
-        "by": summed.by,
-        "rows": [{**dict(zip(summed.by, group, strict=True)), **_numbers(sums)} for group, sums in summed.sums.items()],
-        "total": _numbers(total(summed.sums)),
-        "unreadableLines": summed.unreadable,
-    }
-    return json.dumps(document, indent=2)
+@dataclass(frozen=True)
+class Amounts:
+    """The sums of a row for programs."""
+
+    requests: int
+    server_errors: int
+    client_errors: int
+    input_tokens: int
+    output_tokens: int
+    estimated_tokens: int
+    cost_micro_dollars: int | None
+    """None: nothing of it is known."""
+    cost_complete: bool
+    unpriced_tokens: int
+    uncounted_requests: int
+    simulated_requests: int
 
 
-def _moment_text(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds") if moment else None
+def _amounts(sums: Sums) -> Amounts:
+    return Amounts(
+        requests=sums.requests,
+        server_errors=sums.server_errors,
+        client_errors=sums.client_errors,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        estimated_tokens=sums.estimated_tokens,
+        cost_micro_dollars=sums.micro_dollars,
+        cost_complete=sums.complete,
+        unpriced_tokens=sums.unpriced_tokens,
+        uncounted_requests=sums.uncounted,
+        simulated_requests=sums.simulated,
+    )
 
 
-def _numbers(sums: Sums) -> dict[str, Any]:
+def document(summed: Summed) -> dict[str, object]:
+    """What `--json` prints."""
     return {
-        "requests": sums.requests,
-        "serverErrors": sums.server_errors,
-        "clientErrors": sums.client_errors,
-        "inputTokens": sums.input_tokens,
-        "outputTokens": sums.output_tokens,
-        "estimatedTokens": sums.estimated_tokens,
-        "costMicroDollars": sums.micro_dollars,
-        "costComplete": sums.complete,
-        "unpricedTokens": sums.unpriced_tokens,
-        "uncountedRequests": sums.uncounted,
-        "simulatedRequests": sums.simulated,
+        "stack": summed.stack,
+        "since": summed.window.since,
+        "until": summed.window.until,
+        "by": summed.by,
+        "rows": [
+            {**dict(zip(summed.by, group, strict=True)), **object_json(_amounts(sums))}
+            for group, sums in summed.sums.items()
+        ],
+        "total": _amounts(total(summed.sums)),
+        "unreadableLines": summed.unreadable,
     }
 
 
@@ -133,25 +149,15 @@ def to_csv(summed: Summed) -> str:
     """A line for each group, with a head; the cost in dollars, empty where nothing of it is known."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(
-        (
-            *summed.by,
-            *("requests", "server_errors", "client_errors", "input_tokens", "output_tokens", "estimated_tokens"),
-            *("cost_dollars", "cost_complete", "unpriced_tokens", "uncounted_requests", "simulated_requests"),
-        )
-    )
+    rows.writerow((*summed.by, *(field.name.replace("_micro_", "_") for field in fields(Amounts))))
     for group, sums in summed.sums.items():
-        known = sums.micro_dollars
-        rows.writerow(
-            (
-                *(value or "" for value in group),
-                *(sums.requests, sums.server_errors, sums.client_errors),
-                *(sums.input_tokens, sums.output_tokens, sums.estimated_tokens),
-                "" if known is None else f"{known // 10**6}.{known % 10**6:06}",
-                str(sums.complete).lower(),
-                *(sums.unpriced_tokens, sums.uncounted, sums.simulated),
-            )
-        )
+        amounts, cost = _amounts(sums), sums.micro_dollars
+        values = {
+            **asdict(amounts),
+            "cost_micro_dollars": "" if cost is None else f"{cost // 10**6}.{cost % 10**6:06}",
+            "cost_complete": str(amounts.cost_complete).lower(),
+        }
+        rows.writerow((*(value or "" for value in group), *values.values()))
     return out.getvalue()
 
 
@@ -221,7 +227,7 @@ def usage(
     summed = Summed(stack, reading.window, dimensions, sums, reading.unreadable)
     out = console()
     if as_json:
-        out.out(to_json(summed), highlight=False)
+        print_json(document(summed))
     elif as_csv:
         out.out(to_csv(summed), highlight=False, end="")
     else:

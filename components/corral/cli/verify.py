@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from corral.cli.project import StackOption, load
-from corral.cli.terminal import console
+from corral.cli.terminal import console, print_json
 from corral.hosts.probing import Verdict
 from corral.hosts.verify import verify as ask
 from corral.plan.plan import Plan, Target
@@ -32,11 +31,10 @@ def verify(
     """
     loaded = load(stack)
     verdicts = ask(_seen_from_here(loaded.plan, loaded.file.parent), _keys(loaded.plan))
-    out = console()
     if as_json:
-        out.out(json.dumps([asdict(verdict) for verdict in verdicts], indent=2), highlight=False)
+        print_json(verdicts)
     else:
-        out.print(_table(verdicts))
+        console().print(_table(verdicts))
     if any(verdict.outcome == "refused" for verdict in verdicts):
         raise typer.Exit(1)
 

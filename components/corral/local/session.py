@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -41,9 +42,10 @@ from corral.local.statistics.notices import Notices
 from corral.local.statistics.prometheus import Metrics
 from corral.local.statistics.readings import Readings
 from corral.local.statistics.request_log import Records
-from corral.local.statistics.status import STATUS, ModelStatus, status
+from corral.local.statistics.status import ModelStatus, status
 from corral.local.statistics.totals import Totals
 from corral.plan.plan import Plan
+from corral.plan.public_json import to_json
 
 
 @contextmanager
@@ -243,7 +245,7 @@ class Session:
 
     async def status_json(self, _accept: str = "") -> tuple[bytes, str]:
         """`status` as JSON, and its content type.  Raises EngineError."""
-        return STATUS.dump_json(await self.status(), by_alias=True), "application/json"
+        return json.dumps(to_json(await self.status())).encode(), "application/json"
 
     async def stop(self) -> None:
         """Ends what the session does beside serving."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from corral.local.drill.record import Arrival, Exhausted, Failed, Moved, Refused, Result
 from corral.local.drill.report import LimitReport, StepReport, effective, report, shares
 from corral.local.drill.script import Break, Exhaust, Fail, Move
-from corral.local.drill.text import to_json
+from corral.plan.public_json import to_json
 from tests.local.drill.recorded import alone, record, with_loss
 from tests.plan.world import LLAMA
 

@@ -1,12 +1,9 @@
-"""The report of a drill, and its progress, on the terminal; and the report as JSON."""
+"""The report of a drill, and its progress, on the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any, cast
 
-from pydantic.alias_generators import to_camel
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,23 +13,6 @@ from corral.local.drill.report import FailureReport, LimitReport, MoveReport, Re
 from corral.local.drill.script import Skipped
 
 _UNKNOWN = "–"
-
-Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
-
-
-def to_json(report: Report) -> dict[str, Json]:
-    """All of the report.  Keys as everywhere in camelCase; names of hosts and models stay what they are."""
-    return {to_camel(field.name): _value(getattr(report, field.name)) for field in fields(report)}
-
-
-def _value(value: Any) -> Json:
-    if is_dataclass(value):
-        return {to_camel(field.name): _value(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {name: _value(each) for name, each in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, tuple):
-        return [_value(each) for each in cast("tuple[Any, ...]", value)]
-    return value
 
 
 def line(span: Span) -> str:

@@ -60,7 +60,7 @@ class ModelStatus:
 
 
 STATUS = TypeAdapter(tuple[ModelStatus, ...])
-"""As JSON, whose keys are in camelCase."""
+"""Reads them from JSON, whose keys are in camelCase."""
 
 
 def status(plan: Plan, since: Readings, simulated: Mapping[str, str | None]) -> tuple[ModelStatus, ...]:

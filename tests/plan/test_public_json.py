@@ -4,8 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
+
+import pytest
 
 from corral.plan.plan import Plan
 from corral.plan.public_json import content_hash, to_json
@@ -127,7 +131,7 @@ def test_the_hash_is_that_of_the_json_with_its_keys_sorted() -> None:
 
 
 def test_the_hash_is_the_same_in_every_run() -> None:
-    program = "from tests.plan.test_canonical import *; print(content_hash(plan()))"
+    program = "from tests.plan.test_public_json import *; print(content_hash(plan()))"
     hashes = {
         subprocess.run(
             [sys.executable, "-c", program],
@@ -140,3 +144,24 @@ def test_the_hash_is_the_same_in_every_run() -> None:
         for seed in ("1", "2")
     }
     assert hashes == {content_hash(plan())}
+
+
+@dataclass(frozen=True)
+class Part:
+    some_name: object
+    """Anything of ours."""
+
+
+def test_names_and_moments_are_written_as_they_are():
+    moment = datetime(2026, 7, 6, 12, 30, tzinfo=UTC)
+    named = {"my_host": Part(date(2026, 7, 6)), "m": (1, 0.5, None, True)}
+    assert to_json([Part(named), {"b", "a"}, moment]) == [
+        {"someName": {"my_host": {"someName": "2026-07-06"}, "m": [1, 0.5, None, True]}},
+        ["a", "b"],
+        "2026-07-06T12:30:00+00:00",
+    ]
+
+
+def test_what_is_none_of_ours_is_refused():
+    with pytest.raises(TypeError, match=r"\w*Path has no form in JSON"):
+        to_json({"file": Path()})
