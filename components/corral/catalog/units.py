@@ -232,7 +232,7 @@ def _kubernetes_version(value: str) -> str:
 _RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
-"""As the AWS provider has them for `retention_in_days` of a log group (pulumi-aws 7, `cloudwatch.LogGroup`)."""
+"""The numbers that the AWS provider has for `retention_in_days` of a log group (pulumi-aws, `LogGroup`)."""
 
 
 def _retention_days(days: int) -> int:
@@ -294,7 +294,7 @@ MISMATCHES = {
     _HOST_NAME: "is not a host's name: lower-case letters, digits and -, at most 40 characters",
     _MODEL_NAME: "is not a model's name: letters, digits and . _ : / -, at most 128 characters",
 }
-"""Per pattern what a person reads of a text that does not match it."""
+"""The predicate of a text that does not match, by pattern."""
 
 Url = Annotated[str, Field(pattern=_URL), AfterValidator(_url)]
 """A base URL: scheme, host and path; in Python without a slash at its end."""
@@ -329,7 +329,7 @@ class Price(Strict):
 
 
 Auth = Literal["bearer", "api-key", "aws", "none"]
-"""How a host wants to be shown its credential: `Authorization: Bearer`, `api-key:`, AWS credentials, or not at all."""
+"""The form in which a host takes its credential: `Authorization: Bearer`, `api-key:`, AWS credentials, or none."""
 
 
 class Restricted(Strict):

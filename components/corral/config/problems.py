@@ -35,7 +35,7 @@ def shown(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What sort of value it is, in a person's words."""
+    """The sort of the value, in a person's words."""
     match value:
         case str():
             return "text"
@@ -69,7 +69,7 @@ def flow(value: Value) -> str:
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 
 _FEW = 12
-"""As many names a message may list."""
+"""The most names that a message lists."""
 
 _LONGEST = 128
 """No valid name is longer; comparing takes the square of the length."""
@@ -167,7 +167,7 @@ class Report:
         self._void: set[Keys] = set()
         self._around_void: set[Keys] = set()
         self.owners: dict[str, set[str]] = {}
-        """Per place of secrets the hosts, or tenants, that are known to be such, and may be named."""
+        """The hosts, or tenants, that a message may name, by the place of their secrets."""
 
     def add(self, keys: Keys, message: str, mark: Mark | None = None) -> None:
         """A problem at this place; `mark` where it does not stand at the key."""
@@ -206,7 +206,7 @@ class Report:
         return tuple(dict.fromkeys(problems))
 
     def _spelled(self, keys: Keys) -> str:
-        """Of a place of secrets the host or tenant at most: a key may have been pasted one place too early."""
+        """A place of secrets names its host or tenant at most: a key may have been pasted one place too early."""
         if keys and keys[0] in SECRET_PLACES:
             return spelled(keys[:2] if keys[1:] and keys[1] in self.owners.get(str(keys[0]), ()) else keys[:1])
         return spelled(keys)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from corral.catalog.catalog import Catalog
 from corral.config.hosts import OPENAI
-from corral.config.problems import HOSTS, SECRETS, TENANT_SECRETS, Report, Value, correction, nearest
+from corral.config.problems import HOSTS, SECRET_PLACES, Report, Value, correction, nearest
 from corral.config.relations import check_relations
-from corral.config.secrets import host_keys, tenant_keys
+from corral.config.secrets import encrypted_keys
 from corral.config.stack import Stack
 from corral.config.stack_file import REGION, name_of, ours, read_config, usable
 from corral.config.validation import validated
@@ -44,20 +44,19 @@ def stack_from_config(name: str, values: Mapping[str, Value], catalog: Catalog, 
 
 def _stack(name: str, config: Mapping[str, Value], catalog: Catalog, report: Report) -> Stack:
     parts = ours(config, report)
-    encrypted = {place: parts.pop(place.removeprefix("corral:"), None) for place in (SECRETS, TENANT_SECRETS)}
-    parts = {part: usable(value, (f"corral:{part}",), report) for part, value in parts.items()}
+    parts = {
+        part: usable(value, (f"corral:{part}",), report)
+        for part, value in parts.items()
+        if f"corral:{part}" not in SECRET_PLACES
+    }
     if isinstance(hosts := parts.get("hosts"), dict):
         parts["hosts"] = {host: _with_kind(host, value, catalog, report) for host, value in hosts.items()}
     stack = validated({"name": name, "region": _region(config, report), **parts}, report)
     check_relations(stack, catalog, report)
-    secrets: dict[str, object] = {}
-    if SECRETS in config:
-        secrets["keys"] = host_keys(encrypted[SECRETS], stack, catalog, report)
-    if TENANT_SECRETS in config:
-        secrets["tenant_keys"] = tenant_keys(encrypted[TENANT_SECRETS], stack, report)
+    keys = encrypted_keys(config, stack, catalog, report)
     if report.problems():
         raise report.stop()
-    return stack.model_copy(update=secrets)
+    return stack.model_copy(update=keys)
 
 
 def _with_kind(name: str, host: Value, catalog: Catalog, report: Report) -> Value:

@@ -1,4 +1,4 @@
-"""What the parts of a stack must have in common, beyond the shape of each.
+"""Relations between the parts of a stack, beyond the shape of each.
 
 The shares of a model sum to 100.  Every host that a model names is declared, and no fallback is named twice.  Every
 model is one that the catalog knows or a host lists; places and regions are ones that the catalog knows.  The models
@@ -25,7 +25,7 @@ from corral.config.tenants import Issuer, Rate, Tenant
 _RESIDENCY, _ISSUERS, _GATEWAY, _ENGINE = "corral:residency", "corral:issuers", "corral:gateway", "corral:engine"
 
 NEEDED = {"url": "https://llm.lab.example.com/v1", "models": "{llama-3.3-70b: Llama-3.3-70B}"}
-"""What only the stack can say of a host that the catalog does not know, with examples."""
+"""The keys that a host unknown to the catalog needs, with examples."""
 
 _MANY = 12
 """More shares than this are not spelled out."""

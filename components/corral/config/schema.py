@@ -45,7 +45,7 @@ def docstrings(part: type[Strict]) -> dict[str, str]:
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _NEEDED: dict[str, Any] = {"required": list(NEEDED), "properties": {"models": {"minProperties": 1}}}
-"""What an OpenAI-compatible host must have besides."""
+"""The keys that an OpenAI-compatible host needs."""
 
 _EXAMPLE = {
     "config": {

@@ -7,7 +7,7 @@ catalog has: what stands in its place may be a key that was pasted one place too
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from corral.catalog.catalog import Catalog
@@ -16,70 +16,64 @@ from corral.config.stack import Secret, Stack
 from corral.config.tenants import DEFAULT
 
 HUGGING_FACE = "huggingface"
-"""What stands beside the hosts: the token with which vLLM loads gated weights."""
+"""The one key beside those of hosts: the token with which vLLM loads gated weights."""
 
 
 class _Owners(NamedTuple):
     """Those who have keys in one place of secrets."""
 
-    noun: str
     place: str
+    noun: str
     declared_in: str
     declared: Collection[str]
     """Empty where they cannot be told."""
-    takes_lists: bool
+    may_have_several: bool
+    renewal: str
+    """The way out where a key leaked."""
 
 
-def host_keys(value: Value, stack: Stack, catalog: Catalog, report: Report) -> dict[str, Secret]:
-    """The encrypted keys of declared hosts; all else is reported."""
-
-    def renewal(name: str, command: str) -> str:
-        host = None if report.is_void((HOSTS, name)) else stack.hosts.get(name)
-        entry = None if host and host.key_variable else catalog.hosts.get(host.kind if host else name)
-        local = f" (the local engine takes it from {entry.key_variable})" if entry and entry.key_variable else ""
-        return f"get a new one from the host and encrypt it: {command}{local}"
-
-    declared = () if report.is_void((HOSTS,)) else (*stack.hosts, HUGGING_FACE)
-    report.owners[SECRETS] = {*catalog.hosts, *declared, HUGGING_FACE}
-    owners = _Owners("host", SECRETS, HOSTS, declared, takes_lists=False)
-    keys = _encrypted(value, owners, renewal, stack.name, report)
-    return {name: key for name, key in keys if isinstance(key, Secret)}
-
-
-def tenant_keys(value: Value, stack: Stack, report: Report) -> dict[str, Secret | list[Secret]]:
-    """The encrypted keys of declared tenants, one or a list of them each; all else is reported."""
-
-    def renewal(_: str, command: str) -> str:
-        return f"make a new one and encrypt it: {command}"
-
-    declared = () if report.is_void((TENANTS,)) else (DEFAULT,) if stack.tenants is None else tuple(stack.tenants)
-    report.owners[TENANT_SECRETS] = {*declared}
-    owners = _Owners("tenant", TENANT_SECRETS, TENANTS, declared, takes_lists=True)
-    return dict(_encrypted(value, owners, renewal, stack.name, report))
+def encrypted_keys(
+    config: Mapping[str, Value], stack: Stack, catalog: Catalog, report: Report
+) -> dict[str, dict[str, Secret | list[Secret]]]:
+    """The stack's `keys` and `tenant_keys`: what declared hosts and tenants have; all else is reported."""
+    hosts = () if report.is_void((HOSTS,)) else (*stack.hosts, HUGGING_FACE)
+    tenants = () if report.is_void((TENANTS,)) else (DEFAULT,) if stack.tenants is None else tuple(stack.tenants)
+    report.owners = {SECRETS: {*catalog.hosts, *hosts, HUGGING_FACE}, TENANT_SECRETS: {*tenants}}
+    of_hosts = _Owners(SECRETS, "host", HOSTS, hosts, False, "get a new one from the host and encrypt it")
+    of_tenants = _Owners(TENANT_SECRETS, "tenant", TENANTS, tenants, True, "make a new one and encrypt it")
+    return {
+        field: dict(_encrypted(config[owners.place], owners, stack, catalog, report))
+        for field, owners in (("keys", of_hosts), ("tenant_keys", of_tenants))
+        if owners.place in config
+    }
 
 
 def _encrypted(
-    value: Value, owners: _Owners, renewal: Callable[[str, str], str], stack: str, report: Report
+    value: Value, owners: _Owners, stack: Stack, catalog: Catalog, report: Report
 ) -> Iterator[tuple[str, Secret | list[Secret]]]:
-    """What each declared owner has here; `renewal` says, with the command, what to do about a key that leaked."""
-    noun, place, declared_in, declared, takes_lists = owners
+    place, noun, declared_in, declared, may_have_several, renewal = owners
+
+    def command(owner: str) -> str:
+        shown = owner if owner in report.owners[place] and named(owner) == owner else f"<{noun}>"
+        return f"`pulumi config set --secret --path '{place}.{shown}' -s {stack.name}`"
+
     if not isinstance(value, dict) or "secure" in value:
-        report.add((place,), f"must map each {noun} to its own encrypted key: {_command(place, f'<{noun}>', stack)}")
+        report.add((place,), f"must map each {noun} to its own encrypted key: {command('')}")
         return
     for name, key in value.items():
-        may_be_named = name in report.owners[place] and named(name) == name
-        command = _command(place, name if may_be_named else f"<{noun}>", stack)
-        several = key if isinstance(key, list) and takes_lists else [key]
+        several = key if isinstance(key, list) and may_have_several else [key]
         secrets = [Secret(secure=text) for text in map(_encrypted_text, several) if text]
         if declared and name not in declared and not report.is_void((declared_in, name)):
             near = nearest(name, declared)
             meant = f"did you mean {named(near)}?" if near else f"declare the {noun} there or remove its key"
             report.add((place, name), f"a key for a {noun} that is not under {declared_in}: {meant}")
         elif any(isinstance(each, str) and each for each in several):
-            leaked = f"stands here in plain text, so take it for leaked: {renewal(name, command)}"
+            variable = _key_variable(name, stack, catalog, report) if place == SECRETS else None
+            instead = f" (the local engine takes it from {variable})" if variable else ""
+            leaked = f"stands here in plain text, so take it for leaked: {renewal}: {command(name)}{instead}"
             report.add((place, name), leaked)
         elif not secrets or len(secrets) < len(several):
-            report.add((place, name), f"is no encrypted value: {command}")
+            report.add((place, name), f"is no encrypted value: {command(name)}")
         else:
             yield name, secrets if isinstance(key, list) else secrets[0]
 
@@ -92,5 +86,8 @@ def _encrypted_text(key: Value) -> str | None:
             return None
 
 
-def _command(place: str, owner: str, stack: str) -> str:
-    return f"`pulumi config set --secret --path '{place}.{owner}' -s {stack}`"
+def _key_variable(name: str, stack: Stack, catalog: Catalog, report: Report) -> str | None:
+    """The environment variable that the catalog has for the host's key, unless the stack names another one."""
+    host = None if report.is_void((HOSTS, name)) else stack.hosts.get(name)
+    entry = catalog.hosts.get(host.kind if host else name)
+    return entry.key_variable if entry and not (host and host.key_variable) else None

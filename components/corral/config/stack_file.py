@@ -37,7 +37,7 @@ from corral.config.yaml_tree import Node, NotYamlError, Scalar, entries_of, pars
 NAMESPACE = "corral"
 
 PARTS = tuple(field.alias or name for name, field in Stack.model_fields.items() if not field.exclude)
-"""What stands under `corral:`: `hosts`, `models`, …"""
+"""The keys under `corral:`: `hosts`, `models`, …"""
 
 REGION = "aws:region"
 """The one key of another namespace that is read."""
@@ -183,7 +183,7 @@ def _absent(path: Path) -> str:
 
 
 def plain_values(text_of: Callable[[str], str | None], is_secret: Callable[[str], bool]) -> dict[str, Value]:
-    """By full key (`corral:hosts`) all that a stack is read from, without secrets, as Pulumi hands it to a program.
+    """All that a stack is read from but secrets, by full key (`corral:hosts`), as Pulumi hands it to a program.
 
     Pulumi gives an object as JSON and a text as it is.  A key in which anything is encrypted it gives decrypted; such a
     key is left to the stack file, where it is still seen to be encrypted, and refused outside the places of secrets.

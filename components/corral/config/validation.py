@@ -62,7 +62,7 @@ class _Place(NamedTuple):
 
 
 _Details = list[tuple[list[_Place], ErrorDetails]]
-"""What pydantic found, each with the places from the top of the stack down to the wrong one."""
+"""Pydantic's errors, each with the places from the top of the stack down to the wrong one."""
 
 
 def _report_all(details: _Details, values: dict[str, Value], report: Report) -> None:

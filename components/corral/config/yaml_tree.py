@@ -114,7 +114,7 @@ def _mark(event: Any) -> Mark:
 
 
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-"""What may not stand in YAML text (YAML 1.2.2, production 1), and a byte order mark anywhere but at the start."""
+"""Characters that YAML text may not have (YAML 1.2.2, production 1), and a byte order mark inside."""
 
 
 _MEANINGS = (
@@ -130,20 +130,20 @@ _MEANINGS = (
     ("node content", "a value is missing, or a bracket is one too many"),
     ("<document start>", "the lines up to here are not a mapping: every key needs its `:`"),
 )
-"""By what is in the problem, in the words that libyaml and PyYAML's own parser have in common."""
+"""Messages by a phrase of the problem that libyaml and PyYAML's own parser have in common."""
 
 _BLOCKS = (
     ("block mapping", "does not belong here: mend the indentation, or quote the value as a whole"),
     ("block collection", "the lines of a list start with `- `, all at the same indentation"),
 )
-"""By what was being read, where no more is known."""
+"""Messages by what was being read, where no more is known."""
 
 _UNFINISHED = (
     ("unexpected end of stream", "the quote that opens here is not closed"),
     ("',' or ']'", "the `[` that opens here is not closed, or a comma is missing"),
     ("',' or '}'", "the `{` that opens here is not closed, or a comma is missing"),
 )
-"""Best said where the thing began."""
+"""Messages that belong where the thing began."""
 
 
 def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> NotYamlError:
@@ -170,7 +170,7 @@ _OTHER_NUMBER = re.compile(
       | [-+]?\.inf | \.nan""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""What go-yaml takes for a number besides: other bases, leading zeros, groups, exponents, numbers too large."""
+"""Further numbers of go-yaml: other bases, leading zeros, groups, exponents, numbers too large."""
 _CONSTANTS = {"": None, "~": None} | {
     spelling: value
     for name, value in (("null", None), ("true", True), ("false", False))
