@@ -33,8 +33,8 @@ def deploy(file: Path | None = None) -> None:
         proved = proofs(pulumi.runtime.get_config(TENANT_SECRETS), plan.issuers, file.parent)
     except (ConfigError, UnfitProofError) as error:
         raise pulumi.RunError(str(error)) from None
-    given = json.loads(pulumi.runtime.get_config(SECRETS) or "{}")
-    keys = {name: pulumi.Output.secret(secret) for name, secret in given.items()}
+    host_keys = json.loads(pulumi.runtime.get_config(SECRETS) or "{}")
+    keys = {host: pulumi.Output.secret(key) for host, key in host_keys.items()}
     findings = check(plan, datetime.now(UTC).date())
     if reasons := refusal(plan, findings, keys):
         raise pulumi.RunError(reasons)

@@ -222,9 +222,7 @@ class Redis(pulumi.ComponentResource):
         super().__init__("corral:gateway:Redis", name, None, opts)
         labels = {**args.labels, **_REDIS_LABELS}
 
-        def child(
-            part: str, api: str, kind: str, spec: dict[str, Any], *depends_on: pulumi.Resource
-        ) -> KubernetesObject:
+        def child(part: str, api: str, kind: str, spec: Any, *depends_on: pulumi.Resource) -> KubernetesObject:
             metadata: dict[str, Any] = {"name": _REDIS, "namespace": ENVOY_NAMESPACE, "labels": labels}
             if kind == "Service":  # it has endpoints only when the server is there, which is made after it
                 metadata["annotations"] = {"pulumi.com/skipAwait": "true"}

@@ -117,7 +117,12 @@ def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, 
 def _proxy(inputs: Inputs) -> dict[str, Any]:
     replicas, limits = inputs.gateway.replicas, inputs.plan.limits
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
-    spread = [_spread("topology.kubernetes.io/zone"), _spread("kubernetes.io/hostname")]
+    spread = {
+        "maxSkew": 1,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {f"{ENVOY_GATEWAY}/owning-gateway-name": names.GATEWAY}},
+    }
+    topologies = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
     return {
         "provider": {
             "type": "Kubernetes",
@@ -125,7 +130,7 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
                 "envoyServiceAccount": {"name": names.SERVICE_ACCOUNT},
                 "envoyDeployment": {
                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-                    "pod": {"topologySpreadConstraints": spread},
+                    "pod": {"topologySpreadConstraints": [{**spread, "topologyKey": key} for key in topologies]},
                     "container": {"resources": {"requests": _ENVOY}},
                 },
                 "envoyHpa": {
@@ -139,15 +144,6 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
         },
         "shutdown": {"drainTimeout": names.duration(limits.drain_timeout), "minDrainDuration": "10s"},
         "telemetry": {"accessLog": access_log()},
-    }
-
-
-def _spread(topology: str) -> dict[str, Any]:
-    return {
-        "maxSkew": 1,
-        "topologyKey": topology,
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": {f"{ENVOY_GATEWAY}/owning-gateway-name": names.GATEWAY}},
     }
 
 

@@ -23,19 +23,16 @@ GATEWAY_API = "gateway.networking.k8s.io"
 ENVOY_GATEWAY = "gateway.envoyproxy.io"
 AI_GATEWAY = "aigateway.envoyproxy.io"
 
-API_VERSIONS = {
-    **dict.fromkeys(("ConfigMap", "Secret"), "v1"),
-    **dict.fromkeys(("Certificate", "ClusterIssuer"), "cert-manager.io/v1"),
-    **dict.fromkeys(("Gateway", "GatewayClass", "HTTPRoute", "BackendTLSPolicy"), f"{GATEWAY_API}/v1"),
-    "ReferenceGrant": f"{GATEWAY_API}/v1beta1",
-    **dict.fromkeys(
-        ("Backend", "BackendTrafficPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "EnvoyProxy", "SecurityPolicy"),
-        f"{ENVOY_GATEWAY}/v1alpha1",
-    ),
-    **dict.fromkeys(
-        ("AIGatewayRoute", "AIServiceBackend", "BackendSecurityPolicy", "GatewayConfig"), f"{AI_GATEWAY}/v1beta1"
-    ),
+_KINDS = {
+    "v1": "ConfigMap Secret",
+    "cert-manager.io/v1": "Certificate ClusterIssuer",
+    f"{GATEWAY_API}/v1": "BackendTLSPolicy Gateway GatewayClass HTTPRoute",
+    f"{GATEWAY_API}/v1beta1": "ReferenceGrant",
+    f"{ENVOY_GATEWAY}/v1alpha1": "Backend BackendTrafficPolicy ClientTrafficPolicy EnvoyPatchPolicy EnvoyProxy"
+    " SecurityPolicy",
+    f"{AI_GATEWAY}/v1beta1": "AIGatewayRoute AIServiceBackend BackendSecurityPolicy GatewayConfig",
 }
+API_VERSIONS = {kind: version for version, kinds in _KINDS.items() for kind in kinds.split()}
 """Per kind its API group and version."""
 
 
