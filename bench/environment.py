@@ -65,7 +65,7 @@ async def _run(command: Sequence[str | Path]) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     if process.returncode:
-        last = "".join(said.decode(errors="replace").strip().splitlines()[-1:])
+        last = "".join(output.decode(errors="replace").strip().splitlines()[-1:])
         raise UnavailableError(f"it cannot be installed: {last}")

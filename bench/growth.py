@@ -39,8 +39,8 @@ AIM, AIMED_AT = 1.0, (1000, 10)
 """Seconds that a reload is to take at most."""
 _NOWHERE = "http://127.0.0.1:9/v1"
 """No request is sent."""
-_LOOK = 0.5
-"""Seconds; looking costs time that the edit would take, and the engine itself writes down when it came into force."""
+_POLL_SECONDS = 0.5
+"""Asking costs time that the edit would take, and the engine itself writes down when it came into force."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ def seconds_to_plan(file: Path) -> float:
 
 async def seconds_to_reload(edited: BenchStack, project: Path) -> float:
     """From the edited file until the time that the engine gives for its coming into force."""
-    known, began = registry.find_running(project, NAME), time.time()
+    before, began = registry.find_running(project, NAME), time.time()
     edited.save(project)
-    while (now := registry.find_running(project, NAME)) is None or known is None or now.since == known.since:
+    while (now := registry.find_running(project, NAME)) is None or before is None or now.since == before.since:
         if time.time() > began + PATIENCE:
             raise UnavailableError("an edit did not come into force")
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_POLL_SECONDS)
     return datetime.fromisoformat(now.since).timestamp() - began
 
 

@@ -72,7 +72,7 @@ _ANSWER = _response("200 OK", _WHOLE)
 _NO_KEY, _NO_MODEL = _refusal("401 Unauthorized"), _refusal("404 Not Found")
 _STREAM = _chunks(
     [
-        *(_event({"role": "assistant", "content": word}, None) for word in _WORDS),
+        *(_event({"role": "assistant", "content": text}, None) for text in _WORDS),
         _event({}, "stop") + "data: [DONE]\n\n",
     ]
 )
@@ -83,8 +83,8 @@ _STREAM[-1] += b"0\r\n\r\n"
 class _Connection(asyncio.Protocol):
     """One kept connection to one host."""
 
-    def __init__(self, name: str, asked: dict[str, int]) -> None:
-        self._name, self._asked = name, asked
+    def __init__(self, name: str, counts: dict[str, int]) -> None:
+        self._name, self._counts = name, counts
         self._key, self._id = f"Bearer {key(name)}".encode(), f'"{model_id(name, "")}'.encode()
         self._parser = httptools.HttpRequestParser(self)
         self._sent_key: bytes | None = None
@@ -109,9 +109,9 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, sent_key: bytes | None, body: bytes) -> None:
         if self._parser.get_method() == b"GET":
-            self._transport.write(_response("200 OK", json.dumps(self._asked).encode()))
+            self._transport.write(_response("200 OK", json.dumps(self._counts).encode()))
             return
-        self._asked[self._name] += 1
+        self._counts[self._name] += 1
         if sent_key not in (None, self._key):
             self._transport.write(_NO_KEY)
         elif sent_key and self._id not in body:
@@ -131,9 +131,9 @@ class _Connection(asyncio.Protocol):
 
 async def _serve(ports: Mapping[str, int]) -> None:
     loop = asyncio.get_running_loop()
-    asked = dict.fromkeys(ports, 0)
+    counts = dict.fromkeys(ports, 0)
     for name, port in ports.items():
-        await loop.create_server(lambda name=name: _Connection(name, asked), "127.0.0.1", port, backlog=1024)
+        await loop.create_server(lambda name=name: _Connection(name, counts), "127.0.0.1", port, backlog=1024)
     await asyncio.Event().wait()
 
 
@@ -147,10 +147,10 @@ class Hosts:
         """What stands in front of `/chat/completions`."""
         return f"http://127.0.0.1:{self.ports[name]}/v1"
 
-    def asked(self) -> dict[str, int]:
-        """Per host the requests it was asked so far."""
+    def requests(self) -> dict[str, int]:
+        """Per host the requests it got so far."""
         port = next(iter(self.ports.values()))
-        answer: Any = httpx.get(f"http://127.0.0.1:{port}/asked", trust_env=False).json()
+        answer: Any = httpx.get(f"http://127.0.0.1:{port}/counts", trust_env=False).json()
         return answer
 
 

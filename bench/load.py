@@ -18,7 +18,7 @@ import httptools
 _PATIENCE = 30.0
 """Seconds beyond the load's end until an answer that is still missing counts as a failure."""
 
-_ASKED = {
+_REQUEST = {
     "model": "llama-3.3-70b",
     "messages": [
         {"role": "system", "content": "You are a helpful assistant that answers briefly."},
@@ -110,7 +110,7 @@ async def load(
     An answer that is no 200, or not whole, counts as a failure.  So does a connection that is cut or closed before
     the end, which is not made again.
     """
-    body = json.dumps({**_ASKED, "stream": True} if streamed else _ASKED).encode()
+    body = json.dumps({**_REQUEST, "stream": True} if streamed else _REQUEST).encode()
     lines = {"host": f"127.0.0.1:{port}", "content-type": "application/json", "content-length": len(body), **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     request = f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n".encode() + body

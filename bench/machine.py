@@ -25,6 +25,6 @@ def _processor() -> str:
 
 def envoy_version(envoy: Path) -> str:
     """Of a binary, as `1.40.0`."""
-    said = subprocess.run([envoy, "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"/(\d+\.\d+\.\d+)", said)
-    return found[1] if found else "of an unknown version"
+    output = subprocess.run([envoy, "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"/(\d+\.\d+\.\d+)", output)
+    return version[1] if version else "of an unknown version"

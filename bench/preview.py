@@ -48,10 +48,10 @@ def seconds(project: Project, resources: int) -> float:
     """Of one preview, which must find that many resources and no change."""
     began = time.perf_counter()
     command = ("pulumi", "preview", "--stack", STACK, "--non-interactive", "--expect-no-changes")
-    said = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, text=True)
+    preview = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, text=True)
     took = time.perf_counter() - began
-    if said.returncode != 0 or f" {resources} unchanged" not in said.stdout:
-        raise SystemExit(f"the preview of {project.folder.name} went wrong:\n{said.stdout}{said.stderr}")
+    if preview.returncode != 0 or f" {resources} unchanged" not in preview.stdout:
+        raise SystemExit(f"the preview of {project.folder.name} went wrong:\n{preview.stdout}{preview.stderr}")
     return took
 
 
@@ -65,7 +65,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="corral-bench-") as folder, nobody():
         stack, floor = up(Path(folder))
-        resources = len(stack.made())
+        resources = len(stack.managed())
         for project in (floor, stack):
             seconds(project, resources)
         taken = [(seconds(floor, resources), seconds(stack, resources)) for _ in range(rounds)]

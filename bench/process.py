@@ -53,13 +53,13 @@ async def running(
     environment = {variable: os.environ[variable] for variable in _KEPT if variable in os.environ} | dict(
         variables or {}
     )
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *map(str, command),
             cwd=cwd,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
@@ -96,14 +96,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def run(measure: Coroutine[None, None, None]) -> None:
     """Runs a measurement as a program: whatever ends it, Ctrl-C and SIGTERM too, ends what it has started."""
     try:
-        uvloop.run(_until_told(measure))
+        uvloop.run(_until_signalled(measure))
     except (UnavailableError, EngineError, OSError) as reason:
         sys.exit(str(reason))
     except asyncio.CancelledError:
         sys.exit("ended before it was done")
 
 
-async def _until_told(measure: Coroutine[None, None, None]) -> None:
+async def _until_signalled(measure: Coroutine[None, None, None]) -> None:
     task = asyncio.ensure_future(measure)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -66,11 +66,11 @@ def run(program: str, environment: Mapping[str, str]) -> Taken:
     began = time.perf_counter()
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = process.stdout.readline()
+        output = process.stdout.readline()
         took = time.perf_counter() - began
-    if not said:
+    if not output:
         raise SystemExit(f"a program to be measured ended with status {process.returncode}")
-    return Taken(took, float(said))
+    return Taken(took, float(output))
 
 
 def measure(rounds: int) -> list[list[Taken]]:

@@ -41,7 +41,7 @@ class Measured:
     gateway: Gateway
     whole: list[Result] = field(default_factory=list[Result])
     streamed: list[Result] = field(default_factory=list[Result])
-    asked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SHARES, 0))
+    requests: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SHARES, 0))
     """Per host."""
     computed: float = 0
     """Seconds of CPU for the whole answers."""
@@ -50,15 +50,15 @@ class Measured:
 
     async def one_round(self, hosts: Hosts, seconds: float) -> None:
         """Adds a round."""
-        before = hosts.asked()
+        before = hosts.requests()
         port, headers = self.gateway.port, self.gateway.headers
         computed = self._computed()
         self.whole.append(await load(port, headers, seconds, CONNECTIONS))
         self.computed += self._computed() - computed
         self.streamed.append(await load(port, headers, seconds, CONNECTIONS, streamed=True))
-        after = hosts.asked()
+        after = hosts.requests()
         for host in SHARES:
-            self.asked[host] += after[host] - before[host]
+            self.requests[host] += after[host] - before[host]
         self.memory = mebibytes(self.gateway.process) if self.gateway.process else None
 
     def _computed(self) -> float:
@@ -116,7 +116,7 @@ def _numbers(each: Measured, reference: Measured | None) -> list[str]:
         f"{1e6 * each.computed / max(1, sum(map(len, latencies))):,.0f}" if each.gateway.process else "",
         f"{each.memory:,.0f}" if each.memory else "",
         str(sum(result.failures for result in (*each.whole, *each.streamed))),
-        f"{100 * each.asked['north'] / max(1, sum(each.asked.values())):.1f} %",
+        f"{100 * each.requests['north'] / max(1, sum(each.requests.values())):.1f} %",
     ]
 
 
@@ -138,9 +138,9 @@ async def main() -> None:
     parser.add_argument("--only", nargs="+", choices=GATEWAYS, default=list(GATEWAYS), help="these gateways")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load; two a round for each gateway")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(machine())
-    measured = await measure(asked.only, asked.rounds, asked.seconds)
+    measured = await measure(options.only, options.rounds, options.seconds)
     print(shown(measured), aims(measured), sep="\n\n")
 
 

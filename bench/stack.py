@@ -71,12 +71,12 @@ async def served(declared: BenchStack, project: Path) -> AsyncGenerator[tuple[re
     declared.save(project)
     command = (sys.executable, "-m", "corral.cli", "serve", "--stack", NAME, "--port", "0")
     variables = {**THIS_TREE, **declared.variables}
-    found: list[registry.Running] = []
+    registered: list[registry.Running] = []
 
     def ready() -> bool:
-        known = registry.find_running(project, NAME)
-        found.extend([known] if known else [])
-        return bool(known)
+        entry = registry.find_running(project, NAME)
+        registered.extend([entry] if entry else [])
+        return bool(entry)
 
     async with running("corral", command, project, ready, cwd=project, variables=variables) as process:
-        yield found[0], process
+        yield registered[0], process
