@@ -28,7 +28,7 @@ from bench.stack import NAME, BenchStack, served, stack
 from bench.table import table
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.local import state_folder as registry
+from corral.local.state_folder import StateFolder
 from corral.plan.build import build
 from corral.plan.checks.run import check
 
@@ -81,9 +81,9 @@ def seconds_to_plan(file: Path) -> float:
 
 async def seconds_to_reload(edited: BenchStack, project: Path) -> float:
     """From the edited file until the time that the engine gives for its coming into force."""
-    before, began = registry.find_running(project, NAME), time.time()
+    before, began = StateFolder.of(project, NAME).running(), time.time()
     edited.save(project)
-    while (now := registry.find_running(project, NAME)) is None or before is None or now.since == before.since:
+    while (now := StateFolder.of(project, NAME).running()) is None or before is None or now.since == before.since:
         if time.time() > began + PATIENCE:
             raise UnavailableError("an edit did not come into force")
         await asyncio.sleep(_POLL_SECONDS)

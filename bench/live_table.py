@@ -23,10 +23,10 @@ from rich.console import Console
 from corral.cli.project import load_servable
 from corral.cli.tables import status_table
 from corral.cli.terminal import Sheet
-from corral.local import state_folder as registry
 from corral.local.serving import serving
 from corral.local.session import Options, Session
 from corral.local.source import Source
+from corral.local.state_folder import StateFolder
 from corral.plan.diff import shares_moved
 from corral.plan.plan import Plan
 from corral.simulated.control import SimulatedControl
@@ -96,7 +96,7 @@ async def make(project: Path, out: Console) -> None:
     file = project / "stacks" / f"Pulumi.{STACK}.yaml"
     source = Source(project, file, lambda: load_servable(STACK), {})
     async with serving(source, Options(port=0), out.print) as session:
-        running = registry.find_running(project, STACK)
+        running = StateFolder.of(project, STACK).running()
         assert running
         assert running.control_url
         assert running.control_token

@@ -17,7 +17,7 @@ import yaml
 
 from bench.hosts import key, model_id
 from bench.process import THIS_TREE, running
-from corral.local import state_folder as registry
+from corral.local.state_folder import Running, StateFolder
 from corral.plan.credentials import hash_of, in_stack
 
 NAME = "bench"
@@ -66,15 +66,15 @@ def stack(models: Sequence[str], urls: Mapping[str, str], shares: Mapping[str, M
 
 
 @asynccontextmanager
-async def served(declared: BenchStack, project: Path) -> AsyncGenerator[tuple[registry.Running, psutil.Process]]:
+async def served(declared: BenchStack, project: Path) -> AsyncGenerator[tuple[Running, psutil.Process]]:
     """Serves it with `corral serve`, as a user would, in a project of its own.  Raises UnavailableError."""
     declared.save(project)
     command = (sys.executable, "-m", "corral.cli", "serve", "--stack", NAME, "--port", "0")
     variables = {**THIS_TREE, **declared.variables}
-    registered: list[registry.Running] = []
+    registered: list[Running] = []
 
     def ready() -> bool:
-        entry = registry.find_running(project, NAME)
+        entry = StateFolder.of(project, NAME).running()
         registered.extend([entry] if entry else [])
         return bool(entry)
 

@@ -19,8 +19,7 @@ import yaml
 
 from corral.catalog.load import load_catalog
 from corral.cli.main import app
-from corral.local import state_folder as made_keys
-from corral.local import state_folder as registry
+from corral.local.state_folder import StateFolder
 from tests.local.gateway import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
@@ -97,7 +96,7 @@ def served(clone: Path, environment: dict[str, str]) -> Iterator[subprocess.Pope
         text=True,
     )
     try:
-        until(lambda: registry.find_running(clone, "local") or process.poll() is not None, "make serve serves")
+        until(lambda: StateFolder.of(clone, "local").running() or process.poll() is not None, "make serve serves")
         yield process
     finally:
         process.terminate()
@@ -105,7 +104,7 @@ def served(clone: Path, environment: dict[str, str]) -> Iterator[subprocess.Pope
 
 
 def url(clone: Path) -> str:
-    running = registry.find_running(clone, "local")
+    running = StateFolder.of(clone, "local").running()
     assert running, "make serve has ended"
     return running.url
 
@@ -125,9 +124,9 @@ def edit(file: Path, before: str, after: str) -> None:
 def moved(clone: Path, served: subprocess.Popen[str]) -> subprocess.Popen[str]:
     """`make serve` after the edit that the README tells of."""
     file = clone / "stacks" / "Pulumi.local.yaml"
-    running = registry.find_running(clone, "local")
+    running = StateFolder.of(clone, "local").running()
     edit(file, "{bedrock: 60, azure: 25, vllm: 15}", "{bedrock: 20, azure: 25, vllm: 55}")
-    until(lambda: registry.find_running(clone, "local") != running, "the move is in force")
+    until(lambda: StateFolder.of(clone, "local").running() != running, "the move is in force")
     return served
 
 
@@ -163,7 +162,7 @@ def test_the_python_of_the_readme_gets_an_answer(clone: Path, environment: dict[
 
 
 def test_make_up_says_the_move_and_ends_with_status_0(clone: Path, moved: subprocess.Popen[str]):
-    corral = registry.find_running(clone, "local")
+    corral = StateFolder.of(clone, "local").running()
     assert corral
     os.kill(corral.pid, signal.SIGINT)
     said, _ = moved.communicate(timeout=PATIENCE)
@@ -183,10 +182,10 @@ def test_production_is_rehearsed(clone: Path, environment: dict[str, str]):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    running = until(lambda: registry.find_running(clone, "prod") or process.poll() is not None, "it serves")
+    running = until(lambda: StateFolder.of(clone, "prod").running() or process.poll() is not None, "it serves")
     try:
         body = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "hello"}]}
-        (key,) = made_keys.read_keys(clone, "prod").values()
+        (key,) = StateFolder.of(clone, "prod").read_generated_keys().values()
         caller = {"authorization": f"Bearer {key}"}
         answer = httpx.post(f"{running.url}/chat/completions", json=body, headers=caller)
         assert answer.headers["x-corral-host"] in {"bedrock", "azure", "vllm"}

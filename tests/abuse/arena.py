@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
-from corral.local.state_folder import Folder
+from corral.local.state_folder import StateFolder
 from corral.simulated.control import SimulatedControl
 from tests.abuse.recorder import Recorder, recorder
 from tests.local.gateway import Gateway, serving, until
@@ -170,7 +170,7 @@ class Arena:
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of its log, all of which are JSON in UTF-8, and hold no key."""
-        text = Folder.of(self.gateway.project, self.gateway.stack).current.read_bytes().decode()
+        text = StateFolder.of(self.gateway.project, self.gateway.stack).current.read_bytes().decode()
         for key in (CALM, WILD, SMALL, BARRED):
             assert key not in text
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

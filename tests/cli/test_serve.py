@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from corral.local import state_folder as registry
+from corral.local.state_folder import StateFolder
 from tests.local.gateway import PATIENCE, Load, until
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_the_live_table_follows_the_traffic_and_ctrl_c_ends_it(project: Path):
         "    m: {shares: {groq: 60, deepinfra: 40}}\n"
     )
     with at_a_terminal("serve", "--simulate", "--port", "0") as (process, terminal):
-        running = until(lambda: registry.find_running(project, "local"), "the stack is served")
+        running = until(lambda: StateFolder.of(project, "local").running(), "the stack is served")
         until(lambda: "DECLARED" in terminal.shown, "the table is shown")
         assert "Simulated (asked for): deepinfra, groq." in terminal.written
         with Load(running.url, clients=1) as load:
@@ -98,4 +98,4 @@ def test_the_live_table_follows_the_traffic_and_ctrl_c_ends_it(project: Path):
         until(lambda: terminal.shown.rstrip().endswith("Stopped."), "it has said so")
     assert terminal.written.rindex("\x1b[?25h") > terminal.written.rindex("\x1b[?25l"), "the cursor is shown again"
     assert "Traceback" not in terminal.shown
-    assert registry.find_running(project, "local") is None
+    assert StateFolder.of(project, "local").running() is None

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from corral.cli.usage import Summed, table
-from corral.local.state_folder import Folder
+from corral.local.state_folder import StateFolder
 from corral.local.statistics.cost import Tariff, with_tariff
 from corral.local.statistics.request_log import Window
 from corral.local.statistics.usage import DIMENSIONS, Sums
@@ -32,7 +32,7 @@ TEXT = "".join(
 
 
 @pytest.fixture
-def served(project: Path) -> Folder:
+def served(project: Path) -> StateFolder:
     """A project whose stack `local` was served, with a price for `groq` alone."""
     folder = log(project, current=TEXT)
     folder.prices.write_text(with_tariff([], Tariff(DAY, {"m": {"groq": Price(590_000, 790_000, "stack")}})) or "")
@@ -183,14 +183,14 @@ def test_at_no_width_a_word_is_broken_or_left_out(width: int):
     assert [word for word in (*names, *heads, *numbers) if word not in words] == []
 
 
-def test_a_window_without_requests_is_empty_and_no_error(corral: Corral, served: Folder):
+def test_a_window_without_requests_is_empty_and_no_error(corral: Corral, served: StateFolder):
     assert served.current.exists()
     said = corral("usage", "--since", "1h")
     assert (said.status, said.err) == (0, "")
     assert cells(said)[3:4] == [["total", "0", "0", "0", "0", "0", "–", "$0.00"]]
 
 
-def test_the_last_hour_holds_what_came_just_now(corral: Corral, served: Folder):
+def test_the_last_hour_holds_what_came_just_now(corral: Corral, served: StateFolder):
     now = datetime.now(UTC)
     at = [f"{now - timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%S.000Z}" for minutes in (30, 90)]
     served.current.write_text("".join(line(time=moment) for moment in at))
@@ -199,7 +199,7 @@ def test_the_last_hour_holds_what_came_just_now(corral: Corral, served: Folder):
     assert json.loads(corral("usage", "--json").out)["total"]["requests"] == 2
 
 
-def test_today_s_prices_are_those_of_the_stack_file(corral: Corral, project: Path, served: Folder):
+def test_today_s_prices_are_those_of_the_stack_file(corral: Corral, project: Path, served: StateFolder):
     served.prices.unlink()
     assert cells(corral("usage", "--by", "model"))[3][-1] == "unknown"
     (project / "stacks" / "Pulumi.local.yaml").write_text(
@@ -217,7 +217,7 @@ def test_today_s_prices_are_those_of_the_stack_file(corral: Corral, project: Pat
     ]
 
 
-def test_what_a_simulated_host_did_is_told_apart(corral: Corral, served: Folder):
+def test_what_a_simulated_host_did_is_told_apart(corral: Corral, served: StateFolder):
     prices = {"m": {"groq": Price(1, 1, "stack"), "deepinfra": Price(1, 1, "stack")}}
     served.prices.write_text(with_tariff([], Tariff(DAY, prices, frozenset({"groq"}))) or "")
     said = corral("usage")
@@ -226,7 +226,7 @@ def test_what_a_simulated_host_did_is_told_apart(corral: Corral, served: Folder)
     )
 
 
-def test_lines_that_cannot_be_read_are_told_with_their_places(corral: Corral, served: Folder):
+def test_lines_that_cannot_be_read_are_told_with_their_places(corral: Corral, served: StateFolder):
     served.current.write_text("garbage\n" * 5 + TEXT)
     said = corral("usage", "--json")
     document = json.loads(said.out)
@@ -252,7 +252,7 @@ def test_a_stack_that_is_not_there_is_told_with_the_nearest_one(corral: Corral):
     assert corral("usage", "--stack", "prd") == Outcome(2, "", message)
 
 
-def test_broken_prices_are_told_with_the_way_out(corral: Corral, served: Folder):
+def test_broken_prices_are_told_with_the_way_out(corral: Corral, served: StateFolder):
     served.prices.write_text("{}\n")
     said = corral("usage")
     assert (said.status, said.out) == (1, "")

@@ -20,7 +20,7 @@ import openai
 import psutil
 import yaml
 
-from corral.local import state_folder as registry
+from corral.local.state_folder import Running, StateFolder
 from corral.simulated.control import SimulatedControl
 
 PATIENCE = 30.0
@@ -76,12 +76,12 @@ class Gateway:
     def _serves(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"corral serve ended: {self.said()}"
-        found = registry.find_running(self.project, self.stack)
+        found = StateFolder.of(self.project, self.stack).running()
         return found is not None and found.pid == self.process.pid
 
     @property
-    def running(self) -> registry.Running:
-        found = registry.find_running(self.project, self.stack)
+    def running(self) -> Running:
+        found = StateFolder.of(self.project, self.stack).running()
         assert found is not None
         return found
 

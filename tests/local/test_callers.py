@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import stat
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from corral.local import state_folder as made_keys
 from corral.local.desired import Callers, callers, refuse_strangers
 from corral.local.errors import EngineError
 from corral.plan.plan import Plan
@@ -136,23 +133,3 @@ def test_other_machines_may_call_only_where_somebody_asks_who_they_are(address: 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_this_machine_may_call_anyhow(address: str) -> None:
     refuse_strangers(plan(None), address)
-
-
-def test_made_keys_lie_where_only_this_user_reads_them_and_go_with_the_run(tmp_path: Path) -> None:
-    assert made_keys.read_keys(tmp_path, "prod") == {}
-    made_keys.write_keys(tmp_path, "prod", {"search": ONE, "support": OTHER})
-    file = tmp_path / ".corral" / "prod.keys.json"
-    assert (made_keys.keys_path(tmp_path, "prod"), stat.S_IMODE(file.stat().st_mode)) == (file, 0o600)
-    assert made_keys.read_keys(tmp_path, "prod") == {"search": ONE, "support": OTHER}
-    made_keys.write_keys(tmp_path, "prod", {})
-    assert not file.exists()
-    made_keys.write_keys(tmp_path, "prod", {"search": ONE})
-    made_keys.forget_keys(tmp_path, "prod")
-    made_keys.forget_keys(tmp_path, "prod")
-    assert made_keys.read_keys(tmp_path, "prod") == {}
-
-
-def test_a_folder_that_cannot_be_made_is_an_error_for_people(tmp_path: Path) -> None:
-    (tmp_path / ".corral").write_text("")
-    with pytest.raises(EngineError, match=r"\.corral cannot be made: "):
-        made_keys.write_keys(tmp_path, "prod", {"search": ONE})

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from corral.local import state_folder as registry
+from corral.local.state_folder import StateFolder
 from tests.local.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, processes, until
 from tests.local.streams import is_whole, slow_streams
 
@@ -35,7 +35,7 @@ def test_a_disk_too_full_for_its_own_words_does_not_end_it(project: Path, machin
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     try:
-        before = until(lambda: registry.find_running(project, "test") or process.poll() is not None, "it serves")
+        before = until(lambda: StateFolder.of(project, "test").running() or process.poll() is not None, "it serves")
         gateway.save({**TWO_HOSTS, "corral:models": {"m": {"shares": {"groq": 100}}}})
         until(lambda: gateway.running != before, "the move is in force")
         assert chat(gateway.url).headers["x-corral-host"] == "groq"

@@ -18,8 +18,8 @@ import httpx
 import psutil
 import pytest
 
-from corral.local import state_folder as registry
 from corral.local.envoy_process import find_envoy
+from corral.local.state_folder import StateFolder
 from tests.local.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, processes, serving, until
 from tests.local.streams import is_whole, slow_streams
 
@@ -242,7 +242,7 @@ def test_an_envoy_that_cannot_be_kept_alive_ends_corral_with_its_last_words(
     assert re.fullmatch(r"Envoy died 6 times within 60 s and is not started again\. Its last words:", last[0]), said
     assert last[1] == "out of luck"
     assert (processes(machine), list(machine.iterdir())) == ([], [])
-    assert registry.find_running(project, "test") is None
+    assert StateFolder.of(project, "test").running() is None
 
 
 def test_killed_simulated_hosts_come_back(gateway: Gateway):
@@ -270,7 +270,9 @@ def test_told_to_end_it_finishes_what_is_under_way_and_leaves_nothing_behind(
     assert "Traceback" not in gateway.said()
     assert processes(machine) == []
     assert list(machine.iterdir()) == []
-    assert [path.name for path in (gateway.project / ".corral").iterdir()] == ["test"], "its log of requests stays"
+    kept = sorted(str(path.relative_to(gateway.project)) for path in (gateway.project / ".corral").rglob("*"))
+    log = ["test/lock", "test/prices.jsonl", "test/requests", "test/requests/current.jsonl"]
+    assert kept == [f".corral/{name}" for name in (".gitignore", "test", *log)]
 
 
 @LINUX
@@ -283,7 +285,7 @@ def test_when_corral_itself_is_killed_envoy_and_the_simulated_hosts_end(gateway:
     until(lambda: not processes(machine), "its children have ended")
     with pytest.raises(httpx.ConnectError):
         chat(url)
-    assert registry.find_running(gateway.project, "test") is None
+    assert StateFolder.of(gateway.project, "test").running() is None
     said = gateway.run("status")
     assert (said.returncode, said.stderr) == (
         1,

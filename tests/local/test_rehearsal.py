@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from corral.local import state_folder as made_keys
+from corral.local.state_folder import StateFolder
 from tests.local.gateway import serving
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "stacks" / "examples").glob("Pulumi.*.yaml"))
@@ -20,7 +20,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "stacks" / "examples").glob("Pulu
 def test_a_stack_is_rehearsed_with_its_shares_and_its_hosts_own_ids(file: Path, project: Path) -> None:
     with serving(project, yaml.safe_load(file.read_text())["config"], "--simulate") as gateway:
         plan = json.loads(gateway.run("plan", "--json").stdout)["plan"]
-        keys = made_keys.read_keys(project, "test")
+        keys = StateFolder.of(project, "test").read_generated_keys()
         with httpx.Client(headers=[("authorization", f"Bearer {key}") for key in keys.values()]) as client:
             for model in plan["models"]:
                 body = {"model": model["name"], "messages": [{"role": "user", "content": "x"}]}

@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as classic
 
 from corral.local.admin import Admin
-from corral.local.state_folder import Folder
+from corral.local.state_folder import StateFolder
 from corral.local.statistics.request_log import Records
 from tests.local.gateway import Gateway, serving, until
 
@@ -53,7 +53,7 @@ class Account:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._folder = Folder.of(gateway.project, gateway.stack)
+        self._folder = StateFolder.of(gateway.project, gateway.stack)
         self._lines = len(self._all_lines())
         self._hosts = self._counted_by_hosts()
         self._metrics = self._counted_by_metrics()
@@ -119,7 +119,7 @@ def in_usage(gateway: Gateway, *by: str) -> Counter[tuple[str, ...]]:
 
 
 def key(gateway: Gateway, tenant: str) -> str:
-    return json.loads((gateway.project / ".corral" / f"{gateway.stack}.keys.json").read_text())[tenant]
+    return json.loads((gateway.project / ".corral" / gateway.stack / "keys.json").read_text())[tenant]
 
 
 def client(gateway: Gateway, tenant: str = "search") -> openai.OpenAI:
@@ -322,14 +322,16 @@ def test_no_word_of_a_prompt_no_key_and_no_query_is_written_down(served: Gateway
         httpx.post(url, json=body, headers={**headers, "x-request-id": MARKER, "x-corral-model": MARKER}, timeout=60)
         httpx.post(url, json={**body, "model": MARKER}, headers=headers, timeout=60)
     account.lines(6)
-    written = "".join(path.read_text() for path in Folder.of(served.project, "test").root.rglob("*") if path.is_file())
+    folder = StateFolder.of(served.project, "test")
+    files = [path for path in folder.root.rglob("*") if path.is_file() and path != folder.generated_keys]
+    written = "".join(path.read_text() for path in files)
     written += httpx.get(f"{served.running.page_url}metrics", timeout=60).text + served.run("usage").stdout
     assert (MARKER in written, ours in written) == (False, False)
 
 
 def test_files_that_end_under_load_lose_no_request(served: Gateway) -> None:
     account = Account(served)
-    folder = Folder.of(served.project, served.stack)
+    folder = StateFolder.of(served.project, served.stack)
     ended = len(folder.ended())
 
     def ask(number: int) -> None:

@@ -13,10 +13,10 @@ import typer
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.local import state_folder as registry
 from corral.local.desired import Loaded
 from corral.local.errors import EngineError
 from corral.local.source import RefusedError
+from corral.local.state_folder import Running, StateFolder
 from corral.plan.build import build
 from corral.plan.checks.run import check
 
@@ -132,9 +132,9 @@ def _load(file: Path) -> Loaded:
     return Loaded(file, read.engine, plan, check(plan, datetime.now(UTC).date()))
 
 
-def running(stack: str) -> registry.Running:
+def running(stack: str) -> Running:
     """Raises EngineError where the stack is not being served."""
-    found = registry.find_running(root(), stack)
+    found = StateFolder.of(root(), stack).running()
     if found is None:
         raise EngineError(f"Stack {stack} is not being served here. Start it with: corral serve --stack {stack}")
     return found

@@ -128,7 +128,7 @@ def _who_may_call(session: Session) -> str:
         return f"Callers need the key of a tenant: {names}.\n"
     return (
         f"Callers need the key of a tenant: {names}. Made for this run: {', '.join(session.desired.callers.made)}; "
-        f"the keys are in {session.made_keys}.\n"
+        f"the keys are in {session.generated_keys}.\n"
     )
 
 

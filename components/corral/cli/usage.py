@@ -23,7 +23,7 @@ from corral.cli.tables import LEGEND
 from corral.cli.terminal import Sheet, complain, console, print_json, print_prose
 from corral.config.problems import correction
 from corral.local.errors import EngineError
-from corral.local.state_folder import Folder
+from corral.local.state_folder import StateFolder
 from corral.local.statistics.cost import Tariffs, read_tariffs, tariff
 from corral.local.statistics.request_log import EXAMPLES, Reading, Window, moment
 from corral.local.statistics.usage import DIMENSIONS, Dimension, Group, Sums, add_up, total
@@ -217,7 +217,7 @@ def usage(
     if since and until and since >= until:
         raise typer.BadParameter(f"ends before it begins: since {since:%Y-%m-%d %H:%M:%S}", param_hint="--until")
     dimensions = _dimensions(by)
-    folder = Folder.of(root(), stack)
+    folder = StateFolder.of(root(), stack)
     reading = Reading(folder, Window(since, until))
     tariffs = Tariffs(read_tariffs(folder)) if at is Prices.THEN else Tariffs([tariff(load(stack).plan)])
     try:
@@ -238,7 +238,7 @@ def usage(
         complain(_unreadable(reading))
 
 
-def _never_served(stack: str, folder: Folder) -> EngineError:
+def _never_served(stack: str, folder: StateFolder) -> EngineError:
     """Raises ConfigError where there is no such stack either."""
     if not stack_file(stack).exists():
         load(stack)

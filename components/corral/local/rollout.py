@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from corral.local import state_folder as directory
 from corral.local.admin import Admin
 from corral.local.envoy import names
 from corral.local.envoy.configuration import Configuration, discovery, secret
@@ -22,6 +21,7 @@ from corral.local.envoy.resource import Resource, text_of
 from corral.local.envoy.statistics import ACTIVE_ATTEMPTS, active_attempts
 from corral.local.envoy.upstream import Upstream, filters
 from corral.local.errors import EngineError
+from corral.local.state_folder import replace_file
 
 _POLL = 0.1
 
@@ -136,7 +136,7 @@ class Rollout:
     def _write_texts(self, path: Path, texts: Iterable[str]) -> str:
         version, text = discovery(texts)
         if self._versions.get(path) != version:
-            directory.replace_file(path, text)
+            replace_file(path, text)
             self._versions[path] = version
         return version
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from corral.local import state_folder as directory
-from corral.local import state_folder as made_keys
-from corral.local import state_folder as registry
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.page.server import listen, numbers_route, serving_page
 from corral.local.session import Options, Place, Say, Session
 from corral.local.sidecars import Sidecars
 from corral.local.source import Source
-from corral.local.state_folder import Folder, claimed
+from corral.local.state_folder import StateFolder, envoy_directory
 from corral.local.statistics.request_log import Records
 
 
@@ -26,21 +23,19 @@ async def serving(source: Source, options: Options, say: Say) -> AsyncGenerator[
     async with AsyncExitStack() as ending:
         first = source.edition()
         settings, stack = first.loaded.settings, first.loaded.plan.stack
-        ending.enter_context(claimed(source.project, stack))
+        folder = StateFolder.of(source.project, stack)
+        ending.enter_context(folder.claimed())
         binary = find_envoy()
         address = options.address or settings.address
         port = claim_port(address, settings.port if options.port is None else options.port)
         page = listen(settings.page_port)
         ending.callback(page.socket.close)
-        files = directory.create_directory(stack)
-        ending.callback(directory.remove_directory, files)
-        ending.callback(registry.forget_running, source.project, stack)
-        ending.callback(made_keys.forget_keys, source.project, stack)
+        files = ending.enter_context(envoy_directory(stack))
         sidecars = Sidecars(say)
         ending.push_async_callback(sidecars.stop)
         envoy = EnvoyProcess(binary, files, say)
         ending.push_async_callback(envoy.stop, options.grace)
-        records = Records(Folder.of(source.project, stack), envoy.admin.reopen_logs, say)
+        records = Records(folder, envoy.admin.reopen_logs, say)
         session = Session(source, options, Place(address, port, files, page), envoy, sidecars, records, first, say)
         ending.push_async_callback(session.stop)
         await session.start()

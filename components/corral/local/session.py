@@ -26,8 +26,6 @@ from pathlib import Path
 import psutil
 
 from corral.config.problems import ConfigError
-from corral.local import state_folder as made_keys
-from corral.local import state_folder as registry
 from corral.local.desired import Desired, refuse_strangers, system_certificates
 from corral.local.envoy.clusters import ClusterCache
 from corral.local.envoy.configuration import Configuration, Site, render
@@ -38,6 +36,7 @@ from corral.local.page.server import Listening
 from corral.local.placement import Simulate
 from corral.local.sidecars import Sidecars
 from corral.local.source import Edition, Keys, RefusedError, Source
+from corral.local.state_folder import Running, StateFolder
 from corral.local.statistics.notices import Notices
 from corral.local.statistics.prometheus import Metrics
 from corral.local.statistics.readings import Readings
@@ -113,6 +112,7 @@ class Session:
         self._envoy = envoy
         self._sidecars = sidecars
         self._records = records
+        self._folder = StateFolder.of(source.project, first.loaded.plan.stack)
         self.totals = Totals(envoy.admin, lambda: envoy.pid)
         """What Envoy has counted."""
         self._metrics = Metrics(self.totals)
@@ -162,9 +162,9 @@ class Session:
         return upstreams[host].port
 
     @property
-    def made_keys(self) -> Path:
-        """Where the tenants' keys lie that this run has made."""
-        return made_keys.keys_path(self._source.project, self.plan.stack)
+    def generated_keys(self) -> Path:
+        """Where the tenants' keys lie that this run has generated."""
+        return self._folder.generated_keys
 
     async def start(self) -> None:
         """Starts everything and waits until it serves.  Raises EngineError."""
@@ -272,23 +272,20 @@ class Session:
 
     def _in_force(self, desired: Desired, baseline: Readings) -> None:
         control = self._sidecars.control
-        registry.write_running(
-            self._source.project,
-            desired.plan.stack,
-            registry.Running(
-                pid=os.getpid(),
-                started=psutil.Process().create_time(),
-                url=self.url,
-                page_url=self.page.url,
-                admin_socket=str(self._place.files.admin_socket),
-                plan=desired.plan,
-                simulated=desired.why_simulated(),
-                control_url=control[0] if control else None,
-                control_token=control[1] if control else None,
-                since=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            ),
+        running = Running(
+            pid=os.getpid(),
+            started=psutil.Process().create_time(),
+            url=self.url,
+            page_url=self.page.url,
+            admin_socket=str(self._place.files.admin_socket),
+            plan=desired.plan,
+            simulated=desired.why_simulated(),
+            control_url=control[0] if control else None,
+            control_token=control[1] if control else None,
+            since=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        made_keys.write_keys(self._source.project, desired.plan.stack, desired.callers.made)
+        self._folder.write_running(running)
+        self._folder.write_generated_keys(desired.callers.made)
         self._records.in_force(
             desired.plan, desired.why_simulated(), timedelta(days=desired.loaded.settings.retention_days)
         )

@@ -10,13 +10,13 @@ import pytest
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.local import state_folder as directory
 from corral.local.desired import Loaded, desire, system_certificates
 from corral.local.envoy.clusters import ClusterCache
 from corral.local.envoy.configuration import Site, render
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.placement import Address
 from corral.local.source import Keys
+from corral.local.state_folder import envoy_directory
 from corral.plan.build import build
 from corral.plan.checks.run import check
 from corral.plan.plan import Plan
@@ -35,21 +35,20 @@ async def served(file: Path) -> tuple[dict[str, int], str]:
     """Serves a stack; the counters of rejected updates, and what Envoy said meanwhile."""
     plan, loaded = planned(file)
     desired = desire(loaded, "always", {}, Keys(), {})
-    files = directory.create_directory("test")
-    engine = EnvoyProcess(find_envoy(), files, lambda _: None)
-    try:
-        adapter = Address(9, "a token")
-        links = desired.upstreams(simulated_port=9, adapter=adapter)
-        port = claim_port("127.0.0.1", 0)
-        site = Site(
-            "127.0.0.1", port, files, files.root / "requests.jsonl", desired.public_keys(), system_certificates()
-        )
-        configuration = render(plan, links, desired.callers.hashes, site, ClusterCache())
-        await engine.start(configuration, desired.secrets(links, adapter), 1)
-        return await engine.admin.gauges("update_rejected$"), engine.last_words
-    finally:
-        await engine.stop(0)
-        directory.remove_directory(files)
+    with envoy_directory("test") as files:
+        engine = EnvoyProcess(find_envoy(), files, lambda _: None)
+        try:
+            adapter = Address(9, "a token")
+            links = desired.upstreams(simulated_port=9, adapter=adapter)
+            port = claim_port("127.0.0.1", 0)
+            site = Site(
+                "127.0.0.1", port, files, files.root / "requests.jsonl", desired.public_keys(), system_certificates()
+            )
+            configuration = render(plan, links, desired.callers.hashes, site, ClusterCache())
+            await engine.start(configuration, desired.secrets(links, adapter), 1)
+            return await engine.admin.gauges("update_rejected$"), engine.last_words
+        finally:
+            await engine.stop(0)
 
 
 @pytest.mark.parametrize("file", STACKS, ids=lambda file: file.stem)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corral.local.state_folder import Folder
+from corral.local.state_folder import StateFolder
 
 LINE: dict[str, Any] = {
     "time": "2026-11-21T14:00:00.123Z",
@@ -35,9 +35,9 @@ def line(**other: Any) -> str:
     return json.dumps({**LINE, **other}) + "\n"
 
 
-def log(folder: Path, **files: str) -> Folder:
+def log(folder: Path, **files: str) -> StateFolder:
     """The log of stack `local` of a project: files by their name without `.jsonl`."""
-    of_stack = Folder.of(folder, "local")
+    of_stack = StateFolder.of(folder, "local")
     of_stack.make()
     for name, text in files.items():
         (of_stack.requests / f"{name}.jsonl").write_text(text)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from corral.local.errors import EngineError
-from corral.local.state_folder import Folder
+from corral.local.state_folder import StateFolder
 from corral.local.statistics.cost import read_tariffs, tariff
 from corral.local.statistics.request_log import Reading, Records, Window
 from corral.plan.plan import Plan
@@ -31,7 +31,7 @@ class Run:
     """The records of a run, and what was said."""
 
     def __init__(self, project: Path) -> None:
-        self.folder = Folder.of(project, "prod")
+        self.folder = StateFolder.of(project, "prod")
         self.notes: list[str] = []
         self.reopened = 0
         self.envoy_lives = True
@@ -101,7 +101,7 @@ def test_requests_are_kept_as_long_as_the_stack_says(run: Run) -> None:
 
 
 def test_a_file_that_ended_while_envoy_was_down_is_opened_anew_when_it_is_back(tmp_path: Path) -> None:
-    folder = Folder.of(tmp_path, "prod")
+    folder = StateFolder.of(tmp_path, "prod")
     folder.make()
     folder.current.write_text("{}\n")
     os.utime(folder.current, (0, 0))
@@ -143,7 +143,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 class Writer:
     """Envoy: it writes on in the file that it has opened, whatever its name is by now."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: StateFolder) -> None:
         self._path = folder.current
         self._file = self._path.open("a")
         self.written = 0
@@ -172,7 +172,7 @@ class Writer:
 class Machine:
     """A log, who writes it, who ends its files, and the time."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: StateFolder) -> None:
         self.folder = folder
         self.now = NOON
         self.writer = Writer(folder)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.local.state_folder import Folder
+from corral.local.state_folder import StateFolder
 from corral.local.statistics.request_log import Reading, Request, Window, moment, parse
 from tests.local.statistics.log_lines import line, log
 
@@ -94,7 +94,7 @@ def test_a_log_without_a_current_file_is_read_and_none_at_all_is_told(tmp_path: 
     assert models(Reading(log(tmp_path / "one", ended=line(model="a")), ALWAYS)) == ["a"]
     assert models(Reading(log(tmp_path / "empty"), ALWAYS)) == []
     with pytest.raises(FileNotFoundError):
-        list(Reading(Folder.of(tmp_path, "local"), ALWAYS))
+        list(Reading(StateFolder.of(tmp_path, "local"), ALWAYS))
 
 
 def test_garbage_is_left_out_and_counted_with_its_places(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from corral.local.envoy.statistics import INPUT_TOKENS, OUTPUT_TOKENS
-from corral.local.state_folder import Folder
+from corral.local.state_folder import StateFolder
 from corral.local.statistics.readings import Series
 from corral.plan.plan import Plan, Price
 
@@ -79,7 +79,7 @@ class Tariffs:
         return self._tariffs[index - 1] if index else None
 
 
-def read_tariffs(folder: Folder) -> list[Tariff]:
+def read_tariffs(folder: StateFolder) -> list[Tariff]:
     """What the engine has written down, the oldest first; none where there is no such file.  Raises UsageError."""
     try:
         lines = folder.prices.read_bytes().splitlines()

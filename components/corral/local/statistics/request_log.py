@@ -25,7 +25,7 @@ import pydantic.dataclasses
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from corral.local.errors import EngineError
-from corral.local.state_folder import SUFFIX, Folder, replace_file
+from corral.local.state_folder import SUFFIX, StateFolder, replace_file
 from corral.local.statistics.cost import UsageError, read_tariffs, tariff, with_tariff
 from corral.plan.plan import Plan
 
@@ -112,7 +112,7 @@ _PLACES = 3
 class Reading:
     """One pass over the log of a stack.  The counts are complete once all requests are read."""
 
-    folder: Folder
+    folder: StateFolder
     window: Window
     unreadable: int = 0
     """Lines that are no request."""
@@ -187,7 +187,7 @@ class Records:
 
     def __init__(
         self,
-        folder: Folder,
+        folder: StateFolder,
         reopen: Callable[[], Awaitable[None]],
         say: Callable[[str], None],
         *,
