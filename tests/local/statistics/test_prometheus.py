@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as classic
 
 from corral.local.statistics.cost import Spending, tariff
-from corral.local.statistics.prometheus import expose
+from corral.local.statistics.prometheus import Exposition, expose
 from corral.local.statistics.readings import parse
 from tests.plan.world import LLAMA, build
 
@@ -55,7 +55,7 @@ def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[by
     readings = parse(entries, frozenset({(f"model/{LLAMA} shares", "bedrock")}))
     spending = Spending()
     spending.observe(readings.counters, tariff(PLAN))
-    return expose(PLAN, readings, spending.cost, spending.unpriced, accept)
+    return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced), accept)
 
 
 LABELS = ("tenant", "model", "host", "code", "direction", "limit", "le")

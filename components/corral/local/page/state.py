@@ -20,7 +20,7 @@ tenant without that limit is not counted and has neither.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from operator import attrgetter
@@ -98,7 +98,7 @@ def tenths(value: float) -> float:
 def state_of(snapshot: Snapshot, windows: Windows, ejections: Mapping[tuple[str, str], int]) -> State:
     """What was counted: of models and all of them together, and of tenants; `ejections` are by model and host."""
     builder = _Builder(snapshot, windows, ejections)
-    models = {model.name: builder.model(model) for model in snapshot.plan.models}
+    models = builder.models()
     costs = [model["cost"] for model in models.values() if "cost" in model]
     return {
         "rps": tenths(sum(model["rps"] for model in models.values())),
@@ -114,7 +114,6 @@ def state_of(snapshot: Snapshot, windows: Windows, ejections: Mapping[tuple[str,
 
 
 _MODEL, _HOST, _TENANT = attrgetter("model"), attrgetter("model", "host"), attrgetter("tenant")
-_TENANT_HOST = attrgetter("tenant", "model", "host")
 
 
 class _Builder:
@@ -123,31 +122,55 @@ class _Builder:
         self._ejections = ejections
         self._ejected = snapshot.readings.ejected(snapshot.plan)
         self._rates, self._lately, self._shares = windows.rates, windows.lately, windows.shares
-        self._models_now, self._hosts_now = tallies(self._rates.total, _MODEL), tallies(self._rates.total, _HOST)
-        self._models, self._hosts = tallies(self._lately.total, _MODEL), tallies(self._lately.total, _HOST)
-        self._shares_of_models = tallies(self._shares.total, _MODEL)
+        self._rates_of_hosts = tallies(self._rates.total, _HOST)
+        self._lately_of_hosts = tallies(self._lately.total, _HOST)
         self._shares_of_hosts = tallies(self._shares.total, _HOST)
         self._times = durations(windows.times.total)
 
-    def model(self, model: ModelPlan) -> State:
-        name = model.name
-        lately = self._models[name]
-        answered = self._shares_of_models[name].requests - self._shares_of_hosts[name, ""].requests
-        hosts = {target.host: self._host(name, order, target, answered) for order, target in enumerate(model.targets)}
-        parts = [(target.price, self._hosts[name, target.host]) for target in model.targets]
-        return {
-            **self._speed(self._models_now[name], uncounted=_uncounted(parts)),
-            **self._quantiles(name, ""),
-            "serverErrors": lately.server_errors,
-            "clientErrors": lately.client_errors,
-            **self._cost(parts),
-            **_trouble(lately, hosts),
-            "hosts": hosts,
-        }
+    def models(self) -> State:
+        """By name."""
+        rates, lately = tallies(self._rates.total, _MODEL), tallies(self._lately.total, _MODEL)
+        shares = tallies(self._shares.total, _MODEL)
+
+        def state(model: ModelPlan) -> State:
+            name, targets = model.name, model.targets
+            answered = shares[name].requests - self._shares_of_hosts[name, ""].requests
+            hosts = {target.host: self._host(name, order, target, answered) for order, target in enumerate(targets)}
+            parts = [(target.price, self._lately_of_hosts[name, target.host]) for target in targets]
+            return {
+                **self._numbers(rates[name], lately[name], parts),
+                **self._quantiles(name, ""),
+                **_trouble(lately[name], hosts),
+                "hosts": hosts,
+            }
+
+        return {model.name: state(model) for model in self._snapshot.plan.models}
+
+    def tenants(self) -> State:
+        """By name."""
+        rates, lately = tallies(self._rates.total, _TENANT), tallies(self._lately.total, _TENANT)
+        hosts = tallies(self._lately.total, attrgetter("tenant", "model", "host"))
+        limited: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for series, number in self._lately.total.items():
+            if series.counter == LIMITED:
+                limited[series.tenant][series.limit] += number
+        active = self._snapshot.readings.active_of_tenants
+
+        def state(tenant: TenantPlan) -> State:
+            name, limit = tenant.name, tenant.concurrent
+            targets = self._snapshot.plan.targets
+            parts = [(target.price, hosts[name, model.name, target.host]) for model, target in targets]
+            return {
+                **self._numbers(rates[name], lately[name], parts),
+                "limited": dict(limited[name]),
+                **({} if limit is None else {"active": active.get(name, 0), "concurrent": limit}),
+            }
+
+        return {tenant.name: state(tenant) for tenant in self._snapshot.plan.tenants}
 
     def _host(self, model: str, order: int, target: Target, answered: int) -> State:
         where = (model, target.host)
-        lately, share = self._hosts[where], self._shares_of_hosts[where].requests
+        lately, share = self._lately_of_hosts[where], self._shares_of_hosts[where].requests
         drift = share_drift(target.share, share, answered)
         simulated, fault = self._snapshot.simulated.get(target.host), self._snapshot.faults.get(target.host)
         return {
@@ -156,7 +179,7 @@ class _Builder:
             "share": target.share,
             **({"observed": tenths(100 * share / answered)} if answered else {}),
             **({"drift": tenths(drift)} if drift is not None else {}),
-            **self._speed(self._hosts_now[where], uncounted=lately.uncounted),
+            **self._speed(self._rates_of_hosts[where], uncounted=lately.uncounted),
             **self._quantiles(*where),
             "failedAttempts": lately.failed_attempts,
             **(self._cost([(target.price, lately)]) if target.price else {}),
@@ -166,42 +189,22 @@ class _Builder:
             **({"fault": fault} if fault else {}),
         }
 
-    def tenants(self) -> State:
-        """By name."""
-        now, lately = tallies(self._rates.total, _TENANT), tallies(self._lately.total, _TENANT)
-        hosts = tallies(self._lately.total, _TENANT_HOST)
-        limited: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for series, number in self._lately.total.items():
-            if series.counter == LIMITED:
-                limited[series.tenant][series.limit] += number
-        active = self._snapshot.readings.active_of_tenants
+    def _numbers(self, rates: Tally, lately: Tally, parts: Sequence[tuple[Price | None, Tally]]) -> State:
+        """What models and tenants have alike."""
+        return {
+            **self._speed(rates, uncounted=any(tally.uncounted for _, tally in parts)),
+            "serverErrors": lately.server_errors,
+            "clientErrors": lately.client_errors,
+            **self._cost(parts),
+        }
 
-        def state(tenant: TenantPlan) -> State:
-            name = tenant.name
-            parts = [
-                (target.price, hosts[name, model.name, target.host])
-                for model, target in self._snapshot.plan.targets
-                if (name, model.name, target.host) in hosts
-            ]
-            limit = tenant.concurrent
-            return {
-                **self._speed(now[name], uncounted=_uncounted(parts)),
-                **self._cost(parts),
-                "serverErrors": lately[name].server_errors,
-                "clientErrors": lately[name].client_errors,
-                "limited": dict(limited[name]),
-                **({} if limit is None else {"active": active.get(name, 0), "concurrent": limit}),
-            }
-
-        return {tenant.name: state(tenant) for tenant in self._snapshot.plan.tenants}
-
-    def _speed(self, now: Tally, *, uncounted: bool) -> State:
+    def _speed(self, rates: Tally, *, uncounted: bool) -> State:
         """Requests and tokens a second; 0 where nothing was seen yet."""
         seconds = self._rates.span
-        requests, tokens = (tenths(number / seconds) if seconds else 0 for number in (now.requests, now.tokens))
+        requests, tokens = (tenths(number / seconds) if seconds else 0 for number in (rates.requests, rates.tokens))
         return {"rps": requests, **({} if uncounted else {"tps": tokens})}
 
-    def _cost(self, parts: Iterable[tuple[Price | None, Tally]]) -> State:
+    def _cost(self, parts: Sequence[tuple[Price | None, Tally]]) -> State:
         """Micro-dollars an hour, if the last seconds went on for so long."""
         spent = 0
         for price, tally in parts:
@@ -214,16 +217,8 @@ class _Builder:
 
     def _quantiles(self, model: str, host: str) -> State:
         whole, first_byte = self._times[DURATION, model, host], self._times[FIRST_BYTE, model, host]
-        values = {
-            "p50": quantile(whole, 0.5),
-            "p99": quantile(whole, 0.99),
-            "firstByte": quantile(first_byte, 0.5),
-        }
+        values = {"p50": quantile(whole, 0.5), "p99": quantile(whole, 0.99), "firstByte": quantile(first_byte, 0.5)}
         return {name: tenths(value) for name, value in values.items() if value is not None}
-
-
-def _uncounted(parts: Iterable[tuple[Price | None, Tally]]) -> bool:
-    return any(tally.uncounted for _, tally in parts)
 
 
 def _state(target: Target, lately: Tally, *, ejected: bool) -> str:

@@ -6,13 +6,12 @@ Marks are shares that moved, hosts ejected and back again, faults, an engine tha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from corral.local.page.feed import State
+from corral.local.page.state import Snapshot
 from corral.plan.diff import shares_moved
-from corral.plan.plan import Plan
 
 _STEP_SECONDS = 2.0
 """From one point to the next."""
@@ -69,67 +68,36 @@ Kind = Literal["move", "fault", "recovered", "ejected", "returned", "engine"]
 _MARKS = 200
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One of them."""
-
-    kind: Kind
-    text: str
-    model: str = ""
-    """Empty: it is about all models."""
-    host: str = ""
-
-
 class Marks:
     """The latest marks, each with a number of its own and the time (milliseconds since 1970)."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[int, int, Mark]] = deque(maxlen=_MARKS)
+        self._latest: deque[tuple[str, State]] = deque(maxlen=_MARKS)
         self._number = 0
 
-    def add(self, time: int, marks: Iterable[Mark]) -> None:
-        for mark in marks:
-            self._number += 1
-            self._kept.append((self._number, time, mark))
+    def add(self, time: int, kind: Kind, text: str, *, model: str = "", host: str = "") -> None:
+        """Without a model it is about all of them."""
+        self._number += 1
+        about = {name: value for name, value in (("model", model), ("host", host)) if value}
+        self._latest.append((str(self._number), {"at": time, "kind": kind, "text": text, **about}))
+
+    def compare(self, before: Snapshot, now: Snapshot) -> set[str]:
+        """Marks what is different; the models whose shares moved."""
+        moves = shares_moved(before.plan, now.plan) if now.plan != before.plan else []
+        moved = dict(line.split(": ", 1) for line in moves)
+        for model, text in moved.items():
+            self.add(now.time, "move", text, model=model)
+        former, ejected = before.readings.ejected(before.plan), now.readings.ejected(now.plan)
+        for model, host in sorted(ejected - former):
+            self.add(now.time, "ejected", f"{host} is left out", model=model, host=host)
+        for model, host in sorted(former - ejected):
+            self.add(now.time, "returned", f"{host} is back", model=model, host=host)
+        for host, kind in sorted(now.faults.items() - before.faults.items()):
+            self.add(now.time, "fault", f"{host} is made to fail: {kind}", host=host)
+        for host in sorted(before.faults.keys() - now.faults.keys()):
+            self.add(now.time, "recovered", f"{host} is well again", host=host)
+        return {*moved}
 
     def state(self) -> State:
-        """By number; what is empty is left out."""
-        return {
-            str(number): {
-                "at": time,
-                "kind": mark.kind,
-                "text": mark.text,
-                **({"model": mark.model} if mark.model else {}),
-                **({"host": mark.host} if mark.host else {}),
-            }
-            for number, time, mark in self._kept
-        }
-
-
-def moves(before: Plan, after: Plan) -> list[Mark]:
-    """The models whose hosts changed."""
-    marks: list[Mark] = []
-    for line in shares_moved(before, after):
-        model, _, what = line.partition(": ")
-        marks.append(Mark("move", what, model))
-    return marks
-
-
-def ejections(before: frozenset[tuple[str, str]], after: frozenset[tuple[str, str]]) -> list[Mark]:
-    """The hosts, each of a model, that were ejected or are back."""
-    return [
-        *(Mark("ejected", f"{host} is left out", model, host) for model, host in sorted(after - before)),
-        *(Mark("returned", f"{host} is back", model, host) for model, host in sorted(before - after)),
-    ]
-
-
-def faults(before: Mapping[str, str], after: Mapping[str, str]) -> list[Mark]:
-    """The simulated hosts that were made to fail, or are well again; the values tell the kind of fault."""
-    return [
-        *(
-            Mark("fault", f"{host} is made to fail: {kind}", host=host)
-            for host, kind in sorted(after.items())
-            if before.get(host) != kind
-        ),
-        *(Mark("recovered", f"{host} is well again", host=host) for host in sorted(before.keys() - after.keys())),
-    ]
+        """By number."""
+        return dict(self._latest)

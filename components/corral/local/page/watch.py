@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from corral.local.errors import EngineError
 from corral.local.page.feed import Feed, State
 from corral.local.page.state import Snapshot, Windows, state_of
-from corral.local.page.timeline import History, Mark, Marks, ejections, faults, moves
+from corral.local.page.timeline import History, Marks
 from corral.local.statistics.totals import Totals, tallies
 from corral.plan.plan import Plan
 from corral.simulated.control import ControlError, SimulatedControl
@@ -35,13 +35,15 @@ class Watch:
     def observe(self, snapshot: Snapshot) -> None:
         """A snapshot, later than the one before."""
         before = self._last
-        if before is None:
-            self._history.declare(snapshot.time, _shares(snapshot.plan))
-        else:
-            self._count(before, snapshot)
-            self._mark(before, snapshot)
+        if before is not None:
+            self._compare(before, snapshot)
+        if before is None or snapshot.plan != before.plan:
+            shares = {
+                model.name: {target.host: target.share for target in model.targets} for model in snapshot.plan.models
+            }
+            self._history.declare(snapshot.time, shares)
         if self._problem:
-            self._marks.add(snapshot.time, [Mark("engine", "Envoy answers again")])
+            self._marks.add(snapshot.time, "engine", "Envoy answers again")
             self._problem = ""
         if self._history.due(snapshot.at):
             self._history.add(snapshot.time, self._answered(snapshot.plan))
@@ -50,7 +52,7 @@ class Watch:
     def mark_unavailable(self, problem: str, time: int) -> None:
         """Nothing can be seen, and why; milliseconds since 1970."""
         if not self._problem:
-            self._marks.add(time, [Mark("engine", "Envoy does not answer")])
+            self._marks.add(time, "engine", "Envoy does not answer")
         self._problem = problem
 
     def state(self) -> State:
@@ -69,23 +71,14 @@ class Watch:
         """The last minutes of a model; None: there is no such model."""
         return self._history.of(model)
 
-    def _count(self, before: Snapshot, now: Snapshot) -> None:
+    def _compare(self, before: Snapshot, now: Snapshot) -> None:
         increase = now.readings.since(before.readings)
         for window in (self._windows.rates, self._windows.lately, self._windows.shares):
             window.add(before.at, now.at, increase.counters)
         self._windows.times.add(before.at, now.at, increase.times)
-
-    def _mark(self, before: Snapshot, now: Snapshot) -> None:
-        if now.plan != before.plan:
-            moved = moves(before.plan, now.plan)
-            self._marks.add(now.time, moved)
-            names = {mark.model for mark in moved}
-            self._windows.shares.forget(lambda series: series.model in names)
-            self._history.declare(now.time, _shares(now.plan))
-        former, ejected = before.readings.ejected(before.plan), now.readings.ejected(now.plan)
-        self._ejections.update(ejected - former)
-        self._marks.add(now.time, ejections(former, ejected))
-        self._marks.add(now.time, faults(before.faults, now.faults))
+        if moved := self._marks.compare(before, now):
+            self._windows.shares.forget(lambda series: series.model in moved)
+        self._ejections.update(now.readings.ejected(now.plan) - before.readings.ejected(before.plan))
 
     def _answered(self, plan: Plan) -> dict[str, dict[str, float]]:
         """Requests a second by model and host, of those that answered any."""
@@ -96,10 +89,6 @@ class Watch:
             if host and tally.requests and model in answered:
                 answered[model][host] = round(tally.requests / rates.span, 1)
         return {model: rates for model, rates in answered.items() if rates}
-
-
-def _shares(plan: Plan) -> dict[str, dict[str, int]]:
-    return {model.name: {target.host: target.share for target in model.targets} for model in plan.models}
 
 
 _POLL_SECONDS = 1.0

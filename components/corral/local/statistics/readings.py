@@ -15,18 +15,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from corral.local.admin import Admin
+from corral.local.envoy import statistics
 from corral.local.envoy.names import GATEWAY, link_name
-from corral.local.envoy.statistics import (
-    ACTIVE,
-    ATTEMPTS,
-    DURATION,
-    FIRST_BYTE,
-    INPUT_TOKENS,
-    LIMITED,
-    OUTPUT_TOKENS,
-    PREFIX,
-    REQUESTS,
-)
 from corral.plan.failover import RETRIED_STATUS
 from corral.plan.plan import Plan
 
@@ -105,15 +95,17 @@ def failed_attempt(code: int) -> bool:
     return server_error(code) or code in RETRIED_STATUS
 
 
-_COUNTERS = "|".join((REQUESTS, ATTEMPTS, LIMITED, INPUT_TOKENS, OUTPUT_TOKENS))
-_TIMES = f"{DURATION}|{FIRST_BYTE}"
+_COUNTERS = "|".join(
+    (statistics.REQUESTS, statistics.ATTEMPTS, statistics.LIMITED, statistics.INPUT_TOKENS, statistics.OUTPUT_TOKENS)
+)
+_TIMES = f"{statistics.DURATION}|{statistics.FIRST_BYTE}"
 _NAME = re.compile(
-    rf"{PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>[^.]*))?\.model\.(?P<model>.*)"
+    rf"{statistics.PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>[^.]*))?\.model\.(?P<model>.*)"
     r"(?:\.host\.(?P<host>[^.]*)(?:\.code\.(?P<code>\d+))?|\.limit\.(?P<limit>\w+))"
 )
 _EJECTIONS = ".outlier_detection.ejections_active"
 _ACTIVE = f"http.{GATEWAY}.downstream_rq_active"
-_ACTIVE_OF_TENANT = f"http.{GATEWAY}.lua.{PREFIX}.{ACTIVE}."
+_ACTIVE_OF_TENANT = f"http.{GATEWAY}.lua.{statistics.PREFIX}.{statistics.ACTIVE}."
 
 
 @lru_cache(maxsize=1 << 16)
@@ -156,7 +148,7 @@ async def read(admin: Admin, *, times: bool) -> Readings:
     The clusters are asked for only where a gauge says that a host is ejected: of a thousand models they are megabytes.
     """
     wanted = f"{_COUNTERS}|{_TIMES}" if times else _COUNTERS
-    names = (rf"^{PREFIX}\.({wanted})\.", f"^{re.escape(_ACTIVE)}$", f"^{re.escape(_ACTIVE_OF_TENANT)}")
+    names = (rf"^{statistics.PREFIX}\.({wanted})\.", f"^{re.escape(_ACTIVE)}$", f"^{re.escape(_ACTIVE_OF_TENANT)}")
     entries = await admin.stats("|".join((*names, f"{re.escape(_EJECTIONS)}$")), used=True)
     ejecting = any(entry["value"] for entry in entries if entry.get("name", "").endswith(_EJECTIONS))
     return parse(entries, await admin.ejected_members() if ejecting else frozenset())

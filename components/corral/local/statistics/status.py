@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from corral.local.envoy.statistics import DURATION
 from corral.local.statistics.readings import Readings, quantile
 from corral.local.statistics.totals import Tally, durations, tallies
-from corral.plan.plan import Plan, Target
+from corral.plan.plan import ModelPlan, Plan, Target
 
 _CAMEL = ConfigDict(alias_generator=to_camel)
 
@@ -65,14 +65,11 @@ STATUS = TypeAdapter(tuple[ModelStatus, ...])
 
 def status(plan: Plan, since: Readings, simulated: Mapping[str, str | None]) -> tuple[ModelStatus, ...]:
     """The status of every model; `since` is what was counted since the plan came into force, `simulated` is by host."""
-    of_models, of_hosts = (
-        tallies(since.counters, attrgetter("model")),
-        tallies(since.counters, attrgetter("model", "host")),
-    )
+    models, hosts = tallies(since.counters, attrgetter("model")), tallies(since.counters, attrgetter("model", "host"))
     times, ejected = durations(since.times), since.ejected(plan)
 
-    def host_status(model: str, target: Target, answered: int) -> HostStatus:
-        tally: Tally = of_hosts[model, target.host]
+    def of_host(model: str, target: Target, answered: int) -> HostStatus:
+        tally: Tally = hosts[model, target.host]
         bins = times[DURATION, model, target.host]
         return HostStatus(
             host=target.host,
@@ -88,10 +85,10 @@ def status(plan: Plan, since: Readings, simulated: Mapping[str, str | None]) -> 
             simulated=simulated.get(target.host),
         )
 
-    def model_status(name: str, targets: tuple[Target, ...]) -> ModelStatus:
-        whole = of_models[name]
-        answered = whole.requests - of_hosts[name, ""].requests
-        hosts = tuple(host_status(name, target, answered) for target in targets)
-        return ModelStatus(name, whole.requests, whole.server_errors, whole.client_errors, hosts)
+    def of_model(model: ModelPlan) -> ModelStatus:
+        tally: Tally = models[model.name]
+        answered = tally.requests - hosts[model.name, ""].requests
+        targets = tuple(of_host(model.name, target, answered) for target in model.targets)
+        return ModelStatus(model.name, tally.requests, tally.server_errors, tally.client_errors, targets)
 
-    return tuple(model_status(model.name, model.targets) for model in plan.models)
+    return tuple(map(of_model, plan.models))

@@ -14,17 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
 from corral.local.admin import Admin
-from corral.local.envoy.statistics import ATTEMPTS, INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS
-from corral.local.statistics.readings import (
-    Bin,
-    Readings,
-    Series,
-    Timed,
-    client_error,
-    failed_attempt,
-    read,
-    server_error,
-)
+from corral.local.envoy import statistics
+from corral.local.statistics import readings
+from corral.local.statistics.readings import Bin, Readings, Series, Timed
 
 K = TypeVar("K")
 G = TypeVar("G")
@@ -71,13 +63,13 @@ class Totals:
             while True:
                 life, now = self._life(), time.monotonic()
                 due = now >= self._times_due
-                readings = await read(self._admin, times=due)
+                latest = await readings.read(self._admin, times=due)
                 if life == self._life():
                     break
             if due:
-                self._times = self._growing_times.observe(readings.times, life)
+                self._times = self._growing_times.observe(latest.times, life)
                 self._times_due = now + _TIMES_SECONDS
-            return replace(readings, counters=self._counters.observe(readings.counters, life), times=self._times)
+            return replace(latest, counters=self._counters.observe(latest.counters, life), times=self._times)
 
 
 class _Step(NamedTuple, Generic[K]):
@@ -143,16 +135,16 @@ class Tally:
 
     def count(self, series: Series, number: int) -> None:
         """Adds what one counter says."""
-        if series.counter == REQUESTS:
+        if series.counter == statistics.REQUESTS:
             self.requests += number
-            self.server_errors += number * server_error(series.code)
-            self.client_errors += number * client_error(series.code)
-        elif series.counter == ATTEMPTS:
+            self.server_errors += number * readings.server_error(series.code)
+            self.client_errors += number * readings.client_error(series.code)
+        elif series.counter == statistics.ATTEMPTS:
             self.attempts += number
-            self.failed_attempts += number * failed_attempt(series.code)
-        elif series.counter == INPUT_TOKENS:
+            self.failed_attempts += number * readings.failed_attempt(series.code)
+        elif series.counter == statistics.INPUT_TOKENS:
             self.input_tokens += number
-        elif series.counter == OUTPUT_TOKENS:
+        elif series.counter == statistics.OUTPUT_TOKENS:
             self.output_tokens += number
 
 
