@@ -45,7 +45,7 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Grown:
-    """What was measured at one size; seconds and mebibytes."""
+    """The measurements at one size; seconds and mebibytes."""
 
     models: int
     hosts: int
@@ -72,7 +72,7 @@ def sized(models: int, hosts: int, moved: int = 0) -> BenchStack:
 
 
 def seconds_to_plan(file: Path) -> float:
-    """Of reading a stack file, making its plan and checking it."""
+    """The time of reading a stack file, making its plan and checking it."""
     catalog = load_catalog()
     began = time.perf_counter()
     check(build(read_stack(file, catalog), catalog), datetime.now(UTC).date())

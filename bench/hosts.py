@@ -46,7 +46,7 @@ def key(name: str) -> str:
 
 
 def model_id(name: str, model: str) -> str:
-    """What a host calls a model."""
+    """A host's own id of a model."""
     return f"{name}/{model}"
 
 
@@ -144,7 +144,7 @@ class Hosts:
     ports: Mapping[str, int]
 
     def url(self, name: str) -> str:
-        """What stands in front of `/chat/completions`."""
+        """The URL in front of `/chat/completions`."""
         return f"http://127.0.0.1:{self.ports[name]}/v1"
 
     def requests(self) -> dict[str, int]:

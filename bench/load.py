@@ -30,7 +30,7 @@ _REQUEST = {
 
 @dataclass
 class Result:
-    """What one run of load found."""
+    """The measurements of one run of load."""
 
     seconds: float = 0
     """Until the last answer."""

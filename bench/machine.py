@@ -24,7 +24,7 @@ def _processor() -> str:
 
 
 def envoy_version(envoy: Path) -> str:
-    """Of a binary, as `1.40.0`."""
+    """The version of a binary, as `1.40.0`."""
     output = subprocess.run([envoy, "--version"], capture_output=True, text=True, check=True).stdout
     version = re.search(r"/(\d+\.\d+\.\d+)", output)
     return version[1] if version else "of an unknown version"

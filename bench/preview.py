@@ -45,7 +45,7 @@ def up(folder: Path) -> tuple[Project, Project]:
 
 
 def seconds(project: Project, resources: int) -> float:
-    """Of one preview, which must find that many resources and no change."""
+    """The time of one preview, which must find that many resources and no change."""
     began = time.perf_counter()
     command = ("pulumi", "preview", "--stack", STACK, "--non-interactive", "--expect-no-changes")
     preview = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What is measured runs as a process of its own, with its children; all of them end with the measurement."""
+"""Processes to be measured, with their children; all of them end with the measurement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class UnavailableError(Exception):
-    """What was to be measured is not to be had on this machine; the message says why."""
+    """Something to be measured is not to be had on this machine; the message says why."""
 
 
 def listens(port: int) -> bool:
@@ -116,7 +116,7 @@ def mebibytes(process: psutil.Process) -> float:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """What a process and all its children have computed so far."""
+    """The processor time of a process and all its children so far."""
     return sum(sum(each.cpu_times()[:2]) for each in _family(process))
 
 

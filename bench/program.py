@@ -53,7 +53,7 @@ PROGRAMS = {"bare, providers loaded": BARE, "prod, plan made": TO_PLAN, "prod, p
 
 
 class Taken(NamedTuple):
-    """By one run, from its start until it has done what it is to do."""
+    """The time of one run, from its start until it has done what it is to do."""
 
     seconds: float
     computing: float
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def _cells(taken: list[list[Taken]], at: int, field: int) -> tuple[str, str]:
-    """Of one program the milliseconds, and how many times those of the bare one."""
+    """The milliseconds of one program, and how many times those of the bare one."""
     times = [1000 * of_round[at][field] for of_round in taken]
     ratios = [of_round[at][field] / of_round[0][field] for of_round in taken]
     return f"{statistics.median(times):.0f}", f"{statistics.median(ratios):.2f}"

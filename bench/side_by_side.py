@@ -36,7 +36,7 @@ AIMS = {"bare": 0.7, "litellm": 40, "portkey": 8}
 
 @dataclass
 class Measured:
-    """What the rounds found of one gateway."""
+    """The measurements of one gateway in all rounds."""
 
     gateway: Gateway
     whole: list[Result] = field(default_factory=list[Result])
@@ -121,7 +121,7 @@ def _numbers(each: Measured, reference: Measured | None) -> list[str]:
 
 
 def aims(measured: dict[str, Measured]) -> str:
-    """What the local gateway reaches, beside what it is to reach."""
+    """The results of the local gateway, and its aims."""
     return "\n".join(
         f"{ratio(measured['corral'], measured[name]):.2f} × the requests/s of {measured[name].gateway.version} "
         f"(aim: {aim:g} or more)"

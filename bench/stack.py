@@ -35,7 +35,7 @@ class BenchStack:
     variables: Mapping[str, str]
     """The environment that holds the hosts' keys."""
     headers: Mapping[str, str]
-    """What a caller sends."""
+    """The headers that a caller sends."""
 
     def save(self, project: Path) -> Path:
         """Puts the stack file into its place at once, as an editor does."""

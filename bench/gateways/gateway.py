@@ -1,4 +1,4 @@
-"""What every gateway that is measured has in common."""
+"""A gateway that is measured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Gateway:
     process: psutil.Process | None
     """Its memory is measured, with that of its children; None: there is none."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What a caller sends besides."""
+    """The headers that a caller sends besides."""
 
 
 Serving = Callable[[Hosts, Mapping[str, int], Path], AbstractAsyncContextManager[Gateway]]

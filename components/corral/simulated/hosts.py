@@ -1,4 +1,4 @@
-"""What a stand-in is: a pure description, computed from a plan and told to the child process as JSON.
+"""The description of a stand-in: pure, computed from a plan, and sent to the child process as JSON.
 
 Policy.  A simulated host serves exactly the ids that the plan's targets name for it, drained ones included.  It
 keeps the path of the real base URL, so that a wrong path prefix shows.  A host that the cloud's own credentials open
@@ -47,7 +47,7 @@ class Speed(Exact):
 
 
 class SimulatedModel(Exact):
-    """What a host does with one of its model ids; False is refused with 400, None is unknown and allowed."""
+    """The abilities of one of a host's model ids; False is refused with 400, None is unknown and allowed."""
 
     streaming: bool | None = None
     tools: bool | None = None

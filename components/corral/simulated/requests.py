@@ -1,4 +1,4 @@
-"""What the protocols of stand-ins have in common: requests, replies, refusals, and how tokens are counted.
+"""The common part of the protocols of stand-ins: requests, replies, refusals, and how tokens are counted.
 
 A request is read into a `ModelRequest`, which makes its own reply.  The reply is the same for the same request: the
 host's name, its own id of the model, and an echo of what the user said last, so that a person sees where a request
@@ -284,14 +284,14 @@ class ErrorAnswer:
 
 
 class Dialect(ABC):
-    """What the protocols of hosts differ in, as the wire sees it."""
+    """A protocol of hosts, as far as protocols differ for the wire."""
 
     id_header = "x-request-id"
     """The header in which a host says by which id it knows a request."""
 
     @abstractmethod
     def parse(self, host: SimulatedHost, request: HttpRequest) -> ModelRequest | Whole | Refusal:
-        """What a request asks for: an answer of a model, something else that is answered at once, or nothing."""
+        """The request for a model's answer, something else that is answered at once, or why it is neither."""
 
     @abstractmethod
     def error(self, refusal: Refusal, message: str) -> ErrorAnswer:

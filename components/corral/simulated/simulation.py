@@ -115,7 +115,7 @@ class Count(Exact):
     """0: no status line was sent (`hang`, `reset`, or the client left before).  A reset mid-stream has its 200."""
     requests: int
     prompt_tokens: int
-    """Of answered requests."""
+    """Those of answered requests."""
     answer_tokens: int
     """As far as they were sent."""
 

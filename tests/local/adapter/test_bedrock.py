@@ -324,7 +324,7 @@ def test_more_requests_than_threads_are_refused_at_once():
                 pass
             assert (error.value.status, error.value.code) == (503, "overloaded")
         with threads.request():
-            assert await threads.run(sum, [1, 2]) == 3
+            assert await threads.run(lambda: sum([1, 2])) == 3
 
     run(two_of_one, 1)
 

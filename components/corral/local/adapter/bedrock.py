@@ -18,7 +18,8 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
 import boto3  # pyright: ignore[reportMissingTypeStubs]
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
@@ -112,7 +113,6 @@ def _client_error(response: Mapping[str, Any]) -> ChatError:
 MAX_REQUESTS: Final = 256
 """Requests under way to all Bedrock hosts at a time."""
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -140,24 +140,20 @@ class Threads:
         finally:
             self._give_back()
 
-    async def run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """What the call returns or raises."""
-        begun = self.begin(call, *args, **kwargs)
+    async def run(self, call: Callable[[], _T], abandoned: Callable[[Future[_T]], object] = lambda _: None) -> _T:
+        """Makes the call in a thread, and returns or raises what that does.
+
+        If nobody waits for it any more, it counts as a request until it ends, and is `abandoned` then.
+        """
+        begun = self._pool.submit(call)
         try:
             return await asyncio.wrap_future(begun)
         except asyncio.CancelledError:
-            self.leave(begun)
+            loop = asyncio.get_running_loop()
+            self._taken += 1
+            begun.add_done_callback(abandoned)
+            begun.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back))
             raise
-
-    def begin(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """The same, for who must know of its end even when nobody waits for it any more (`leave`)."""
-        return self._pool.submit(call, *args, **kwargs)
-
-    def leave(self, begun: Future[_T]) -> None:
-        """Nobody waits for this call any more; until it ends it counts as a request."""
-        loop = asyncio.get_running_loop()
-        self._taken += 1
-        begun.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back))
 
     def _give_back(self) -> None:
         self._taken -= 1
@@ -172,34 +168,23 @@ async def _events(threads: Threads, client: Any, parameters: Mapping[str, Any]) 
 
     They are read in threads, no faster than the client reads them.  Closing the generator ends the stream at Bedrock.
     """
-    begun: Future[Mapping[str, Any]] = threads.begin(client.converse_stream, **parameters)
-    try:
-        answer = await asyncio.wrap_future(begun)
-    except asyncio.CancelledError:
-        begun.add_done_callback(_close_unread)
-        threads.leave(begun)
-        raise
+    answer = await threads.run(partial(client.converse_stream, **parameters), abandoned=_close_unread)
     stream: Any = answer["stream"]
-    pending: Future[Mapping[str, Any] | None] | None = None
     try:
         yield {"ResponseMetadata": answer["ResponseMetadata"]}
         following: Iterator[Mapping[str, Any]] = iter(stream)
-        while True:
-            pending = threads.begin(next, following, None)
-            event = await asyncio.wrap_future(pending)
-            pending = None
-            if event is None:
-                return
+        read = partial(next, following, None)
+        while (event := await threads.run(read, abandoned=lambda _: stream.close())) is not None:
             yield event
-    finally:
-        if pending is None:
-            stream.close()
-        else:
-            # A thread still waits for bytes: without any to come it ends, and the connection with it.
-            with suppress(ValueError, RuntimeError, OSError):
-                stream._raw_stream.shutdown()  # botocore itself shows no way to interrupt a read
-            pending.add_done_callback(lambda _: stream.close())
-            threads.leave(pending)
+    except asyncio.CancelledError:
+        # A thread still waits for bytes: without any to come it ends, and the connection with it.
+        with suppress(ValueError, RuntimeError, OSError):
+            stream._raw_stream.shutdown()  # botocore itself shows no way to interrupt a read
+        raise
+    except BaseException:
+        stream.close()
+        raise
+    stream.close()
 
 
 def _close_unread(begun: Future[Mapping[str, Any]]) -> None:
@@ -220,7 +205,7 @@ class Bedrock:
         parameters = converse(request, self.host.models[request.model].output)
         with self._threads.request():
             try:
-                answer = await self._threads.run(self._client.converse, **parameters)
+                answer = await self._threads.run(partial(self._client.converse, **parameters))
             except FAILURES as failure:
                 raise chat_error(failure) from None
         return completion(answer, request.model, int(time.time()))

@@ -148,5 +148,5 @@ def tokens(prediction: Prediction) -> dict[str, int] | None:
 
 
 def finish_reason(counted: Mapping[str, int] | None, limit: int) -> FinishReason:
-    """Why the answer ended."""
+    """The reason for which the answer ended."""
     return "length" if counted and counted["completion_tokens"] >= limit else "stop"

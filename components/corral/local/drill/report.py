@@ -135,7 +135,7 @@ class Report:
     reasons: Mapping[str, int]
     """The reasons of losses."""
     cut_short: int
-    """By the end of the drill."""
+    """Requests that the end of the drill met."""
     steps: tuple[StepReport, ...]
     moves: tuple[MoveReport, ...]
     shares: tuple[ShareReport, ...]
@@ -143,9 +143,9 @@ class Report:
     broken: tuple[Refused, ...]
     limit: LimitReport | None
     differences: tuple[str, ...]
-    """What the copy of the stack has otherwise than the stack."""
+    """The differences of the copy from the stack."""
     problems: tuple[str, ...]
-    """What must not be; empty: the drill has succeeded."""
+    """Results that must not be; empty: the drill has succeeded."""
     notices: tuple[tuple[float, str], ...]
     """The engine's messages to the person at the terminal, and when: seconds since the start."""
 

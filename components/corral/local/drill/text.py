@@ -131,7 +131,7 @@ def share_row(of_host: ShareReport) -> tuple[str, ...]:
 
 
 def limit_text(limit: LimitReport) -> str:
-    """What became of the tenant that exceeded its limit, and of the others."""
+    """The ends of the requests beyond a limit, and of the others'."""
     ends = [
         f"{limit.answered} answered",
         f"{limit.refused} refused with 429 ({limit.with_retry_after} of them with Retry-After)",
@@ -144,7 +144,7 @@ def limit_text(limit: LimitReport) -> str:
 
 
 def broken_text(file: Refused) -> str:
-    """What became of a file that must be refused."""
+    """The outcome of saving a file that must be refused."""
     outcome = "nothing changed" if file.unchanged else "THE PLAN CHANGED"
     return f"{file.title}: {outcome}. It said: {' '.join((file.message or 'nothing').split())}"
 
