@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corral.local.drill.record import Arrival, Exhausted, Failed, Moved, Refused, Result
-from corral.local.drill.report import LimitReport, StepReport, effective, report, shares
+from corral.local.drill.report import LimitReport, ShareReport, StepReport, effective, report, shares
 from corral.local.drill.script import Break, Exhaust, Fail, Move
 from corral.plan.public_json import to_json
 from tests.local.drill.recorded import alone, record, with_loss
@@ -64,7 +64,7 @@ def test_a_move_is_effective_where_the_hosts_say_so():
 
 def test_shares_are_counted_from_when_an_edit_is_in_force_and_against_the_right_declaration():
     result = report(record(), STARTED).shares
-    assert [(each.title, each.host, each.share.declared, each.share.requests) for each in result] == [
+    assert [(each.title, each.host, each.declared, each.requests) for each in result] == [
         ("shares as declared", "azure", 60, 6),
         ("shares as declared", "vllm", 40, 4),
         ("swap shares", "azure", 40, 5),
@@ -186,8 +186,12 @@ def test_a_swap_is_observed_where_it_is_or_nearly(seed: int):
     assert abs(seen.after / 0.1 - place) < 10
 
 
+def of_hosts(counts: dict[str, int], declared: dict[str, int]) -> dict[str, ShareReport]:
+    return {share.host: share for share in shares("a step", "m", counts, declared)}
+
+
 def test_observed_shares_have_their_error_and_their_bounds():
-    observed = shares({"a": 70, "b": 30, "elsewhere": 0}, {"a": 60, "b": 40, "c": 0})
+    observed = of_hosts({"a": 70, "b": 30, "elsewhere": 0}, {"a": 60, "b": 40, "c": 0})
     assert {host: (each.declared, each.observed, each.error, each.holds) for host, each in observed.items()} == {
         "a": (60, 70.0, 10.0, True),
         "b": (40, 30.0, -10.0, True),
@@ -197,12 +201,12 @@ def test_observed_shares_have_their_error_and_their_bounds():
 
 
 def test_nothing_observed_is_no_share():
-    assert shares({}, {"a": 100}) == {}
+    assert of_hosts({}, {"a": 100}) == {}
 
 
 @given(st.integers(0, 5_000), st.integers(0, 5_000), st.integers(0, 100))
 def test_bounds_hold_what_was_observed_and_are_percentages(one: int, other: int, declared: int):
-    for share in shares({"a": one, "b": other}, {"a": declared, "b": 100 - declared}).values():
+    for share in of_hosts({"a": one, "b": other}, {"a": declared, "b": 100 - declared}).values():
         assert 0 <= share.low <= share.observed <= share.high <= 100
         assert share.holds == (share.low <= share.declared <= share.high)
 
@@ -210,7 +214,7 @@ def test_bounds_hold_what_was_observed_and_are_percentages(one: int, other: int,
 def test_a_true_share_is_nearly_always_within_the_bounds():
     rng = random.Random(7)
     held = [
-        shares({"a": (hits := sum(rng.random() < 0.3 for _ in range(200))), "b": 200 - hits}, {"a": 30})["a"].holds
+        of_hosts({"a": (hits := sum(rng.random() < 0.3 for _ in range(200))), "b": 200 - hits}, {"a": 30})["a"].holds
         for _ in range(1_000)
     ]
     assert sum(held) > 990

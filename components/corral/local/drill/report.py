@@ -65,29 +65,22 @@ class MoveReport:
 
 
 @dataclass(frozen=True)
-class Share:
-    """A host's share as declared and as its requests show it; percent."""
+class ShareReport:
+    """A host's share as declared and as its requests show it, while something went on; percent."""
 
+    title: str
+    model: str
+    host: str
     declared: int
     requests: int
     observed: float
     low: float
-    """The bounds within which the true share lies, at the CONFIDENCE (Wilson's interval)."""
+    """The bounds within which the true share lies, at the CONFIDENCE."""
     high: float
     error: float
     """Observed less declared."""
     holds: bool
     """Whether the declared share is within the bounds."""
-
-
-@dataclass(frozen=True)
-class ShareReport:
-    """A host's share while something went on."""
-
-    title: str
-    model: str
-    host: str
-    share: Share
 
 
 @dataclass(frozen=True)
@@ -264,25 +257,37 @@ def _observed(
     for model, of_model in present.items():
         if len(of_model) > 1:
             counts = Counter(arrival.host for arrival in _arrivals(record, model) if begin <= arrival.at < end)
-            for host, share in shares(counts, of_model).items():
-                yield ShareReport(title, model, host, share)
+            yield from shares(title, model, counts, of_model)
 
 
-def shares(counts: Mapping[str, int], declared: Shares) -> dict[str, Share]:
-    """Per host of the declaration; counts of other hosts count for the total."""
+def shares(title: str, model: str, counts: Mapping[str, int], declared: Shares) -> Iterator[ShareReport]:
+    """The shares of the hosts of a declaration; counts of other hosts count for the total."""
     total = sum(counts.values())
-    return {host: _share(counts.get(host, 0), total, share) for host, share in declared.items() if total}
+    for host, share in declared.items() if total else ():
+        requests = counts.get(host, 0)
+        ratio = requests / total
+        low, high = _bounds(ratio, total)
+        yield ShareReport(
+            title=title,
+            model=model,
+            host=host,
+            declared=share,
+            requests=requests,
+            observed=100 * ratio,
+            low=low,
+            high=high,
+            error=100 * ratio - share,
+            holds=low <= share <= high,
+        )
 
 
-def _share(requests: int, total: int, declared: int) -> Share:
+def _bounds(ratio: float, total: int) -> tuple[float, float]:
+    """Wilson's interval, in percent."""
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    ratio = requests / total
     scale = 1 + z * z / total
     middle = (ratio + z * z / (2 * total)) / scale
     reach = z / scale * math.sqrt(ratio * (1 - ratio) / total + z * z / (4 * total * total))
-    low = 100 * min(ratio, max(0.0, middle - reach))
-    high = 100 * max(ratio, min(1.0, middle + reach))
-    return Share(declared, requests, 100 * ratio, low, high, 100 * ratio - declared, low <= declared <= high)
+    return 100 * min(ratio, max(0.0, middle - reach)), 100 * max(ratio, min(1.0, middle + reach))
 
 
 def _waits(requests: Sequence[Request]) -> dict[Request, float]:

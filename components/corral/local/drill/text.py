@@ -115,13 +115,12 @@ def failure_row(failure: FailureReport) -> tuple[str, ...]:
 SHARES = ("WHILE", "MODEL", "HOST", "REQUESTS", "DECLARED", "OBSERVED", "ERROR", "BOUNDS")
 
 
-def share_row(of_host: ShareReport) -> tuple[str, ...]:
+def share_row(share: ShareReport) -> tuple[str, ...]:
     """A row of SHARES."""
-    share = of_host.share
     return (
-        of_host.title,
-        of_host.model,
-        of_host.host,
+        share.title,
+        share.model,
+        share.host,
         str(share.requests),
         f"{share.declared}%",
         f"{share.observed:.1f}%",
