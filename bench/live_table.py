@@ -94,7 +94,7 @@ async def record(session: Session, file: Path, out: Console) -> None:
 async def make(project: Path, out: Console) -> None:
     """Serves the copy in `project` and records it; no key of the environment is used."""
     file = project / "stacks" / f"Pulumi.{STACK}.yaml"
-    source = Source(project, file, lambda: load_servable(STACK), {})
+    source = Source(project, file, lambda: load_servable(file), {})
     async with serving(source, Options(port=0), out.print) as session:
         running = StateFolder.of(project, STACK).running()
         assert running

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from corral.cli.project import load_servable_file
-from corral.local.desired import Loaded
+from corral.cli.project import load_servable
 from corral.local.errors import EngineError
 from corral.local.serving import serving
 from corral.local.session import Options
 from corral.local.source import Source
+from corral.plan.checks.run import CheckedStack
 from tests.local.gateway import TWO_HOSTS, Gateway
 
 
@@ -20,10 +20,10 @@ def test_the_stack_file_is_read_once_at_the_start(project: Path):
     file = Gateway(project, "test").file
     file.parent.mkdir(parents=True)
     Gateway(project, "test").save(TWO_HOSTS)
-    loads: list[Loaded] = []
+    loads: list[CheckedStack] = []
 
-    def load() -> Loaded:
-        loads.append(load_servable_file(file))
+    def load() -> CheckedStack:
+        loads.append(load_servable(file))
         return loads[-1]
 
     async def start() -> None:

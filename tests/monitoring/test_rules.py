@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from corral.cli.project import load_servable_file
+from corral.cli.project import load_servable
 from corral.monitoring.dashboard import dashboard
 from corral.monitoring.records import records
 from corral.monitoring.rules import rules
@@ -258,6 +258,6 @@ EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 @pytest.mark.parametrize("stack", ["local", "prod"])
 def test_the_files_in_the_documents_are_up_to_date(stack: str):
     again = f"make it again: copy the examples into a folder stacks, and there corral monitoring --stack {stack}"
-    plan = load_servable_file(EXAMPLES / f"Pulumi.{stack}.yaml").plan
+    plan = load_servable(EXAMPLES / f"Pulumi.{stack}.yaml").plan
     assert json.loads((FILES / f"{stack}.rules.json").read_text()) == rules(plan), again
     assert json.loads((FILES / "dashboard.json").read_text()) == dashboard(), again

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from corral.cli.project import StackOption, load_servable_file, stack_file
+from corral.cli.project import StackOption, load_servable, stack_file
 from corral.cli.terminal import lossy_console, until_signalled
 from corral.local.drill.record import Record
 from corral.local.drill.report import report
@@ -55,7 +55,7 @@ def drill(
     if short and minutes is not None:
         raise typer.BadParameter("it is this or --short, not both", param_hint="--minutes")
     file, out, begun = stack_file(stack), lossy_console(), datetime.now(UTC)
-    plan = load_servable_file(file).plan
+    plan = load_servable(file).plan
     steps = script(plan, _SHORT if short else scale_of(plan, minutes * 60) if minutes else 1)
     records: list[Record] = []
     try:
@@ -76,7 +76,7 @@ async def _run(file: Path, steps: Script, out: Console, began: Callable[[Record]
     # Not before it is needed: the official client, which a drill calls with, takes half a second to load.
     from corral.local.drill.run import drilling
 
-    async with drilling(file, load_servable_file, steps) as rehearsal:
+    async with drilling(file, load_servable, steps) as rehearsal:
         began(rehearsal.record)
         with Live(console=out, auto_refresh=False, transient=True) as live:
             showing = asyncio.create_task(_show(rehearsal.record, live, out))

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from corral.cli.project import StackOption, load
+from corral.cli.project import CommandError, StackOption, load
 from corral.cli.terminal import console
 from corral.config.problems import ConfigError, correction
-from corral.local.source import RefusedError
 from corral.plan.explain import explain as explanation
 
 
@@ -30,5 +29,5 @@ def explain(
     loaded = load(stack)
     named = next((each for each in loaded.plan.models if each.name == model), None)
     if named is None:
-        raise RefusedError(f"{loaded.file} has no model {model!r}{correction(model, loaded.plan.model_names)}")
+        raise CommandError(f"{loaded.file} has no model {model!r}{correction(model, loaded.plan.model_names)}")
     console().out(explanation(named, loaded.plan, loaded.findings), highlight=False)

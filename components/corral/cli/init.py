@@ -20,9 +20,8 @@ import typer
 
 from corral import __version__
 from corral.catalog.load import load_catalog
-from corral.cli.project import FOLDER
+from corral.cli.project import FOLDER, CommandError
 from corral.config.schema import json_schema
-from corral.local.errors import EngineError
 
 PROGRAM = "from corral import deploy\n\ndeploy()\n"
 
@@ -52,13 +51,13 @@ def init(
 ) -> None:
     """Write a repository for stacks of your own: a first stack, its tests, and the workflow that deploys it."""
     if not _NAME.fullmatch(name):
-        raise EngineError(
+        raise CommandError(
             f"{name!r} cannot be the name of a project: it may have letters, digits, `.`, `_` and `-`, the first of "
             "them a letter or a digit, and 100 at most."
         )
     folder = Path(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise EngineError(f"{name} is there, and no empty folder: name a new one.")
+        raise CommandError(f"{name} is there, and no empty folder: name a new one.")
     stack = "local" if template is Template.LOCAL else "prod"
     requirements = [*_requirements(template)]
     texts = _texts(name, template, stack) | {"requirements.txt": "".join(f"{line}\n" for line in requirements)}

@@ -11,11 +11,12 @@ import typer
 
 from corral import __version__
 from corral.cli import diff, drill, explain, fault, init, key, monitoring, plan, schema, serve, status, usage, verify
+from corral.cli.project import CommandError
 from corral.cli.terminal import complain
 from corral.config.problems import ConfigError
 from corral.local.errors import EngineError
-from corral.local.source import RefusedError
 from corral.local.statistics.cost import UsageError
+from corral.plan.checks.run import RefusedError
 
 REFUSED, UNREADABLE = 1, 2
 
@@ -76,7 +77,7 @@ def main() -> None:
     except ConfigError as unreadable:
         complain(str(unreadable))
         sys.exit(UNREADABLE)
-    except (RefusedError, EngineError, UsageError) as refused:
+    except (RefusedError, EngineError, UsageError, CommandError) as refused:
         complain(str(refused))
         sys.exit(REFUSED)
     except BrokenPipeError:

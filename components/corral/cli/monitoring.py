@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from corral.cli.project import StackOption, load
-from corral.local.errors import EngineError
+from corral.cli.project import StackOption, load, write_files
 from corral.monitoring.dashboard import dashboard
 from corral.monitoring.rules import OBJECTIVE, rules
 
@@ -29,10 +28,5 @@ def monitoring(
         out / f"{stack}.rules.json": rules(load(stack).plan, objective, budget),
         out / "dashboard.json": dashboard(),
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for file, content in files.items():
-            file.write_text(json.dumps(content, indent=2) + "\n")
-    except OSError as reason:
-        raise EngineError(f"{reason.filename} cannot be written: {reason.strerror}.") from None
+    write_files({file: json.dumps(content, indent=2) + "\n" for file, content in files.items()}, out)
     typer.echo("\n".join(map(str, files)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +13,10 @@ import typer
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.local.desired import Loaded
 from corral.local.errors import EngineError
-from corral.local.source import RefusedError
 from corral.local.state_folder import Running, StateFolder
 from corral.plan.build import build
-from corral.plan.checks.run import check
+from corral.plan.checks.run import CheckedStack, check
 
 
 class NoRevisionError(Exception):
@@ -106,30 +104,36 @@ StackOption = Annotated[
 """The option every verb has."""
 
 
-def load(stack: str) -> Loaded:
+def load(stack: str) -> CheckedStack:
     """Reads, plans and checks a stack.  Raises ConfigError with every mistake in the file."""
     return _load(stack_file(stack))
 
 
-def load_servable(stack: str) -> Loaded:
-    """Likewise, for what is to be served: a plan with errors is refused.  Raises ConfigError or RefusedError."""
-    return load_servable_file(stack_file(stack))
+def load_servable(file: Path) -> CheckedStack:
+    """Likewise, a file that is to be served: a plan with errors is refused.  Raises ConfigError or RefusedError."""
+    return _load(file).without_errors()
 
 
-def load_servable_file(file: Path) -> Loaded:
-    """Likewise, of a file that may lie anywhere."""
-    loaded = _load(file)
-    errors = [finding for finding in loaded.findings if finding.level == "error"]
-    if errors:
-        raise RefusedError("\n".join(f"{loaded.file}: {finding}" for finding in errors))
-    return loaded
-
-
-def _load(file: Path) -> Loaded:
+def _load(file: Path) -> CheckedStack:
     catalog = load_catalog()
-    read = read_stack(file, catalog)
-    plan = build(read, catalog)
-    return Loaded(file, read.engine, plan, check(plan, datetime.now(UTC).date()))
+    stack = read_stack(file, catalog)
+    plan = build(stack, catalog)
+    return CheckedStack(file, stack.engine, plan, check(plan, datetime.now(UTC).date()))
+
+
+class CommandError(Exception):
+    """A command that cannot be carried out; the message says why, and the way out."""
+
+
+def write_files(texts: Mapping[Path, str], folder: Path | None = None) -> None:
+    """Writes files, and makes the folder before.  Raises CommandError."""
+    try:
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            file.write_text(text)
+    except OSError as reason:
+        raise CommandError(f"{reason.filename} cannot be written: {reason.strerror}.") from None
 
 
 def running(stack: str) -> Running:

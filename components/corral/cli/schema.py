@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from corral.catalog.load import load_catalog
-from corral.cli.project import FOLDER, root
+from corral.cli.project import FOLDER, root, write_files
 from corral.config.schema import json_schema
-from corral.local.errors import EngineError
 
 
 def schema(
@@ -25,8 +24,5 @@ def schema(
         typer.echo(text, nl=False)
         return
     file = output or root() / FOLDER / "schema.json"
-    try:
-        file.write_text(text)
-    except OSError as reason:
-        raise EngineError(f"{file} cannot be written: {reason.strerror}.") from None
+    write_files({file: text})
     typer.echo(f"wrote {file}")

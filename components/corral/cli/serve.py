@@ -66,7 +66,7 @@ def serve(
         out.print(message, style="yellow", soft_wrap=True)
 
     file = stack_file(stack).resolve()
-    source = Source(root(), file, lambda: load_servable(stack), os.environ)
+    source = Source(root(), file, lambda: load_servable(stack_file(stack)), os.environ)
     asyncio.run(until_signalled(_serve(source, options, say, out, traffic=traffic)))
     out.print("Stopped.")
 
@@ -87,7 +87,7 @@ async def _serve(source: Source, options: Options, say: Say, out: Console, *, tr
 
 
 def _introduce(session: Session, out: Console) -> None:
-    loaded = session.desired.loaded
+    loaded = session.desired.stack
     model = loaded.plan.models[0].name
     served, edited = (loaded.plan.stack, "bold"), f"; edit {loaded.file} to move traffic, Ctrl-C to end."
     out.print(Text.assemble(served, " serves at ", (session.url, "bold"), edited))

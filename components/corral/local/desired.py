@@ -19,13 +19,12 @@ from secrets import token_bytes
 
 import certifi
 
-from corral.config.stack import Engine as EngineSettings
 from corral.hosts.verify import signed_in
 from corral.local.adapter.hosts import AdaptedHost
 from corral.local.envoy.upstream import Upstream
 from corral.local.errors import EngineError
 from corral.local.placement import Address, Placement, Simulate, adapted_host, needs_adapter, place
-from corral.plan.checks.findings import Finding
+from corral.plan.checks.run import CheckedStack
 from corral.plan.credentials import KEY_BYTES, UnfitKeyError, UnfitProofError, hash_of, key_of, public_keys
 from corral.plan.plan import Plan, Target, TenantPlan
 from corral.plan.tenants import keys_variable
@@ -96,27 +95,17 @@ def _nobody_could_call(tenant: TenantPlan) -> str:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A stack file that was read, planned and checked."""
-
-    file: Path
-    settings: EngineSettings
-    plan: Plan
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
 class Desired:
     """A plan, placed on this machine."""
 
-    loaded: Loaded
+    stack: CheckedStack
     placements: Mapping[str, Placement]
     simulated: tuple[SimulatedHost, ...] = field(repr=False)
     callers: Callers
 
     @property
     def plan(self) -> Plan:
-        return self.loaded.plan
+        return self.stack.plan
 
     def upstreams(self, simulated_port: int, adapter: Address) -> dict[str, Upstream]:
         """How Envoy reaches each live host: the simulated ones at a loopback port, some through the adapter."""
@@ -168,7 +157,7 @@ class Desired:
     def public_keys(self) -> dict[str, str]:
         """Per issuer whose keys lie in a file what is in it.  Raises EngineError."""
         try:
-            return public_keys(self.plan.issuers, self.loaded.file.parent)
+            return public_keys(self.plan.issuers, self.stack.file.parent)
         except UnfitProofError as reason:
             raise EngineError(f"{reason}.") from None
 
@@ -181,7 +170,7 @@ class Desired:
             return None
         if target.ca is None:
             return system_certificates()
-        path = (self.loaded.file.parent / target.ca).resolve()
+        path = (self.stack.file.parent / target.ca).resolve()
         if not path.is_file():
             raise EngineError(f"corral:hosts.{target.host}.ca names {path}, which is not a file.")
         return str(path)
@@ -198,7 +187,7 @@ def system_certificates() -> str:
 
 
 def desire(
-    loaded: Loaded,
+    stack: CheckedStack,
     mode: Simulate,
     environment: Mapping[str, str],
     stand_in_keys: Mapping[str, str],
@@ -209,7 +198,7 @@ def desire(
     `stand_in_keys` gives the key of any simulated host, `made_before` the tenants' keys that this run has made.  Raises
     EngineError.
     """
-    placements, unreachable = place(loaded.plan, mode, environment, signed_in)
+    placements, unreachable = place(stack.plan, mode, environment, signed_in)
     if unreachable:
         raise EngineError(
             "These hosts cannot be reached from this machine:\n"
@@ -217,6 +206,6 @@ def desire(
         )
     names = [host for host, placement in placements.items() if placement.simulated]
     keys = {name: stand_in_keys[name] for name in names}
-    rehearsal = mode == "always" or loaded.plan.engine == "kubernetes"
-    who = callers(loaded.plan, environment, rehearsal, made_before)
-    return Desired(loaded, placements, simulated_hosts(loaded.plan, names, keys), who)
+    rehearsal = mode == "always" or stack.plan.engine == "kubernetes"
+    who = callers(stack.plan, environment, rehearsal, made_before)
+    return Desired(stack, placements, simulated_hosts(stack.plan, names, keys), who)

@@ -22,7 +22,7 @@ async def serving(source: Source, options: Options, say: Say) -> AsyncGenerator[
     """
     async with AsyncExitStack() as ending:
         first = source.edition()
-        settings, stack = first.loaded.settings, first.loaded.plan.stack
+        settings, stack = first.stack.settings, first.stack.plan.stack
         folder = StateFolder.of(source.project, stack)
         ending.enter_context(folder.claimed())
         binary = find_envoy()

@@ -35,7 +35,7 @@ from corral.local.errors import EngineError
 from corral.local.page.server import Listening
 from corral.local.placement import Simulate
 from corral.local.sidecars import Sidecars
-from corral.local.source import Edition, Keys, RefusedError, Source
+from corral.local.source import Edition, Keys, Source
 from corral.local.state_folder import Running, StateFolder
 from corral.local.statistics.notices import Notices
 from corral.local.statistics.prometheus import Metrics
@@ -43,6 +43,7 @@ from corral.local.statistics.readings import Readings
 from corral.local.statistics.request_log import Records
 from corral.local.statistics.status import ModelStatus, status
 from corral.local.statistics.totals import Totals
+from corral.plan.checks.run import RefusedError
 from corral.plan.plan import Plan
 from corral.plan.public_json import to_json
 
@@ -112,7 +113,7 @@ class Session:
         self._envoy = envoy
         self._sidecars = sidecars
         self._records = records
-        self._folder = StateFolder.of(source.project, first.loaded.plan.stack)
+        self._folder = StateFolder.of(source.project, first.stack.plan.stack)
         self.totals = Totals(envoy.admin, lambda: envoy.pid)
         """What Envoy has counted."""
         self._metrics = Metrics(self.totals)
@@ -121,7 +122,7 @@ class Session:
         self._cache = ClusterCache()
         self._notices = Notices(say)
         self._text = first.text
-        self.desired = source.desire(first.loaded, options.simulate, self._keys)
+        self.desired = source.desire(first.stack, options.simulate, self._keys)
         """What is in force, once `start` has returned."""
         self._first = self.desired
         self._settled = True
@@ -260,7 +261,7 @@ class Session:
         return render(desired.plan, upstreams, desired.callers.hashes, site, self._cache), secrets
 
     def _tell_what_waits(self, desired: Desired) -> None:
-        now, then = desired.loaded.settings, self._first.loaded.settings
+        now, then = desired.stack.settings, self._first.stack.settings
         if (now.address, now.port, now.page_port) != (then.address, then.port, then.page_port):
             self._say("corral:engine.address and ports are those of the start; end corral serve and start it again.")
 
@@ -287,7 +288,7 @@ class Session:
         self._folder.write_running(running)
         self._folder.write_generated_keys(desired.callers.made)
         self._records.in_force(
-            desired.plan, desired.why_simulated(), timedelta(days=desired.loaded.settings.retention_days)
+            desired.plan, desired.why_simulated(), timedelta(days=desired.stack.settings.retention_days)
         )
         self.desired, self._baseline = desired, baseline
         self._notices.in_force(baseline)

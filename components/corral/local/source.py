@@ -10,8 +10,9 @@ from secrets import token_urlsafe
 
 import watchfiles
 
-from corral.local.desired import Desired, Loaded, desire
+from corral.local.desired import Desired, desire
 from corral.local.placement import Simulate
+from corral.plan.checks.run import CheckedStack
 
 _DEBOUNCE_MS, _STEP_MS = 50, 10
 """An event is acted on once none has followed it for the shorter time; after the longer one in any case."""
@@ -27,16 +28,12 @@ class Keys(defaultdict[str, str]):
         return self[host]
 
 
-class RefusedError(Exception):
-    """A stack that cannot be served; the message holds every reason, one a line."""
-
-
 @dataclass(frozen=True)
 class Edition:
     """What the stack file held at one moment, and what it says."""
 
     text: bytes | None
-    loaded: Loaded
+    stack: CheckedStack
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Source:
 
     project: Path
     file: Path
-    load: Callable[[], Loaded]
+    load: Callable[[], CheckedStack]
     """Reads, plans and checks it.  Raises ConfigError or RefusedError."""
     environment: Mapping[str, str]
     """Where the hosts' keys are."""
@@ -63,13 +60,13 @@ class Source:
         return Edition(text, self.load())
 
     def desire(
-        self, loaded: Loaded, simulate: Simulate | None, keys: Keys, made_before: Mapping[str, str] | None = None
+        self, stack: CheckedStack, simulate: Simulate | None, keys: Keys, made_before: Mapping[str, str] | None = None
     ) -> Desired:
-        """What the file, once loaded, asks of this machine; `made_before` are tenants' keys that this run has made.
+        """What the file, once stack, asks of this machine; `made_before` are tenants' keys that this run has made.
 
         Raises EngineError.
         """
-        return desire(loaded, simulate or loaded.settings.simulate, self.environment, keys, made_before or {})
+        return desire(stack, simulate or stack.settings.simulate, self.environment, keys, made_before or {})
 
     def looks(self) -> AsyncIterable[object]:
         """One each time that the file may hold something else.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from corral.cli.project import load_servable_file
+from corral.cli.project import load_servable
 from corral.local.drill.stack_copy import TcpProxy, TenantKeys, copy_stack, rehearsal
 from corral.local.sidecars import Sidecars
 from corral.local.source import Keys
@@ -140,9 +140,9 @@ def test_the_copy_calls_no_real_host_and_takes_free_ports_of_its_own(tmp_path: P
     file = tmp_path / "Pulumi.mine.yaml"
     file.write_text(STACK)
     (tmp_path / "folder").mkdir()
-    copy = copy_stack(file, tmp_path / "folder", load_servable_file, TenantKeys())
+    copy = copy_stack(file, tmp_path / "folder", load_servable, TenantKeys())
     desired = copy.desire(copy.load(), "always", Keys())
-    settings = desired.loaded.settings
+    settings = desired.stack.settings
     assert (settings.address, settings.port, settings.page_port) == ("127.0.0.1", 0, 0)
     assert dict(copy.environment) == {}
     assert {host.name for host in desired.simulated} == {"groq", "lab"}
@@ -152,7 +152,7 @@ def test_a_host_with_a_proxy_in_front_of_it_is_reached_through_that_and_keeps_it
     file = tmp_path / "Pulumi.mine.yaml"
     file.write_text(STACK)
     (tmp_path / "folder").mkdir()
-    copy = copy_stack(file, tmp_path / "folder", load_servable_file, TenantKeys())
+    copy = copy_stack(file, tmp_path / "folder", load_servable, TenantKeys())
     desired = copy.desire(copy.load(), "always", Keys())
     sidecars = Sidecars(print)
     try:
@@ -171,7 +171,7 @@ def test_an_edit_of_the_copy_leaves_the_stack_as_it_is(tmp_path: Path):
     file = tmp_path / "Pulumi.mine.yaml"
     file.write_text(STACK)
     (tmp_path / "folder").mkdir()
-    copy = copy_stack(file, tmp_path / "folder", load_servable_file, TenantKeys())
+    copy = copy_stack(file, tmp_path / "folder", load_servable, TenantKeys())
     copy.save(STACK.replace("60", "40").replace(" 40}", " 60}"))
     assert file.read_text() == STACK
     assert copy.text() != STACK.encode()

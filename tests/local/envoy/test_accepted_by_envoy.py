@@ -10,7 +10,7 @@ import pytest
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.local.desired import Loaded, desire, system_certificates
+from corral.local.desired import desire, system_certificates
 from corral.local.envoy.clusters import ClusterCache
 from corral.local.envoy.configuration import Site, render
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
@@ -18,17 +18,17 @@ from corral.local.placement import Address
 from corral.local.source import Keys
 from corral.local.state_folder import envoy_directory
 from corral.plan.build import build
-from corral.plan.checks.run import check
+from corral.plan.checks.run import CheckedStack, check
 from corral.plan.plan import Plan
 
 CORPUS = Path(__file__).parents[2] / "stacks"
 STACKS = [file for folder in ("valid", "examples") for file in sorted((CORPUS / folder).glob("*.yaml"))]
 
 
-def planned(file: Path) -> tuple[Plan, Loaded]:
+def planned(file: Path) -> tuple[Plan, CheckedStack]:
     stack = read_stack(file, load_catalog())
     plan = build(stack, load_catalog())
-    return plan, Loaded(file, stack.engine, plan, check(plan, date(2026, 11, 21)))
+    return plan, CheckedStack(file, stack.engine, plan, check(plan, date(2026, 11, 21)))
 
 
 async def served(file: Path) -> tuple[dict[str, int], str]:

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 import openai
 
 from corral.config.stack_file import with_shares
-from corral.local.desired import Loaded
 from corral.local.drill.load import Load, Route, exceed
 from corral.local.drill.record import Arrival, Failed, Moved, Record, Refused, Result, Span
 from corral.local.drill.script import Break, Exhaust, Fail, Move, Script, Step, Watch, declared, steady_tenant
@@ -20,6 +19,7 @@ from corral.local.drill.stack_copy import StackCopy, TcpProxy, TenantKeys, copy_
 from corral.local.errors import EngineError
 from corral.local.serving import serving
 from corral.local.session import Options, Session
+from corral.plan.checks.run import CheckedStack
 from corral.plan.plan import Plan
 from corral.simulated.control import SimulatedControl
 from corral.simulated.simulation import FaultKind
@@ -236,7 +236,7 @@ def _broken(text: str, step: Break, plan: Plan) -> str:
 
 
 @asynccontextmanager
-async def drilling(file: Path, load: Callable[[Path], Loaded], steps: Script) -> AsyncGenerator[Drill]:
+async def drilling(file: Path, load: Callable[[Path], CheckedStack], steps: Script) -> AsyncGenerator[Drill]:
     """A drill on a copy of the stack file, ready to run; its record can be read at any time.  `steps` fit its plan.
 
     `load` reads, plans and checks a file.  Raises ConfigError, RefusedError or EngineError where it cannot be served.

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
 
-from corral.local.desired import Loaded
 from corral.local.drill.script import own_tenants
 from corral.local.source import Source
+from corral.plan.checks.run import CheckedStack
 from corral.plan.credentials import KEY_BYTES, hash_of, key_of
 from corral.plan.plan import Limits, Plan
 from corral.simulated.loopback import LOOPBACK
@@ -112,16 +112,16 @@ class StackCopy(Source):
         new.replace(self.file)
 
 
-def copy_stack(file: Path, folder: Path, load: Callable[[Path], Loaded], keys: TenantKeys) -> StackCopy:
+def copy_stack(file: Path, folder: Path, load: Callable[[Path], CheckedStack], keys: TenantKeys) -> StackCopy:
     """Copies a stack file into a folder.  `load` reads, plans and checks a file, as in `Source.load`."""
     (folder / "stacks").mkdir()
     copy = folder / "stacks" / file.name
     copy.write_bytes(file.read_bytes())
 
-    def load_copy() -> Loaded:
-        loaded = load(copy)
-        settings = loaded.settings.model_copy(update={"address": LOOPBACK, "port": 0, "page_port": 0})
-        return replace(loaded, settings=settings, plan=rehearsal(loaded.plan, keys))
+    def load_copy() -> CheckedStack:
+        stack = load(copy)
+        settings = stack.settings.model_copy(update={"address": LOOPBACK, "port": 0, "page_port": 0})
+        return replace(stack, settings=settings, plan=rehearsal(stack.plan, keys))
 
     return StackCopy(project=folder, file=copy, load=load_copy, environment={})
 

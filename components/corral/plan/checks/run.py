@@ -1,9 +1,12 @@
-"""All checks of a plan, at once."""
+"""All checks of a plan, at once, and what comes of them: a stack that was checked, or that is refused."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
+from corral.config.stack import Engine
 from corral.plan.checks.findings import Finding, accepted
 from corral.plan.checks.hosts import (
     address,
@@ -51,3 +54,24 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
     )
     said = accepted(found, plan.accept)
     return tuple(sorted(said, key=lambda finding: (_ORDER.index(finding.level), finding.name)))
+
+
+class RefusedError(Exception):
+    """A stack whose plan has errors; the message holds all of them, one a line."""
+
+
+@dataclass(frozen=True)
+class CheckedStack:
+    """A stack file that was read, planned and checked."""
+
+    file: Path
+    settings: Engine
+    plan: Plan
+    findings: tuple[Finding, ...]
+
+    def without_errors(self) -> CheckedStack:
+        """The same.  Raises RefusedError where the plan has errors."""
+        errors = [f"{self.file}: {finding}" for finding in self.findings if finding.level == "error"]
+        if errors:
+            raise RefusedError("\n".join(errors))
+        return self
