@@ -30,16 +30,16 @@ _NAMED = 3
 _NOTHING = "none"
 
 
-def comparison_text(found: Comparison, before: str, after: str) -> str:
+def comparison_text(comparison: Comparison, before: str, after: str) -> str:
     """`before` and `after` name the two versions."""
     paragraphs = [
         f"{before} → {after}",
-        *("\n".join(_model(model)) for model in found.move.models),
-        "\n".join(_limit(limit) for limit in found.move.limits),
-        *("\n".join(tenant_lines(tenant)) for tenant in found.move.tenants),
-        "\n".join(issuer_line(issuer) for issuer in found.move.issuers),
-        "" if found.move else "No traffic moves.",
-        "\n".join(_resources(found)),
+        *("\n".join(_model(model)) for model in comparison.move.models),
+        "\n".join(_limit(limit) for limit in comparison.move.limits),
+        *("\n".join(tenant_lines(tenant)) for tenant in comparison.move.tenants),
+        "\n".join(issuer_line(issuer) for issuer in comparison.move.issuers),
+        "" if comparison.move else "No traffic moves.",
+        "\n".join(_resources(comparison)),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
@@ -50,8 +50,8 @@ def _model(model: ModelMove) -> Iterator[str]:
     for share in model.shares:
         moved = f"{share.before}%" if share.before == share.after else f"{share.before}% → {share.after}%"
         yield f"  {share.host:<{width}}  {moved}"
-    for what, said in _facts(model):
-        yield f"  {what:<{width}}  {said}"
+    for what, text in _facts(model):
+        yield f"  {what:<{width}}  {text}"
     for each in model.ids:
         yield f"  {each.host} is called by another id: {each.before} → {each.after}"
 
@@ -107,19 +107,19 @@ def _limit(limit: LimitMove) -> str:
     return f"{limit.name.replace('_', ' ')}: {say(limit.before)} → {say(limit.after)}"
 
 
-def _resources(found: Comparison) -> Iterator[str]:
-    if found.resources is None:
-        why = "something cannot be read" if found.unreadable else "a version is refused"
+def _resources(comparison: Comparison) -> Iterator[str]:
+    if comparison.resources is None:
+        why = "something cannot be read" if comparison.unreadable else "a version is refused"
         yield f"Which resources change is not known, because {why}:"
-        yield from (f"  {reason}" for reason in (*found.unreadable, *found.refused))
-    elif not found.resources:
+        yield from (f"  {reason}" for reason in (*comparison.unreadable, *comparison.refused))
+    elif not comparison.resources:
         yield "No resource changes."
     else:
-        yield f"Resources: {_counted(found.resources)}"
-        for sign, each in _signed(found.resources):
+        yield f"Resources: {_counted(comparison.resources)}"
+        for sign, each in _signed(comparison.resources):
             properties = f": {_first(each.properties)}" if each.properties else ""
             yield f"  {sign:<2} {each.type} {each.name}{properties}"
-        if follow := found.resources.follow:
+        if follow := comparison.resources.follow:
             names = _first([f"{each.type} {each.name}" for each in follow])
             yield f"What uses those that are replaced follows them, updated or replaced as well: {len(follow)} more"
             yield f"  {names}"
@@ -179,15 +179,15 @@ def diff(
             complain(f"{why}.")
             raise typer.Exit(UNREADABLE) from None
         after = read_version(file) if file.exists() or before is None else None
-        found = compare(before, after, datetime.now(UTC).date())
+        comparison = compare(before, after, datetime.now(UTC).date())
     if as_json:
-        print_json(found)
+        print_json(comparison)
     else:
         names = (before.shown if before else "no stack", after.shown if after else "no stack")
-        console().out(comparison_text(found, *names), highlight=False)
-    if found.unreadable:
+        console().out(comparison_text(comparison, *names), highlight=False)
+    if comparison.unreadable:
         raise typer.Exit(UNREADABLE)
-    if found:
+    if comparison:
         raise typer.Exit(DIFFERENT)
 
 

@@ -2,7 +2,7 @@
 
 It has one stack, of the template that is asked for, and everything around it: the program, the tests that every stack
 has to pass, the workflow, and the versions of all that was installed when it was made.  Its files are in `templates/`,
-with words between `@` that are filled in.
+with names between `@` that are filled in.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def init(
 def _texts(name: str, template: Template, stack: str) -> dict[str, str]:
     """By path what does not depend on this environment."""
     cluster = template is not Template.LOCAL
-    words = {
+    values = {
         "name": name,
         "stack": stack,
         "install": INSTALL,
@@ -87,25 +87,25 @@ def _texts(name: str, template: Template, stack: str) -> dict[str, str]:
         f"{FOLDER}/__main__.py": PROGRAM,
         f"{FOLDER}/schema.json": json.dumps(json_schema(load_catalog()), indent=2) + "\n",
         "tests/test_stacks.py": template_text("test_stacks.py"),
-        ".github/workflows/stack.yaml": workflow(cluster=cluster, **words),
+        ".github/workflows/stack.yaml": workflow(cluster=cluster, **values),
         ".gitignore": template_text("gitignore"),
-        "Pulumi.yaml": template_text("Pulumi.yaml", **words),
-        "README.md": template_text("README.md", **words),
+        "Pulumi.yaml": template_text("Pulumi.yaml", **values),
+        "README.md": template_text("README.md", **values),
     }
 
 
-def template_text(file: str, **words: str) -> str:
+def template_text(file: str, **values: str) -> str:
     """A template, filled in."""
     text = (files("corral.cli") / "templates" / file).read_text(encoding="utf-8")
-    for word, value in words.items():
-        text = text.replace(f"@{word}@", value)
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
     return text
 
 
-def workflow(*, cluster: bool, **words: str) -> str:
+def workflow(*, cluster: bool, **values: str) -> str:
     """The workflow, with the jobs that deploy where there is a cluster."""
     parts = ("workflow.yaml", "workflow-up.yaml") if cluster else ("workflow.yaml",)
-    return "".join(template_text(part, **words) for part in parts)
+    return "".join(template_text(part, **values) for part in parts)
 
 
 def _requirements(template: Template) -> Iterator[str]:

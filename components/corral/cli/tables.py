@@ -91,8 +91,8 @@ def tenant_lines(move: TenantMove) -> Iterator[str]:
         return
     facts = [*_facts(move)]
     width = max((len(what) for what, _ in facts), default=0)
-    for what, said in facts:
-        yield f"  {what:<{width}}  {said}"
+    for what, text in facts:
+        yield f"  {what:<{width}}  {text}"
 
 
 def _facts(move: TenantMove) -> Iterator[tuple[str, str]]:

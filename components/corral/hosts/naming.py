@@ -19,23 +19,23 @@ CLUSTER = 100
 
 _DIGITS = 6
 _HASHED = re.compile(rf"-[0-9a-f]{{{_DIGITS}}}$")
-_WORD = re.compile(r"[a-z0-9]+")
+_PART = re.compile(r"[a-z0-9]+")
 
 
-def physical(*words: str, limit: int = LABEL) -> str:
+def physical(*parts: str, limit: int = LABEL) -> str:
     """The words with `-` between them: lower-case letters, digits and `-`, starting with a letter.
 
     With the hash where a word is no such word itself, where the words have no letter first, and where they are too
     long: `corral`, `vllm` → `corral-vllm`; `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
     """
-    said = "-".join(words)
-    as_it_is = all(_WORD.fullmatch(word) for word in words) and said[0].isalpha() and not _HASHED.search(said)
-    return said if as_it_is and len(said) <= limit else hashed(*words, limit=limit)
+    name = "-".join(parts)
+    as_it_is = all(_PART.fullmatch(part) for part in parts) and name[0].isalpha() and not _HASHED.search(name)
+    return name if as_it_is and len(name) <= limit else hashed(*parts, limit=limit)
 
 
-def hashed(*words: str, limit: int = LABEL) -> str:
+def hashed(*parts: str, limit: int = LABEL) -> str:
     """As `physical`, and never without the hash: for a name that stands beside others that were chosen by hand."""
-    name = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
     kept = name if name[:1].isalpha() else f"x-{name}".rstrip("-")
-    digits = sha256("\0".join(words).encode()).hexdigest()[:_DIGITS]
+    digits = sha256("\0".join(parts).encode()).hexdigest()[:_DIGITS]
     return f"{kept[: limit - _DIGITS - 1].rstrip('-')}-{digits}"

@@ -92,10 +92,10 @@ def arguments(server: Server) -> list[str]:
 
 def _tools(server: Server) -> list[str]:
     """By the generation in the weights' name, else in the model's; none for a model that has no generation there."""
-    found = _GENERATION.search(server.weights) or _GENERATION.search(server.model)
-    if found is None or found[1] not in _TOOLS:
+    generation = _GENERATION.search(server.weights) or _GENERATION.search(server.model)
+    if generation is None or generation[1] not in _TOOLS:
         return []
-    parser, template = _TOOLS[found[1]]
+    parser, template = _TOOLS[generation[1]]
     return ["--enable-auto-tool-choice", "--tool-call-parser", parser, "--chat-template", template]
 
 
