@@ -41,14 +41,14 @@ def test_a_plan_shows_who_may_call_and_how_much(corral: Corral, project: Path):
     (project / "stacks" / "Pulumi.local.yaml").write_text(
         STACK.replace("groq-m}", "{id: groq-m, reaches: [us]}}") + TENANTS
     )
-    said = corral("plan")
-    assert rows(said.out) == [
+    shown = corral("plan").out
+    assert rows(shown) == [
         "TENANT MODELS REQUESTS/MIN TOKENS/MIN CONCURRENT BODY PRIORITY PROCESSED IN IDENTIFIED BY",
         "search m 600 200,000 20 1 MiB high us 2 keys",
         "of m – 20,000",
         "support all – – – 50 MiB normal no key in the stack",
     ]
-    assert [line.partition(":")[0] for line in said.out.splitlines() if "tenant/" in line or "enforced/" in line] == [
+    assert [line.partition(":")[0] for line in shown.splitlines() if "tenant/" in line or "enforced/" in line] == [
         "note enforced/local",
         "note enforced/tokensPerMinute",
         "note tenant/support/keys",

@@ -108,12 +108,12 @@ MODELS = tuple(
 def test_at_no_width_a_word_of_the_status_is_broken_or_left_out(width: int):
     lines = shown(status_table(MODELS), width)
     assert max(map(len, lines)) <= width
-    words = " ".join(lines).replace(",", "").replace(":", "").lower().split()
+    output = " ".join(lines).replace(",", "").replace(":", "").lower().split()
     for model in MODELS:
-        assert model.model.lower() in words
+        assert model.model.lower() in output
     once = ("declared", "observed", "requests", "failed", "attempts", "p50", "p99", "state", "ejected")
-    assert [word for word in (*once, "1234567", "12345", "54321", "together-serverless") if word not in words] == []
-    assert "no key in x" in " ".join(words)
+    assert [each for each in (*once, "1234567", "12345", "54321", "together-serverless") if each not in output] == []
+    assert "no key in x" in " ".join(output)
 
 
 CODES = "a:key:b, :accept: and [bold]x[/]"

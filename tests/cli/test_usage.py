@@ -39,16 +39,16 @@ def served(project: Path) -> StateFolder:
     return folder
 
 
-def cells(said: Outcome) -> list[list[str]]:
+def cells(outcome: Outcome) -> list[list[str]]:
     """The words of the lines of the table."""
-    return [row.split() for row in said.out.splitlines()]
+    return [row.split() for row in outcome.out.splitlines()]
 
 
 @pytest.mark.usefixtures("served")
 def test_a_table_of_tenants_models_and_hosts_with_a_total(corral: Corral):
-    said = corral("usage")
-    assert (said.status, said.err) == (0, "")
-    assert cells(said) == [
+    outcome = corral("usage")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert cells(outcome) == [
         ["local", "since", "the", "log", "begins"],
         [],
         [
@@ -94,9 +94,9 @@ def test_any_of_them_may_be_added_up_by(corral: Corral, by: str, want: list[list
 
 @pytest.mark.usefixtures("served")
 def test_as_json(corral: Corral):
-    said = corral("usage", "--by", "host", "--json", "--since", "2026-11-20", "--until", "2026-11-22")
-    assert (said.status, said.err) == (0, "")
-    document = json.loads(said.out)
+    outcome = corral("usage", "--by", "host", "--json", "--since", "2026-11-20", "--until", "2026-11-22")
+    assert (outcome.status, outcome.err) == (0, "")
+    document = json.loads(outcome.out)
     zero = {"unpricedTokens": 0, "uncountedRequests": 0, "simulatedRequests": 0}
     groq = {
         "requests": 2,
@@ -152,9 +152,9 @@ def test_as_json(corral: Corral):
 
 @pytest.mark.usefixtures("served")
 def test_as_csv_without_the_total(corral: Corral):
-    said = corral("usage", "--csv")
-    assert (said.status, said.err) == (0, "")
-    rows = list(csv.DictReader(io.StringIO(said.out)))
+    outcome = corral("usage", "--csv")
+    assert (outcome.status, outcome.err) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert [
         (row["tenant"], row["host"], row["requests"], row["cost_dollars"], row["cost_complete"]) for row in rows
     ] == [
@@ -177,17 +177,17 @@ def test_at_no_width_a_word_is_broken_or_left_out(width: int):
     assert isinstance(out.file, io.StringIO)
     lines = out.file.getvalue().splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
-    words = " ".join(lines).replace(", ", " ").replace(":", "").lower().split()
+    shown = " ".join(lines).replace(", ", " ").replace(":", "").lower().split()
     heads = ("requests", "server", "client", "errors", "tokens", "in", "out", "estimated", "cost", "total")
     numbers = ("1,234,567", "89", "1,011", "1,213,141,516", "171,819", "$1,000,000.00", "unknown")
-    assert [word for word in (*names, *heads, *numbers) if word not in words] == []
+    assert [each for each in (*names, *heads, *numbers) if each not in shown] == []
 
 
 def test_a_window_without_requests_is_empty_and_no_error(corral: Corral, served: StateFolder):
     assert served.current.exists()
-    said = corral("usage", "--since", "1h")
-    assert (said.status, said.err) == (0, "")
-    assert cells(said)[3:4] == [["total", "0", "0", "0", "0", "0", "–", "$0.00"]]
+    outcome = corral("usage", "--since", "1h")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert cells(outcome)[3:4] == [["total", "0", "0", "0", "0", "0", "–", "$0.00"]]
 
 
 def test_the_last_hour_holds_what_came_just_now(corral: Corral, served: StateFolder):
@@ -220,19 +220,19 @@ def test_today_s_prices_are_those_of_the_stack_file(corral: Corral, project: Pat
 def test_what_a_simulated_host_did_is_told_apart(corral: Corral, served: StateFolder):
     prices = {"m": {"groq": Price(1, 1, "stack"), "deepinfra": Price(1, 1, "stack")}}
     served.prices.write_text(with_tariff([], Tariff(DAY, prices, frozenset({"groq"}))) or "")
-    said = corral("usage")
-    assert said.out.splitlines()[-1] == (
+    outcome = corral("usage")
+    assert outcome.out.splitlines()[-1] == (
         "Requests to simulated hosts: 2. Their cost is what the real ones would charge."
     )
 
 
 def test_lines_that_cannot_be_read_are_told_with_their_places(corral: Corral, served: StateFolder):
     served.current.write_text("garbage\n" * 5 + TEXT)
-    said = corral("usage", "--json")
-    document = json.loads(said.out)
-    assert (said.status, document["total"]["requests"], document["unreadableLines"]) == (0, 4, 5)
+    outcome = corral("usage", "--json")
+    document = json.loads(outcome.out)
+    assert (outcome.status, document["total"]["requests"], document["unreadableLines"]) == (0, 4, 5)
     current = ".corral/local/requests/current.jsonl"
-    assert said.err == (
+    assert outcome.err == (
         f"5 lines of the log are no request and not counted: {current}:1, {current}:2, {current}:3, …\n"
     )
 
@@ -254,9 +254,9 @@ def test_a_stack_that_is_not_there_is_told_with_the_nearest_one(corral: Corral):
 
 def test_broken_prices_are_told_with_the_way_out(corral: Corral, served: StateFolder):
     served.prices.write_text("{}\n")
-    said = corral("usage")
-    assert (said.status, said.out) == (1, "")
-    assert said.err.endswith("prices.jsonl:1 is not a list of prices: remove the line\n")
+    outcome = corral("usage")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.endswith("prices.jsonl:1 is not a list of prices: remove the line\n")
     assert corral("usage", "--prices", "now").status == 0
 
 
@@ -273,6 +273,6 @@ def test_broken_prices_are_told_with_the_way_out(corral: Corral, served: StateFo
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(corral: Corral, arguments: tuple[str, ...], message: str):
-    said = corral("usage", *arguments)
-    assert (said.status, said.out) == (2, "")
-    assert message in " ".join(said.err.split())
+    outcome = corral("usage", *arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert message in " ".join(outcome.err.split())

@@ -56,14 +56,14 @@ def values(gateway: Gateway) -> Values:
     }
 
 
-def by(found: Values, name: str, *labels: str) -> Counter[tuple[str, ...]]:
+def by(samples: Values, name: str, *labels: str) -> Counter[tuple[str, ...]]:
     """The numbers of one metric, added up by these labels."""
     sums: Counter[tuple[str, ...]] = Counter()
-    for (of, pairs), value in found.items():
+    for (of, pairs), value in samples.items():
         if of == name:
-            given = dict(pairs)
-            assert given["stack"] == "test"
-            sums[tuple(given[label] for label in labels)] += int(value)
+            tags = dict(pairs)
+            assert tags["stack"] == "test"
+            sums[tuple(tags[label] for label in labels)] += int(value)
     return +sums
 
 
@@ -112,10 +112,10 @@ def test_shares_and_ejected_hosts_are_told(gateway: Gateway) -> None:
 
 def cost(gateway: Gateway) -> float:
     """Dollars that the model with the odd name has cost, as Prometheus reads them."""
-    found = values(gateway)
+    samples = values(gateway)
     return sum(
         value
-        for (name, labels), value in found.items()
+        for (name, labels), value in samples.items()
         if name == "corral_cost_dollars_total" and ("model", ODD) in labels
     )
 
@@ -162,7 +162,7 @@ def test_no_counter_goes_backwards_when_envoy_dies(gateway: Gateway) -> None:
     assert requests == 1 + sum(by(before, "corral_requests_total", "code").values())
 
 
-async def asked(route: Route) -> httpx.Response:
+async def request(route: Route) -> httpx.Response:
     app = httpx.ASGITransport(Starlette(routes=[route]))
     async with httpx.AsyncClient(transport=app, base_url="http://page") as client:
         return await client.get("/metrics")
@@ -175,6 +175,6 @@ def test_while_envoy_does_not_answer_there_are_no_metrics(tmp_path: Path) -> Non
         totals = Totals(Admin(tmp_path / "nobody.sock"), lambda: 1)
         return await Metrics(totals).expose(plan, accept)
 
-    answer = asyncio.run(asked(numbers_route("/metrics", metrics)))
+    answer = asyncio.run(request(numbers_route("/metrics", metrics)))
     assert answer.status_code == 503
     assert answer.text.startswith("Envoy's admin interface does not answer: ")

@@ -60,12 +60,12 @@ class Account:
 
     def lines(self, number: int) -> list[Line]:
         """The log's new lines, once there are so many."""
-        found: list[Line] = until(
+        new_lines: list[Line] = until(
             lambda: new if len(new := self._all_lines()[self._lines :]) >= number else None,
             f"{number} lines in the log",
         )
-        assert len(found) == number
-        return found
+        assert len(new_lines) == number
+        return new_lines
 
     def hosts(self) -> Counter[tuple[str, str]]:
         """Tokens by host and direction, as the hosts say."""
@@ -126,35 +126,40 @@ def client(gateway: Gateway, tenant: str = "search") -> openai.OpenAI:
     return openai.OpenAI(base_url=gateway.url, api_key=key(gateway, tenant), max_retries=0, timeout=60)
 
 
-def words(number: int) -> str:
+def text(number: int) -> str:
     return " ".join([MARKER] * number)
 
 
-def said(number: int) -> list[Any]:
-    return [{"role": "system", "content": words(3)}, {"role": "user", "content": words(number)}]
+def prompt(number: int) -> list[Any]:
+    return [{"role": "system", "content": text(3)}, {"role": "user", "content": text(number)}]
 
 
 TOOL: Any = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 
 SCRIPT: list[tuple[str, Callable[[openai.OpenAI], object]]] = [
-    ("chat", lambda c: c.chat.completions.create(model="m", messages=said(7))),
-    ("long", lambda c: c.chat.completions.create(model="m", messages=said(250))),
-    ("several", lambda c: c.chat.completions.create(model="m", messages=said(5), n=3)),
-    ("cut by a limit", lambda c: c.chat.completions.create(model="m", messages=said(50), max_tokens=4)),
-    ("a tool", lambda c: c.chat.completions.create(model="m", messages=said(5), tools=[TOOL], tool_choice="required")),
-    ("stream", lambda c: list(c.chat.completions.create(model="m", messages=said(40), stream=True))),
+    ("chat", lambda c: c.chat.completions.create(model="m", messages=prompt(7))),
+    ("long", lambda c: c.chat.completions.create(model="m", messages=prompt(250))),
+    ("several", lambda c: c.chat.completions.create(model="m", messages=prompt(5), n=3)),
+    ("cut by a limit", lambda c: c.chat.completions.create(model="m", messages=prompt(50), max_tokens=4)),
+    (
+        "a tool",
+        lambda c: c.chat.completions.create(model="m", messages=prompt(5), tools=[TOOL], tool_choice="required"),
+    ),
+    ("stream", lambda c: list(c.chat.completions.create(model="m", messages=prompt(40), stream=True))),
     (
         "stream with usage",
         lambda c: list(
-            c.chat.completions.create(model="m", messages=said(40), stream=True, stream_options={"include_usage": True})
+            c.chat.completions.create(
+                model="m", messages=prompt(40), stream=True, stream_options={"include_usage": True}
+            )
         ),
     ),
-    ("several streams", lambda c: list(c.chat.completions.create(model="m", messages=said(9), n=2, stream=True))),
-    ("completion", lambda c: c.completions.create(model="m", prompt=words(6))),
-    ("streamed completion", lambda c: list(c.completions.create(model="m", prompt=words(6), stream=True))),
-    ("embedding", lambda c: c.embeddings.create(model="m", input=[words(6), words(2)])),
-    ("response", lambda c: c.responses.create(model="m", input=words(8))),
-    ("streamed response", lambda c: list(c.responses.create(model="m", input=words(8), stream=True))),
+    ("several streams", lambda c: list(c.chat.completions.create(model="m", messages=prompt(9), n=2, stream=True))),
+    ("completion", lambda c: c.completions.create(model="m", prompt=text(6))),
+    ("streamed completion", lambda c: list(c.completions.create(model="m", prompt=text(6), stream=True))),
+    ("embedding", lambda c: c.embeddings.create(model="m", input=[text(6), text(2)])),
+    ("response", lambda c: c.responses.create(model="m", input=text(8))),
+    ("streamed response", lambda c: list(c.responses.create(model="m", input=text(8), stream=True))),
 ]
 
 
@@ -173,15 +178,15 @@ def test_a_scripted_run_of_two_tenants_is_the_same_everywhere(served: Gateway) -
     account = Account(served)
     before = in_usage(served, "host"), in_usage(served, "tenant")
     with ThreadPoolExecutor(8) as pool:
-        asked = [
+        pending = [
             pool.submit(ask, client(served, tenant))
             for _ in range(4)
             for tenant in ("search", "support")
             for _, ask in SCRIPT
         ]
-        for each in asked:
+        for each in pending:
             each.result()
-    lines = account.lines(len(asked))
+    lines = account.lines(len(pending))
     counted = account.hosts()
     assert in_lines(lines) == counted == account.metrics() == in_usage(served, "host") - before[0]
     of_tenants = in_usage(served, "tenant") - before[1]
@@ -198,7 +203,7 @@ def test_an_answer_from_the_second_host_is_counted_at_that_one(served: Gateway) 
         control.set_fault("groq", "503")
         try:
             for _ in range(3):
-                client(served).chat.completions.create(model="m", messages=said(7))
+                client(served).chat.completions.create(model="m", messages=prompt(7))
         finally:
             control.clear_fault("groq")
     lines = account.lines(3)
@@ -209,10 +214,10 @@ def test_an_answer_from_the_second_host_is_counted_at_that_one(served: Gateway) 
 Asking = Callable[[openai.OpenAI], openai.Stream[Any]]
 
 STREAMS: list[tuple[str, Asking]] = [
-    ("chat", lambda c: c.chat.completions.create(model="slow", messages=said(99), stream=True)),
-    ("two chats", lambda c: c.chat.completions.create(model="slow", messages=said(99), n=2, stream=True)),
-    ("completion", lambda c: c.completions.create(model="slow", prompt=words(99), stream=True)),
-    ("response", lambda c: c.responses.create(model="slow", input=words(99), stream=True)),
+    ("chat", lambda c: c.chat.completions.create(model="slow", messages=prompt(99), stream=True)),
+    ("two chats", lambda c: c.chat.completions.create(model="slow", messages=prompt(99), n=2, stream=True)),
+    ("completion", lambda c: c.completions.create(model="slow", prompt=text(99), stream=True)),
+    ("response", lambda c: c.responses.create(model="slow", input=text(99), stream=True)),
 ]
 
 
@@ -239,7 +244,7 @@ def test_a_client_that_leaves_before_the_answer_begins_leaves_what_it_cost_unkno
         control.set_speed("groq", latency=60_000)
         try:
             with pytest.raises(openai.APITimeoutError):
-                client(served).chat.completions.create(model="slow", messages=said(5), timeout=1)
+                client(served).chat.completions.create(model="slow", messages=prompt(5), timeout=1)
             (line,) = account.lines(1)
         finally:
             control.set_speed("groq")
@@ -254,7 +259,7 @@ def test_of_a_stream_that_its_host_breaks_off_the_pieces_that_came_are_counted(s
         control.set_fault("groq", "reset-mid-stream")
         try:
             with pytest.raises((openai.APIError, httpx.HTTPError)):
-                list(client(served).chat.completions.create(model="slow", messages=said(60), stream=True))
+                list(client(served).chat.completions.create(model="slow", messages=prompt(60), stream=True))
         finally:
             control.clear_fault("groq")
     (line,) = account.lines(1)
@@ -265,7 +270,7 @@ def test_of_a_stream_that_its_host_breaks_off_the_pieces_that_came_are_counted(s
 REFUSED: list[tuple[str, dict[str, Any], int, str | None, str | None]] = [
     ("an unknown model", {"model": "nobody-s"}, 404, "search", None),
     ("no model", {}, 400, "search", None),
-    ("a wrong request", {"model": "m", "messages": words(3)}, 400, "search", "m"),
+    ("a wrong request", {"model": "m", "messages": text(3)}, 400, "search", "m"),
 ]
 
 
@@ -291,12 +296,12 @@ def test_what_is_refused_is_in_the_log_without_tokens(
 
 def test_a_request_that_a_limit_refuses_is_in_the_log_with_its_model_and_the_limit(served: Gateway) -> None:
     account = Account(served)
-    client(served, "limited").chat.completions.create(model="m", messages=said(2))
+    client(served, "limited").chat.completions.create(model="m", messages=prompt(2))
     with pytest.raises(openai.RateLimitError):
-        client(served, "limited").chat.completions.create(model="m", messages=said(2))
+        client(served, "limited").chat.completions.create(model="m", messages=prompt(2))
     _, line = account.lines(2)
-    known = {name: line[name] for name in ("status", "tenant", "model", "host", "limit")}
-    assert known == {"status": 429, "tenant": "limited", "model": "m", "host": None, "limit": "requests"}
+    fields = {name: line[name] for name in ("status", "tenant", "model", "host", "limit")}
+    assert fields == {"status": 429, "tenant": "limited", "model": "m", "host": None, "limit": "requests"}
 
 
 def test_without_tenants_too_a_model_that_is_not_there_is_none(project: Path) -> None:
@@ -304,7 +309,7 @@ def test_without_tenants_too_a_model_that_is_not_there_is_none(project: Path) ->
     with serving(project, stack) as gateway:
         account = Account(gateway)
         for model in ("m", MARKER):
-            httpx.post(f"{gateway.url}/chat/completions", json={"model": model, "messages": said(1)}, timeout=60)
+            httpx.post(f"{gateway.url}/chat/completions", json={"model": model, "messages": prompt(1)}, timeout=60)
         assert [(line["tenant"], line["model"], line["status"]) for line in account.lines(2)] == [
             (None, "m", 200),
             (None, None, 404),
@@ -314,10 +319,10 @@ def test_without_tenants_too_a_model_that_is_not_there_is_none(project: Path) ->
 def test_no_word_of_a_prompt_no_key_and_no_query_is_written_down(served: Gateway) -> None:
     account = Account(served)
     ours = key(served, "search")
-    body = {"model": "m", "messages": said(5), "user": MARKER}
+    body = {"model": "m", "messages": prompt(5), "user": MARKER}
     url = f"{served.url}/chat/completions?key={MARKER}"
-    for given in (ours, f"sk-{MARKER}"):
-        headers = {"authorization": f"Bearer {given}", "x-note": MARKER, "user-agent": MARKER, "referer": MARKER}
+    for secret in (ours, f"sk-{MARKER}"):
+        headers = {"authorization": f"Bearer {secret}", "x-note": MARKER, "user-agent": MARKER, "referer": MARKER}
         httpx.post(url, json=body, headers=headers, timeout=60)
         httpx.post(url, json=body, headers={**headers, "x-request-id": MARKER, "x-corral-model": MARKER}, timeout=60)
         httpx.post(url, json={**body, "model": MARKER}, headers=headers, timeout=60)
@@ -337,21 +342,21 @@ def test_files_that_end_under_load_lose_no_request(served: Gateway) -> None:
     def ask(number: int) -> None:
         with client(served) as asking:
             for _ in range(number):
-                asking.chat.completions.create(model="m", messages=said(2))
+                asking.chat.completions.create(model="m", messages=prompt(2))
 
     async def rotate() -> int:
         admin = Admin(Path(served.running.admin_socket))
         records = Records(folder, admin.reopen_logs, print, largest=4_000)
         records.keep = timedelta(days=1)
         with ThreadPoolExecutor(3) as pool:
-            asked = [pool.submit(ask, 60) for _ in range(3)]
-            while not all(each.done() for each in asked) or len(folder.ended()) < ended + 2:
+            pending = [pool.submit(ask, 60) for _ in range(3)]
+            while not all(each.done() for each in pending) or len(folder.ended()) < ended + 2:
                 await records.rotate()
                 await asyncio.sleep(0.01)
-            for each in asked:
+            for each in pending:
                 each.result()
         await admin.close()
-        return len(asked) * 60
+        return len(pending) * 60
 
     number = asyncio.run(rotate())
     assert in_lines(account.lines(number)) == account.hosts()

@@ -70,8 +70,8 @@ def _rate(rate: Rate) -> tuple[str, str]:
 def _identified_by(tenant: TenantPlan, plan: Plan) -> str:
     count = len(tenant.keys)
     keys = [f"{count} key{'' if count == 1 else 's'}"] if count and plan.engine == "local" else []
-    made = ["a key of the cluster"] if plan.engine == "kubernetes" else []
-    return ", ".join([*keys, *made, *(f"claim {claim}" for claim in tenant.claims)]) or "no key in the stack"
+    own = ["a key of the cluster"] if plan.engine == "kubernetes" else []
+    return ", ".join([*keys, *own, *(f"claim {claim}" for claim in tenant.claims)]) or "no key in the stack"
 
 
 def _models(names: Sequence[str]) -> str:

@@ -1,7 +1,4 @@
-"""What `corral usage` found, as a table, as JSON, as CSV.
-
-`corral usage`: who used what, and what it cost, from the log of requests.
-"""
+"""`corral usage`: who used what, and what it cost, from the log of requests; as a table, as JSON, as CSV."""
 
 from __future__ import annotations
 
@@ -73,10 +70,10 @@ def _cells(sums: Sums) -> tuple[str | Text, ...]:
 
 
 def _cost(sums: Sums) -> str:
-    known = sums.micro_dollars
-    if known is None:
+    cost = sums.micro_dollars
+    if cost is None:
         return "unknown"
-    text = dollars(known) if 0 < known < _CENT else dollars_and_cents(known)
+    text = dollars(cost) if 0 < cost < _CENT else dollars_and_cents(cost)
     return text if sums.complete else f"{text} + unknown"
 
 
@@ -176,16 +173,14 @@ def _moment(text: str) -> datetime:
 
 
 def _dimensions(text: str) -> tuple[Dimension, ...]:
-    found: list[Dimension] = []
-    for word in text.split(","):
-        known: Dimension | None = next((each for each in DIMENSIONS if each == word.strip()), None)
-        if known is None:
-            raise typer.BadParameter(
-                f"{word.strip()!r} is not one of {', '.join(DIMENSIONS)}{correction(word, DIMENSIONS)}"
-            )
-        if known not in found:
-            found.append(known)
-    return tuple(found)
+    dimensions: list[Dimension] = []
+    for name in map(str.strip, text.split(",")):
+        dimension: Dimension | None = next((each for each in DIMENSIONS if each == name), None)
+        if dimension is None:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(DIMENSIONS)}{correction(name, DIMENSIONS)}")
+        if dimension not in dimensions:
+            dimensions.append(dimension)
+    return tuple(dimensions)
 
 
 def usage(

@@ -65,9 +65,9 @@ class Admin:
         """Waits until every version wanted is in force and nothing is warming up any more."""
         deadline = asyncio.get_running_loop().time() + _PATIENCE
         while True:
-            found = {entry["name"]: entry["value"] for entry in await self.stats(_IN_FORCE) if "name" in entry}
-            late = [name for name, version in wanted.items() if str(found.get(name)).strip('"') != version]
-            if not late and not any(found.get(name) for name in _WARMING):
+            values = {entry["name"]: entry["value"] for entry in await self.stats(_IN_FORCE) if "name" in entry}
+            late = [name for name, version in wanted.items() if str(values.get(name)).strip('"') != version]
+            if not late and not any(values.get(name) for name in _WARMING):
                 return
             if asyncio.get_running_loop().time() > deadline:
                 raise EngineError(

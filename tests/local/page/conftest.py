@@ -22,12 +22,10 @@ QUIET = (
 def chromium() -> Iterator[Browser]:
     """Of one module only: while Playwright is there, this thread has a running event loop, and no other can be run."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    if found is None:
+    path = next((at for name in ("chromium", "chromium-browser", "google-chrome") if (at := shutil.which(name))), None)
+    if path is None:
         pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
         yield browser
         browser.close()

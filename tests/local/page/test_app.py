@@ -42,11 +42,11 @@ def test_the_page_is_its_own_files_and_nothing_else(page: TestClient):
 
 
 def test_no_file_of_the_page_knows_another_origin():
-    known = {"http://www.w3.org/2000/svg"}
+    namespace = {"http://www.w3.org/2000/svg"}
     for file in STATIC.iterdir():
         assert set(
             re.findall(r"(?:https?:)?//[a-z][\w.:/]+", re.sub(r"^\s*//.*", "", file.read_text(), flags=re.MULTILINE))
-        ) <= (known | {"//www.w3.org/2000/svg"}), file.name
+        ) <= (namespace | {"//www.w3.org/2000/svg"}), file.name
 
 
 def test_no_script_or_style_is_in_the_markup_and_no_script_writes_markup():

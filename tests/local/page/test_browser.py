@@ -182,11 +182,11 @@ def test_texts_and_drawings_have_contrast(chromium: Browser, stage: Stage, schem
         page.get_by_role("heading", name=LLAMA).wait_for()
         for details in page.locator("summary").all():
             details.click()
-        found = page.evaluate(watched.CONTRAST)
+        contrasts = page.evaluate(watched.CONTRAST)
         page.keyboard.press("v")
-        found += page.evaluate(watched.CONTRAST)
-    assert len([one for one in found if one[0] == "text"]) > 60
-    assert [one for one in found if one[2] < (4.5 if one[0] == "text" else 3)] == []
+        contrasts += page.evaluate(watched.CONTRAST)
+    assert len([one for one in contrasts if one[0] == "text"]) > 60
+    assert [one for one in contrasts if one[2] < (4.5 if one[0] == "text" else 3)] == []
 
 
 def test_everything_has_a_name_for_those_who_cannot_see_it(page: Page):

@@ -15,10 +15,10 @@ class World:
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {"n": 0, "models": {"m": {"rps": 1}}}
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self) -> dict[str, Any]:
-        self.asked += 1
+        self.calls += 1
         return dict(self.state)
 
 
@@ -75,7 +75,7 @@ def test_while_nobody_watches_nothing_is_computed_and_who_comes_later_sees_the_p
         feed = Feed(world)
         for _ in range(5):
             feed.publish()
-        assert world.asked == 0
+        assert world.calls == 0
         viewer = feed.events()
         await anext(viewer)
         await viewer.aclose()
@@ -95,11 +95,11 @@ def test_many_viewers_cost_one_computation():
         viewers = [feed.events() for _ in range(50)]
         for viewer in viewers:
             await anext(viewer)
-        asked = world.asked
+        calls = world.calls
         world.state = {**world.state, "n": 1}
         feed.publish()
         sent = [await anext(viewer) for viewer in viewers]
-        assert (world.asked - asked, len(set(map(id, sent)))) == (1, 1)
+        assert (world.calls - calls, len(set(map(id, sent)))) == (1, 1)
         for viewer in viewers:
             await viewer.aclose()
 

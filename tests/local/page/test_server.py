@@ -77,8 +77,8 @@ def test_the_page_of_a_stack_tells_its_requests_its_moves_and_ends_with_it(gatew
     assert (name, state["stack"], set(state["models"]["m"]["hosts"])) == ("snapshot", "test", {"groq", "deepinfra"})
     for _ in range(8):
         assert chat(gateway.url).status_code == 200
-    told = next(changes for _, changes in viewer if changes.get("rps"))
-    assert told["models"]["m"]["rps"] > 0
+    changes = next(change for _, change in viewer if change.get("rps"))
+    assert changes["models"]["m"]["rps"] > 0
     gateway.move(config({"groq": 10, "deepinfra": 90}))
     marks = next(changes["marks"] for _, changes in viewer if changes.get("marks"))
     assert [mark["text"] for mark in marks.values()] == ["deepinfra 40% → 90%, groq 60% → 10%"]
@@ -99,8 +99,8 @@ def test_the_page_of_a_stack_with_tenants_tells_what_each_of_them_does(tmp_path:
         assert {name: of.get("concurrent") for name, of in state["tenants"].items()} == {"one": None, "two": 1}
         completions = f"{gateway.url}/chat/completions"
         caller = {name: {"authorization": f"Bearer {KEY + name}"} for name in tenants}
-        asked = {"model": "m", "messages": [{"role": "user", "content": "word " * 40}]}
-        answers = [httpx.post(completions, json=asked, headers=caller["one"]) for _ in range(3)]
+        body = {"model": "m", "messages": [{"role": "user", "content": "word " * 40}]}
+        answers = [httpx.post(completions, json=body, headers=caller["one"]) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         state = seen(viewer, state, lambda state: state["tenants"]["one"]["limited"])
         one = state["tenants"]["one"]
@@ -110,7 +110,7 @@ def test_the_page_of_a_stack_with_tenants_tells_what_each_of_them_does(tmp_path:
         with gateway.control() as control:
             for host in ("groq", "deepinfra"):
                 control.set_speed(host, tokens_per_second=5)
-        with httpx.stream("POST", completions, json={**asked, "stream": True}, headers=caller["two"]):
+        with httpx.stream("POST", completions, json={**body, "stream": True}, headers=caller["two"]):
             state = seen(viewer, state, lambda state: state["tenants"]["two"]["active"] == 1)
         seen(viewer, state, lambda state: state["tenants"]["two"]["active"] == 0)
 

@@ -85,10 +85,10 @@ def test_a_tenant_that_has_not_called_has_zeros():
     ],
 )
 def test_a_cost_is_unknown_where_a_part_of_it_is(more: Counter[Series], unknown: set[str]):
-    known = requests("bedrock", 10, tenant="search") + tokens("bedrock", 1_000, 100, "search")
-    found = after_five_seconds(known + more)
-    assert IDLE.keys() - found["search"].keys() == unknown
-    assert found["batch"] == NOT_CALLED["batch"]
+    priced = requests("bedrock", 10, tenant="search") + tokens("bedrock", 1_000, 100, "search")
+    state = after_five_seconds(priced + more)
+    assert IDLE.keys() - state["search"].keys() == unknown
+    assert state["batch"] == NOT_CALLED["batch"]
 
 
 def test_what_a_limit_refused_is_forgotten_after_half_a_minute():

@@ -45,8 +45,8 @@ def region(page: Page) -> Locator:
 
 
 def rows(page: Page) -> list[list[str]]:
-    found = region(page).get_by_role("row").all()
-    return [[cell.inner_text() for cell in row.locator("th, td").all()] for row in found]
+    lines = region(page).get_by_role("row").all()
+    return [[cell.inner_text() for cell in row.locator("th, td").all()] for row in lines]
 
 
 def test_the_table_has_a_row_for_each_tenant_and_changes_with_what_is_counted(chromium: Browser, stage: Stage):
@@ -88,8 +88,8 @@ def test_the_table_can_be_read_by_everybody(chromium: Browser, stage: Stage, sch
         texts = {text: ratio for kind, text, ratio in page.evaluate(watched.CONTRAST) if kind == "text"}
         assert {"batch", "unknown", "no limit", "⚠ tokens a minute: 7"} <= texts.keys()
         assert {text: ratio for text, ratio in texts.items() if ratio < 4.5} == {}
-        found = page.evaluate(watched.NAMES)
-        assert (found["wanting"], found["lost"], found["cells"], found["twice"]) == ([], [], 0, [])
+        names = page.evaluate(watched.NAMES)
+        assert (names["wanting"], names["lost"], names["cells"], names["twice"]) == ([], [], 0, [])
         page.keyboard.press("Tab")
         while not region(page).evaluate("table => table === document.activeElement"):
             assert page.evaluate("document.activeElement !== document.body"), "the table is never reached"

@@ -31,17 +31,17 @@ CHEAP, DEAR = Price(100, 200, "stack"), Price(1_000, 2_000, "stack")
 
 def test_a_tariff_has_the_prices_of_the_plan_that_are_known() -> None:
     plan = build({M: {"shares": {"bedrock": 60, "azure": 40}, "fallback": ["groq"]}})
-    known = {target.host: target.price for target in plan.models[0].targets if target.price}
-    assert known.keys() == {"bedrock", "azure"}
-    assert tariff(plan, frozenset({"azure"}), FIRST) == Tariff(FIRST, {M: known}, frozenset({"azure"}))
+    prices = {target.host: target.price for target in plan.models[0].targets if target.price}
+    assert prices.keys() == {"bedrock", "azure"}
+    assert tariff(plan, frozenset({"azure"}), FIRST) == Tariff(FIRST, {M: prices}, frozenset({"azure"}))
     assert tariff(plan).price(M, "groq") is None
     assert tariff(plan).price(None, None) is None
 
 
 def test_a_tariff_is_in_force_from_its_moment_until_the_next() -> None:
     first, second = Tariff(SECOND, {M: {"bedrock": CHEAP}}), Tariff(THIRD, {M: {"bedrock": DEAR}})
-    known = Tariffs([second, first])
-    assert [known.at(moment) for moment in (FIRST, SECOND, THIRD)] == [None, first, second]
+    tariffs = Tariffs([second, first])
+    assert [tariffs.at(moment) for moment in (FIRST, SECOND, THIRD)] == [None, first, second]
     assert Tariffs([]).at(FIRST) is None
 
 

@@ -63,15 +63,15 @@ LABELS = ("tenant", "model", "host", "code", "direction", "limit", "le")
 
 def values(families: Iterable[Metric]) -> dict[str, float]:
     """By the metric as it is written, without the label `stack`, which all have."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for family in families:
         for sample in family.samples:
             assert sample.labels["stack"] == "prod"
             labels = ",".join(f"{name}={sample.labels[name]}" for name in LABELS if name in sample.labels)
             written = f"{sample.name}{{{labels}}}"
-            assert written not in found
-            found[written] = sample.value
-    return found
+            assert written not in numbers
+            numbers[written] = sample.value
+    return numbers
 
 
 WANT = {

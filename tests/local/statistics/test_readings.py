@@ -125,15 +125,15 @@ def test_values_are_spread_evenly_within_a_bin(values: dict[Bin, int], part: flo
 
 @given(BINS, st.floats(0.01, 1))
 def test_a_quantile_lies_where_values_are_and_grows_with_its_part(values: dict[Bin, int], part: float):
-    found = quantile(values, part)
-    assert found is not None
-    assert any(each.lower - ROUNDING <= found <= each.lower + each.width + ROUNDING for each in values)
-    assert found <= (quantile(values, 1) or 0) + ROUNDING
+    result = quantile(values, part)
+    assert result is not None
+    assert any(each.lower - ROUNDING <= result <= each.lower + each.width + ROUNDING for each in values)
+    assert result <= (quantile(values, 1) or 0) + ROUNDING
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))
 def test_a_quantile_of_single_values_is_one_that_so_many_do_not_exceed(values: list[float], share: float):
-    found = quantile(Counter(map(Bin, values)), share)
-    assert found is not None
-    assert found in values
-    assert sum(value <= found for value in values) >= share * len(values) - 1e-9
+    result = quantile(Counter(map(Bin, values)), share)
+    assert result is not None
+    assert result in values
+    assert sum(value <= result for value in values) >= share * len(values) - 1e-9

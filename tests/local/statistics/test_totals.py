@@ -28,7 +28,7 @@ LIVES = st.lists(st.lists(st.dictionaries(st.sampled_from([A, B]), st.integers(0
 @given(LIVES)
 def test_no_counter_goes_backwards_and_all_that_was_seen_is_in_it(lives: list[list[dict[str, int]]]) -> None:
     totals = Growing[str]()
-    known: dict[str, int] = {}
+    before: dict[str, int] = {}
     last: list[dict[str, int]] = []
     for life, steps in enumerate(lives):
         counted: dict[str, int] = {}
@@ -36,10 +36,10 @@ def test_no_counter_goes_backwards_and_all_that_was_seen_is_in_it(lives: list[li
             for name, number in more.items():
                 counted[name] = counted.get(name, 0) + number
             now = totals.observe(dict(counted), life)
-            assert all(now[name] >= number for name, number in known.items())
-            known = now
+            assert all(now[name] >= number for name, number in before.items())
+            before = now
         last.append(counted)
-    assert known == {
+    assert before == {
         name: sum(counted.get(name, 0) for counted in last) for name in {name for counted in last for name in counted}
     }
 

@@ -155,8 +155,8 @@ class Exposition(Collector):
         sums: Counter[Labels] = Counter()
         for series, number in self.readings.counters.items():
             if series.counter == counter:
-                known = series._replace(tenant=series.tenant or "-")
-                sums[tuple(str(getattr(known, label)) for label in labels)] += number
+                tagged = series._replace(tenant=series.tenant or "-")
+                sums[tuple(str(getattr(tagged, label)) for label in labels)] += number
         return sums
 
 
