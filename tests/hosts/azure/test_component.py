@@ -1,12 +1,15 @@
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corral.config.hosts import PrivateEndpoint
-from corral.hosts.azure.component import Azure, AzureArgs, Deployment
+from corral.hosts.azure.component import Azure, AzureArgs, Deployment, account_name
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.testing import World, run
 from corral.testing.recording import Secret
@@ -231,3 +234,82 @@ def test_what_the_stack_lacks_is_said_without_a_traceback(cluster: list[str], sa
     with pytest.raises(pulumi.RunError) as caught:
         arguments(*cluster, **said)
     assert str(caught.value) == why
+
+
+DEPLOYING: dict[str, Any] = {
+    "kind": "azure",
+    "location": "eastus2",
+    "allowFrom": ["anywhere"],
+    "capacity": {"llama-3.3-70b": 200, "ours": 10},
+}
+
+
+def deployed(**said: Any) -> tuple[Deployment, ...]:
+    models = {"llama-3.3-70b": {"shares": {"azure": 0, "groq": 100}}, "ours": {"shares": {"azure": 100}}}
+    if "ours" not in said.get("models", {}):
+        del models["ours"]
+    declared = stack({"azure": DEPLOYING | said, "groq": {"kind": "groq"}}, models)
+    return AzureArgs.of("azure", site(declared)).deployments
+
+
+LLAMA_ID = "Llama-3.3-70B-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        pytest.param({}, [Deployment("llama-3.3-70b", LLAMA_ID, LLAMA_ID, None, 200)], id="under Azure's name"),
+        pytest.param(
+            {"versions": {"llama-3.3-70b": "9"}},
+            [Deployment("llama-3.3-70b", LLAMA_ID, LLAMA_ID, "9", 200)],
+            id="in the version of the stack",
+        ),
+        pytest.param(
+            {"models": {"llama-3.3-70b": "chat"}},
+            [Deployment("llama-3.3-70b", "chat", LLAMA_ID, None, 200)],
+            id="under a name of one's own",
+        ),
+        pytest.param(
+            {"models": {"llama-3.3-70b": "Llama-4-Maverick-17B-128E-Instruct-FP8"}},
+            [
+                Deployment(
+                    "llama-3.3-70b",
+                    "Llama-4-Maverick-17B-128E-Instruct-FP8",
+                    "Llama-4-Maverick-17B-128E-Instruct-FP8",
+                    None,
+                    200,
+                )
+            ],
+            id="another model that the catalog knows",
+        ),
+        pytest.param(
+            {"models": {"ours": "Llama-Next"}},
+            [
+                Deployment("llama-3.3-70b", LLAMA_ID, LLAMA_ID, None, 200),
+                Deployment("ours", "Llama-Next", "Llama-Next", None, 10),
+            ],
+            id="a model that the catalog does not know",
+        ),
+    ],
+)
+def test_the_id_of_the_plan_is_the_name_of_the_deployment(said: dict[str, Any], want: list[Deployment]):
+    assert list(deployed(**said)) == want
+
+
+@pytest.mark.parametrize(
+    ("group", "want"),
+    [
+        ("azure-group1a2b3c4d", "azure-group1a2b3c4d"),
+        ("Azure_Group.1A2B3C4D", "azure-group-1a2b3c4d"),
+        (f"{'a' * 70}1a2b3c4d", f"{'a' * 56}1a2b3c4d"),
+    ],
+)
+def test_an_account_is_called_as_its_resource_group(group: str, want: str):
+    assert account_name(group) == want
+
+
+@given(st.from_regex(r"[A-Za-z0-9_.()-]{1,82}[0-9a-f]{8}", fullmatch=True))
+def test_every_name_is_one_that_azure_takes_and_keeps_the_random_end(group: str):
+    name = account_name(group)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}[a-z0-9]", name)
+    assert name.endswith(group[-8:])

@@ -144,8 +144,7 @@ def test_a_server_on_gpus():
 
 def test_prometheus_may_connect_and_is_told_where():
     made = manifests(server(), around(prometheus=PROMETHEUS))
-    scaled = made.pop("scaled-object")
-    assert scaled["metadata"] == METADATA
+    del made["scaled-object"]
     assert made == {
         "deployment": deployment(server()),
         **guards("envoy-gateway-system", "monitoring"),
@@ -215,3 +214,67 @@ def test_every_object_holds_against_its_schema(of: Server):
     for each in (namespace(of.namespace, surroundings), service_account(of.namespace, surroundings), *made):
         if each["kind"] not in CUSTOM:
             kubernetes_validate.validate(each, KUBERNETES, strict=True)
+
+
+OF_SERVER = '{namespace="corral-vllm",model_name="llama-3.3-70b"}'
+
+
+def trigger(query: str, threshold: str) -> dict[str, Any]:
+    return {
+        "type": "prometheus",
+        "metadata": {
+            "serverAddress": "http://prometheus.monitoring:9090",
+            "query": query,
+            "threshold": threshold,
+            "activationThreshold": "0",
+        },
+    }
+
+
+QUEUES = [
+    trigger(f"sum(vllm:num_requests_waiting{OF_SERVER}) or vector(0)", "25"),
+    trigger(f"sum(vllm:num_requests_running{OF_SERVER}) or vector(0)", "96"),
+]
+DEMAND = trigger(
+    'clamp_max(sum(increase(gen_ai_client_token_usage_count{gen_ai_original_model="llama-3.3-70b"}[5m])), 1)'
+    " or vector(0)",
+    "1",
+)
+
+
+def scaled(least: int, most: int) -> dict[str, Any]:
+    of = server({"instance": "g6e.12xlarge", "min": least, "max": most})
+    return manifests(of, around(prometheus=PROMETHEUS))["scaled-object"]
+
+
+def test_servers_come_and_go_with_the_queues():
+    assert scaled(1, 4) == {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": METADATA,
+        "spec": {
+            "scaleTargetRef": {"name": "llama-3-3-70b-3026a7"},
+            "minReplicaCount": 1,
+            "maxReplicaCount": 4,
+            "pollingInterval": 15,
+            "cooldownPeriod": 900,
+            "fallback": {"failureThreshold": 4, "replicas": 1},
+            "advanced": {
+                "horizontalPodAutoscalerConfig": {
+                    "behavior": {
+                        "scaleUp": {"stabilizationWindowSeconds": 0},
+                        "scaleDown": {
+                            "stabilizationWindowSeconds": 300,
+                            "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
+                        },
+                    }
+                }
+            },
+            "triggers": QUEUES,
+        },
+    }
+
+
+def test_a_model_that_sleeps_is_woken_by_what_the_gateway_counts():
+    spec = scaled(0, 2)["spec"]
+    assert (spec["minReplicaCount"], spec["fallback"]["replicas"], spec["triggers"]) == (0, 1, [*QUEUES, DEMAND])

@@ -12,17 +12,26 @@ Policy.
 - Only the gateway and Prometheus may connect.
 - A node with a server on it is not taken away to save money, to renew its image or the like
   (`karpenter.sh/do-not-disrupt`); one server at a time may be evicted.
+
+Scaling.  KEDA on what vLLM and the gateway tell Prometheus, rather than an adapter of metrics for a plain
+HorizontalPodAutoscaler: it asks Prometheus itself, and it alone can go down to none.  Two questions, and the larger
+answer counts: how many requests wait (one server more for each 25; docs.aws.amazon.com/eks,
+ml-inference-autoscaling-hpa-keda), and how many are being worked on (so many servers that each has three quarters of
+what it can take).  The second keeps servers that are busy with an empty queue.  Servers go one at a time, after five
+minutes in which fewer would have done.  At none, vLLM tells nothing: what wakes a model is then the gateway's count of
+the answers that other hosts gave for it; until the first server is ready, they go on giving them.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from corral.config.cluster import Prometheus
-from corral.hosts.vllm.scaling import scaled_object
-from corral.hosts.vllm.server import CACHE, PORT, Server, arguments, environment
+from corral.hosts.vllm.server import CACHE, PORT, SEQUENCES, Server, arguments, environment
+from corral.plan.plan import Fit
 
 Manifest = dict[str, Any]
 
@@ -34,7 +43,13 @@ STARTUP_SECONDS = 3_600
 """For a server to load its weights."""
 NODE_READY_SECONDS = 1_800
 """For a node to come and to fetch the image."""
-GPU = "nvidia.com/gpu"
+_WAITING_PER_SERVER = 25
+_RUNNING_PER_SERVER = SEQUENCES * 3 // 4
+_SCALE_DOWN_SECONDS = 300
+"""In which fewer servers would have done."""
+_IDLE_SECONDS = 900
+"""Without a request, after which a model that may sleep does."""
+_GPU = "nvidia.com/gpu"
 """The resource, and the taint of the nodes that have it."""
 ACCOUNT = "vllm"
 """The service account of all servers of a host."""
@@ -76,51 +91,54 @@ def service_account(namespace: str, around: Surroundings) -> Manifest:
 
 def manifests(server: Server, around: Surroundings) -> dict[str, Manifest]:
     """The objects of one model, by the logical name that each has below the model's."""
-    made = {
-        "deployment": _deployment(server, around),
-        "service": _service(server, around),
-        "disruption-budget": _disruption_budget(server, around),
-        "network-policy": _network_policy(server, around),
+    labels = {**around.labels, **_selector(server)}
+    metadata = {"name": server.name, "namespace": server.namespace, "labels": labels}
+
+    def manifest(api: str, kind: str, spec: Mapping[str, Any]) -> Manifest:
+        return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+
+    objects = {
+        "deployment": manifest("apps/v1", "Deployment", _deployment(server, around, labels)),
+        "service": manifest("v1", "Service", _service(server)),
+        "disruption-budget": manifest("policy/v1", "PodDisruptionBudget", _disruption_budget(server)),
+        "network-policy": manifest("networking.k8s.io/v1", "NetworkPolicy", _network_policy(server, around)),
     }
     if around.prometheus and around.prometheus.scrape == "serviceMonitor":
-        made["service-monitor"] = _service_monitor(server, around)
+        # For the Prometheus operator, which does not look at annotations.
+        monitor = {
+            "selector": {"matchLabels": _selector(server)},
+            "endpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
+        }
+        objects["service-monitor"] = manifest("monitoring.coreos.com/v1", "ServiceMonitor", monitor)
     if around.prometheus and server.fit and server.scales:
-        made["scaled-object"] = scaled_object(server, server.fit, _metadata(server, around), around.prometheus)
-    return made
-
-
-def _metadata(server: Server, around: Surroundings) -> dict[str, Any]:
-    return {"name": server.name, "namespace": server.namespace, "labels": {**around.labels, **_selector(server)}}
+        scaled = _scaled_object(server, server.fit, around.prometheus)
+        objects["scaled-object"] = manifest("keda.sh/v1alpha1", "ScaledObject", scaled)
+    return objects
 
 
 def _selector(server: Server) -> dict[str, str]:
     return {"app.kubernetes.io/name": "vllm", "app.kubernetes.io/instance": server.name}
 
 
-def _deployment(server: Server, around: Surroundings) -> Manifest:
+def _deployment(server: Server, around: Surroundings, labels: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": _metadata(server, around),
-        "spec": {
-            "replicas": _replicas(server, around),
-            "selector": {"matchLabels": _selector(server)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": _rollout(server)},
-            "progressDeadlineSeconds": STARTUP_SECONDS + NODE_READY_SECONDS,
-            "revisionHistoryLimit": 3,
-            "template": {
-                "metadata": {
-                    "labels": {**around.labels, **_selector(server)},
-                    "annotations": {
-                        "corral/model": server.model,
-                        "karpenter.sh/do-not-disrupt": "true",
-                        "prometheus.io/scrape": "true",
-                        "prometheus.io/port": str(PORT),
-                        "prometheus.io/path": "/metrics",
-                    },
+        "replicas": _replicas(server, around),
+        "selector": {"matchLabels": _selector(server)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": _rollout(server)},
+        "progressDeadlineSeconds": STARTUP_SECONDS + NODE_READY_SECONDS,
+        "revisionHistoryLimit": 3,
+        "template": {
+            "metadata": {
+                "labels": labels,
+                "annotations": {
+                    "corral/model": server.model,
+                    "karpenter.sh/do-not-disrupt": "true",
+                    "prometheus.io/scrape": "true",
+                    "prometheus.io/port": str(PORT),
+                    "prometheus.io/path": "/metrics",
                 },
-                "spec": _pod(server, around),
             },
+            "spec": _pod(server, around),
         },
     }
 
@@ -141,13 +159,21 @@ def _pod(server: Server, around: Surroundings) -> dict[str, Any]:
     volumes: list[dict[str, Any]] = [{"name": "cache", "emptyDir": {}}]
     if shared:
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}})
+    placement = (
+        {
+            "nodeSelector": {"node.kubernetes.io/instance-type": server.fit.instance},
+            "tolerations": [{"key": _GPU, "operator": "Exists", "effect": "NoSchedule"}],
+        }
+        if server.fit
+        else {}
+    )
     return {
         "serviceAccountName": ACCOUNT,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _PRESTOP_SECONDS + server.drain_seconds + _STOP_SECONDS,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        **(_placement(server.fit.instance) if server.fit else {}),
+        **placement,
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -159,13 +185,6 @@ def _pod(server: Server, around: Surroundings) -> dict[str, Any]:
         ],
         "containers": [_container(server, around, shared=shared)],
         "volumes": volumes,
-    }
-
-
-def _placement(instance: str) -> dict[str, Any]:
-    return {
-        "nodeSelector": {"node.kubernetes.io/instance-type": instance},
-        "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
     }
 
 
@@ -194,65 +213,69 @@ def _resources(gpus: int) -> dict[str, dict[str, str]]:
     """A core and 8 GiB per GPU, which the smallest instance type with one has; the nodes hold nothing else."""
     if not gpus:
         return {"requests": {"cpu": "100m", "memory": "256Mi"}}
+    limits = {_GPU: str(gpus)}
+    return {"requests": {"cpu": str(gpus), "memory": f"{8 * gpus}Gi", **limits}, "limits": limits}
+
+
+def _service(server: Server) -> dict[str, Any]:
     return {
-        "requests": {"cpu": str(gpus), "memory": f"{8 * gpus}Gi", GPU: str(gpus)},
-        "limits": {GPU: str(gpus)},
+        "clusterIP": "None",
+        "selector": _selector(server),
+        "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
     }
 
 
-def _service(server: Server, around: Surroundings) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": _metadata(server, around),
-        "spec": {
-            "clusterIP": "None",
-            "selector": _selector(server),
-            "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
-        },
-    }
-
-
-def _disruption_budget(server: Server, around: Surroundings) -> Manifest:
+def _disruption_budget(server: Server) -> dict[str, Any]:
     """One at a time: a budget that kept the only server would keep its node for ever."""
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": _metadata(server, around),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": _selector(server)}},
-    }
+    return {"maxUnavailable": 1, "selector": {"matchLabels": _selector(server)}}
 
 
-def _network_policy(server: Server, around: Surroundings) -> Manifest:
+def _network_policy(server: Server, around: Surroundings) -> dict[str, Any]:
     allowed = [around.gateway_namespace, *([around.prometheus.namespace] if around.prometheus else [])]
+    callers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}} for name in allowed]
     return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": _metadata(server, around),
-        "spec": {
-            "podSelector": {"matchLabels": _selector(server)},
-            "policyTypes": ["Ingress"],
-            "ingress": [
-                {
-                    "from": [
-                        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
-                        for name in allowed
-                    ],
-                    "ports": [{"protocol": "TCP", "port": PORT}],
-                }
-            ],
-        },
+        "podSelector": {"matchLabels": _selector(server)},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": callers, "ports": [{"protocol": "TCP", "port": PORT}]}],
     }
 
 
-def _service_monitor(server: Server, around: Surroundings) -> Manifest:
-    """For the Prometheus operator, which does not look at annotations."""
-    return {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "ServiceMonitor",
-        "metadata": _metadata(server, around),
-        "spec": {
-            "selector": {"matchLabels": _selector(server)},
-            "endpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
+def _scaled_object(server: Server, fit: Fit, prometheus: Prometheus) -> dict[str, Any]:
+    """KEDA scales the Deployment of the server's name."""
+    series = f"{{namespace={_quoted(server.namespace)},model_name={_quoted(server.served_as)}}}"
+    waiting = f"sum(vllm:num_requests_waiting{series}) or vector(0)"
+    running = f"sum(vllm:num_requests_running{series}) or vector(0)"
+    triggers = [
+        _trigger(prometheus, waiting, str(_WAITING_PER_SERVER)),
+        _trigger(prometheus, running, str(_RUNNING_PER_SERVER)),
+    ]
+    if fit.least == 0:
+        # Any demand wakes one server; no demand asks for a second one: vLLM's own metrics do.
+        demand = f"gen_ai_client_token_usage_count{{gen_ai_original_model={_quoted(server.model)}}}"
+        triggers.append(_trigger(prometheus, f"clamp_max(sum(increase({demand}[5m])), 1) or vector(0)", "1"))
+    behavior = {
+        "scaleUp": {"stabilizationWindowSeconds": 0},
+        "scaleDown": {
+            "stabilizationWindowSeconds": _SCALE_DOWN_SECONDS,
+            "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
         },
     }
+    return {
+        "scaleTargetRef": {"name": server.name},
+        "minReplicaCount": fit.least,
+        "maxReplicaCount": fit.most,
+        "pollingInterval": 15,
+        "cooldownPeriod": _IDLE_SECONDS,
+        "fallback": {"failureThreshold": 4, "replicas": max(1, fit.least)},
+        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}},
+        "triggers": triggers,
+    }
+
+
+def _trigger(prometheus: Prometheus, query: str, threshold: str) -> dict[str, Any]:
+    metadata = {"serverAddress": prometheus.url, "query": query, "threshold": threshold, "activationThreshold": "0"}
+    return {"type": "prometheus", "metadata": metadata}
+
+
+def _quoted(label: str) -> str:
+    return json.dumps(label, ensure_ascii=False)
