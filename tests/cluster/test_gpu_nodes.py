@@ -6,8 +6,10 @@ import pytest
 
 from corral.cluster.gpu_nodes import node_class, node_pool
 from corral.config.hosts import Gpus
+from corral.hosts.base import Vpc
 
 MARKS = {"corral-stack": "prod"}
+VPC = Vpc("vpc-1", "us-east-1", ["subnet-a", "subnet-b"], "sg-a")
 
 
 def gpus(**more: Any) -> Gpus:
@@ -52,7 +54,7 @@ RESERVATION = "cr-0123456789abcdef0"
 
 
 @pytest.mark.parametrize(
-    ("buy", "capacity", "selected"),
+    ("bought", "capacity", "selected"),
     [
         ("onDemand", "on-demand", None),
         ("spot", "spot", None),
@@ -60,15 +62,15 @@ RESERVATION = "cr-0123456789abcdef0"
     ],
     ids=str,
 )
-def test_nodes_are_bought_as_the_stack_says(buy: Any, capacity: str, selected: Any):
-    requirements = node_pool("n", gpus(capacityType=buy), 4, MARKS)["spec"]["template"]["spec"]["requirements"]
-    spec = node_class("n", gpus(capacityType=buy), "role", ["subnet-a"], "sg-a", MARKS)["spec"]
+def test_nodes_are_bought_as_the_stack_says(bought: Any, capacity: str, selected: Any):
+    requirements = node_pool("n", gpus(capacityType=bought), 4, MARKS)["spec"]["template"]["spec"]["requirements"]
+    spec = node_class("n", gpus(capacityType=bought), "role", VPC, MARKS)["spec"]
     assert requirement("karpenter.sh/capacity-type", capacity) in requirements
     assert spec.get("capacityReservationSelectorTerms") == selected
 
 
 def test_a_class_says_where_nodes_stand_and_what_disk_they_have():
-    assert node_class("corral-vllm", gpus(disk="300Gi"), "role", ["subnet-a", "subnet-b"], "sg-a", MARKS) == {
+    assert node_class("corral-vllm", gpus(disk="300Gi"), "role", VPC, MARKS) == {
         "apiVersion": "eks.amazonaws.com/v1",
         "kind": "NodeClass",
         "metadata": {"name": "corral-vllm", "labels": MARKS},

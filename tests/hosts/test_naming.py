@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from corral.hosts.naming import hashed, physical
+from corral.hosts.naming import hashed, labels, physical
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,7 @@ def test_a_name_is_a_dns_label_of_its_length(words: list[str], limit: int):
 def test_two_things_never_get_one_name(one: list[str], other: list[str]):
     for named in (physical, hashed):
         assert (named(*one) == named(*other)) == (one == other)
+
+
+def test_tags_are_labels_as_far_as_labels_hold_them():
+    assert labels({"team": "Search & Ads", "long": "x" * 80}) == {"team": "Search---Ads", "long": "x" * 63}

@@ -1,7 +1,4 @@
-"""A cluster that is there already: CoreWeave, on-prem, kind.
-
-The stack's cluster, whichever it is.
-"""
+"""The stack's cluster, whichever it is: a new one on EKS, or one that is there already (CoreWeave, on-prem, kind)."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
 from corral.config.stack import Stack
 from corral.hosts.base import ClusterComponent, require
-from corral.hosts.iam import Statement
 
 
 class ExistingCluster(ClusterComponent):
@@ -31,18 +27,18 @@ class ExistingCluster(ClusterComponent):
 
     network = "other"
 
-    def __init__(self, name: str, said: KubeconfigCluster, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, cluster: KubeconfigCluster, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:Existing", name, None, opts)
         self.provider = kubernetes.Provider(
             f"{name}-provider",
-            kubeconfig=said.kubeconfig,
-            context=said.context,
-            cluster_identifier=said.context or said.kubeconfig,
+            kubeconfig=cluster.kubeconfig,
+            context=cluster.context,
+            cluster_identifier=cluster.context or cluster.kubeconfig,
             enable_server_side_apply=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.ready = ()
-        self.prometheus = said.prometheus
+        self.prometheus = cluster.prometheus
         self.register_outputs({})
 
     @override
@@ -55,9 +51,8 @@ class ExistingCluster(ClusterComponent):
         name: str,
         namespace: str,
         service_account: str,
-        statements: Sequence[Statement],
+        policies: Sequence[pulumi.Input[str]],
         parent: pulumi.Resource,
-        documents: Sequence[pulumi.Input[str]] = (),
     ) -> Sequence[pulumi.Resource]:
         return ()
 
@@ -67,9 +62,8 @@ def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOpt
 
     Raises `pulumi.RunError` where there is no region for a new one, and where the extra for AWS is not installed.
     """
-    said = stack.cluster
-    if isinstance(said, KubeconfigCluster):
-        return ExistingCluster("cluster", said, opts)
+    if isinstance(stack.cluster, KubeconfigCluster):
+        return ExistingCluster("cluster", stack.cluster, opts)
     if stack.region is None:
         raise pulumi.RunError(
             f"the stack {stack.name} makes a cluster on EKS and says no region: set aws:region, or name a cluster that "
@@ -78,4 +72,4 @@ def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOpt
     require("aws", "a cluster on EKS")
     from corral.cluster.eks import Eks, EksArgs
 
-    return Eks("cluster", EksArgs(stack.name, said, stack.region, tags), opts)
+    return Eks("cluster", EksArgs(stack.name, stack.cluster, stack.region, tags), opts)

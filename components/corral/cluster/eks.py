@@ -13,14 +13,13 @@ from typing_extensions import override
 
 from corral.cluster.gpu_nodes import GpuNodes, GpuNodesArgs
 from corral.cluster.network import Network, NetworkArgs
-from corral.cluster.roles import CONTROL_PLANE, NODES, PodIdentity, PodIdentityArgs, role
+from corral.cluster.roles import CONTROL_PLANE, NODES, PodIdentity, PodIdentityArgs, admit, role
 from corral.config.cluster import EksCluster, GivenVpc
 from corral.config.hosts import Gpus
-from corral.hosts.base import ClusterComponent, Vpc, labels
+from corral.hosts.base import ClusterComponent, Vpc
 from corral.hosts.iam import Statement, policy
-from corral.hosts.naming import CLUSTER, ROLE, physical
+from corral.hosts.naming import CLUSTER, labels, physical
 
-_ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
@@ -52,55 +51,121 @@ class Eks(ClusterComponent):
 
     def __init__(self, name: str, args: EksArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:Eks", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
         self._title = physical("corral", args.stack, limit=CLUSTER)
-        said, tags = args.cluster, args.tags
         vpc_id, subnets, ways_out = self._network(name)
-        control, attached = role(
-            f"{name}-control",
-            "eks.amazonaws.com",
-            CONTROL_PLANE,
-            physical_name=physical(self._title, "control", limit=ROLE),
-            tags=tags,
-            opts=child,
+        control, control_policies = role(
+            f"{name}-control", "eks.amazonaws.com", CONTROL_PLANE, (self._title, "control"), args.tags, self._child
         )
-        nodes, nodes_attached = role(
-            f"{name}-node",
-            "ec2.amazonaws.com",
-            NODES,
-            physical_name=physical(self._title, "node", limit=ROLE),
-            tags=tags,
-            opts=child,
+        nodes, node_policies = role(
+            f"{name}-node", "ec2.amazonaws.com", NODES, (self._title, "node"), args.tags, self._child
         )
+        key, encrypting = self._encryption(name, control)
+        logs = aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            name=f"/aws/eks/{self._title}/cluster",
+            retention_in_days=args.cluster.retention_days,
+            tags=args.tags,
+            opts=self._child,
+        )
+        before = [*control_policies, *node_policies, encrypting, logs, *ways_out]
+        cluster = self._cluster(f"{name}-cluster", control, nodes, key, subnets, before)
+        self.name = cluster.name
+        self.vpc = self._vpc = Vpc(vpc_id, args.region, subnets, cluster.vpc_config.cluster_security_group_id)
+        made = [cluster, *before]
+        for number, arn in enumerate(args.cluster.admins, 1):
+            names = (f"{name}-admin-{number}-entry", f"{name}-admin-{number}-policy")
+            made += admit(names, self.name, arn, "STANDARD", "AmazonEKSClusterAdminPolicy", args.tags, self._child)
+        self.kubeconfig = pulumi.Output.secret(_kubeconfig(cluster, args.region))
+        self.provider = kubernetes.Provider(
+            f"{name}-provider",
+            kubeconfig=self.kubeconfig,
+            cluster_identifier=cluster.arn,
+            enable_server_side_apply=True,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=made),
+        )
+        policies = kubernetes.core.v1.ConfigMap(
+            f"{name}-network-policies",
+            metadata={"name": "amazon-vpc-cni", "namespace": "kube-system", "labels": labels(args.tags)},
+            data={"enable-network-policy-controller": "true"},
+            opts=pulumi.ResourceOptions(parent=self, provider=self.provider, depends_on=made),
+        )
+        self.ready = (*made, policies)
+        self.prometheus = args.cluster.prometheus
+        self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
+
+    @override
+    def gpu_nodes(self, host: str, gpus: Gpus, count: int, parent: pulumi.Resource) -> Sequence[pulumi.Resource]:
+        args = GpuNodesArgs(
+            host=host,
+            gpus=gpus,
+            count=count,
+            cluster_name=self.name,
+            title=self._title,
+            vpc=self._vpc,
+            provider=self.provider,
+            ready=self.ready,
+            tags=self._args.tags,
+        )
+        return (GpuNodes(f"{host}-nodes", args, pulumi.ResourceOptions(parent=parent)).pool,)
+
+    @override
+    def identity(
+        self,
+        name: str,
+        namespace: str,
+        service_account: str,
+        policies: Sequence[pulumi.Input[str]],
+        parent: pulumi.Resource,
+    ) -> Sequence[pulumi.Resource]:
+        args = PodIdentityArgs(
+            cluster_name=self.name,
+            title=self._title,
+            namespace=namespace,
+            service_account=service_account,
+            policies=policies,
+            tags=self._args.tags,
+        )
+        return (PodIdentity(name, args, pulumi.ResourceOptions(parent=parent)).association,)
+
+    def _network(self, name: str) -> tuple[pulumi.Input[str], Sequence[pulumi.Input[str]], Sequence[pulumi.Resource]]:
+        """The VPC's id, the subnets of the nodes, and what must outlive these."""
+        vpc = self._args.cluster.network
+        if isinstance(vpc, GivenVpc):
+            return vpc.vpc, vpc.subnets, ()
+        args = NetworkArgs(vpc=vpc, region=self._args.region, title=self._title, tags=self._args.tags)
+        network = Network(f"{name}-network", args, self._child)
+        self.public_addresses = network.public_addresses
+        return network.vpc_id, network.private_subnets, network.ways_out
+
+    def _encryption(self, name: str, control: aws.iam.Role) -> tuple[aws.kms.Key, pulumi.Resource]:
+        """The key that secrets are encrypted with, and the control plane's permission to use it."""
         key = aws.kms.Key(
             f"{name}-secrets",
             description=f"Secrets of the cluster {self._title}",
             enable_key_rotation=True,
             deletion_window_in_days=30,
-            tags=tags,
-            opts=child,
+            tags=self._args.tags,
+            opts=self._child,
         )
-        encrypting = aws.iam.RolePolicy(
-            f"{name}-encrypting",
-            role=control.name,
-            policy=policy(
-                [Statement(["kms:Encrypt", "kms:Decrypt", "kms:ListGrants", "kms:DescribeKey"], [key.arn], {})]
-            ),
-            opts=child,
-        )
-        logs = aws.cloudwatch.LogGroup(
-            f"{name}-logs",
-            name=f"/aws/eks/{self._title}/cluster",
-            retention_in_days=said.retention_days,
-            tags=tags,
-            opts=child,
-        )
-        before: list[pulumi.Resource] = [*attached, *nodes_attached, encrypting, logs, *ways_out]
-        cluster = aws.eks.Cluster(
-            f"{name}-cluster",
+        use = Statement(["kms:Encrypt", "kms:Decrypt", "kms:ListGrants", "kms:DescribeKey"], [key.arn], {})
+        return key, aws.iam.RolePolicy(f"{name}-encrypting", role=control.name, policy=policy([use]), opts=self._child)
+
+    def _cluster(
+        self,
+        name: str,
+        control: aws.iam.Role,
+        nodes: aws.iam.Role,
+        key: aws.kms.Key,
+        subnets: Sequence[pulumi.Input[str]],
+        before: Sequence[pulumi.Resource],
+    ) -> aws.eks.Cluster:
+        cluster = self._args.cluster
+        return aws.eks.Cluster(
+            name,
             name=self._title,
-            version=said.version,
+            version=cluster.version,
             role_arn=control.arn,
             bootstrap_self_managed_addons=False,
             access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": True},
@@ -114,115 +179,15 @@ class Eks(ClusterComponent):
             vpc_config={
                 "subnet_ids": list(subnets),
                 "endpoint_private_access": True,
-                "endpoint_public_access": bool(said.public_from),
-                "public_access_cidrs": said.public_from or None,
+                "endpoint_public_access": bool(cluster.public_from),
+                "public_access_cidrs": cluster.public_from or None,
             },
             encryption_config={"provider": {"key_arn": key.arn}, "resources": ["secrets"]},
             enabled_cluster_log_types=list(_LOGS),
             upgrade_policy={"support_type": "STANDARD"},
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
-        )
-        self.name = cluster.name
-        self.vpc = self._vpc = Vpc(vpc_id, args.region, subnets, cluster.vpc_config.cluster_security_group_id)
-        admitted = [
-            each for number, arn in enumerate(said.admins, 1) for each in self._admit(f"{name}-admin-{number}", arn)
-        ]
-        self.kubeconfig = pulumi.Output.secret(_kubeconfig(cluster, args.region))
-        self.provider = kubernetes.Provider(
-            f"{name}-provider",
-            kubeconfig=self.kubeconfig,
-            cluster_identifier=cluster.arn,
-            enable_server_side_apply=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[cluster, *before, *admitted]),
-        )
-        policies = kubernetes.core.v1.ConfigMap(
-            f"{name}-network-policies",
-            metadata={"name": "amazon-vpc-cni", "namespace": "kube-system", "labels": labels(tags)},
-            data={"enable-network-policy-controller": "true"},
-            opts=pulumi.ResourceOptions(parent=self, provider=self.provider, depends_on=[cluster, *before, *admitted]),
-        )
-        self.ready = (cluster, *before, *admitted, policies)
-        self.prometheus = said.prometheus
-        self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
-
-    @override
-    def gpu_nodes(self, host: str, gpus: Gpus, count: int, parent: pulumi.Resource) -> Sequence[pulumi.Resource]:
-        nodes = GpuNodes(
-            f"{host}-nodes",
-            GpuNodesArgs(
-                host=host,
-                gpus=gpus,
-                count=count,
-                cluster_name=self.name,
-                title=self._title,
-                subnets=self._vpc.subnets,
-                security_group=self._vpc.pods,
-                provider=self.provider,
-                ready=self.ready,
-                tags=self._args.tags,
-            ),
-            pulumi.ResourceOptions(parent=parent),
-        )
-        return (nodes.pool,)
-
-    @override
-    def identity(
-        self,
-        name: str,
-        namespace: str,
-        service_account: str,
-        statements: Sequence[Statement],
-        parent: pulumi.Resource,
-        documents: Sequence[pulumi.Input[str]] = (),
-    ) -> Sequence[pulumi.Resource]:
-        made = PodIdentity(
-            name,
-            PodIdentityArgs(
-                cluster_name=self.name,
-                cluster=self._title,
-                namespace=namespace,
-                service_account=service_account,
-                statements=statements,
-                documents=documents,
-                tags=self._args.tags,
-            ),
-            pulumi.ResourceOptions(parent=parent),
-        )
-        return (made.association,)
-
-    def _network(self, name: str) -> tuple[pulumi.Input[str], Sequence[pulumi.Input[str]], Sequence[pulumi.Resource]]:
-        """The VPC's id, the subnets of the nodes, and what must outlive these."""
-        said = self._args.cluster.network
-        if isinstance(said, GivenVpc):
-            return said.vpc, said.subnets, ()
-        made = Network(
-            f"{name}-network",
-            NetworkArgs(vpc=said, region=self._args.region, title=self._title, tags=self._args.tags),
-            pulumi.ResourceOptions(parent=self),
-        )
-        self.public_addresses = made.public_addresses
-        return made.vpc_id, made.private_subnets, made.ways_out
-
-    def _admit(self, name: str, arn: str) -> list[pulumi.Resource]:
-        """An administrator of the cluster."""
-        entry = aws.eks.AccessEntry(
-            f"{name}-entry",
-            cluster_name=self.name,
-            principal_arn=arn,
-            type="STANDARD",
             tags=self._args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*before]),
         )
-        allowed = aws.eks.AccessPolicyAssociation(
-            f"{name}-policy",
-            cluster_name=self.name,
-            principal_arn=arn,
-            policy_arn=_ADMIN,
-            access_scope={"type": "cluster"},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
-        )
-        return [entry, allowed]
 
 
 def _kubeconfig(cluster: aws.eks.Cluster, region: str) -> pulumi.Output[str]:

@@ -17,31 +17,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from corral.cluster.roles import NODES, role
+from corral.cluster.roles import NODES, admit, role
 from corral.config.hosts import Gpus, Reservation
-from corral.hosts.base import KubernetesObject, labels
-from corral.hosts.naming import ROLE, physical
+from corral.hosts.base import KubernetesObject, Vpc
+from corral.hosts.naming import labels, physical
 
-_AUTO_NODE = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAutoNodePolicy"
 _GPU = "nvidia.com/gpu"
+_CAPACITY_TYPES = {"onDemand": "on-demand", "spot": "spot"}
 
 
 def node_class(
-    name: str,
-    gpus: Gpus,
-    role_name: pulumi.Input[str],
-    subnets: Sequence[pulumi.Input[str]],
-    security_group: pulumi.Input[str],
-    marks: Mapping[str, str],
+    name: str, gpus: Gpus, role_name: pulumi.Input[str], vpc: Vpc, marks: Mapping[str, str]
 ) -> dict[str, Any]:
     """The NodeClass of a host's nodes: where they stand and what disk they have; `marks` are its labels."""
     spec: dict[str, Any] = {
         "role": role_name,
-        "subnetSelectorTerms": [{"id": subnet} for subnet in subnets],
-        "securityGroupSelectorTerms": [{"id": security_group}],
+        "subnetSelectorTerms": [{"id": subnet} for subnet in vpc.subnets],
+        "securityGroupSelectorTerms": [{"id": vpc.pods}],
         "ephemeralStorage": {"size": f"{-(-gpus.disk // 2**30)}Gi"},
         "networkPolicy": "DefaultAllow",
     }
@@ -57,6 +51,12 @@ def node_class(
 
 def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> dict[str, Any]:
     """The NodePool of a host, whose nodes have `count` GPUs each."""
+    bought = gpus.capacity_type
+    required = {
+        "node.kubernetes.io/instance-type": gpus.instance,
+        "karpenter.sh/capacity-type": "reserved" if isinstance(bought, Reservation) else _CAPACITY_TYPES[bought],
+        "kubernetes.io/arch": "amd64",
+    }
     return {
         "apiVersion": "karpenter.sh/v1",
         "kind": "NodePool",
@@ -67,9 +67,7 @@ def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> di
                 "spec": {
                     "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": name},
                     "requirements": [
-                        _in("node.kubernetes.io/instance-type", gpus.instance),
-                        _in("karpenter.sh/capacity-type", _capacity_type(gpus)),
-                        _in("kubernetes.io/arch", "amd64"),
+                        {"key": key, "operator": "In", "values": [value]} for key, value in required.items()
                     ],
                     "taints": [{"key": _GPU, "effect": "NoSchedule"}],
                     "expireAfter": "480h",
@@ -86,20 +84,6 @@ def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> di
     }
 
 
-def _in(label: str, value: str) -> dict[str, Any]:
-    return {"key": label, "operator": "In", "values": [value]}
-
-
-def _capacity_type(gpus: Gpus) -> str:
-    match gpus.capacity_type:
-        case Reservation():
-            return "reserved"
-        case "spot":
-            return "spot"
-        case "onDemand":
-            return "on-demand"
-
-
 @dataclass(frozen=True)
 class GpuNodesArgs:
     """The nodes of one vLLM host."""
@@ -111,8 +95,7 @@ class GpuNodesArgs:
     cluster_name: pulumi.Input[str]
     title: str
     """The cluster's name, which the role's name starts with."""
-    subnets: Sequence[pulumi.Input[str]]
-    security_group: pulumi.Input[str]
+    vpc: Vpc
     provider: kubernetes.Provider
     ready: Sequence[pulumi.Resource]
     """What of the cluster must be there before, and is deleted after."""
@@ -129,42 +112,19 @@ class GpuNodes(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:GpuNodes", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        made, attached = role(
-            f"{name}-node",
-            "ec2.amazonaws.com",
-            NODES,
-            physical_name=physical(args.title, args.host, "gpu", limit=ROLE),
-            tags=args.tags,
-            opts=child,
-        )
-        entry = aws.eks.AccessEntry(
-            f"{name}-entry",
-            cluster_name=args.cluster_name,
-            principal_arn=made.arn,
-            type="EC2",
-            tags=args.tags,
-            opts=child,
-        )
-        joining = aws.eks.AccessPolicyAssociation(
-            f"{name}-joining",
-            cluster_name=args.cluster_name,
-            principal_arn=made.arn,
-            policy_arn=_AUTO_NODE,
-            access_scope={"type": "cluster"},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
-        )
-        called, marks = physical("corral", args.host), labels(args.tags)
+        child, parts = pulumi.ResourceOptions(parent=self), (args.title, args.host, "gpu")
+        node_role, attached = role(f"{name}-node", "ec2.amazonaws.com", NODES, parts, args.tags, child)
+        names = (f"{name}-entry", f"{name}-joining")
+        admitted = admit(names, args.cluster_name, node_role.arn, "EC2", "AmazonEKSAutoNodePolicy", args.tags, child)
+        physical_name, marks = physical("corral", args.host), labels(args.tags)
         nodes = KubernetesObject(
             f"{name}-class",
-            node_class(called, args.gpus, made.name, args.subnets, args.security_group, marks),
-            pulumi.ResourceOptions(
-                parent=self, provider=args.provider, depends_on=[*args.ready, *attached, entry, joining]
-            ),
+            node_class(physical_name, args.gpus, node_role.name, args.vpc, marks),
+            pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[*args.ready, *attached, *admitted]),
         )
         self.pool = KubernetesObject(
             f"{name}-pool",
-            node_pool(called, args.gpus, args.count, marks),
+            node_pool(physical_name, args.gpus, args.count, marks),
             pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[nodes]),
         )
         self.register_outputs({})

@@ -1,6 +1,5 @@
-"""How a VPC's addresses are divided: a pure function, the same for ever, since a subnet cannot be resized.
-
-The network of a new cluster.
+"""The network of a new cluster, and how its addresses are divided: a pure function, the same for ever, since a subnet
+cannot be resized.
 """
 
 from __future__ import annotations
@@ -16,6 +15,10 @@ from corral.config.cluster import NewVpc
 
 _BITS = 4
 """A VPC has sixteen blocks: a private subnet in each of the first, all public subnets in the last."""
+
+_INTERNET = "0.0.0.0/0"
+_WITHOUT_EKS = ("cac1-az3", "use1-az3", "usw1-az2")
+"""Zones in which EKS has no control plane; not verified against its network requirements."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,6 @@ def zones(cidr: str, count: int) -> tuple[Zone, ...]:
     blocks = list(IPv4Network(cidr).subnets(_BITS))
     public = list(blocks[-1].subnets(_BITS))
     return tuple(Zone(str(blocks[zone]), str(public[zone])) for zone in range(count))
-
-
-_WITHOUT_EKS = ("cac1-az3", "use1-az3", "usw1-az2")
-"""Zones in which EKS has no control plane; not verified against its network requirements."""
 
 
 @dataclass(frozen=True)
@@ -67,154 +66,129 @@ class Network(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:Network", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
         vpc = aws.ec2.Vpc(
             f"{name}-vpc",
             cidr_block=args.vpc.cidr,
             enable_dns_hostnames=True,
             enable_dns_support=True,
-            tags=_titled(args, "vpc"),
-            opts=child,
+            tags=self._tags("vpc"),
+            opts=self._child,
         )
-        aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, tags=_titled(args, "default"), opts=child)
-        internet = aws.ec2.InternetGateway(
-            f"{name}-internet", vpc_id=vpc.id, tags=_titled(args, "internet"), opts=child
-        )
-        to_internet = aws.ec2.RouteTable(
-            f"{name}-public",
-            vpc_id=vpc.id,
-            routes=[{"cidr_block": "0.0.0.0/0", "gateway_id": internet.id}],
-            tags=_titled(args, "public"),
-            opts=child,
-        )
-        places = _places(args, self)
-        made = [
-            _zone(f"{name}-{number}", number, zone, places[number - 1], vpc, to_internet, args, self)
-            for number, zone in enumerate(zones(args.vpc.cidr, args.vpc.zones), 1)
-        ]
         self.vpc_id = vpc.id
-        self.private_subnets = [subnet.id for subnet, _, _, _ in made]
-        self.public_addresses = [address.public_ip for _, _, _, address in made]
-        self.ways_out = [
-            *(route for _, _, route, _ in made),
-            *_endpoints(name, vpc, self.private_subnets, [table.id for _, table, _, _ in made], args, self),
-        ]
+        aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, tags=self._tags("default"), opts=self._child)
+        internet = aws.ec2.InternetGateway(
+            f"{name}-internet", vpc_id=vpc.id, tags=self._tags("internet"), opts=self._child
+        )
+        to_internet = self._route_table("public", "public", {"cidr_block": _INTERNET, "gateway_id": internet.id})
+        self.private_subnets, self.public_addresses, self.ways_out = [], [], []
+        tables: list[aws.ec2.RouteTable] = []
+        divided = zip(zones(args.vpc.cidr, args.vpc.zones), self._places(), strict=True)
+        for number, (zone, place) in enumerate(divided, 1):
+            public = self._subnet(f"{number}-public", f"public-{number}", zone.public, place, "elb")
+            routed = self._associate(f"{number}-public", public, to_internet)
+            address, nat = self._nat(number, public, routed)
+            private = self._subnet(f"{number}-private", f"private-{number}", zone.private, place, "internal-elb")
+            out: aws.ec2.RouteTableRouteArgsDict = {"cidr_block": _INTERNET, "nat_gateway_id": nat.id}
+            table = self._route_table(f"{number}-private", f"private-{number}", out)
+            tables.append(table)
+            self.private_subnets.append(private.id)
+            self.public_addresses.append(address.public_ip)
+            self.ways_out.append(self._associate(f"{number}-private", private, table))
+        self.ways_out += self._endpoints([table.id for table in tables])
         self.register_outputs({"vpc_id": self.vpc_id, "private_subnets": self.private_subnets})
 
+    def _tags(self, part: str) -> dict[str, str]:
+        return {**self._args.tags, "Name": f"{self._args.title}-{part}"}
 
-def _places(args: NetworkArgs, parent: pulumi.Resource) -> list[str]:
-    """The zones of the region, in order of name, as many as there are to be."""
-    found = aws.get_availability_zones(
-        state="available",
-        exclude_zone_ids=list(_WITHOUT_EKS),
-        filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-        opts=pulumi.InvokeOptions(parent=parent),
-    ).names
-    if len(found) < args.vpc.zones:
-        raise pulumi.RunError(
-            f"{args.region} has {len(found)} zones for a cluster, not {args.vpc.zones}: "
-            "lower corral:cluster.network.zones"
+    def _places(self) -> list[str]:
+        """The zones of the region, in order of name, as many as there are to be."""
+        args = self._args
+        there = aws.get_availability_zones(
+            state="available",
+            exclude_zone_ids=list(_WITHOUT_EKS),
+            filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+            opts=pulumi.InvokeOptions(parent=self),
+        ).names
+        if len(there) < args.vpc.zones:
+            raise pulumi.RunError(
+                f"{args.region} has {len(there)} zones for a cluster, not {args.vpc.zones}: "
+                "lower corral:cluster.network.zones"
+            )
+        return sorted(there)[: args.vpc.zones]
+
+    def _subnet(self, name: str, title: str, cidr: str, place: str, load_balancers: str) -> aws.ec2.Subnet:
+        return aws.ec2.Subnet(
+            f"{self._name}-{name}",
+            vpc_id=self.vpc_id,
+            cidr_block=cidr,
+            availability_zone=place,
+            map_public_ip_on_launch=False,
+            tags=self._tags(title) | {f"kubernetes.io/role/{load_balancers}": "1"},
+            opts=self._child,
         )
-    return sorted(found)[: args.vpc.zones]
 
-
-def _zone(
-    name: str,
-    number: int,
-    zone: Zone,
-    place: str,
-    vpc: aws.ec2.Vpc,
-    to_internet: aws.ec2.RouteTable,
-    args: NetworkArgs,
-    parent: Network,
-) -> tuple[aws.ec2.Subnet, aws.ec2.RouteTable, aws.ec2.RouteTableAssociation, aws.ec2.Eip]:
-    """The private subnet, its routes, what gives them to it, and the address it calls the internet from."""
-    child = pulumi.ResourceOptions(parent=parent)
-    public = aws.ec2.Subnet(
-        f"{name}-public",
-        vpc_id=vpc.id,
-        cidr_block=zone.public,
-        availability_zone=place,
-        map_public_ip_on_launch=False,
-        tags=_titled(args, f"public-{number}") | {"kubernetes.io/role/elb": "1"},
-        opts=child,
-    )
-    routed = aws.ec2.RouteTableAssociation(
-        f"{name}-public", subnet_id=public.id, route_table_id=to_internet.id, opts=child
-    )
-    address = aws.ec2.Eip(f"{name}-nat", domain="vpc", tags=_titled(args, f"nat-{number}"), opts=child)
-    nat = aws.ec2.NatGateway(
-        f"{name}-nat",
-        subnet_id=public.id,
-        allocation_id=address.id,
-        tags=_titled(args, f"nat-{number}"),
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[routed]),
-    )
-    private = aws.ec2.Subnet(
-        f"{name}-private",
-        vpc_id=vpc.id,
-        cidr_block=zone.private,
-        availability_zone=place,
-        map_public_ip_on_launch=False,
-        tags=_titled(args, f"private-{number}") | {"kubernetes.io/role/internal-elb": "1"},
-        opts=child,
-    )
-    table = aws.ec2.RouteTable(
-        f"{name}-private",
-        vpc_id=vpc.id,
-        routes=[{"cidr_block": "0.0.0.0/0", "nat_gateway_id": nat.id}],
-        tags=_titled(args, f"private-{number}"),
-        opts=child,
-    )
-    association = aws.ec2.RouteTableAssociation(
-        f"{name}-private", subnet_id=private.id, route_table_id=table.id, opts=child
-    )
-    return private, table, association, address
-
-
-def _endpoints(
-    name: str,
-    vpc: aws.ec2.Vpc,
-    subnets: Sequence[pulumi.Output[str]],
-    tables: Sequence[pulumi.Output[str]],
-    args: NetworkArgs,
-    parent: Network,
-) -> list[pulumi.Resource]:
-    """S3 by a gateway endpoint, which costs nothing; ECR, whose layers are in S3, by interface endpoints."""
-    child = pulumi.ResourceOptions(parent=parent)
-    https = aws.ec2.SecurityGroup(
-        f"{name}-endpoints",
-        vpc_id=vpc.id,
-        description="HTTPS from within the VPC to the endpoints of AWS services",
-        ingress=[{"protocol": "tcp", "from_port": 443, "to_port": 443, "cidr_blocks": [args.vpc.cidr]}],
-        tags=_titled(args, "endpoints"),
-        opts=child,
-    )
-    gateway = aws.ec2.VpcEndpoint(
-        f"{name}-s3",
-        vpc_id=vpc.id,
-        service_name=f"com.amazonaws.{args.region}.s3",
-        vpc_endpoint_type="Gateway",
-        route_table_ids=list(tables),
-        tags=_titled(args, "s3"),
-        opts=child,
-    )
-    interfaces = [
-        aws.ec2.VpcEndpoint(
-            f"{name}-ecr-{service}",
-            vpc_id=vpc.id,
-            service_name=f"com.amazonaws.{args.region}.ecr.{service}",
-            vpc_endpoint_type="Interface",
-            private_dns_enabled=True,
-            subnet_ids=list(subnets),
-            security_group_ids=[https.id],
-            tags=_titled(args, f"ecr-{service}"),
-            opts=child,
+    def _route_table(self, name: str, title: str, route: aws.ec2.RouteTableRouteArgsDict) -> aws.ec2.RouteTable:
+        return aws.ec2.RouteTable(
+            f"{self._name}-{name}",
+            vpc_id=self.vpc_id,
+            routes=[route],
+            tags=self._tags(title),
+            opts=self._child,
         )
-        for service in ("api", "dkr")
-    ]
-    return [gateway, *interfaces]
 
+    def _associate(self, name: str, subnet: aws.ec2.Subnet, table: aws.ec2.RouteTable) -> aws.ec2.RouteTableAssociation:
+        return aws.ec2.RouteTableAssociation(
+            f"{self._name}-{name}", subnet_id=subnet.id, route_table_id=table.id, opts=self._child
+        )
 
-def _titled(args: NetworkArgs, part: str) -> dict[str, str]:
-    return {**args.tags, "Name": f"{args.title}-{part}"}
+    def _nat(
+        self, number: int, public: aws.ec2.Subnet, routed: pulumi.Resource
+    ) -> tuple[aws.ec2.Eip, aws.ec2.NatGateway]:
+        name, tags = f"{self._name}-{number}-nat", self._tags(f"nat-{number}")
+        address = aws.ec2.Eip(name, domain="vpc", tags=tags, opts=self._child)
+        nat = aws.ec2.NatGateway(
+            name,
+            subnet_id=public.id,
+            allocation_id=address.id,
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[routed]),
+        )
+        return address, nat
+
+    def _endpoints(self, tables: Sequence[pulumi.Output[str]]) -> list[pulumi.Resource]:
+        """S3 by a gateway endpoint, which costs nothing; ECR, whose layers are in S3, by interface endpoints."""
+        https = aws.ec2.SecurityGroup(
+            f"{self._name}-endpoints",
+            vpc_id=self.vpc_id,
+            description="HTTPS from within the VPC to the endpoints of AWS services",
+            ingress=[{"protocol": "tcp", "from_port": 443, "to_port": 443, "cidr_blocks": [self._args.vpc.cidr]}],
+            tags=self._tags("endpoints"),
+            opts=self._child,
+        )
+        services = f"com.amazonaws.{self._args.region}"
+        gateway = aws.ec2.VpcEndpoint(
+            f"{self._name}-s3",
+            vpc_id=self.vpc_id,
+            service_name=f"{services}.s3",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=list(tables),
+            tags=self._tags("s3"),
+            opts=self._child,
+        )
+        interfaces = [
+            aws.ec2.VpcEndpoint(
+                f"{self._name}-ecr-{service}",
+                vpc_id=self.vpc_id,
+                service_name=f"{services}.ecr.{service}",
+                vpc_endpoint_type="Interface",
+                private_dns_enabled=True,
+                subnet_ids=self.private_subnets,
+                security_group_ids=[https.id],
+                tags=self._tags(f"ecr-{service}"),
+                opts=self._child,
+            )
+            for service in ("api", "dkr")
+        ]
+        return [gateway, *interfaces]

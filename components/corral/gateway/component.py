@@ -25,8 +25,9 @@ from corral.gateway.manifests.resource import Inputs, Resource
 from corral.gateway.manifests.routes import route_key
 from corral.gateway.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE
 from corral.gateway.software import Software, SoftwareArgs
-from corral.hosts.base import ClusterComponent, KubernetesObject, labels
+from corral.hosts.base import ClusterComponent, KubernetesObject
 from corral.hosts.endpoint import Endpoint
+from corral.hosts.naming import labels
 from corral.plan.credentials import Proofs
 from corral.plan.plan import Plan
 

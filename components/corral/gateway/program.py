@@ -54,11 +54,9 @@ def deploy(file: Path | None = None) -> None:
     hosts = make_hosts(Site(stack, plan, cluster, keys, file.parent, tags, ENVOY_NAMESPACE))
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
     # The gateway calls, as itself, the hosts that want an identity and no key.
-    documents = [host.invoke_policy for host in hosts.values() if host.invoke_policy is not None]
+    policies = [host.invoke_policy for host in hosts.values() if host.invoke_policy is not None]
     identity = (
-        cluster.identity("gateway-identity", ENVOY_NAMESPACE, SERVICE_ACCOUNT, (), cluster, documents)
-        if documents
-        else ()
+        cluster.identity("gateway-identity", ENVOY_NAMESPACE, SERVICE_ACCOUNT, policies, cluster) if policies else ()
     )
     gateway = Gateway("gateway", GatewayArgs(plan, stack.gateway, proved, endpoints, cluster, identity, tags))
 

@@ -8,7 +8,6 @@ is reached.  Where a key is kept on the cluster, and how it gets into a request,
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,6 @@ from corral.config.hosts import Gpus, Host
 from corral.config.problems import missing_extra
 from corral.config.stack import Stack
 from corral.hosts.endpoint import Endpoint
-from corral.hosts.iam import Statement
 from corral.plan.plan import Plan
 
 _EXTRAS = {"aws": ("boto3", "pulumi_aws"), "azure": ("pulumi_azure_native",)}
@@ -44,11 +42,6 @@ class HostComponent(pulumi.ComponentResource):
     """Per model of the host."""
     invoke_policy: pulumi.Output[str] | None = None
     """The IAM policy (JSON) of who calls it with an identity and no key; None: a key does, or nothing."""
-
-
-def labels(tags: Mapping[str, str]) -> dict[str, str]:
-    """The stack's tags as labels: what a label cannot hold becomes `-`, and 63 characters are kept."""
-    return {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:63].strip("-._") for key, value in tags.items()}
 
 
 @dataclass(frozen=True)
@@ -105,12 +98,10 @@ class ClusterComponent(pulumi.ComponentResource):
         name: str,
         namespace: str,
         service_account: str,
-        statements: Sequence[Statement],
+        policies: Sequence[pulumi.Input[str]],
         parent: pulumi.Resource,
-        documents: Sequence[pulumi.Input[str]] = (),
     ) -> Sequence[pulumi.Resource]:
-        """Lets the pods of a service account do on AWS what the statements say, and what the policies say that others
-        wrote (JSON); what the pods depend on.
+        """Lets the pods of a service account do on AWS what these policies (JSON) allow; what the pods depend on.
 
         None on a cluster outside of AWS, whose pods bring credentials of their own.
         """

@@ -1,4 +1,4 @@
-"""Physical names, within the limits of AWS and Kubernetes.
+"""Physical names and labels, within the limits of AWS and Kubernetes.
 
 A name says the words it is made of as far as a name can hold them.  Two lists of words never get one name: where the
 words cannot be read back from it, it ends in six digits of their hash.  The digits tell apart only what is said alike,
@@ -8,6 +8,7 @@ so that six are enough.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 
 LABEL = 63
@@ -23,14 +24,14 @@ _PART = re.compile(r"[a-z0-9]+")
 
 
 def physical(*parts: str, limit: int = LABEL) -> str:
-    """The words with `-` between them: lower-case letters, digits and `-`, starting with a letter.
+    """The parts with `-` between them: lower-case letters, digits and `-`, starting with a letter.
 
-    With the hash where a word is no such word itself, where the words have no letter first, and where they are too
-    long: `corral`, `vllm` → `corral-vllm`; `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
+    With the hash where a part has other characters, where the first has no letter first, and where they are too long:
+    `corral`, `vllm` → `corral-vllm`; `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
     """
     name = "-".join(parts)
-    as_it_is = all(_PART.fullmatch(part) for part in parts) and name[0].isalpha() and not _HASHED.search(name)
-    return name if as_it_is and len(name) <= limit else hashed(*parts, limit=limit)
+    plain = all(_PART.fullmatch(part) for part in parts) and name[0].isalpha() and not _HASHED.search(name)
+    return name if plain and len(name) <= limit else hashed(*parts, limit=limit)
 
 
 def hashed(*parts: str, limit: int = LABEL) -> str:
@@ -39,3 +40,8 @@ def hashed(*parts: str, limit: int = LABEL) -> str:
     kept = name if name[:1].isalpha() else f"x-{name}".rstrip("-")
     digits = sha256("\0".join(parts).encode()).hexdigest()[:_DIGITS]
     return f"{kept[: limit - _DIGITS - 1].rstrip('-')}-{digits}"
+
+
+def labels(tags: Mapping[str, str]) -> dict[str, str]:
+    """The stack's tags as labels: what a label cannot hold becomes `-`, and 63 characters are kept."""
+    return {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:LABEL].strip("-._") for key, value in tags.items()}

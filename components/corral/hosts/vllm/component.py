@@ -10,9 +10,10 @@ import pulumi_kubernetes as kubernetes
 
 from corral.config.hosts import Gpus, VllmHost
 from corral.config.secrets import HUGGING_FACE
-from corral.hosts.base import ClusterComponent, HostComponent, KubernetesObject, Site, labels
+from corral.hosts.base import ClusterComponent, HostComponent, KubernetesObject, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
-from corral.hosts.iam import Statement
+from corral.hosts.iam import Statement, policy
+from corral.hosts.naming import labels
 from corral.hosts.vllm.manifests import (
     ACCOUNT,
     NODE_READY_SECONDS,
@@ -105,7 +106,7 @@ class Vllm(HostComponent):
         if args.token is not None or args.key is not None:
             before.append(self._secret(inside, where))
         if statements := _read_weights(args.servers):
-            before += args.cluster.identity(f"{name}-identity", inside, ACCOUNT, statements, parent=self)
+            before += args.cluster.identity(f"{name}-identity", inside, ACCOUNT, [policy(statements)], parent=self)
         self.endpoints = {server.model: self._endpoint(server, before) for server in args.servers}
         self.register_outputs({"hostnames": {model: each.hostname for model, each in self.endpoints.items()}})
 

@@ -19,10 +19,10 @@ def test_a_service_account_gets_a_role_with_a_policy_of_its_own():
             "gateway-identity",
             PodIdentityArgs(
                 cluster_name="corral-prod",
-                cluster="corral-prod",
+                title="corral-prod",
                 namespace="envoy-gateway-system",
                 service_account="gateway",
-                statements=[BEDROCK],
+                policies=[policy([BEDROCK])],
                 tags={"corral-stack": "prod"},
             ),
         )

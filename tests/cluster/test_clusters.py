@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pulumi
 import pytest
 
-from corral.cluster.clusters import ExistingCluster
+from corral.cluster.clusters import ExistingCluster, open_cluster
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
+from corral.config.stack import Stack
 from corral.testing import run
 
 
@@ -40,3 +43,32 @@ def test_the_state_is_the_same_wherever_pulumi_runs(tmp_path: Path, monkeypatch:
         world = run(lambda: ExistingCluster("cluster", KubeconfigCluster(kubeconfig="~/.kube/config")))
         seen.append(world["cluster-provider"].inputs)
     assert seen[0] == seen[1]
+
+
+def stack(**said: Any) -> Stack:
+    plain = {
+        "name": "prod",
+        "hosts": {"bedrock": {"kind": "bedrock"}},
+        "models": {"llama-3.3-70b": {"shares": {"bedrock": 100}}},
+    }
+    return Stack.model_validate(plain | said)
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        ({"region": "us-east-1"}, "corral:cluster:Eks"),
+        ({"cluster": {"kubeconfig": "kind.yaml"}}, "corral:cluster:Existing"),
+    ],
+    ids=["a new one", "one that is there"],
+)
+def test_a_stack_has_the_cluster_that_it_says(said: dict[str, Any], want: str):
+    seen = run(lambda: open_cluster(stack(**said), {}))
+    assert seen["cluster"].type == want
+
+
+def test_a_new_cluster_needs_a_region():
+    with pytest.raises(
+        pulumi.RunError, match="the stack prod makes a cluster on EKS and says no region: set aws:region"
+    ):
+        run(lambda: open_cluster(stack(), {}))
