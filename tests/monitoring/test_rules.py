@@ -176,7 +176,7 @@ def declared(**shares: int) -> dict[str, str]:
     return {corral("corral_share_percent", host=host): f"{share}x60" for host, share in shares.items()}
 
 
-ERRORS, OUT, DRIFT = "CorralErrorBudgetBurns", "CorralHostLeftOut", "CorralShareDrift"
+ERRORS, OUT, DRIFT = "CorralErrorBudgetBurns", "CorralHostEjected", "CorralShareDrift"
 BUDGET, NOTHING = "CorralBudget", "CorralNothingCounted"
 Case = tuple[Plan, str, int, str, dict[str, str]]
 """Plan, alert, how many of it fire, at which time, the series."""

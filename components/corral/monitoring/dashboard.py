@@ -42,7 +42,7 @@ _PANELS = (
             _Query("corral:declared_share:percent", f"{_HOST} declared"),
         ),
     ),
-    _Panel("Hosts left out", "short", "1 while a host is left out for failing.", (_Query("corral:left_out", _HOST),)),
+    _Panel("Ejected hosts", "short", "1 while a host is ejected: it fails.", (_Query("corral:ejected", _HOST),)),
     _Panel(
         "Duration",
         "s",

@@ -8,7 +8,7 @@
     corral:cost_dollars:per_hour       {stack, model}              of the tokens whose price is known
     corral:observed_share:percent      {stack, model, host}        of the last half hour
     corral:declared_share:percent      {stack, model, host}
-    corral:left_out                    {stack, model, host}        1 while it is ejected for failing
+    corral:ejected                     {stack, model, host}        1 while it is ejected: it fails
 
 The local engine's are made from Corral's own metrics, for all models at once.
 
@@ -102,7 +102,7 @@ def _local(plan: Plan) -> Iterator[Record]:
         f"100 * {_sum(answered, *by_host)} / on (stack, model) group_left () ({_sum(answered, *by)} > 0)",
     )
     yield Record("corral:declared_share:percent", f"max by (stack, model, host) (corral_share_percent{{{where}}})")
-    yield Record("corral:left_out", f"max by (stack, model, host) (corral_host_ejected{{{where}}})")
+    yield Record("corral:ejected", f"max by (stack, model, host) (corral_host_ejected{{{where}}})")
 
 
 def _kubernetes(plan: Plan) -> Iterator[Record]:
@@ -117,7 +117,7 @@ def _kubernetes(plan: Plan) -> Iterator[Record]:
         yield from _tokens(model, of, labels)
         yield from _shares(model, f"{duration}_count{{{of}", labels)
         yield Record(
-            "corral:left_out",
+            "corral:ejected",
             f"clamp_max(sum(envoy_cluster_outlier_detection_ejections_active{{{clusters}}}), 1)",
             {**labels, "host": "unknown"},
         )

@@ -52,8 +52,8 @@ def _alerts(plan: Plan, objective: float, budget: float | None) -> Iterator[Rule
     for burn in _BURNS:
         yield _burning(stack, burn, objective)
     yield _alert(
-        "CorralHostLeftOut",
-        f"max by (stack, model, host) (corral:left_out{{{stack}}}) > 0",
+        "CorralHostEjected",
+        f"max by (stack, model, host) (corral:ejected{{{stack}}}) > 0",
         "{{ $labels.host }} is left out of {{ $labels.model }} for failing; the other hosts serve its share.",
         lasting="5m",
     )

@@ -38,7 +38,7 @@ def test_a_failure_tells_who_met_it_and_how_long_it_cost_them():
         "first_answer": pytest.approx(400),
         "usual": pytest.approx(20),
         "slowest": pytest.approx(300),
-        "left_out": pytest.approx(400),
+        "ejected": pytest.approx(400),
         "back": pytest.approx(400),
     }
     slow = of_failures["vllm: slow first byte"]

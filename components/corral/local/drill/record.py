@@ -73,7 +73,7 @@ class Failed:
     """The result of a failure of hosts."""
 
     begun: float
-    left_out: Mapping[tuple[str, str], float]
+    ejected: Mapping[tuple[str, str], float]
     """Per model and host when the host was first seen to be left out."""
     healed: float
     whole: float | None

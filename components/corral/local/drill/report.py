@@ -94,7 +94,7 @@ class FailureReport:
     """Until an answer begins when nothing fails, half of the time."""
     slowest: float | None
     """Until the answer began, of those that met it."""
-    left_out: float | None
+    ejected: float | None
     """Until every model left the hosts out; None: at least one did not."""
     back: float | None
     """From the end of the failure until every host had its place again; None: that was not seen."""
@@ -326,14 +326,14 @@ def _failure(
         for target in model.sharing
         if target.host in step.hosts
     ]
-    left = [result.left_out[place] - result.begun for place in places if place in result.left_out]
+    left = [result.ejected[place] - result.begun for place in places if place in result.ejected]
     return FailureReport(
         title=step.title,
         met=len(met),
         first_answer=1000 * min(request.began - result.begun for request in met) if met and not slow else None,
         usual=usual,
         slowest=max((1000 * waits[request] for request in met if request in waits), default=None),
-        left_out=1000 * max(left) if len(left) == len(places) else None,
+        ejected=1000 * max(left) if len(left) == len(places) else None,
         back=1000 * (result.whole - result.healed) if result.whole is not None else None,
     )
 

@@ -162,10 +162,10 @@ class Drill:
         for host in step.hosts:
             await self._break_down(host, step)
         begun = self._clock()
-        left_out: dict[tuple[str, str], float] = {}
+        ejected: dict[tuple[str, str], float] = {}
         while self._clock() < begun + step.seconds:
-            for place in await self._left_out():
-                left_out.setdefault(place, self._clock())
+            for place in await self._ejected():
+                ejected.setdefault(place, self._clock())
             await asyncio.sleep(_POLL_SECONDS)
         for host in step.hosts:
             if host in self._proxies:
@@ -173,10 +173,10 @@ class Drill:
             await asyncio.to_thread(self._simulated.clear_fault, host)
         healed = self._clock()
         while self._clock() < healed + _BACK_SECONDS:
-            if not await self._left_out() and self._back(step.hosts, healed):
-                return Failed(begun, left_out, healed, self._clock())
+            if not await self._ejected() and self._back(step.hosts, healed):
+                return Failed(begun, ejected, healed, self._clock())
             await asyncio.sleep(_POLL_SECONDS)
-        return Failed(begun, left_out, healed, None)
+        return Failed(begun, ejected, healed, None)
 
     async def _break_down(self, host: str, step: Fail) -> None:
         kind: FaultKind = "reset" if step.how == "refused" else step.how
@@ -185,7 +185,7 @@ class Drill:
         if step.how == "refused":
             self._proxies[host].refuse()
 
-    async def _left_out(self) -> list[tuple[str, str]]:
+    async def _ejected(self) -> list[tuple[str, str]]:
         """Models and their hosts that the engine leaves out."""
         return [
             (model.model, host.host) for model in await self._session.status() for host in model.hosts if host.ejected

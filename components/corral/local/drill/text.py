@@ -108,7 +108,7 @@ FAILURES = (
 
 def failure_row(failure: FailureReport) -> tuple[str, ...]:
     """A row of FAILURES."""
-    times = (failure.first_answer, failure.usual, failure.slowest, failure.left_out, failure.back)
+    times = (failure.first_answer, failure.usual, failure.slowest, failure.ejected, failure.back)
     return (failure.title, str(failure.met), *map(milliseconds, times))
 
 
