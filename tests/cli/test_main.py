@@ -13,6 +13,7 @@ from corral import __version__
 from tests.cli.conftest import Corral, Outcome
 
 VERBS = (
+    "init",
     "serve",
     "plan",
     "diff",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from corral import __version__
-from corral.cli import diff, drill, explain, fault, init, key, monitoring, plan, schema, serve, status, usage, verify
 from corral.cli.project import CommandError
 from corral.cli.terminal import complain
-from corral.config.problems import ConfigError
+from corral.config.problems import ConfigError, missing_extra
 from corral.local.errors import EngineError
-from corral.local.statistics.cost import UsageError
 from corral.plan.checks.run import RefusedError
 
 REFUSED, UNREADABLE = 1, 2
@@ -55,19 +55,50 @@ def corral(
     """Llama on many hosts behind one load balancer: shares in a stack file, traffic that follows them."""
 
 
-app.command("init")(init.init)
-app.command("serve")(serve.serve)
-app.command("plan")(plan.plan)
-app.command("diff")(diff.diff)
-app.command("explain")(explain.explain)
-app.command("verify")(verify.verify)
-app.command("status")(status.status)
-app.command("usage")(usage.usage)
-app.command("fault")(fault.fault)
-app.command("drill")(drill.drill)
-app.command("monitoring")(monitoring.monitoring)
-app.command("schema")(schema.schema)
-app.add_typer(key.key, name="key")
+VERBS = (
+    *(
+        "init",
+        "serve",
+        "plan",
+        "diff",
+        "explain",
+        "verify",
+        "status",
+        "usage",
+        "fault",
+        "drill",
+        "monitoring",
+        "schema",
+    ),
+    "key",
+)
+"""In the order of the help; each is a module of its name, and a function or a group of commands in it."""
+
+ON_ONE_MACHINE = ("serve", "status", "usage", "fault", "drill")
+"""Those that need `corral[local]`, whose libraries are among others:"""
+
+LOCAL = ("openai", "psutil", "starlette", "watchfiles")
+
+
+def _register(verb: str) -> None:
+    if verb in ON_ONE_MACHINE and not all(map(find_spec, LOCAL)):
+
+        def refuse() -> None:
+            """Needs pip install 'corral[local]'."""
+            raise CommandError(missing_extra("local", f"corral {verb}"))
+
+        anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+        app.command(verb, context_settings=anything)(refuse)
+        return
+    command = getattr(import_module(f"corral.cli.{verb}"), verb)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=verb)
+    else:
+        app.command(verb)(command)
+
+
+for _verb in VERBS:
+    _register(_verb)
 
 
 def main() -> None:
@@ -77,7 +108,7 @@ def main() -> None:
     except ConfigError as unreadable:
         complain(str(unreadable))
         sys.exit(UNREADABLE)
-    except (RefusedError, EngineError, UsageError, CommandError) as refused:
+    except (RefusedError, EngineError, CommandError) as refused:
         complain(str(refused))
         sys.exit(REFUSED)
     except BrokenPipeError:

@@ -7,16 +7,18 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
 from corral.local.errors import EngineError
-from corral.local.state_folder import Running, StateFolder
 from corral.plan.build import build
 from corral.plan.checks.run import CheckedStack, check
+
+if TYPE_CHECKING:
+    from corral.local.state_folder import Running
 
 
 class NoRevisionError(Exception):
@@ -138,7 +140,9 @@ def write_files(texts: Mapping[Path, str], folder: Path | None = None) -> None:
 
 def running(stack: str) -> Running:
     """Raises EngineError where the stack is not being served."""
-    found = StateFolder.of(root(), stack).running()
-    if found is None:
+    from corral.local.state_folder import StateFolder  # needs corral[local]
+
+    engine = StateFolder.of(root(), stack).running()
+    if engine is None:
         raise EngineError(f"Stack {stack} is not being served here. Start it with: corral serve --stack {stack}")
-    return found
+    return engine

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from corral.cli.terminal import Sheet
 from corral.config.problems import number, size
-from corral.local.statistics.status import HostStatus, ModelStatus
 from corral.plan.checks.findings import Finding
 from corral.plan.diff import IssuerMove, TenantLimit, TenantMove
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
 from corral.plan.plan import ModelPlan, Plan, Rate, Target, TenantPlan
+
+if TYPE_CHECKING:
+    from corral.local.statistics.status import HostStatus, ModelStatus
 
 _MANY = 5
 """More models than this are not spelled out."""

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from corral.local.envoy.statistics import INPUT_TOKENS, OUTPUT_TOKENS
+from corral.local.errors import EngineError
 from corral.local.state_folder import StateFolder
 from corral.local.statistics.readings import Series
 from corral.plan.plan import Plan, Price
@@ -27,7 +28,7 @@ DOLLAR = 10**12
 """Both in millionths of a micro-dollar."""
 
 
-class UsageError(Exception):
+class UsageError(EngineError):
     """The log or its prices cannot be read.  The message says what is wrong and the way out."""
 
 
