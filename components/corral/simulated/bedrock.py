@@ -73,7 +73,7 @@ _SIGNATURE = re.compile(
 
 def _is_signed(request: HttpRequest, secret: str) -> bool | None:
     """Whether the request is signed with this secret; None: it is not signed at all."""
-    claimed = _SIGNATURE.fullmatch(request.header("authorization"))
+    claimed = _SIGNATURE.fullmatch(request.headers.get("authorization", ""))
     if claimed is None:
         return None
     canonical = "\n".join(
@@ -81,14 +81,14 @@ def _is_signed(request: HttpRequest, secret: str) -> bool | None:
             request.method,
             quote(request.raw_path, safe="/~"),
             request.query,
-            *(f"{name}:{' '.join(request.header(name).split())}" for name in claimed["headers"].split(";")),
+            *(f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in claimed["headers"].split(";")),
             "",
             claimed["headers"],
             hashlib.sha256(request.body).hexdigest(),
         )
     )
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    to_sign = "\n".join(("AWS4-HMAC-SHA256", request.header("x-amz-date"), claimed["scope"], digest))
+    to_sign = "\n".join(("AWS4-HMAC-SHA256", request.headers.get("x-amz-date", ""), claimed["scope"], digest))
     key = f"AWS4{secret}".encode()
     for part in (claimed["date"], claimed["region"], claimed["service"], "aws4_request", to_sign):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()

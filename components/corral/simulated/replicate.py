@@ -185,11 +185,11 @@ class Replicate(Dialect):
         return ErrorAnswer(refusal.status, to_json({"detail": message, "status": refusal.status}))
 
     def _new(self, host: SimulatedHost, request: HttpRequest, model: str) -> NewPrediction | Refusal:
-        wait = _WAIT.fullmatch(request.header("prefer"))
+        wait = _WAIT.fullmatch(request.headers.get("prefer", ""))
         return NewPrediction.read(
             request.body,
             model=model,
-            base_url=f"http://{request.header('host')}{host.prefix}",
+            base_url=f"http://{request.headers.get('host', '')}{host.prefix}",
             rate=self._simulation.speed(host).tokens_per_second,
             wait_seconds=float(wait["seconds"] or _LONGEST_WAIT_SECONDS) if wait else 0.0,
             keep=self._keep,

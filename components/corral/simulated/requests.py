@@ -16,11 +16,13 @@ import hmac
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from corral.simulated.hosts import SimulatedHost, SimulatedModel
 from corral.simulated.shapes import ErrorType
@@ -245,25 +247,19 @@ def demanded_tool(choice: object, chosen: str | None, offered: Sequence[str]) ->
     return chosen
 
 
-@dataclass(frozen=True)
 class HttpRequest:
-    """A request as it came in."""
+    """A request as it came in; `prefix` is the path of the host's base URL."""
 
-    method: str
-    path: str
-    """As a person reads it."""
-    raw_path: str
-    """As it came, percent signs and all, without the query."""
-    query: str
-    route: str | None
-    """The rest after the path of the host's base URL; None: the path begins in another way."""
-    headers: Mapping[str, str]
-    """By names in small letters; of several of one name the first."""
-    body: bytes
-
-    def header(self, name: str) -> str:
-        """The value of a header, or nothing."""
-        return self.headers.get(name, "")
+    def __init__(self, scope: Scope, prefix: str = "", body: bytes = b"") -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.raw_path: str = scope["raw_path"].decode("latin-1")
+        """As it came, percent signs and all, without the query."""
+        self.query: str = scope["query_string"].decode("latin-1")
+        self.route = self.path.removeprefix(prefix) if self.path.startswith(prefix) else None
+        """The rest after the prefix; None: the path begins in another way."""
+        self.headers = Headers(scope=scope)
+        self.body = body
 
     def unknown_path(self, hint: str) -> Refusal:
         """404: nothing is at this path."""
@@ -304,10 +300,10 @@ class Dialect(ABC):
         """
         if host.key is None:
             return None
-        scheme, _, bearer = request.header("authorization").partition(" ")
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         keys = [bearer.strip()] if scheme.lower() == "bearer" else []
         if host.header == "api-key":
-            keys.append(request.header("api-key"))
+            keys.append(request.headers.get("api-key", ""))
         if not any(keys):
             where = "an `api-key` header" if host.header == "api-key" else "an `Authorization: Bearer` header"
             return Refusal(401, f"You didn't provide an API key. Provide it in {where}.")

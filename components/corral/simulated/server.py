@@ -23,18 +23,15 @@ import socket
 import struct
 from functools import partial
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from corral.simulated.hosts import CONTROL, HostsError, SimulatedHost, Speed, from_json, one_line
 from corral.simulated.loopback import HttpCall, ProcessServer
+from corral.simulated.shapes import to_json
 from corral.simulated.simulation import Fault, Simulation
 from corral.simulated.wire import Wire
 
@@ -60,85 +57,68 @@ def _reset(transport: asyncio.Transport) -> None:
 
 def simulated_app(simulation: Simulation, token: str) -> ASGIApp:
     """The app for `simulation`; its control endpoints want `token`."""
-    wire, control = Wire(simulation), _control_app(simulation)
-    locked = _problem(401, "the control token is missing or wrong")
+    wire, control = Wire(simulation), _Control(simulation, token)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if path != CONTROL and not path.startswith(f"{CONTROL}/"):
-            await wire(scope, receive, send)
-        else:
-            shown = HttpCall(scope, receive, send).shows(token)
-            await (control if shown else locked)(scope, receive, send)
+        await (control if path == CONTROL or path.startswith(f"{CONTROL}/") else wire)(scope, receive, send)
 
     return app
 
 
-def _control_app(simulation: Simulation) -> ASGIApp:
-    control = _Control(simulation)
-    return Starlette(
-        routes=[
-            Route(CONTROL, control.state, methods=["GET"]),
-            Route(f"{CONTROL}/latest", control.latest, methods=["GET"]),
-            Route(f"{CONTROL}/faults/{{host}}", control.put_fault, methods=["PUT"]),
-            Route(f"{CONTROL}/faults/{{host}}", control.delete_faults, methods=["DELETE"]),
-            Route(f"{CONTROL}/speed/{{host}}", control.put_speed, methods=["PUT"]),
-        ],
-        exception_handlers={HTTPException: _refused, ValidationError: _invalid},
-    )
+class _RefusedError(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class _Control:
-    def __init__(self, simulation: Simulation) -> None:
+    """The ASGI app of the control endpoints."""
+
+    def __init__(self, simulation: Simulation, token: str) -> None:
         self._simulation = simulation
+        self._token = token
 
-    async def state(self, _: Request) -> Response:
-        return Response(self._simulation.state().model_dump_json(), media_type="application/json")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = HttpCall(scope, receive, send)
+        try:
+            if not call.shows(self._token):
+                raise _RefusedError(401, "the control token is missing or wrong")
+            status, answer = 200, self._carry_out(scope, await call.body())
+        except _RefusedError as refusal:
+            status, answer = refusal.status, to_json({"error": {"message": str(refusal)}})
+        except ValidationError as error:
+            status, answer = 400, to_json({"error": {"message": one_line(error)}})
+        await call.answer(status, answer)
 
-    async def latest(self, request: Request) -> Response:
-        after = request.query_params.get("after", "0")
-        if not (after.isascii() and after.isdigit()):
-            raise HTTPException(400, "after: a whole number, 0 or more")
-        return Response(self._simulation.counts.latest(int(after)).model_dump_json(), media_type="application/json")
+    def _carry_out(self, scope: Scope, body: bytes) -> bytes:
+        match scope["method"], scope["path"].removeprefix(CONTROL).split("/")[1:]:
+            case "GET", []:
+                return self._simulation.state().model_dump_json().encode()
+            case "GET", ["latest"]:
+                after = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)).get("after", "0")
+                if not (after.isascii() and after.isdigit()):
+                    raise _RefusedError(400, "after: a whole number, 0 or more")
+                return self._simulation.counts.latest(int(after)).model_dump_json().encode()
+            case "PUT", ["faults", name]:
+                host, fault = self._host(name), Fault.model_validate_json(body)
+                if fault.model is not None and fault.model not in host.models:
+                    known = ", ".join(sorted(host.models)) or "none"
+                    raise _RefusedError(404, f"{name} serves no model {fault.model!r}: it serves {known}")
+                self._simulation.faults.set(name, fault)
+            case "DELETE", ["faults", name]:
+                self._simulation.faults.clear(self._host(name).name)
+            case "PUT", ["speed", name]:
+                self._simulation.set_speed(self._host(name).name, Speed.model_validate_json(body))
+            case method, _:
+                raise _RefusedError(404, f"nothing is at {method} {scope['path']}")
+        return b"{}"
 
-    async def put_fault(self, request: Request) -> Response:
-        host = self._host(request)
-        fault = Fault.model_validate_json(await request.body())
-        if fault.model is not None and fault.model not in host.models:
-            known = ", ".join(sorted(host.models)) or "none"
-            raise HTTPException(404, f"{host.name} serves no model {fault.model!r}: it serves {known}")
-        self._simulation.faults.set(host.name, fault)
-        return Response(status_code=204)
-
-    async def delete_faults(self, request: Request) -> Response:
-        self._simulation.faults.clear(self._host(request).name)
-        return Response(status_code=204)
-
-    async def put_speed(self, request: Request) -> Response:
-        host = self._host(request)
-        self._simulation.set_speed(host.name, Speed.model_validate_json(await request.body()))
-        return Response(status_code=204)
-
-    def _host(self, request: Request) -> SimulatedHost:
-        name: str = request.path_params["host"]
+    def _host(self, name: str) -> SimulatedHost:
         if name not in self._simulation.hosts:
             known = ", ".join(sorted(self._simulation.hosts)) or "none"
-            raise HTTPException(404, f"no simulated host is named {name!r}: there are {known}")
+            raise _RefusedError(404, f"no simulated host is named {name!r}: there are {known}")
         return self._simulation.hosts[name]
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 (it handles no other)
-    return _problem(error.status_code, error.detail)
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ValidationError)  # noqa: S101 (it handles no other)
-    return _problem(400, one_line(error))
-
-
-def _problem(status: int, message: str) -> Response:
-    return JSONResponse({"error": {"message": message}}, status)
 
 
 def serve(listening: socket.socket, token: str) -> None:

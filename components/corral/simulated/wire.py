@@ -55,7 +55,7 @@ class Wire:
         call = HttpCall(scope, receive, send)
         if host is None:
             known = ", ".join(sorted(self._simulation.hosts)) or "none"
-            await _refuse(call, self._openai, _request(scope, "", b"").unknown_path(f"the hosts are {known}"), "")
+            await _refuse(call, self._openai, HttpRequest(scope).unknown_path(f"the hosts are {known}"), "")
             return
         exchange = self._simulation.counts.begin(host.name)
         try:
@@ -68,7 +68,7 @@ class Wire:
 
     async def _serve(self, call: HttpCall, host: SimulatedHost, exchange: Exchange) -> None:
         dialect = self._dialects[host.protocol]
-        http = _request(call.scope, unquote(host.prefix), await call.body())
+        http = HttpRequest(call.scope, unquote(host.prefix), await call.body())
         request = dialect.parse(host, http)
         if isinstance(request, ModelRequest) and request.model in host.models:
             exchange.model = request.model
@@ -158,19 +158,6 @@ async def _stream(call: HttpCall, reply: Streamed, rate: int | None, fault: str 
         await call.send(pending)
         await _reset(call)
     await call.end(pending + reply.closing)
-
-
-def _request(scope: Scope, prefix: str, body: bytes) -> HttpRequest:
-    path: str = scope["path"]
-    return HttpRequest(
-        method=scope["method"],
-        path=path,
-        raw_path=scope["raw_path"].decode("latin-1"),
-        query=scope["query_string"].decode("latin-1"),
-        route=path.removeprefix(prefix) if path.startswith(prefix) else None,
-        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])},
-        body=body,
-    )
 
 
 async def _vanish(call: HttpCall, fault: Fault) -> None:
