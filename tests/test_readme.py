@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
@@ -182,13 +181,19 @@ def test_production_is_rehearsed(clone: Path, environment: dict[str, str]):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    running = until(lambda: StateFolder.of(clone, "prod").running() or process.poll() is not None, "it serves")
+    until(lambda: StateFolder.of(clone, "prod").running() or process.poll() is not None, "it serves")
     try:
-        body = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "hello"}]}
-        (key,) = StateFolder.of(clone, "prod").read_generated_keys().values()
-        caller = {"authorization": f"Bearer {key}"}
-        answer = httpx.post(f"{running.url}/chat/completions", json=body, headers=caller)
-        assert answer.headers["x-corral-host"] in {"bedrock", "azure", "vllm"}
+        assert process.stdout
+        printed = next(line.rstrip() for line in process.stdout if line.startswith("  curl "))
+        answer = subprocess.run(
+            ["bash", "-c", f"{printed} --silent --dump-header -"],
+            cwd=clone,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert re.search(r"^x-corral-host: (bedrock|azure|vllm)", answer.stdout, re.MULTILINE), answer.stdout
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)

@@ -67,3 +67,10 @@ def test_what_cannot_be_a_key_is_not_hashed(corral: Corral, monkeypatch: pytest.
     assert (said.status, said.out) == (2, "")
     assert why in " ".join(said.err.split())
     assert "NEVER" not in said.err
+
+
+@pytest.mark.usefixtures("project")
+def test_a_key_that_nobody_made_is_not_shown(corral: Corral):
+    said = corral("key", "show", "search")
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith("No key was made for search here: corral serve makes one")

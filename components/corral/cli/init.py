@@ -43,7 +43,9 @@ class Template(StrEnum):
 
 
 def init(
-    name: Annotated[str, typer.Argument(help="The folder to make, and the name of the Pulumi project.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The folder to make, and the name of the Pulumi project.")
+    ],
     template: Annotated[
         Template,
         typer.Option(help="What it runs on: a cluster on AWS with Bedrock, a cluster that is there, or one machine."),

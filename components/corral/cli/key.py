@@ -15,7 +15,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from corral.catalog.units import MISMATCHES, TenantName
-from corral.cli.project import StackOption, stack_file
+from corral.cli.project import CommandError, StackOption, root, stack_file
 from corral.cli.terminal import console
 from corral.config.problems import shown
 from corral.plan.credentials import KEY_BYTES, UnfitKeyError, hash_of, in_stack, key_of
@@ -55,6 +55,23 @@ def new(
         f"pulumi config set --secret --path 'corral:tenantKeys.{tenant}' -s {stack}",
         highlight=False,
     )
+
+
+@key.command("show")
+def show(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Whose key.", parser=_tenant)],
+    stack: StackOption = "local",
+) -> None:
+    """Print the key that a running corral serve has made for a tenant."""
+    from corral.local.state_folder import StateFolder  # needs corral[local]
+
+    keys = StateFolder.of(root(), stack).read_generated_keys()
+    if tenant not in keys:
+        raise CommandError(
+            f"No key was made for {tenant} here: corral serve makes one, while it serves the stack {stack}, for a "
+            "tenant that the stack gives none."
+        )
+    console().out(keys[tenant], highlight=False)
 
 
 @key.command("hash")

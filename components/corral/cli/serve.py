@@ -94,7 +94,7 @@ def _introduce(session: Session, out: Console) -> None:
     taken = f"; port {session.page.taken} is taken" if session.page.taken else ""
     out.print(Text.assemble("Watch it at ", (session.page.url, "bold"), f"{taken}."))
     out.print(
-        f"  curl {session.url}/chat/completions -H 'content-type: application/json' "
+        f"  curl {session.url}/chat/completions -H 'content-type: application/json' {_with_key(session)}"
         f"""-d '{{"model": "{model}", "messages": [{{"role": "user", "content": "hello"}}]}}'\n""",
         soft_wrap=True,
         style="dim",
@@ -130,6 +130,16 @@ def _who_may_call(session: Session) -> str:
         f"Callers need the key of a tenant: {names}. Made for this run: {', '.join(session.desired.callers.made)}; "
         f"the keys are in {session.generated_keys}.\n"
     )
+
+
+def _with_key(session: Session) -> str:
+    """The header that curl shows a key in, where one is asked for; a key itself is not printed."""
+    if not session.plan.tenants:
+        return ""
+    tenant = next(iter(session.desired.callers.made), session.plan.tenants[0].name)
+    made = tenant in session.desired.callers.made
+    key = f"$(corral key show {tenant} -s {session.plan.stack})" if made else f"<a key of {tenant}>"
+    return f'-H "authorization: Bearer {key}" '
 
 
 def _own_key(session: Session) -> str:
