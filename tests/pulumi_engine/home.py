@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.pulumi_engine.stand_ins.serve import WORLDS
 
 _ROOT = Path(__file__).parents[2]
-_ENGINE = ("pulumi", "pulumi-language-python")
+_ENGINE = ("pulumi", "pulumi-language-python", "pulumi-resource-pulumi-python")
 _SDKS = {name: f"pulumi_{name.replace('-', '_')}" for name in WORLDS}
 
 _PLUGIN = """#!{python}

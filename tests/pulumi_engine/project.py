@@ -164,6 +164,7 @@ class Project:
             **os.environ,
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(self._home),
+            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]),
             "PULUMI_BACKEND_URL": f"file://{self.state}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

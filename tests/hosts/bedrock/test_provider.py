@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
-from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.dynamic.dynamic import PROVIDER_KEY, serialize_provider
 
 from corral.hosts.bedrock import probe
 from corral.hosts.bedrock.provider import ModelAccessProvider
@@ -172,6 +172,7 @@ def test_a_refresh_asks_again_and_keeps_what_it_finds(account: Aws):
         ({"destinations": ["us-east-1"]}, (True, [])),
         ({"modelId": aws.MODEL}, (True, ["modelId"])),
         ({"region": "us-west-2"}, (True, ["region"])),
+        ({PROVIDER_KEY: "of another module"}, (True, [])),
     ],
     ids=str,
 )

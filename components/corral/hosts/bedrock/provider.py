@@ -7,6 +7,7 @@ verdict is unknown.  A refresh stores whatever it finds, and the next `up` is re
 leaves an agreement in force: other stacks may live by it.
 
 Pulumi keeps a pickle of the provider in its state: of a class that can be imported, that is its name and nothing else.
+It refreshes and deletes by the name that it keeps, so that another one is a change, which the next `pulumi up` makes.
 What calls AWS is loaded where it is called, in Pulumi's process for dynamic providers, and never with the component.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider
 from pulumi.dynamic import UpdateResult as Updated
+from pulumi.dynamic.dynamic import PROVIDER_KEY
 
 from corral.hosts.bedrock.access import AccessRequest
 
@@ -42,7 +44,7 @@ class ModelAccessProvider(ResourceProvider):
         return CheckResult(request | access, failures)
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        changed = [key for key in (*_REQUEST, *_ACCESS) if _olds.get(key) != _news.get(key)]
+        changed = [key for key in (*_REQUEST, *_ACCESS, PROVIDER_KEY) if _olds.get(key) != _news.get(key)]
         return DiffResult(changes=bool(changed), replaces=[key for key in changed if key in _REPLACES])
 
     def create(self, props: Properties) -> CreateResult:
