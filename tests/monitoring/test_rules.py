@@ -100,8 +100,10 @@ def test_the_dashboard_reads_recorded_names_alone_and_every_panel_says_what_it_s
 
 
 def test_the_local_engine_exposes_what_its_rules_may_read():
-    exposition = pytest.importorskip("corral.local.statistics.prometheus").__doc__
-    named = set(re.findall(r"^    (corral_\w+)", exposition, re.MULTILINE))
+    prometheus = pytest.importorskip("corral.local.statistics.prometheus")
+    readings = pytest.importorskip("corral.local.statistics.readings")
+    families = prometheus.Exposition(LOCAL, readings.Readings(), {}, {}).collect()
+    named = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     assert {name.removesuffix("_bucket") for name in EXPOSED["local"]} == named
 
 

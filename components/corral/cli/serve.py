@@ -165,7 +165,7 @@ async def _show(session: Session, live: Live, terminal: bool) -> None:
             if terminal:
                 _update(live, status_table(await session.status()))
             else:
-                await session.observe()
+                await session.poll()
         except EngineError as reason:
             if terminal:
                 _update(live, Text(str(reason), style="red"))

@@ -231,13 +231,13 @@ class Session:
 
     async def status(self) -> tuple[ModelStatus, ...]:
         """Declared beside observed since the plan in force came into force.  Raises EngineError."""
-        since = (await self.observe()).since(self._baseline)
+        since = (await self.poll()).since(self._baseline)
         return status(self.plan, since, self.simulated)
 
-    async def observe(self) -> Readings:
+    async def poll(self) -> Readings:
         """What Envoy has counted; says what an operator must hear of it at once.  Raises EngineError."""
-        readings = await self.totals.observe()
-        self._notices.observe(readings, self.plan)
+        readings = await self.totals.poll()
+        self._notices.check(readings, self.plan)
         return readings
 
     async def metrics(self, accept: str = "") -> tuple[bytes, str]:

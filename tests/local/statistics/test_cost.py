@@ -92,28 +92,28 @@ def counted(prompt: int, answer: int, host: str = "bedrock") -> Counter[Series]:
 
 def test_tokens_cost_what_is_charged_while_they_are_counted() -> None:
     spending = Spending()
-    spending.observe(counted(1_000_000, 0), charged(1, 10))
-    spending.observe(counted(1_000_000, 2_000_000), charged(1, 10))
-    spending.observe(counted(3_000_000, 2_000_000), charged(5, 50))
+    spending.charge(counted(1_000_000, 0), charged(1, 10))
+    spending.charge(counted(1_000_000, 2_000_000), charged(1, 10))
+    spending.charge(counted(3_000_000, 2_000_000), charged(5, 50))
     assert spending.cost == {("search", "m", "bedrock"): (1 + 2 * 10 + 2 * 5) * DOLLAR}
     assert spending.unpriced == {("search", "m", "bedrock"): 0}
 
 
 def test_tokens_without_a_price_are_counted_apart() -> None:
     spending = Spending()
-    spending.observe(counted(7, 3, "lab"), charged(1, 10))
+    spending.charge(counted(7, 3, "lab"), charged(1, 10))
     assert (spending.cost, spending.unpriced) == ({}, {("search", "m", "lab"): 10})
 
 
 def test_one_token_is_not_rounded_away() -> None:
     spending = Spending()
     for number in range(1, 1_001):
-        spending.observe(counted(number, 0), Tariff(FIRST, {"m": {"bedrock": Price(1, 1, "stack")}}))
+        spending.charge(counted(number, 0), Tariff(FIRST, {"m": {"bedrock": Price(1, 1, "stack")}}))
     assert spending.cost == {("search", "m", "bedrock"): 1_000}
 
 
 def test_a_price_that_changes_leaves_what_was_spent() -> None:
     spending = Spending()
-    spending.observe(counted(1_000_000, 0), charged(1, 10))
-    spending.observe(counted(1_000_000, 0), Tariff(SECOND, {}))
+    spending.charge(counted(1_000_000, 0), charged(1, 10))
+    spending.charge(counted(1_000_000, 0), Tariff(SECOND, {}))
     assert spending.cost == {("search", "m", "bedrock"): DOLLAR}

@@ -22,15 +22,15 @@ def test_a_refused_key_is_said_once_and_again_after_a_new_plan() -> None:
     notes: list[str] = []
     notices = Notices(notes.append)
     seen = attempts("deepinfra", 401, 3)
-    notices.observe(seen, PLAN)
-    notices.observe(seen, PLAN)
+    notices.check(seen, PLAN)
+    notices.check(seen, PLAN)
     want = (
         f"deepinfra REFUSES OUR KEY for {M}: HTTP 401 (is the one in DEEPINFRA_API_KEY right?). "
         "Its requests go to the other hosts."
     )
     assert notes == [want]
     notices.in_force(Readings())
-    notices.observe(seen, PLAN)
+    notices.check(seen, PLAN)
     assert notes == [want, want]
 
 
@@ -38,7 +38,7 @@ def test_a_refused_key_is_said_once_and_again_after_a_new_plan() -> None:
 @pytest.mark.parametrize(("code", "other"), [(404, ", or not the path that was asked for"), (410, "")])
 def test_a_host_that_does_not_know_what_was_asked_for_may_know_the_model(host: str, code: int, other: str) -> None:
     notes: list[str] = []
-    Notices(notes.append).observe(attempts(host, code, 1), PLAN)
+    Notices(notes.append).check(attempts(host, code, 1), PLAN)
     (target,) = (target for target in PLAN.models[0].targets if target.host == host)
     want = f"{host} HAS NOT GOT {target.model_id}, which it should serve as {M}{other}: HTTP {code}. Try corral verify."
     assert notes == [f"{want} Its requests go to the other hosts."]
@@ -49,7 +49,7 @@ def test_that_a_host_is_ejected_and_comes_back_is_said_each_time() -> None:
     notices = Notices(notes.append)
     for out in (True, True, False, False, True):
         members = frozenset({(f"model/{M} shares", "bedrock")}) if out else frozenset[tuple[str, str]]()
-        notices.observe(Readings(ejected_members=members), PLAN)
+        notices.check(Readings(ejected_members=members), PLAN)
     left, back = f"bedrock is left out of {M}: it failed five times in a row.", f"bedrock is back in {M}."
     assert notes == [left, back, left]
 
@@ -58,7 +58,7 @@ def test_what_was_refused_before_the_plan_came_into_force_is_no_news() -> None:
     notes: list[str] = []
     notices = Notices(notes.append)
     notices.in_force(attempts("deepinfra", 401, 3))
-    notices.observe(attempts("deepinfra", 401, 3), PLAN)
+    notices.check(attempts("deepinfra", 401, 3), PLAN)
     assert notes == []
-    notices.observe(attempts("deepinfra", 401, 4), PLAN)
+    notices.check(attempts("deepinfra", 401, 4), PLAN)
     assert len(notes) == 1

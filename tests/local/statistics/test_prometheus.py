@@ -54,7 +54,7 @@ ENVOY: list[dict[str, Any]] = [
 def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[bytes, str]:
     readings = parse(entries, frozenset({(f"model/{LLAMA} shares", "bedrock")}))
     spending = Spending()
-    spending.observe(readings.counters, tariff(PLAN))
+    spending.charge(readings.counters, tariff(PLAN))
     return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced), accept)
 
 

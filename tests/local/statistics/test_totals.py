@@ -15,11 +15,11 @@ A, B = "a", "b"
 
 def test_an_envoy_that_was_started_again_counts_on() -> None:
     totals = Growing[str]()
-    assert totals.observe({A: 3}, 1) == {A: 3}
-    assert totals.observe({A: 5, B: 1}, 1) == {A: 5, B: 1}
-    assert totals.observe({}, 2) == {A: 5, B: 1}
-    assert totals.observe({A: 2}, 2) == {A: 7, B: 1}
-    assert totals.observe({A: 6, B: 0}, 3) == {A: 13, B: 1}, "also where the new one counts further than the old"
+    assert totals.accumulate({A: 3}, 1) == {A: 3}
+    assert totals.accumulate({A: 5, B: 1}, 1) == {A: 5, B: 1}
+    assert totals.accumulate({}, 2) == {A: 5, B: 1}
+    assert totals.accumulate({A: 2}, 2) == {A: 7, B: 1}
+    assert totals.accumulate({A: 6, B: 0}, 3) == {A: 13, B: 1}, "also where the new one counts further than the old"
 
 
 LIVES = st.lists(st.lists(st.dictionaries(st.sampled_from([A, B]), st.integers(0, 100)), max_size=5), max_size=5)
@@ -35,7 +35,7 @@ def test_no_counter_goes_backwards_and_all_that_was_seen_is_in_it(lives: list[li
         for more in steps:
             for name, number in more.items():
                 counted[name] = counted.get(name, 0) + number
-            now = totals.observe(dict(counted), life)
+            now = totals.accumulate(dict(counted), life)
             assert all(now[name] >= number for name, number in before.items())
             before = now
         last.append(counted)

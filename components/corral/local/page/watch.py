@@ -114,7 +114,7 @@ async def keep_watching(served: Served, watch: Watch, feed: Feed) -> None:
         while True:
             began = time.monotonic()
             try:
-                plan, readings = served.plan, await served.totals.observe()
+                plan, readings = served.plan, await served.totals.poll()
                 at, now = time.monotonic(), _now()
                 watch.observe(Snapshot(at, now, plan, readings, await faults.poll(served.control), served.simulated))
             except EngineError as problem:

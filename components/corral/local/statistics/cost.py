@@ -116,7 +116,7 @@ class Spending:
         """Tokens that have none."""
         self._before: Counter[Series] = Counter()
 
-    def observe(self, counters: Counter[Series], tariff: Tariff) -> None:
+    def charge(self, counters: Counter[Series], tariff: Tariff) -> None:
         """Adds what was counted since the last time."""
         for series, number in counters.items():
             if series.counter not in (INPUT_TOKENS, OUTPUT_TOKENS):

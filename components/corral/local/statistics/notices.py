@@ -27,7 +27,7 @@ class Notices:
         self._baseline = baseline
         self._refusals.clear()
 
-    def observe(self, readings: Readings, plan: Plan) -> None:
+    def check(self, readings: Readings, plan: Plan) -> None:
         """Says what is new in these readings."""
         before = self._baseline.counters
         refusals = {

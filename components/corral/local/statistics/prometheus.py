@@ -1,19 +1,8 @@
 """The metrics of a run of `corral serve`, in Prometheus's text format, or in OpenMetrics where it is asked for.
 
-    corral_requests_total{tenant,model,host,code}         one for each request; `host` is the one that answered
-    corral_request_duration_seconds{model,host}           until the answer was complete, retries included
-    corral_first_byte_seconds{model,host}                 until the answer began
-    corral_attempts_total{model,host,code}                one for each attempt at a host, failed ones included
-    corral_tokens_total{tenant,model,host,direction}      `input` or `output`
-    corral_cost_dollars_total{tenant,model,host}          of the tokens whose price is known
-    corral_unpriced_tokens_total{tenant,model,host}       tokens whose price is unknown
-    corral_limited_total{tenant,model,limit}              requests refused by a limit
-    corral_share_percent{model,host}                      as declared; 0 for fallbacks and drained hosts
-    corral_host_ejected{model,host}                       1 while it is left out for failing
-    corral_active_requests                                under way
-
-All have the label `stack`.  `tenant` is `-` where nobody was asked, or the caller is unknown; `model` is empty for a
-request that asked for none that there is, `host` where none answered; `code` is 0 where the answer never came.
+`docs/usage.md` has the table of them.  All have the label `stack`.  `tenant` is `-` where nobody was asked, or the
+caller is unknown; `model` is empty for a request that asked for none that there is, `host` where none answered; `code`
+is 0 where the answer never came.
 """
 
 from __future__ import annotations
@@ -70,8 +59,8 @@ class Metrics:
 
     async def collect(self, plan: Plan) -> Readings:
         """How everything stands; what was counted since the last time costs what `plan` says.  Raises EngineError."""
-        readings = await self._totals.observe()
-        self._spending.observe(readings.counters, tariff(plan))
+        readings = await self._totals.poll()
+        self._spending.charge(readings.counters, tariff(plan))
         return readings
 
     async def expose(self, plan: Plan, accept: str = "") -> tuple[bytes, str]:

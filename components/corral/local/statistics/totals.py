@@ -34,7 +34,7 @@ class Growing(Generic[K]):
         self._latest: dict[K, int] = {}
         self._life: int | None = None
 
-    def observe(self, counted: Mapping[K, int], life: int) -> Counter[K]:
+    def accumulate(self, counted: Mapping[K, int], life: int) -> Counter[K]:
         """Everything that was ever counted; `life` tells one Envoy from the next."""
         if life != self._life:
             self._former.update(self._latest)
@@ -57,7 +57,7 @@ class Totals:
         self._times_due = 0.0
         self._one_at_a_time = asyncio.Lock()
 
-    async def observe(self) -> Readings:
+    async def poll(self) -> Readings:
         """How everything stands.  Raises EngineError while Envoy does not answer."""
         async with self._one_at_a_time:
             while True:
@@ -67,9 +67,9 @@ class Totals:
                 if life == self._life():
                     break
             if due:
-                self._times = self._growing_times.observe(latest.times, life)
+                self._times = self._growing_times.accumulate(latest.times, life)
                 self._times_due = now + _TIMES_SECONDS
-            return replace(latest, counters=self._counters.observe(latest.counters, life), times=self._times)
+            return replace(latest, counters=self._counters.accumulate(latest.counters, life), times=self._times)
 
 
 class _Step(NamedTuple, Generic[K]):
