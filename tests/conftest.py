@@ -1,14 +1,17 @@
-"""For all tests: nobody's AWS credentials are found, so that no test can ask, or pay, the real Bedrock; and how long an
-example takes is not tested, since the machine may have other work."""
+"""For all tests: nobody's AWS credentials are found, so that no test can ask, or pay, the real Bedrock; how long an
+example takes is not tested, since the machine may have other work; a test that starts a process is marked so.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.processes import ProcessTests, forbidden_unless_marked
 
 settings.register_profile("corral", deadline=None)
 settings.load_profile("corral")
@@ -26,3 +29,16 @@ def signed_out_of_aws() -> Iterator[None]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    process_tests = ProcessTests()
+    for item in items:
+        if isinstance(item, pytest.Function) and item in process_tests:
+            item.add_marker("process")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with forbidden_unless_marked(item):
+        return (yield)

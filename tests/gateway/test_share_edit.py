@@ -11,9 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corral.testing import NEVER
+from corral.testing import NEVER, World
 from corral.testing.changes import Changes, changes
-from corral.testing.recording import Recording
 from tests.gateway.deployed import deploy
 
 SERVED = {
@@ -85,7 +84,7 @@ def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     return before, after, sorted(name for name in was if was[name] != now[name])
 
 
-def recorded(config: Mapping[str, Any]) -> Recording:
+def recorded(config: Mapping[str, Any]) -> World:
     with tempfile.TemporaryDirectory() as folder:
         return deploy("edited", Path(folder), config, KEYS)
 

@@ -18,7 +18,6 @@ from corral.gateway.names import NAMESPACE
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
 from corral.plan.plan import Issuer, Plan, Rate, Target
-from corral.testing.schemas import definitions
 from tests.gateway.manifests.plans import (
     API_KEY,
     BEARER,
@@ -51,7 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     except UnavailableError as why:
         pytest.skip(str(why))
     with running(built, tmp_path_factory.mktemp("kubernetes")) as server:
-        for definition in definitions():
+        for definition in crds.widened():
             server.define(definition)
         for namespace in (NAMESPACE, "ingress"):
             server.namespace(namespace)

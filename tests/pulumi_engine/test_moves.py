@@ -9,8 +9,8 @@ from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
 from corral.gateway.names import object_name
 from corral.plan.build import build
+from corral.testing import World
 from corral.testing.changes import Change, changes
-from corral.testing.recording import Recording
 from corral.testing.stacks import read_version, run_program
 from tests.pulumi_engine.history import Event, History, name_in
 from tests.pulumi_engine.project import Project
@@ -110,7 +110,7 @@ def _planned_weights(project: Project, model: str) -> dict[str, int]:
     return {object_name(to.host, model): to.weight for to in plan.targets}
 
 
-def _recorded(project: Project) -> Recording:
+def _recorded(project: Project) -> World:
     return run_program(read_version(project.file))
 
 

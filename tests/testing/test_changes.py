@@ -10,8 +10,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 import pytest
 
-from corral.testing.changes import Change, Changes, changes
-from corral.testing.program import record
+from corral.testing import Change, Changes, changes, run
 from corral.testing.recording import NO_RESOURCES
 
 MAP = "kubernetes:core/v1:ConfigMap"
@@ -115,14 +114,14 @@ CASES = [
 def test_two_runs_differ_as_an_engine_would_see_it(
     before: Callable[[], object], after: Callable[[], object], want: Changes
 ):
-    assert changes(record(before), record(after)) == want
+    assert changes(run(before), run(after)) == want
 
 
 def test_everything_of_a_stack_that_is_new_is_created():
-    recording = record(lambda: Part("part"))
+    world = run(lambda: Part("part"))
     want = (Change("corral:tests:Part", "part", ()), Change(MAP, "child", ()))
-    assert changes(NO_RESOURCES, recording) == Changes(create=want)
-    assert changes(recording, NO_RESOURCES) == Changes(delete=want)
+    assert changes(NO_RESOURCES, world) == Changes(create=want)
+    assert changes(world, NO_RESOURCES) == Changes(delete=want)
 
 
 def test_an_output_changes_with_the_resource_it_came_from_and_not_with_what_that_was_given():
@@ -130,11 +129,11 @@ def test_an_output_changes_with_the_resource_it_came_from_and_not_with_what_that
         made = aws.iam.Role(logical, assume_role_policy="{}", description=description)
         kubernetes.core.v1.ConfigMap("map", metadata={"name": "map"}, data={"role": made.arn})
 
-    first = record(lambda: program("x", "role"))
-    assert changes(first, record(lambda: program("y", "role"))) == Changes(
+    first = run(lambda: program("x", "role"))
+    assert changes(first, run(lambda: program("y", "role"))) == Changes(
         update=(Change("aws:iam/role:Role", "role", ("description",)),)
     )
-    assert changes(first, record(lambda: program("x", "other"))) == Changes(
+    assert changes(first, run(lambda: program("x", "other"))) == Changes(
         create=(Change("aws:iam/role:Role", "other", ()),),
         update=(Change(MAP, "map", ("data.role",)),),
         delete=(Change("aws:iam/role:Role", "role", ()),),

@@ -16,8 +16,7 @@ For tests of your own stacks; `docs/testing.md` tells the rest.
 
 from corral.testing.changes import Change, Changes, changes
 from corral.testing.mock_outputs import INVOKE_RESULTS
-from corral.testing.program import NEVER
-from corral.testing.recording import Recorded, Secret
+from corral.testing.recording import Recorded, Secret, World
 from corral.testing.stacks import (
     any_shares,
     errors,
@@ -27,7 +26,7 @@ from corral.testing.stacks import (
     stack_schema,
     touched_besides_routes,
 )
-from corral.testing.world import World, run
+from corral.testing.world import NEVER, run
 
 __all__ = [
     "INVOKE_RESULTS",

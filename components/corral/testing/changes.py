@@ -1,4 +1,4 @@
-"""The operations by which an engine would get from one recording to another: create, update, replace, delete.
+"""The operations by which an engine would get from one world to another: create, update, replace, delete.
 
 Policy.  Two resources with one URN, or with an alias of it, are the same.  It is updated where its inputs differ, and
 replaced where they differ in what its provider cannot change in place.  An engine asks the provider for that; offline
@@ -7,7 +7,7 @@ identified by kind, name and namespace), AWS and Azure resources by their provid
 property that forces a new resource.  A type that is not in the table is updated.
 
 A replaced resource has another id, which changes whatever uses it, and what uses that in turn; `follow` names them, but
-not how they change.  Whether the cloud still is as the first recording says is not checked.
+not how they change.  Whether the cloud still is as the first world says is not checked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from corral.testing.recording import Recorded, Recording, walk
+from corral.testing.recording import Recorded, World, walk
 
 _KUBERNETES = ("apiVersion", "kind", "metadata.name", "metadata.namespace")
 
@@ -86,7 +86,7 @@ class Changes:
         return bool(self.create or self.update or self.replace or self.delete)
 
 
-def changes(before: Recording, after: Recording) -> Changes:
+def changes(before: World, after: World) -> Changes:
     """What would be touched; what a program only looks up is not."""
     old = {resource.urn: resource for resource in before.resources if not resource.read}
     pairs = [(_earlier(resource, old), resource) for resource in after.resources if not resource.read]
@@ -122,10 +122,10 @@ def _leaves(inputs: Mapping[str, Any]) -> dict[str, object]:
     return {path: (type(value), value, secret) for path, value, secret in walk(inputs)}
 
 
-def _users(recording: Recording, urns: set[str]) -> Iterator[Recorded]:
+def _users(world: World, urns: set[str]) -> Iterator[Recorded]:
     """The resources that use one of these, or one that does, and so on."""
     pending = set(urns)
-    rest = [resource for resource in recording.resources if not resource.read and resource.urn not in urns]
+    rest = [resource for resource in world.resources if not resource.read and resource.urn not in urns]
     while pending:
         users = [resource for resource in rest if resource.uses & pending]
         yield from users

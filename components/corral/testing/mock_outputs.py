@@ -9,7 +9,6 @@ from is another one.  Names, places and account numbers are those reserved for e
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import takewhile
@@ -41,30 +40,6 @@ INVOKE_RESULTS: InvokeResults = {
         "arn": f"arn:aws:iam::{ACCOUNT}:user/deployer",
         "id": ACCOUNT,
         "userId": "deployer",
-    },
-    "aws:index/getPartition:getPartition": lambda _: {
-        "dnsSuffix": "amazonaws.com",
-        "id": "aws",
-        "partition": "aws",
-        "reverseDnsPrefix": "com.amazonaws",
-    },
-    "aws:index/getRegion:getRegion": lambda args: {
-        "id": args.get("region", REGION),
-        "region": args.get("region", REGION),
-        "name": args.get("region", REGION),
-    },
-    "aws:ec2/getVpc:getVpc": lambda args: {
-        "id": args.get("id", "vpc-example"),
-        "arn": f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/{args.get('id', 'vpc-example')}",
-        "cidrBlock": "10.0.0.0/16",
-    },
-    "aws:ec2/getSubnets:getSubnets": lambda _: {"ids": ["subnet-example-a", "subnet-example-b"]},
-    "aws:iam/getPolicyDocument:getPolicyDocument": lambda args: {"json": json.dumps(dict(args), sort_keys=True)},
-    "azure-native:authorization:getClientConfig": lambda _: {
-        "clientId": "00000000-0000-0000-0000-000000000001",
-        "objectId": "00000000-0000-0000-0000-000000000002",
-        "subscriptionId": "00000000-0000-0000-0000-000000000003",
-        "tenantId": "00000000-0000-0000-0000-000000000004",
     },
     "azure-native:cognitiveservices:listAccountKeys": lambda args: {
         "key1": f"{SECRET}-{args.get('accountName', '')}-1",

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
 from google.protobuf import empty_pb2, struct_pb2
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import rpc
-from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
+from pulumi.runtime.mocks import MockMonitor, Mocks
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import get_project, get_stack
 from pulumi.runtime.stack import Stack
 
 from corral.testing import mock_outputs
-from corral.testing.recording import UNKNOWN, Recorded, Recording, Secret
+from corral.testing.recording import UNKNOWN, Recorded, Secret, World
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
@@ -79,7 +79,7 @@ class RecordingMonitor(MockMonitor):
     """Records the registrations of one program.  Called from several threads at once."""
 
     def __init__(self, invoke_results: mock_outputs.InvokeResults) -> None:
-        super().__init__(_NoMocks())
+        super().__init__(cast("Mocks", None))  # which nothing here asks
         self._invoke_results = invoke_results
         self._lock = threading.Lock()
         self._stack = ""
@@ -128,7 +128,6 @@ class RecordingMonitor(MockMonitor):
                 inputs={key: value for key, value in inputs.items() if key != "__provider"},
                 dependencies=frozenset(request.dependencies),
                 uses=frozenset(used | {request.provider.rpartition("::")[0]} - {""}),
-                secret_outputs=tuple(request.additionalSecretOutputs),
                 provider=request.provider,
                 protect=request.protect,
                 aliases=tuple(self._alias(alias, request) for alias in cast("Sequence[Any]", request.aliases)),
@@ -136,6 +135,7 @@ class RecordingMonitor(MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
             ),
             inputs,
+            request.additionalSecretOutputs,
         )
         id_ = (request.importId or mock_outputs.physical_id(request.name)) if request.custom else ""
         return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=encoded(outputs))
@@ -154,10 +154,10 @@ class RecordingMonitor(MockMonitor):
                 inputs=inputs | {"id": request.id},
                 dependencies=frozenset(request.dependencies),
                 uses=frozenset(request.dependencies),
-                secret_outputs=tuple(request.additionalSecretOutputs),
                 provider=request.provider,
             ),
             inputs,
+            request.additionalSecretOutputs,
         )
         return resource_pb2.ReadResourceResponse(urn=urn, properties=encoded(outputs))
 
@@ -166,9 +166,9 @@ class RecordingMonitor(MockMonitor):
             self._outputs[request.urn] = decoded(request.outputs)
         return empty_pb2.Empty()
 
-    def recording(self, messages: tuple[tuple[str, str], ...]) -> Recording:
+    def world(self, messages: tuple[tuple[str, str], ...]) -> World:
         """All that was registered, and what the program logged."""
-        return Recording(
+        return World(
             stack=self._stack,
             resources=tuple(sorted(self._recorded, key=lambda each: each.urn)),
             outputs=self._outputs.get(self._stack, {}),
@@ -177,14 +177,14 @@ class RecordingMonitor(MockMonitor):
             messages=messages,
         )
 
-    def _record(self, resource: Recorded, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Keeps the resource; its outputs."""
+    def _record(self, resource: Recorded, inputs: Mapping[str, Any], secret: Iterable[str]) -> Mapping[str, Any]:
+        """Keeps the resource; its outputs, of which some are secret."""
         with self._lock:
             self._recorded.append(resource)
         if not resource.custom:
             return inputs
         cls = self._classes.get(resource.type)
-        return mock_outputs.outputs(cls, resource.type, resource.name, inputs, resource.secret_outputs)
+        return mock_outputs.outputs(cls, resource.type, resource.name, inputs, {*secret})
 
     def _alias(self, alias: Any, request: resource_pb2.RegisterResourceRequest) -> str:
         """The URN that an alias stands for; what it leaves out is as it is now."""
@@ -193,16 +193,6 @@ class RecordingMonitor(MockMonitor):
         spec = alias.spec
         parent = "" if spec.noParent else spec.parentUrn or request.parent
         return self.make_urn(parent, spec.type or request.type, spec.name or request.name)
-
-
-class _NoMocks(Mocks):
-    """The mocks that Pulumi's monitor wants and this one never calls."""
-
-    def call(self, args: MockCallArgs) -> Any:
-        raise NotImplementedError(args.token)
-
-    def new_resource(self, args: MockResourceArgs) -> Any:
-        raise NotImplementedError(args.typ)
 
 
 def _makers(resource: pulumi.Resource) -> Iterator[pulumi.ComponentResource]:

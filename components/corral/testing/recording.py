@@ -45,7 +45,6 @@ class Recorded:
     """URNs of everything it depends on, explicitly or through an input."""
     uses: frozenset[str]
     """URNs of the resources whose outputs are among its inputs, and of its provider."""
-    secret_outputs: tuple[str, ...]
     provider: str = ""
     """URN and id of its provider; empty: the default one, or none."""
     protect: bool = False
@@ -56,7 +55,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Recording:
+class World:
     """Everything that one run of a program registered."""
 
     stack: str
@@ -71,6 +70,8 @@ class Recording:
     """The resources that a component made and did not make its children: `type name`, and the component's type."""
     messages: tuple[tuple[str, str], ...]
     """What the program logged: level (`warning`, `info` …) and text."""
+    unchecked: tuple[str, ...] = ()
+    """The kinds of Kubernetes objects of which no schema is at hand, as `apiVersion/kind`."""
 
     def of_type(self, type_: str) -> tuple[Recorded, ...]:
         """The resources whose type token is this one, or ends in it (`core/v1:Secret`, `Secret`)."""
@@ -85,8 +86,8 @@ class Recording:
         return resources[0]
 
 
-NO_RESOURCES = Recording("", (), {}, {}, (), ())
-"""The recording of a stack that no program provisions."""
+NO_RESOURCES = World("", (), {}, {}, (), ())
+"""The world of a stack that no program provisions."""
 
 
 def walk(value: Any, path: str = "", *, secret: bool = False) -> Iterator[tuple[str, Any, bool]]:

@@ -21,26 +21,9 @@ KUBERNETES = "1.33"
 
 @cache
 def definitions() -> list[dict[str, Any]]:
-    """The custom resource definitions, in order of their files' names; none where their folder is not here.
-
-    A number that its format has no room for is of a larger one, as Envoy Gateway has it since 1.8.2: an API server of
-    Kubernetes 1.36 takes no object that has such a number.
-    """
+    """The custom resource definitions, in order of their files' names; none where their folder is not here."""
     folder = Path(os.environ.get("CORRAL_CRDS") or os.devnull)
-    return [_widened(json.loads(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.json"))]
-
-
-def _widened(schema: Any) -> Any:
-    """The schema with `int64` for `int32` where the maximum says so."""
-    match schema:
-        case {"format": "int32", "maximum": int(most)} if most >= 2**31:
-            return {**schema, "format": "int64"}
-        case dict():
-            return {key: _widened(below) for key, below in cast("dict[str, Any]", schema).items()}
-        case list():
-            return [_widened(below) for below in cast("list[Any]", schema)]
-        case _:
-            return schema
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
 def faults(manifest: Mapping[str, Any]) -> list[str] | None:

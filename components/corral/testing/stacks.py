@@ -37,9 +37,8 @@ from corral.plan.plan import Plan
 from corral.plan.residency import allowed, stays_within
 from corral.testing.changes import Changes, changes
 from corral.testing.mock_outputs import INVOKE_RESULTS, InvokeResults
-from corral.testing.program import NEVER, record
-from corral.testing.recording import NO_RESOURCES, Recording
-from corral.testing.world import World, checked
+from corral.testing.recording import NO_RESOURCES, World
+from corral.testing.world import NEVER, run
 
 Shares = Mapping[str, Mapping[str, int]]
 """Percent, by model and host."""
@@ -84,21 +83,26 @@ def _stand_in(key: Secret) -> str:
 
 
 def run_program(
-    version: Version, program: Callable[[], object] | None = None, invoke_results: InvokeResults = INVOKE_RESULTS
-) -> Recording:
+    version: Version,
+    program: Callable[[], object] | None = None,
+    invoke_results: InvokeResults = INVOKE_RESULTS,
+    *,
+    checks: bool = False,
+) -> World:
     """What the program, Corral's own where none is given, registers for a version of a stack.
 
     On an engine that is no cluster nothing is provisioned.  Raises `pulumi.RunError` where the program refuses it.
     """
     if version.plan.engine == "local":
         return NO_RESOURCES
-    return record(
+    return run(
         program or (lambda: deploy(version.file)),
         stack=version.stack.name,
         config=version.config,
         secret_keys=SECRET_PLACES,
         invoke_results=invoke_results,
         preview=True,
+        checks=checks,
     )
 
 
@@ -129,7 +133,8 @@ def run_stack(
     folder = version.file.parent
     own = (lambda: runpy.run_path(str(folder), run_name="__main__")) if (folder / "__main__.py").exists() else None
     with contextlib.chdir(folder):
-        return checked(run_program(replace(version, config={**version.config, **(config or {})}), own, invoke_results))
+        version = replace(version, config={**version.config, **(config or {})})
+        return run_program(version, own, invoke_results, checks=True)
 
 
 def processed_outside(plan: Plan, *places: str) -> list[str]:
@@ -160,7 +165,7 @@ def touched_besides_routes(file: str | Path, shares: Shares) -> list[str]:
         after = run_program(read_version(Path(file), shares))
     except pulumi.RunError:
         return []
-    touched = changes(_recording(Path(file), Path(file).read_text(encoding="utf-8")), after)
+    touched = changes(_before(Path(file), Path(file).read_text(encoding="utf-8")), after)
     others = (*touched.create, *touched.replace, *touched.delete)
     return [
         *(f"{change.type} {change.name}" for change in others),
@@ -174,7 +179,7 @@ def touched_besides_routes(file: str | Path, shares: Shares) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def _recording(file: Path, _text: str) -> Recording:
+def _before(file: Path, _text: str) -> World:
     return run_program(read_version(file))
 
 
@@ -204,26 +209,26 @@ def compare(before: Version | None, after: Version | None, today: date) -> Compa
     """Runs Corral's program for each version; None: there is no such version, and so nothing of it."""
     refused: list[str] = []
     unreadable: list[str] = []
-    recordings: list[Recording] = []
+    worlds: list[World] = []
     for version in (before, after):
         if version is None:
-            recordings.append(NO_RESOURCES)
+            worlds.append(NO_RESOURCES)
             continue
         try:
-            recordings.append(_provisioned(version, today))
+            worlds.append(_provisioned(version, today))
         except pulumi.RunError as error:
             refused += [f"{version.shown}: {reason}" for reason in str(error).splitlines()]
         except Exception as error:  # whatever the program stumbles over, the move is there
             unreadable.append(f"{version.shown}: {_reason(error)}")
     return Comparison(
         move=move(before and before.plan, after and after.plan),
-        resources=None if refused or unreadable else changes(*recordings),
+        resources=None if refused or unreadable else changes(*worlds),
         refused=tuple(refused),
         unreadable=tuple(unreadable),
     )
 
 
-def _provisioned(version: Version, today: date) -> Recording:
+def _provisioned(version: Version, today: date) -> World:
     if reasons := _errors(version.plan, today):
         raise pulumi.RunError("\n".join(reasons))
     if version.plan.engine == "kubernetes":

@@ -1,33 +1,40 @@
-"""The one test world for Pulumi: a program's recording, which fails by itself on what mocks hide.
+"""The one test world for Pulumi: runs a program on the recording mocks, and fails by itself on what mocks hide.
 
-It fails on a URN that is registered twice, on a resource that a component made and did not make its child, on a secret
-that stands in the open, and on a Kubernetes object that breaks its schema.
+A program runs apart from everything else in this process.  The checks find a URN that is registered twice, a resource
+that a component made and did not make its child, a secret that stands in the open, and a Kubernetes object that breaks
+its schema.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextvars
 import json
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+import pulumi
+from pulumi.runtime import stack as pulumi_stack
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.mocks import MockEngine
+from pulumi.runtime.settings import Settings, configure
+
 from corral.testing import schemas
 from corral.testing.mock_outputs import INVOKE_RESULTS, SECRET, InvokeResults
-from corral.testing.program import NEVER, record
-from corral.testing.recording import Recorded, Recording, revealed, walk
+from corral.testing.monitor import RecordingMonitor
+from corral.testing.recording import Recorded, World, revealed, walk
+
+PROJECT = "corral"
+
+NEVER = "sk-NEVER"
+"""A secret of a test begins like this; a world looks for it wherever no secret may stand."""
 
 _NO_MANIFESTS = ("kubernetes:helm.sh/", "kubernetes:yaml", "kubernetes:kustomize")
 """Resources of the Kubernetes provider that are no Kubernetes objects."""
-
-
-@dataclass(frozen=True)
-class World(Recording):
-    """What a program registered, after the checks."""
-
-    unchecked: tuple[str, ...] = ()
-    """The kinds of Kubernetes objects of which no schema is at hand, as `apiVersion/kind`."""
 
 
 def run(
@@ -38,27 +45,61 @@ def run(
     secret_keys: Collection[str] = ("corral:keys",),
     invoke_results: InvokeResults = INVOKE_RESULTS,
     preview: bool = False,
+    checks: bool = True,
 ) -> World:
-    """Runs a program on the mocks, as `record` does.  Raises AssertionError with every mistake that mocks hide."""
-    return checked(
-        record(
-            program, stack=stack, config=config, secret_keys=secret_keys, invoke_results=invoke_results, preview=preview
-        )
-    )
+    """What the program registers, once everything it started has come to its end.
+
+    `config` maps full keys (`corral:hosts`) to plain data, of which `secret_keys` are secret; `preview` is what
+    `pulumi.runtime.is_dry_run()` returns.  Whatever the program raises is raised, and AssertionError with every mistake
+    in what it registered, unless there are to be no `checks`.
+    """
+    monitor = RecordingMonitor(invoke_results)
+    messages: list[tuple[str, str]] = []
+    log = logging.Logger("program", logging.INFO)
+    log.addHandler(_Keeping(messages))
+
+    def observed() -> None:
+        pulumi.runtime.register_stack_transformation(monitor.observe)
+        program()
+
+    async def running() -> None:
+        configure(Settings(PROJECT, stack, monitor=monitor, engine=MockEngine(log), dry_run=preview))
+        await pulumi_stack.run_in_stack(observed)
+
+    def with_config() -> None:
+        set_all_config({key: _as_text(value) for key, value in (config or {}).items()}, [*secret_keys])
+        asyncio.run(running())
+
+    contextvars.Context().run(with_config)
+    world = monitor.world(tuple(messages))
+    return _checked(world) if checks else world
 
 
-def checked(recording: Recording) -> World:
-    """The recording as a world.  Raises AssertionError with every mistake in it, one a line."""
-    mistakes = [*_twice(recording), *_orphans(recording), *_in_the_open(recording)]
+class _Keeping(logging.Handler):
+    def __init__(self, messages: list[tuple[str, str]]) -> None:
+        super().__init__()
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.append((record.levelname.lower(), record.getMessage()))
+
+
+def _as_text(value: Any) -> str:
+    """As Pulumi hands a program its configuration: text as it is, everything else as JSON with sorted keys."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _checked(world: World) -> World:
+    mistakes = [*_twice(world), *_orphans(world), *_in_the_open(world)]
     unchecked: set[str] = set()
-    for resource, manifest in manifests(recording):
+    for resource, manifest in manifests(world):
         faults = _faults(json.dumps(manifest, sort_keys=True, default=str))
         if faults is None:
             unchecked.add(f"{manifest['apiVersion']}/{manifest['kind']}")
         mistakes += [f"{resource.urn}: {fault}" for fault in faults or ()]
     if mistakes:
         raise AssertionError("\n".join(mistakes))
-    return World(**vars(recording), unchecked=tuple(sorted(unchecked)))
+    return replace(world, unchecked=tuple(sorted(unchecked)))
 
 
 @lru_cache(maxsize=4096)
@@ -66,32 +107,32 @@ def _faults(manifest: str) -> list[str] | None:
     return schemas.faults(json.loads(manifest))
 
 
-def manifests(recording: Recording) -> Iterator[tuple[Recorded, dict[str, Any]]]:
+def manifests(world: World) -> Iterator[tuple[Recorded, dict[str, Any]]]:
     """The Kubernetes objects that the program makes, secrets in the open."""
-    for resource in recording.resources:
+    for resource in world.resources:
         token = resource.type
         object_ = token.startswith("kubernetes:") and not token.startswith(_NO_MANIFESTS)
         if object_ and not token.endswith(("Patch", "List")) and not resource.read:
             yield resource, revealed(resource.inputs)
 
 
-def _twice(recording: Recording) -> Iterator[str]:
-    urns = [resource.urn for resource in recording.resources]
+def _twice(world: World) -> Iterator[str]:
+    urns = [resource.urn for resource in world.resources]
     for urn in sorted({urn for urn in urns if urns.count(urn) > 1}):
         yield f"{urn}: registered {urns.count(urn)} times; the engine refuses that"
 
 
-def _orphans(recording: Recording) -> Iterator[str]:
-    for orphan, maker in recording.orphans:
+def _orphans(world: World) -> Iterator[str]:
+    for orphan, maker in world.orphans:
         yield f"{orphan}: made by {maker} and not its child; give it parent=self"
 
 
-def _in_the_open(recording: Recording) -> Iterator[str]:
+def _in_the_open(world: World) -> Iterator[str]:
     places = [
-        *((resource.urn, "inputs", resource.inputs) for resource in recording.resources),
-        *((urn, "outputs", outputs) for urn, outputs in recording.component_outputs.items()),
-        (recording.stack, "outputs", recording.outputs),
-        *((recording.stack, level, {"message": message}) for level, message in recording.messages),
+        *((resource.urn, "inputs", resource.inputs) for resource in world.resources),
+        *((urn, "outputs", outputs) for urn, outputs in world.component_outputs.items()),
+        (world.stack, "outputs", world.outputs),
+        *((world.stack, level, {"message": message}) for level, message in world.messages),
     ]
     for urn, where, data in places:
         for path, value, secret in walk(data):
