@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.processes import ProcessTests, forbidden_unless_marked
+from tests.auditing import ProcessTests, audited
 
 settings.register_profile("corral", deadline=None)
 settings.load_profile("corral")
@@ -40,5 +40,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with forbidden_unless_marked(item):
+    with audited(item):
         return (yield)

@@ -48,7 +48,10 @@ def init(
     ],
     template: Annotated[
         Template,
-        typer.Option(help="What it runs on: a cluster on AWS with Bedrock, a cluster that is there, or one machine."),
+        typer.Option(
+            metavar="NAME",
+            help="aws: a cluster there, and Bedrock; kubernetes: a cluster of yours; local: one machine.",
+        ),
     ] = Template.AWS,
 ) -> None:
     """Write a repository for stacks of your own: a first stack, its tests, and the workflow that deploys it."""

@@ -1,7 +1,9 @@
-"""Which tests start a process: they are marked by themselves, and one that is not marked may start none.
+"""What a test may do: start a process only where it is marked so, and read `stacks/` only in `test_stacks.py`.
 
+Tests that start a process are marked by themselves.
 A test starts one where its function, a fixture of it, or whatever of the tests or of Corral these name (and that names,
-and so on) names `subprocess` or Playwright.  What is reached in another way is marked by hand: `pytest.mark.process`.
+and so on) names `subprocess`, or where it is marked as one that needs a program.  What is reached in another way is
+marked by hand: `pytest.mark.process`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -19,24 +22,32 @@ import pytest
 _STARTING = ("subprocess.Popen", "os.fork", "os.posix_spawn")
 """Audit events of CPython."""
 
-_forbidden: list[str] = []
-"""The test that runs now, if it may start none."""
+_STACKS = str(Path(__file__).parents[1] / "stacks" / "Pulumi.")
+"""How the paths of an operator's stack files begin; an edit may fail the tests of stacks, never the product's."""
+
+_PROGRAMS = ("apiserver", "browser", "engine")
+"""Markers."""
+
+_running: list[pytest.Item] = []
 
 
-def _audit(event: str, _: object) -> None:
-    if event in _STARTING and _forbidden:
-        raise AssertionError(f"{_forbidden[0]} starts a process: mark it, pytest.mark.process")
+def _audit(event: str, arguments: tuple[object, ...]) -> None:
+    for item in _running:
+        if event in _STARTING and not item.get_closest_marker("process"):
+            raise AssertionError(f"{item.nodeid} starts a process: mark it, pytest.mark.process")
+        if event == "open" and str(arguments[0]).startswith(_STACKS) and item.path.name != "test_stacks.py":
+            raise AssertionError(f"{item.nodeid} reads {arguments[0]}: use one of tests/stacks/examples")
 
 
 sys.addaudithook(_audit)
 
 
 @contextmanager
-def forbidden_unless_marked(item: pytest.Item) -> Iterator[None]:
-    """While a test runs that is not marked, starting a process is an error."""
-    _forbidden[:] = [] if item.get_closest_marker("process") else [item.nodeid]
+def audited(item: pytest.Item) -> Iterator[None]:
+    """While the test runs, doing what it may not do is an error."""
+    _running.append(item)
     yield
-    _forbidden.clear()
+    _running.clear()
 
 
 class ProcessTests:
@@ -46,12 +57,14 @@ class ProcessTests:
         self._verdicts: dict[int, bool] = {}
 
     def __contains__(self, item: pytest.Function) -> bool:
+        if any(item.get_closest_marker(name) for name in _PROGRAMS):
+            return True
         fixtures = item._fixtureinfo.name2fixturedefs.values()  # pyright: ignore[reportPrivateUsage]
         return any(map(self._starts, (item.function, *(each[-1].func for each in fixtures))))
 
     def _starts(self, thing: Any) -> bool:
         module = str(getattr(thing, "__module__", ""))
-        if thing is subprocess or thing is asyncio.create_subprocess_exec or module.startswith("playwright."):
+        if thing is subprocess or thing is asyncio.create_subprocess_exec:
             return True
         if not module.startswith(("tests.", "corral.")):
             return False
