@@ -34,6 +34,7 @@ META_WITH_SHARE = Unserved(
     why="Meta serves no Llama itself",
     placeholder=True,
     keys=("corral:hosts.meta.url", f"corral:hosts.meta.models.{LLAMA}"),
+    kind="meta",
 )
 
 

@@ -24,7 +24,8 @@ class Case:
 
 
 def absent(host: str, why: str, *keys: str, placeholder: bool = False) -> Unserved:
-    return Unserved(host=host, role="share", share=100, why=why, placeholder=placeholder, keys=keys)
+    kind = "openai" if host == "lab" else host
+    return Unserved(host=host, role="share", share=100, why=why, placeholder=placeholder, keys=keys, kind=kind)
 
 
 CASES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from corral.catalog.catalog import Catalog
 from corral.config.stack import Model, Stack
 from corral.plan import money as prices
-from corral.plan.plan import Limits, ModelPlan, Plan, Target, Unserved
+from corral.plan.plan import Limits, Listener, ModelPlan, Plan, Target, Unserved
 from corral.plan.residency import allowed
 from corral.plan.targets import PriceOf, serve
 from corral.plan.tenants import issuers, tenants
@@ -35,6 +35,7 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
         accept=tuple(sorted(set(stack.accept))),
         tenants=tenants(stack, catalog),
         issuers=issuers(stack),
+        listener=Listener(engine.address, tls=False) if engine.kind == "local" else None,
     )
 
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from corral.config.problems import listed, number, size, span
 from corral.plan.checks.findings import Finding
-from corral.plan.checks.residency import allows
 from corral.plan.failover import REFUSED_STATUS, THROTTLED_STATUS
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
 from corral.plan.plan import Limits, ModelPlan, Plan, Target
-from corral.plan.residency import ANYWHERE
+from corral.plan.residency import ANYWHERE, stays_within
 from corral.plan.targets import CAPABILITIES, lacking
 from corral.plan.tenants import who_may_ask
 
@@ -152,7 +151,7 @@ def _residency(model: ModelPlan) -> Iterator[str]:
         yield "No residency is asked for: a request may be processed wherever these hosts process it."
         return
     named = listed(model.residency, "and")
-    against = [target.host for target in model.live if not allows(model, target)]
+    against = [target.host for target in model.live if not stays_within(target, model.allowed_regions)]
     if against:
         elsewhere = f"{listed(against, 'and')} may process a request elsewhere"
         yield f"The residency asked for, {named}, does not hold: {elsewhere}."

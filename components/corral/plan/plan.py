@@ -18,6 +18,9 @@ from typing import Literal
 
 from corral.catalog.catalog import Protocol
 
+_PRIVATE = {"public": False}
+"""Of a field that is no part of the plan for programs, nor of its hash: it serves checks and provisioning."""
+
 
 @dataclass(frozen=True)
 class Price:
@@ -120,9 +123,11 @@ class Target:
     """On GPUs that the stack provisions; None: no such host."""
     guarded: bool = False
     """Whether the stack gives the host a guardrail (Bedrock), which the kubernetes engine makes."""
-    base_model: str | None = field(default=None, metadata={"public": False})
+    base_model: str | None = field(default=None, metadata=_PRIVATE)
     """The host's own name of the model behind an id that may name something else: Bedrock's foundation model behind a
     profile, Azure's model behind a deployment.  None: unknown, or no such host.  For provisioning, not for routing."""
+    unplaced: tuple[str, ...] = field(default=(), metadata=_PRIVATE)
+    """Those of `reaches` that `regions` of the host in the stack names and the catalog does not know."""
 
     @property
     def live(self) -> bool:
@@ -156,6 +161,8 @@ class Unserved:
     """Whether the catalog keeps a place for it that the stack has not filled in."""
     keys: tuple[str, ...]
     """What the stack would have to say for the host to serve it, as keys: `corral:hosts.lab.models.llama-3.3-70b`."""
+    kind: str = field(metadata=_PRIVATE)
+    """The host's catalog entry, or `openai`."""
 
 
 @dataclass(frozen=True)
@@ -272,6 +279,15 @@ class Issuer:
 
 
 @dataclass(frozen=True)
+class Listener:
+    """Where clients call the local engine."""
+
+    address: str
+    """An IP address."""
+    tls: bool
+
+
+@dataclass(frozen=True)
 class Plan:
     """The whole stack's routing."""
 
@@ -285,6 +301,8 @@ class Plan:
     """Who may call, in order of name; empty: nobody is asked who they are."""
     issuers: tuple[Issuer, ...] = ()
     """In order of name."""
+    listener: Listener | None = field(default=None, compare=False, metadata=_PRIVATE)
+    """Of the local engine."""
 
     @property
     def targets(self) -> tuple[tuple[ModelPlan, Target], ...]:

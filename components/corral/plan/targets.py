@@ -1,17 +1,13 @@
-"""How a host is called: which region, which URL, which credential.
-
-What one target may be able to do and another not, by the words in which it is said; None: unknown.
-
-What one host is for one model: the stack's word where it has one, the catalog's where it has none.
+"""One host as a target of one model: how it is called, what it can do, and what it costs there.
 
 Policy.  The host's own id of a model is the stack's, else the catalog's.  What the catalog knows is looked up by that
-id first (so that a stack may call a known model by a name of its own) and by our name second.  What the stack says
-replaces what the catalog says, field by field; but an id that the catalog does not know at this host takes with it what
+id first (so that a stack may call a known model by a name of its own) and by our name second.  What the stack states
+replaces what the catalog has, field by field; but an id that the catalog does not know at this host takes with it what
 belongs to an id rather than to a model: its price, the regions from which it can be called and those it reaches, and
-whether it was verified.  Those are then the stack's to say, or unknown.
+whether it was verified.  Those are then the stack's to state, or unknown.
 
-vLLM serves what the stack gives it: a model with `weights`, or one under `models` (which is how a vLLM behind a URL is
-told what it serves).  It knows the model by our name unless the stack gives an id.  A host that the catalog keeps as a
+vLLM serves what the stack gives it: a model with `modelWeights`, or one under `models` (which is how a vLLM behind a
+URL gets its models).  It knows the model by our name unless the stack gives an id.  A host that the catalog keeps as a
 placeholder serves nothing until the stack gives the model's id there.
 """
 
@@ -20,11 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
-from corral.catalog.catalog import Catalog, HostEntry, ModelEntry
+from corral.catalog import units
+from corral.catalog.catalog import Catalog, HostEntry, ModelEntry, ModelFacts
 from corral.catalog.units import Restricted, Retired
-from corral.config import hosts
 from corral.config.hosts import AzureHost, BedrockHost, Host, ModelAtHost, VllmHost
 from corral.config.stack import Model, Stack
 from corral.plan.gpu_fit import fit
@@ -102,8 +97,6 @@ def lacking(target: Target) -> tuple[str, ...]:
     return tuple(without)
 
 
-_T = TypeVar("_T")
-
 PriceOf = Callable[[HostEntry, ModelEntry], Price | None]
 """What is known of a price outside the stack; None: nothing."""
 
@@ -114,12 +107,13 @@ def serve(
     """The host `name` as a target of the model, at this place in its order, or why it is none."""
     host = stack.hosts[name]
     entry = catalog.hosts[host.kind]
-    said = _said(host, model)
-    found = _found(entry, model, said.id)
-    model_id = _id(host, entry, model, said, found)
+    stated = _stated(host, model)
+    listed = _listed(entry, model, stated.id)
+    model_id = _id(host, entry, model, stated, listed)
     if model_id is None:
         return _unserved(model, name, host, catalog, share=share, priority=priority)
-    known = found if found and found.id == model_id else None
+    facts = _facts(stated, listed)
+    of_id = listed if listed and listed.id == model_id else None
     called = region(host, stack)
     return Target(
         host=name,
@@ -132,47 +126,55 @@ def serve(
         url=url(host, entry, called),
         ca=host.ca,
         credential=credential(name, host, entry),
-        reaches=reaches(host, entry, said, known, model_id, called),
-        callable_from=tuple(sorted(known.callable_from)) if known and known.callable_from else None,
+        reaches=reaches(host, entry, stated, of_id, model_id, called),
+        callable_from=tuple(sorted(of_id.callable_from)) if of_id and of_id.callable_from else None,
         region=called,
-        context=_first(said.context, found and found.context),
-        output=_first(said.output, found and found.output),
-        streaming=_first(said.streaming, found and found.streaming),
-        tools=_first(said.tools, found and found.tools),
-        tools_while_streaming=_first(said.tools_while_streaming, found and found.tools_while_streaming),
-        vision=_first(said.vision, found and found.vision),
-        lifecycle=_lifecycle(_first(said.lifecycle, found and found.lifecycle)),
-        price=_price(said, entry, known, model_id, price_of),
-        verified=known.verified if known else True,
-        as_of=known.as_of if known else None,
-        source=known.source if known else "stack",
+        context=facts.context,
+        output=facts.output,
+        streaming=facts.streaming,
+        tools=facts.tools,
+        tools_while_streaming=facts.tools_while_streaming,
+        vision=facts.vision,
+        lifecycle=_lifecycle(stated.lifecycle or (listed and listed.lifecycle)),
+        price=_price(stated, entry, of_id, model_id, price_of),
+        verified=of_id.verified if of_id else True,
+        as_of=of_id.as_of if of_id else None,
+        source=of_id.source if of_id else "stack",
         tokens_per_minute=_tokens_per_minute(host, model),
-        fit=_fit(model, name, host, said, stack, catalog),
+        fit=_fit(model, name, host, stated, stack, catalog),
         guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
         base_model=_base_model(host, entry, model, model_id),
+        unplaced=() if stated.reaches else tuple(each for each in host.regions or () if each not in catalog.places),
     )
 
 
-def _said(host: Host, model: str) -> ModelAtHost:
-    """What the stack says of the model at the host; a plain string is its id."""
-    said = host.models.get(model)
-    return said if isinstance(said, ModelAtHost) else ModelAtHost.model_validate({"id": said})
+def _stated(host: Host, model: str) -> ModelAtHost:
+    """The stack's facts of the model at the host; a plain string is its id."""
+    stated = host.models.get(model)
+    return stated if isinstance(stated, ModelAtHost) else ModelAtHost.model_validate({"id": stated})
 
 
-def _found(entry: HostEntry, model: str, given: str | None) -> ModelEntry | None:
+def _listed(entry: HostEntry, model: str, model_id: str | None) -> ModelEntry | None:
     """The catalog's entry of the id that the stack gives, else that of our name."""
     ours = entry.models.get(model)
-    if given is None or (ours and ours.id == given):
+    if model_id is None or (ours and ours.id == model_id):
         return ours
-    return next((entry.models[name] for name in sorted(entry.models) if entry.models[name].id == given), ours)
+    return next((entry.models[name] for name in sorted(entry.models) if entry.models[name].id == model_id), ours)
 
 
-def _id(host: Host, entry: HostEntry, model: str, said: ModelAtHost, found: ModelEntry | None) -> str | None:
-    if said.id:
-        return said.id
+def _facts(stated: ModelFacts, listed: ModelFacts | None) -> ModelFacts:
+    """The stack's facts, and the catalog's where the stack has none."""
+    of_catalog = {name: getattr(listed, name, None) for name in ModelFacts.model_fields}
+    of_stack = {name: getattr(stated, name) for name in of_catalog if getattr(stated, name) is not None}
+    return ModelFacts.model_construct(**of_catalog | of_stack)
+
+
+def _id(host: Host, entry: HostEntry, model: str, stated: ModelAtHost, listed: ModelEntry | None) -> str | None:
+    if stated.id:
+        return stated.id
     if isinstance(host, VllmHost):
         return model if model in host.model_weights or model in host.models else None
-    return found.id if found and not entry.placeholder else None
+    return listed.id if listed and not entry.placeholder else None
 
 
 def _unserved(model: str, name: str, host: Host, catalog: Catalog, *, share: int, priority: int) -> Unserved:
@@ -180,11 +182,11 @@ def _unserved(model: str, name: str, host: Host, catalog: Catalog, *, share: int
     reason = entry.placeholder or (family and family.placeholder)
     of_model = f"corral:hosts.{name}.models.{model}"
     keys = (of_model,)
-    if isinstance(host, VllmHost):
+    if isinstance(host, VllmHost) and not host.url:
         why, keys = "the stack gives it no weights of the model", (f"corral:hosts.{name}.modelWeights.{model}",)
     elif model in host.models:
         why, keys = f"{of_model} gives no id", (f"{of_model}.id",)
-    elif entry.models:
+    elif entry.models and not isinstance(host, VllmHost):
         why = "the catalog has no such model there"
     else:
         why = f"{of_model} does not say what it is called there"
@@ -197,11 +199,8 @@ def _unserved(model: str, name: str, host: Host, catalog: Catalog, *, share: int
         why=reason or why,
         placeholder=reason is not None,
         keys=keys,
+        kind=host.kind,
     )
-
-
-def _first(said: _T | None, found: _T | None) -> _T | None:
-    return found if said is None else said
 
 
 def _tokens_per_minute(host: Host, model: str) -> int | None:
@@ -243,7 +242,7 @@ def _base_model(host: Host, entry: HostEntry, model: str, model_id: str) -> str 
             return None
 
 
-def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, catalog: Catalog) -> Fit | Misfit | None:
+def _fit(model: str, name: str, host: Host, stated: ModelAtHost, stack: Stack, catalog: Catalog) -> Fit | Misfit | None:
     """On the GPUs that the stack provisions, which weights are loaded onto."""
     if not isinstance(host, VllmHost) or host.url:
         return None
@@ -255,19 +254,20 @@ def _fit(model: str, name: str, host: Host, said: ModelAtHost, stack: Stack, cat
         )
     if not host.gpus:
         return None
-    hosts = {other: {*said.shares, *said.fallback} for other, said in stack.models.items()}
-    found = fit(
+    fitted = fit(
         model,
         host.model_weights[model],
-        said.context,
+        stated.context,
         name,
         host.gpus,
         catalog,
-        models=sum(name in named and other in host.model_weights for other, named in hosts.items()),
+        models=sum(
+            name in (*other.shares, *other.fallback) and its_name in host.model_weights
+            for its_name, other in stack.models.items()
+        ),
         alone=_alone(name, stack.models[model], stack),
     )
-    scaled = stack.cluster.prometheus is not None
-    return replace(found, scaled=scaled) if isinstance(found, Fit) else found
+    return replace(fitted, scaled=stack.cluster.prometheus is not None) if isinstance(fitted, Fit) else fitted
 
 
 def _alone(name: str, model: Model, stack: Stack) -> bool:
@@ -275,16 +275,15 @@ def _alone(name: str, model: Model, stack: Stack) -> bool:
 
     What the shares are does not count: an edit of them touches no server.
     """
-    awake = [each for each in model.fallback if not _may_sleep(stack.hosts[each])]
-    return not awake and name not in model.fallback
+
+    def may_sleep(host: Host) -> bool:
+        return isinstance(host, VllmHost) and host.gpus is not None and host.gpus.min == 0
+
+    return name not in model.fallback and all(may_sleep(stack.hosts[each]) for each in model.fallback)
 
 
-def _may_sleep(host: Host) -> bool:
-    return isinstance(host, VllmHost) and host.gpus is not None and host.gpus.min == 0
-
-
-def _lifecycle(said: hosts.Lifecycle | None) -> Lifecycle:
-    match said:
+def _lifecycle(state: units.Lifecycle | None) -> Lifecycle:
+    match state:
         case Restricted(restricted=why):
             return Lifecycle("restricted", why=why)
         case Retired(retired=day):
@@ -294,9 +293,9 @@ def _lifecycle(said: hosts.Lifecycle | None) -> Lifecycle:
 
 
 def _price(
-    said: ModelAtHost, entry: HostEntry, known: ModelEntry | None, model_id: str, price_of: PriceOf
+    stated: ModelAtHost, entry: HostEntry, of_id: ModelEntry | None, model_id: str, price_of: PriceOf
 ) -> Price | None:
     """The stack's, else what `price_of` knows of the id."""
-    if said.price:
-        return Price(said.price.input, said.price.output, "stack")
-    return price_of(entry, known or ModelEntry(id=model_id, as_of=entry.as_of, source="stack"))
+    if stated.price:
+        return Price(stated.price.input, stated.price.output, "stack")
+    return price_of(entry, of_id or ModelEntry(id=model_id, as_of=entry.as_of, source="stack"))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from corral.plan.checks.findings import Finding
-from corral.plan.checks.hosts import lifecycle, retired
+from corral.plan.checks.hosts import retired
+from tests.plan.checks.test_hosts import found_by
 from tests.plan.world import HOSTS, LLAMA, SCOUT, TODAY, build
 
 ALONE = {"shares": {"lab": 100}}
@@ -18,7 +19,7 @@ def retiring(days: int, model: dict[str, Any]) -> tuple[Finding, ...]:
     """What is said where `lab` serves the model for so many more days."""
     last = {"retired": TODAY + timedelta(days=days)}
     lab = {**HOSTS["lab"], "models": {LLAMA: {"id": "Llama-Lab", "lifecycle": last}}}
-    return tuple(lifecycle(build({LLAMA: model}, {"lab": lab}), TODAY))
+    return found_by(build({LLAMA: model}, {"lab": lab}), "lifecycle", "restricted")
 
 
 NAME = f"lifecycle/{LLAMA}/lab"
@@ -95,7 +96,7 @@ def test_where_the_stack_names_no_other_host_the_catalog_is_asked(hosts: dict[st
     name = "mine" if hosts else LLAMA
     last = {"retired": date(2026, 12, 1)}
     lab = {**HOSTS["lab"], "models": {name: {"id": "Llama-Lab", "lifecycle": last}}}
-    (finding,) = lifecycle(build({name: ALONE}, {"lab": lab}), TODAY)
+    (finding,) = found_by(build({name: ALONE}, {"lab": lab}), "lifecycle")
     assert finding.way_out == f"give the traffic to {others} before it is over"
 
 
@@ -140,4 +141,4 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_a_host_no_longer_or_not_always_serves(case: Case) -> None:
-    assert tuple(lifecycle(build(case.given), TODAY)) == case.want
+    assert found_by(build(case.given), "lifecycle", "restricted") == case.want

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from corral.plan.checks.findings import Finding
-from corral.plan.checks.hosts import serves
-from tests.plan.world import LLAMA, SCOUT, TODAY, build
+from tests.plan.checks.test_hosts import found_by
+from tests.plan.world import LLAMA, SCOUT, build
 
 INSTEAD = "azure, bedrock, deepinfra or vllm"
 
@@ -92,4 +92,22 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_host_that_is_named_serves_the_model(case: Case) -> None:
-    assert tuple(serves(build(case.given), TODAY)) == case.want
+    assert found_by(build(case.given), "serves", "placeholder") == case.want
+
+
+def test_a_vllm_that_runs_already_is_to_be_named_the_model_and_is_not_the_way_out_of_itself() -> None:
+    hosts = {"vllm": {"url": "https://vllm.example.com/v1"}, "own": {"kind": "vllm", "gpus": None}}
+    findings = found_by(build({LLAMA: {"shares": {"vllm": 50, "own": 50}}}, hosts), "serves")
+    assert findings[:2] == (
+        error(
+            f"serves/{LLAMA}/own",
+            f"own does not serve {LLAMA}: the stack gives it no weights of the model",
+            f"fill in corral:hosts.own.modelWeights.{LLAMA}, or name azure, bedrock or deepinfra instead",
+        ),
+        error(
+            f"serves/{LLAMA}/vllm",
+            f"vllm does not serve {LLAMA}: corral:hosts.vllm.models.{LLAMA} does not say what it is called there",
+            f"fill in corral:hosts.vllm.models.{LLAMA}: <the name it is served by>, or name azure, bedrock or "
+            "deepinfra instead",
+        ),
+    )

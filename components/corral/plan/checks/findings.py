@@ -1,6 +1,4 @@
-"""What a check says of a plan.
-
-Findings that a stack accepts by name (`corral:accept`).
+"""What a check finds in a plan, and which findings a stack accepts by name (`corral:accept`).
 
 A warning or a note that was read can be accepted: it stays in the list and is marked.  An error cannot: the plan is
 refused until it is gone.

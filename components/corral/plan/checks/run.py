@@ -8,22 +8,9 @@ from pathlib import Path
 
 from corral.config.stack import Engine
 from corral.plan.checks.findings import Finding, accepted
-from corral.plan.checks.hosts import (
-    address,
-    drained,
-    fallback,
-    fit,
-    guardrail,
-    lifecycle,
-    price,
-    scaling,
-    serves,
-    verified,
-)
-from corral.plan.checks.kubernetes_limits import room
-from corral.plan.checks.parity import parity
-from corral.plan.checks.residency import residency
-from corral.plan.checks.tenants import enforcement, tenants
+from corral.plan.checks.hosts import hosts
+from corral.plan.checks.requests import parity, residency
+from corral.plan.checks.tenants import capacity, enforcement, listener, tenants
 from corral.plan.plan import Plan
 
 _ORDER = ("error", "warning", "note")
@@ -35,25 +22,18 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
 
     A plan with an error is refused.
     """
-    found = (
-        *serves(plan, today),
-        *lifecycle(plan, today),
-        *fallback(plan),
-        *address(plan),
-        *fit(plan),
-        *scaling(plan),
+    findings = (
+        *hosts(plan, today),
         *residency(plan),
-        *verified(plan, today),
         *parity(plan, today),
-        *price(plan, today),
-        *drained(plan),
-        *guardrail(plan),
         *tenants(plan),
-        *room(plan),
+        *listener(plan),
         *enforcement(plan),
+        *capacity(plan),
     )
-    said = accepted(found, plan.accept)
-    return tuple(sorted(said, key=lambda finding: (_ORDER.index(finding.level), finding.name)))
+    return tuple(
+        sorted(accepted(findings, plan.accept), key=lambda finding: (_ORDER.index(finding.level), finding.name))
+    )
 
 
 class RefusedError(Exception):

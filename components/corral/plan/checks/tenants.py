@@ -1,6 +1,5 @@
-"""Every tenant can be told by something, is served what it may ask for, and meets the limits it was given.
-
-What an engine does not enforce to the letter, of what the stack's tenants are declared.
+"""Every tenant can be identified, is served what it may ask for, and meets the limits it was given, as far as an engine
+enforces them.
 
 On both engines a tenant is stopped by what it has used, and the tokens of an answer are used when it has been given.
 The local engine counts in its own memory.  The kubernetes engine counts requests and tokens in Redis for all its
@@ -12,6 +11,7 @@ route that a request is on).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from corral.config.problems import listed, size
 from corral.plan.checks.findings import Finding
@@ -19,26 +19,35 @@ from corral.plan.plan import ModelPlan, Plan, Rate, TenantPlan
 from corral.plan.residency import stays_within
 from corral.plan.tenants import keys_variable
 
+_LIMITS = 256
+"""Rules of one policy of limits (BackendTrafficPolicy of Envoy Gateway 1.8)."""
+
+_GROUPS = 15
+"""Rules of a route (AIGatewayRoute of Envoy AI Gateway 1.1)."""
+
+_ISSUERS, _AUDIENCES = 16, 8
+"""Of one policy (SecurityPolicy of Envoy Gateway 1.8)."""
+
 
 def tenants(plan: Plan) -> Iterator[Finding]:
     """Errors: a tenant whose residency leaves a model no host.  Warnings: one that leaves it fallbacks only, a limit
     that the engine's own undercuts, hashes that the engine cannot use.  Notes: a tenant without a key in the stack."""
     models = {model.name: model for model in plan.models}
     for tenant in plan.tenants:
-        yield from _known(tenant, plan)
+        yield from _identified(tenant, plan)
         for name in tenant.models:
             yield from _served(models[name], tenant)
-        taken = plan.limits.body_limit
-        if tenant.body_limit is not None and tenant.body_limit > taken:
+        limit = plan.limits.body_limit
+        if tenant.body_limit is not None and tenant.body_limit > limit:
             yield Finding(
                 "warning",
                 f"tenant/{tenant.name}/bodyLimit",
-                f"{tenant.name} may send {size(tenant.body_limit)}, but the engine takes {size(taken)}",
+                f"{tenant.name} may send {size(tenant.body_limit)}, but the engine takes {size(limit)}",
                 f"lower corral:tenants.{tenant.name}.bodyLimit, or raise corral:engine.bodyLimit",
             )
 
 
-def _known(tenant: TenantPlan, plan: Plan) -> Iterator[Finding]:
+def _identified(tenant: TenantPlan, plan: Plan) -> Iterator[Finding]:
     if plan.engine == "kubernetes" and tenant.keys:
         yield Finding(
             "warning",
@@ -79,6 +88,18 @@ def _served(model: ModelPlan, tenant: TenantPlan) -> Iterator[Finding]:
             "processed",
             f"name such a host under corral:models.{model.name}, take {model.name} out of corral:tenants."
             f"{tenant.name}.models, or {widen}",
+        )
+
+
+def listener(plan: Plan) -> Iterator[Finding]:
+    """Warnings: the local engine can be called from other machines, and keys and prompts go there as they are."""
+    local = plan.listener
+    if local and not local.tls and not ip_address(local.address).is_loopback:
+        yield Finding(
+            "warning",
+            "listener/tls",
+            f"the local engine listens on {local.address} without TLS: whoever is on the way can read keys and prompts",
+            "put TLS in front of it, or listen on loopback: corral:engine.address, or accept it",
         )
 
 
@@ -145,3 +166,31 @@ def _warning(what: str, message: str, way_out: str) -> Finding:
 
 def _note(what: str, message: str, way_out: str) -> Finding:
     return Finding("note", f"enforced/{what}", message, way_out)
+
+
+def capacity(plan: Plan) -> Iterator[Finding]:
+    """Errors, of a stack of the kubernetes engine: more than the definitions of its gateways have room for."""
+    if plan.engine != "kubernetes":
+        return
+    limits = sum((rate.requests is not None) + (rate.tokens is not None) for rate in plan.rates)
+    if limits > _LIMITS:
+        yield _full("limits", f"limits of its tenants in all, {limits} of {_LIMITS}", "leave some perModel out")
+    for model in plan.models:
+        allowed = {tenant.allowed_regions for tenant in plan.tenants_of(model.name)}
+        groups = len({frozenset(to.host for to in model.targets if stays_within(to, regions)) for regions in allowed})
+        if groups > _GROUPS:
+            yield _full(
+                f"residency/{model.name}",
+                f"sets of hosts of {model.name} that the residency of its tenants leaves, {groups} of {_GROUPS}",
+                "have tenants share a residency",
+            )
+    if len(plan.issuers) > _ISSUERS:
+        yield _full("issuers", f"issuers, {len(plan.issuers)} of {_ISSUERS}", "leave some out")
+    for issuer in plan.issuers:
+        if len(issuer.audiences) > _AUDIENCES:
+            audiences = f"audiences of {issuer.issuer}, {len(issuer.audiences)} of {_AUDIENCES}"
+            yield _full(f"audiences/{issuer.issuer}", audiences, "leave some out")
+
+
+def _full(what: str, number: str, way_out: str) -> Finding:
+    return Finding("error", f"room/{what}", f"the kubernetes engine has no room for so many {number}", way_out)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from corral.plan.checks.kubernetes_limits import room
+from corral.plan.checks.tenants import capacity
 from corral.plan.plan import Issuer, Plan, Rate
 from tests.gateway.manifests.plans import in_regions, model, plan, tenant
 
@@ -55,4 +55,4 @@ NO = "the kubernetes engine has no room for so many"
 )
 def test_a_stack_needs_no_more_than_the_definitions_have_room_for(held: Plan, name: str | None, message: str | None):
     want = [("error", name, message)] if name else []
-    assert [(finding.level, finding.name, finding.message) for finding in room(held)] == want
+    assert [(finding.level, finding.name, finding.message) for finding in capacity(held)] == want

@@ -9,14 +9,107 @@ from hypothesis import given
 from corral.config.stack import Stack
 from corral.plan import build as planning
 from corral.plan.checks.findings import Finding
-from corral.plan.checks.residency import residency
+from corral.plan.checks.requests import parity, residency
 from corral.plan.checks.run import check
 from tests.plan.strategies import stacks
 from tests.plan.world import CATALOG, HOSTS, LLAMA, SCOUT, TODAY, build, price_of
 
+FULL = {
+    "context": 100_000,
+    "output": 8_000,
+    "streaming": True,
+    "tools": True,
+    "toolsWhileStreaming": True,
+    "vision": True,
+}
+
 
 @dataclass(frozen=True)
-class Case:
+class Parity:
+    """What is said where `full` shares the model, `other` stands in, and `more` is what `other` can do."""
+
+    name: str
+    more: dict[str, Any]
+    lacks: str | None
+
+
+PARITIES = [
+    Parity("the same", FULL, None),
+    Parity("more", {**FULL, "context": 200_000, "output": 9_000}, None),
+    Parity("nothing known", {}, None),
+    Parity("the same limit in other words", {**FULL, "context": 95_000}, None),
+    Parity("less context", {**FULL, "context": 94_999}, "context 94,999 (full: 100,000)"),
+    Parity("less output", {**FULL, "output": 4_000}, "output 4,000 (full: 8,000)"),
+    Parity("no vision", {**FULL, "vision": False}, "no vision (full: yes)"),
+    Parity("no tools while streaming", {**FULL, "toolsWhileStreaming": False}, "no tools while streaming (full: yes)"),
+    Parity(
+        "no tools, and none while streaming",
+        {**FULL, "tools": False, "toolsWhileStreaming": False},
+        "no tools (full: yes)",
+    ),
+    Parity(
+        "no streaming, and no tools then",
+        {**FULL, "streaming": False, "toolsWhileStreaming": False},
+        "no streaming (full: yes)",
+    ),
+    Parity(
+        "all of it at once",
+        {"context": 8_192, "output": 1, "streaming": False, "tools": False, "vision": False},
+        "context 8,192 (full: 100,000); output 1 (full: 8,000); no streaming (full: yes); no tools (full: yes); "
+        "no vision (full: yes)",
+    ),
+]
+
+
+def own(said: dict[str, Any]) -> dict[str, Any]:
+    return {**HOSTS["lab"], "models": {LLAMA: {"id": "llama", **said}}}
+
+
+@pytest.mark.parametrize("case", PARITIES, ids=lambda case: case.name)
+def test_a_fallback_does_what_the_hosts_do_that_it_stands_in_for(case: Parity) -> None:
+    plan = build(
+        {LLAMA: {"shares": {"full": 100}, "fallback": ["other"]}}, {"full": own(FULL), "other": own(case.more)}
+    )
+    want = Finding(
+        "warning",
+        f"parity/{LLAMA}/other",
+        f"other offers less for {LLAMA} than hosts that share it: {case.lacks}",
+        "let another host stand in, or accept it if no request needs more",
+    )
+    assert tuple(parity(plan, TODAY)) == ((want,) if case.lacks else ())
+
+
+def test_a_sharing_host_is_measured_against_the_others() -> None:
+    plan = build({LLAMA: {"shares": {"bedrock": 50, "azure": 30, "vllm": 20}}})
+    assert tuple(parity(plan, TODAY)) == (
+        Finding(
+            "warning",
+            f"parity/{LLAMA}/azure",
+            f"azure offers less for {LLAMA} than hosts that share it: no tools (bedrock and vllm: yes)",
+            "leave its share to another host, or accept it if no request needs more",
+        ),
+    )
+
+
+def test_what_only_fallbacks_and_drained_hosts_do_is_asked_of_nobody() -> None:
+    plan = build(
+        {LLAMA: {"shares": {"other": 100, "drained": 0}, "fallback": ["full"]}},
+        {"full": own(FULL), "drained": own(FULL), "other": own({**FULL, "vision": False, "context": 1})},
+    )
+    assert tuple(parity(plan, TODAY)) == ()
+
+
+def test_what_is_retired_is_no_measure_and_is_not_measured() -> None:
+    gone = {"lifecycle": {"retired": "2026-11-20"}}
+    plan = build(
+        {LLAMA: {"shares": {"gone": 50, "other": 50}, "fallback": ["gone-too"]}},
+        {"gone": own({**FULL, **gone}), "gone-too": own({"context": 1, **gone}), "other": own({"context": 2})},
+    )
+    assert tuple(parity(plan, TODAY)) == ()
+
+
+@dataclass(frozen=True)
+class Residency:
     name: str
     given: dict[str, Any]
     want: tuple[Finding, ...]
@@ -31,22 +124,25 @@ def refused(host: str, where: str, way_out: str, *, model: str = LLAMA, allowed:
 SHARES = f"take it out of corral:models.{LLAMA}.shares"
 FALLBACK = f"take it out of corral:models.{LLAMA}.fallback"
 
+LAB_IN_US = "corral:hosts.lab.regions: [us]"
 AZURE = "azure may process a request in any region of Azure, which sells Llama on global SKUs only"
 
-CASES = [
-    Case("nothing is asked for", {"shares": {"azure": 50, "deepinfra": 50}}, ()),
-    Case("everything that can be reached is allowed", {"shares": {"bedrock": 50, "vllm": 50}, "residency": ["us"]}, ()),
-    Case(
+RESIDENCIES = [
+    Residency("nothing is asked for", {"shares": {"azure": 50, "deepinfra": 50}}, ()),
+    Residency(
+        "everything that can be reached is allowed", {"shares": {"bedrock": 50, "vllm": 50}, "residency": ["us"]}, ()
+    ),
+    Residency(
         "so it is region by region",
         {"shares": {"bedrock": 100}, "residency": ["us-east-1", "us-east-2", "us-west-2"]},
         (),
     ),
-    Case(
+    Residency(
         "a place that a host states is in itself",
         {"shares": {"groq": 100}, "residency": ["us"]},
         (),
     ),
-    Case(
+    Residency(
         "and is not in single regions of it",
         {"shares": {"groq": 100}, "residency": ["us-east-1", "us-east-2", "us-west-1", "us-west-2"]},
         refused(
@@ -56,7 +152,7 @@ CASES = [
             allowed="us-east-1, us-east-2, us-west-1 and us-west-2",
         ),
     ),
-    Case(
+    Residency(
         "a profile may process in regions that are not the called one",
         {"shares": {"bedrock": 100}, "residency": ["us-east-1"]},
         refused(
@@ -66,22 +162,22 @@ CASES = [
             allowed="us-east-1",
         ),
     ),
-    Case(
+    Residency(
         "a fallback can be reached",
         {"shares": {"bedrock": 100}, "fallback": ["lab"], "residency": ["us"]},
         refused("lab", "lab may process a request in eu-west-1", f"{FALLBACK}, or allow eu-west-1 in the residency"),
     ),
-    Case(
+    Residency(
         "a drained host that is a fallback can be reached",
         {"shares": {"bedrock": 100, "lab": 0}, "fallback": ["lab"], "residency": ["us"]},
         refused("lab", "lab may process a request in eu-west-1", f"{FALLBACK}, or allow eu-west-1 in the residency"),
     ),
-    Case(
+    Residency(
         "a drained host cannot",
         {"shares": {"bedrock": 100, "lab": 0}, "residency": ["us"]},
         (),
     ),
-    Case(
+    Residency(
         "an unknown region is a refusal",
         {"shares": {"deepinfra": 100}, "residency": ["us"]},
         refused(
@@ -90,12 +186,12 @@ CASES = [
             f"{SHARES}, or state the regions if you know them: corral:hosts.deepinfra.models.{LLAMA}.reaches",
         ),
     ),
-    Case(
+    Residency(
         "Azure's global SKU is a refusal wherever a region is required",
         {"shares": {"bedrock": 90, "azure": 10}, "residency": ["us", "eu"]},
         refused("azure", AZURE, SHARES, allowed="eu and us"),
     ),
-    Case(
+    Residency(
         "each model has its own profile",
         {"shares": {"bedrock": 100}, "residency": ["us-east-1", "us-east-2", "us-west-2"]},
         refused(
@@ -110,8 +206,8 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_no_request_reaches_a_region_that_is_not_allowed(case: Case) -> None:
+@pytest.mark.parametrize("case", RESIDENCIES, ids=lambda case: case.name)
+def test_no_request_reaches_a_region_that_is_not_allowed(case: Residency) -> None:
     assert tuple(residency(build({case.model: case.given}))) == case.want
 
 
@@ -124,7 +220,7 @@ def test_no_request_reaches_a_region_that_is_not_allowed(case: Case) -> None:
             "lab",
             {**HOSTS["lab"], "regions": ["us-east-1", "zurich"]},
             "lab may process a request in zurich",
-            f"{SHARES}, or allow zurich in the residency",
+            f"{SHARES}, or allow zurich in the residency, or if zurich is in us, say that: {LAB_IN_US}",
         ),
     ],
 )

@@ -1,0 +1,101 @@
+"""Any live host can get any request, the sharing ones by weight and the fallbacks when they stand in: so that each must
+be allowed to have it, and able to answer it.
+
+Residency.  No request can reach a region that its model's residency does not allow.  It is proved over every live
+target and over every region in which such a host may process a request.  A region that is not known is refused: what
+cannot be proved does not hold.
+
+Parity.  A request that one host can answer does not fail because another one got it.  Each live host is measured
+against the best of the sharing hosts.  Where something is unknown, on either side, nothing is found.  Limits within a
+twentieth of each other are the same limit: hosts call 128,000 and 131,072 tokens both 128k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+
+from corral.config.problems import listed, number
+from corral.plan.checks.findings import Finding
+from corral.plan.checks.hosts import retired
+from corral.plan.plan import ModelPlan, Plan, Target
+from corral.plan.residency import ANYWHERE, stays_within
+from corral.plan.targets import CAPABILITIES, lacking
+
+_AZURE = "which sells Llama on global SKUs only"
+"""Azure's list of the models it sells, 2026-07-07: Llama has GlobalStandard, no data zone and no regional SKU."""
+
+_LIMITS: tuple[tuple[str, Callable[[Target], int | None]], ...] = (
+    ("context", lambda target: target.context),
+    ("output", lambda target: target.output),
+)
+
+
+def residency(plan: Plan) -> Iterator[Finding]:
+    """Errors: a live target that may process a request outside of the allowed regions, or nobody knows where."""
+    for model, target in plan.live:
+        if not stays_within(target, model.allowed_regions):
+            where, way_out = _refusal(model, target, model.allowed_regions or frozenset())
+            yield Finding(
+                "error",
+                f"residency/{model.name}/{target.host}",
+                f"{where}; the residency of {model.name} is {listed(model.residency or (), 'and')}",
+                way_out,
+            )
+
+
+def _refusal(model: ModelPlan, target: Target, allowed: frozenset[str]) -> tuple[str, str]:
+    """Where the host may process a request, as a clause, and the way out."""
+    take_out = f"take it out of corral:models.{model.name}.{'fallback' if target.priority else 'shares'}"
+    reaches = target.reaches or ()
+    if target.kind == "azure" and (ANYWHERE in reaches or not reaches):
+        return f"{target.host} may process a request in any region of Azure, {_AZURE}", take_out
+    if ANYWHERE in reaches:
+        return f"{target.host} may process a request anywhere", take_out
+    if not reaches:
+        key = f"corral:hosts.{target.host}.models.{model.name}.reaches"
+        way_out = f"{take_out}, or state the regions if you know them: {key}"
+        return f"it is not known where {target.host} processes a request", way_out
+    outside = [region for region in reaches if region not in allowed]
+    named = listed(outside, "and")
+    way_out = f"{take_out}, or allow {named} in the residency"
+    if {*outside} <= {*target.unplaced}:  # a region of a cloud that the catalog does not know: its place is enough
+        places = model.residency or ()
+        within = " or ".join(f"[{place}]" for place in places)
+        way_out += f", or if {named} is in {listed(places)}, say that: corral:hosts.{target.host}.regions: {within}"
+    return f"{target.host} may process a request in {named}", way_out
+
+
+def parity(plan: Plan, today: date) -> Iterator[Finding]:
+    """Warnings: a live host with a smaller limit or fewer capabilities than one that shares the model."""
+    for model in plan.models:
+        sharing = [target for target in model.sharing if not retired(target, today)]
+        for target in model.live:
+            lacks = [*_limits(target, sharing), *_capabilities(target, sharing)]
+            if lacks and not retired(target, today):
+                other = "let another host stand in" if target.priority else "leave its share to another host"
+                yield Finding(
+                    "warning",
+                    f"parity/{model.name}/{target.host}",
+                    f"{target.host} offers less for {model.name} than hosts that share it: {'; '.join(lacks)}",
+                    f"{other}, or accept it if no request needs more",
+                )
+
+
+def _limits(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
+    for what, limit in _LIMITS:
+        if (own := limit(target)) is None:
+            continue
+        known = {other.host: value for other in sharing if (value := limit(other)) is not None}
+        best = max(known.values(), default=0)
+        if own * 20 < best * 19:
+            holders = listed([host for host, value in known.items() if value == best], "and")
+            yield f"{what} {number(own)} ({holders}: {number(best)})"
+
+
+def _capabilities(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
+    lacks = lacking(target)
+    for what, has in CAPABILITIES:
+        holders = [other.host for other in sharing if has(other)] if what in lacks else []
+        if holders:
+            yield f"no {what} ({listed(holders, 'and')}: yes)"
