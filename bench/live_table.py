@@ -23,8 +23,7 @@ from rich.console import Console
 from corral.cli.project import load_servable
 from corral.cli.tables import status_table
 from corral.cli.terminal import Sheet
-from corral.local.serving import serving
-from corral.local.session import Options, Session
+from corral.local.session import Options, Session, serving
 from corral.local.source import Source
 from corral.local.state_folder import StateFolder
 from corral.plan.diff import shares_moved

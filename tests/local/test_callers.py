@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from hashlib import sha256
+from secrets import token_bytes
 from typing import Any
 
 import pytest
 
-from corral.local.desired import Callers, callers, refuse_strangers
+from corral.local.callers import Callers, callers, refuse_strangers
 from corral.local.errors import EngineError
+from corral.plan.credentials import KEY_BYTES, key_of
 from corral.plan.plan import Plan
 from tests.plan.world import LLAMA, build
 
@@ -24,6 +27,11 @@ def stack_of(*keys: str) -> dict[str, Any]:
     return {"keys": [f"sha256:{digest(key)}" for key in keys]}
 
 
+def own_keys() -> defaultdict[str, str]:
+    """A key for any tenant, as a run has one."""
+    return defaultdict(lambda: key_of(token_bytes(KEY_BYTES)))
+
+
 def plan(tenants: dict[str, Any] | None, **more: Any) -> Plan:
     said = {} if tenants is None else {"tenants": tenants}
     return build({LLAMA: {"shares": {"bedrock": 100}}}, **said, **more)
@@ -33,7 +41,7 @@ def test_a_key_is_known_from_the_stack_from_the_environment_or_from_both() -> No
     found = callers(
         plan({"search": stack_of(ONE, OTHER), "support-desk": {}}),
         {"CORRAL_TENANT_SEARCH_KEYS": ONE, "CORRAL_TENANT_SUPPORT_DESK_KEYS": f" {THIRD} ,,", "OTHER_KEYS": "x"},
-        rehearsal=False,
+        None,
     )
     assert found == Callers(
         {digest(ONE): "search", digest(OTHER): "search", digest(THIRD): "support-desk"},
@@ -42,33 +50,33 @@ def test_a_key_is_known_from_the_stack_from_the_environment_or_from_both() -> No
 
 
 def test_without_tenants_there_are_no_callers_to_know() -> None:
-    assert callers(plan(None), {}, rehearsal=False) == Callers({}, {})
+    assert callers(plan(None), {}, None) == Callers({}, {})
 
 
-def test_a_rehearsal_makes_a_key_for_those_that_have_none_and_keeps_it_through_the_run() -> None:
-    tenants = {"search": stack_of(ONE), "support": {}}
-    first = callers(plan(tenants), {}, rehearsal=True)
-    assert (first.made.keys(), {*first.hashes.values()}) == ({"support"}, {"search", "support"})
-    assert first.hashes[digest(first.made["support"])] == "support"
-    again = callers(plan({**tenants, "desk": {}}), {}, rehearsal=True, made_before=first.made)
-    assert (again.made["support"], again.made.keys()) == (first.made["support"], {"support", "desk"})
-    assert again.made["desk"] != first.made["support"]
-    assert callers(plan({"search": stack_of(ONE)}), {}, rehearsal=True, made_before=first.made).made == {}
+def test_a_rehearsal_has_a_key_for_those_that_have_none_and_keeps_it_through_the_run() -> None:
+    tenants, keys = {"search": stack_of(ONE), "support": {}}, own_keys()
+    first = callers(plan(tenants), {}, keys)
+    assert (first.generated.keys(), {*first.hashes.values()}) == ({"support"}, {"search", "support"})
+    assert first.hashes[digest(first.generated["support"])] == "support"
+    again = callers(plan({**tenants, "desk": {}}), {}, keys)
+    assert (again.generated["support"], again.generated.keys()) == (first.generated["support"], {"support", "desk"})
+    assert again.generated["desk"] != first.generated["support"]
+    assert callers(plan({"search": stack_of(ONE)}), {}, keys).generated == {}
 
 
 def test_the_one_tenant_of_a_cluster_can_be_rehearsed() -> None:
-    found = callers(plan(None, engine={"kind": "kubernetes"}), {}, rehearsal=True)
+    found = callers(plan(None, engine={"kind": "kubernetes"}), {}, own_keys())
     assert {*found.hashes.values()} == {"default"}
 
 
 def test_a_tenant_for_whom_an_issuer_vouches_needs_no_key() -> None:
-    assert callers(plan({"search": {}}, issuers=ISSUERS), {}, rehearsal=False) == Callers({}, {})
-    assert callers(plan({"search": {}}, issuers=ISSUERS), {}, rehearsal=True) == Callers({}, {})
+    assert callers(plan({"search": {}}, issuers=ISSUERS), {}, None) == Callers({}, {})
+    assert callers(plan({"search": {}}, issuers=ISSUERS), {}, own_keys()) == Callers({}, {})
 
 
-def test_made_keys_are_not_in_what_is_printed_of_them() -> None:
-    found = callers(plan({"search": {}}), {}, rehearsal=True)
-    assert found.made["search"] not in repr(found)
+def test_generated_keys_are_not_in_what_is_printed_of_them() -> None:
+    found = callers(plan({"search": {}}), {}, own_keys())
+    assert found.generated["search"] not in repr(found)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +123,7 @@ def test_callers_that_cannot_be_told_are_refused_without_a_key_in_the_message(
     tenants: dict[str, Any], environment: dict[str, str], said: str
 ) -> None:
     with pytest.raises(EngineError) as refused:
-        callers(plan(tenants), environment, rehearsal=False)
+        callers(plan(tenants), environment, None)
     assert str(refused.value) == said
 
 

@@ -85,7 +85,7 @@ def test_a_removed_host_finishes_its_streams_and_then_it_is_gone(gateway: Gatewa
     with gateway.control() as control:
         control.set_speed("groq", tokens_per_second=20)
     gateway.move(stack(groq=100, deepinfra=0))
-    opened = streams(gateway, 6, tokens=60)
+    opened = streams(gateway, 6, tokens=200)
     without = stack(deepinfra=100)
     del without["corral:hosts"]["groq"]
     with Load(gateway.url) as load:

@@ -9,8 +9,7 @@ import pytest
 
 from corral.cli.project import load_servable
 from corral.local.errors import EngineError
-from corral.local.serving import serving
-from corral.local.session import Options
+from corral.local.session import Options, serving
 from corral.local.source import Source
 from corral.plan.checks.run import CheckedStack
 from tests.local.gateway import TWO_HOSTS, Gateway

@@ -19,8 +19,7 @@ from corral.cli.tables import findings_text, status_table, tenant_lines
 from corral.cli.terminal import lossy_console, print_prose, until_signalled
 from corral.local.errors import EngineError
 from corral.local.placement import unguarded
-from corral.local.serving import serving
-from corral.local.session import Options, Say, Session
+from corral.local.session import Notify, Options, Session, serving
 from corral.local.source import Source
 from corral.local.traffic import send_traffic
 from corral.plan.diff import shares_moved, tenant_moves
@@ -62,17 +61,17 @@ def serve(
     out = lossy_console()
     options = Options("always" if simulate else None, address, port)
 
-    def say(message: str) -> None:
+    def notify(message: str) -> None:
         out.print(message, style="yellow", soft_wrap=True)
 
     file = stack_file(stack).resolve()
     source = Source(root(), file, lambda: load_servable(stack_file(stack)), os.environ)
-    asyncio.run(until_signalled(_serve(source, options, say, out, traffic=traffic)))
+    asyncio.run(until_signalled(_serve(source, options, notify, out, traffic=traffic)))
     out.print("Stopped.")
 
 
-async def _serve(source: Source, options: Options, say: Say, out: Console, *, traffic: bool) -> None:
-    async with serving(source, options, say) as session:
+async def _serve(source: Source, options: Options, notify: Notify, out: Console, *, traffic: bool) -> None:
+    async with serving(source, options, notify) as session:
         _introduce(session, out)
         with Live(console=out, auto_refresh=False) as live:
             tasks = [asyncio.create_task(_show(session, live, out.is_terminal))]
@@ -100,7 +99,7 @@ def _introduce(session: Session, out: Console) -> None:
         style="dim",
     )
     print_prose(out, Text(f"{_real_and_simulated(session.simulated)}\n"))
-    out.print(_who_may_call(session), style="yellow" if session.desired.callers.made else "")
+    out.print(_who_may_call(session), style="yellow" if session.desired.callers.generated else "")
     if session.plan.engine == "kubernetes" and (hosts := unguarded(session.plan, session.simulated)):
         out.print(
             f"Not simulated, and asked here without the guardrail that pulumi up makes: {', '.join(hosts)}.\n",
@@ -124,10 +123,11 @@ def _who_may_call(session: Session) -> str:
     if not session.plan.tenants:
         return "No tenants are declared: whoever is on this machine may call, without a key.\n"
     names = ", ".join(tenant.name for tenant in session.plan.tenants)
-    if not session.desired.callers.made:
+    if not session.desired.callers.generated:
         return f"Callers need the key of a tenant: {names}.\n"
+    own = ", ".join(session.desired.callers.generated)
     return (
-        f"Callers need the key of a tenant: {names}. Made for this run: {', '.join(session.desired.callers.made)}; "
+        f"Callers need the key of a tenant: {names}. Made for this run: {own}; "
         f"the keys are in {session.generated_keys}.\n"
     )
 
@@ -144,7 +144,7 @@ def _with_key(session: Session) -> str:
 
 def _own_key(session: Session) -> str:
     """A tenant's key that this run has made; empty where it has made none."""
-    return next(iter(session.desired.callers.made.values()), "")
+    return next(iter(session.desired.callers.generated.values()), "")
 
 
 def _moved(before: Plan, after: Plan, out: Console) -> None:

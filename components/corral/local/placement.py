@@ -1,22 +1,32 @@
-"""Which of a plan's hosts are real on this machine, and which are simulated.
+"""Where a plan's hosts are on this machine: real or simulated, behind the adapter or not, and with which key.
 
 Policy.  `never`: every host is real, and one that cannot be reached from here is an error with the way out.
 `withoutKey`: a host is real if its key is in the environment (or it wants none) and its URL is known, else simulated.
 `always`: every host is simulated, whatever keys there are.  Bedrock has no key: it is real where a region is named and
 this machine has AWS credentials, from wherever boto3 takes them.
-
-Which of a plan's hosts the adapter has to translate for, and how it reaches them.
 """
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
+import certifi
+
+from corral.hosts.verify import signed_in
 from corral.local.adapter.hosts import AdaptedHost, AdaptedModel, AwsKey, BedrockHost, ReplicateHost
+from corral.local.callers import Callers, callers
+from corral.local.envoy.upstream import Upstream
+from corral.local.errors import EngineError
+from corral.plan.checks.run import CheckedStack
+from corral.plan.credentials import UnfitProofError, public_keys
 from corral.plan.plan import Plan, Target
-from corral.simulated.hosts import SimulatedHost
+from corral.simulated.hosts import SimulatedHost, simulated_hosts
 from corral.simulated.loopback import LOOPBACK
 
 Simulate = Literal["never", "withoutKey", "always"]
@@ -41,31 +51,22 @@ class Unreachable:
     message: str
 
 
-def _obstacle(target: Target, environment: Mapping[str, str], signed_in: Callable[[], bool]) -> str | None:
-    """What keeps a host from being real here."""
+def _obstacle(target: Target, environment: Mapping[str, str], signed_in: Callable[[], bool]) -> tuple[str, str] | None:
+    """What keeps a host from being real here, and the way out."""
+    variable = target.credential.variable
     if target.credential.ambient:
         if target.region is None:
-            return "no AWS region is named"
-        return None if signed_in() else "no AWS credentials"
+            return "no AWS region is named", f"name it in corral:hosts.{target.host}.region or aws:region"
+        return (
+            None if signed_in() else ("no AWS credentials", "sign in to AWS (environment, profile or single sign-on)")
+        )
     if target.url is None:
-        return "no url before it is provisioned"
-    variable = target.credential.variable
-    if target.credential.header and not (variable and environment.get(variable)):
-        return f"no key in {variable}" if variable else "no variable is named for its key"
+        return "no url before it is provisioned", f"give its url under corral:hosts.{target.host}"
+    if target.credential.header and not variable:
+        return "no variable is named for its key", ""
+    if target.credential.header and variable and not environment.get(variable):
+        return f"no key in {variable}", f"set {variable}"
     return None
-
-
-def _way_out(target: Target, obstacle: str) -> str:
-    variable = target.credential.variable
-    if obstacle.startswith("no key") and variable:
-        return f"set {variable}, or rehearse with --simulate"
-    if obstacle == "no AWS region is named":
-        return f"name it in corral:hosts.{target.host}.region or aws:region, or rehearse with --simulate"
-    if obstacle == "no AWS credentials":
-        return "sign in to AWS (environment, profile or single sign-on), or rehearse with --simulate"
-    if target.url is None:
-        return f"give its url under corral:hosts.{target.host}, or rehearse with --simulate"
-    return "rehearse with --simulate"
 
 
 def place(
@@ -78,29 +79,25 @@ def place(
         if mode == "always":
             placements[host] = Placement(host, "asked for")
             continue
-        obstacle = _obstacle(target, environment, signed_in)
+        obstacle, way_out = _obstacle(target, environment, signed_in) or (None, "")
         if obstacle is None:
-            variable = target.credential.variable
-            key = environment[variable] if target.credential.header and variable else None
-            placements[host] = Placement(host, None, key)
+            variable = target.credential.variable if target.credential.header else None
+            placements[host] = Placement(host, None, environment[variable] if variable else None)
         elif mode == "withoutKey":
             placements[host] = Placement(host, obstacle)
         else:
-            unreachable.append(Unreachable(host, f"{host}: {obstacle}; {_way_out(target, obstacle)}"))
+            way_out = f"{way_out}, or rehearse" if way_out else "rehearse"
+            unreachable.append(Unreachable(host, f"{host}: {obstacle}; {way_out} with --simulate"))
     return placements, tuple(unreachable)
 
 
 def unguarded(plan: Plan, simulated: Mapping[str, str | None]) -> list[str]:
-    """The real hosts that are asked without the guardrail which the stack gives them, in order of name.
+    """The real hosts that are called without the guardrail which the stack gives them, in order of name.
 
     `simulated` says per live host why it is simulated.
     """
     guarded = {target.host for _, target in plan.targets if target.guarded}
     return sorted(host for host, why in simulated.items() if why is None and host in guarded)
-
-
-_SIMULATED = "simulated"
-"""The id of the key that requests to a simulated Bedrock are signed with; what counts is its secret."""
 
 
 def needs_adapter(target: Target) -> bool:
@@ -113,25 +110,25 @@ def adapted_host(
 ) -> AdaptedHost:
     """The host `name` of a plan: the simulated one at this loopback port, or the real one with its key."""
     targets = [*plan.at(name).values()]
-    target = targets[0]
-    url = simulated.base_url(port) if simulated else target.url or ""
-    models = {one.model_id: _model(one) for one in targets}
-    times: dict[str, Any] = {"connect_timeout": plan.limits.connect_timeout, "idle_timeout": plan.limits.idle_timeout}
-    if target.protocol == "bedrock-converse":
-        secret = simulated.key if simulated else None
-        signing = AwsKey(id=_SIMULATED, secret=secret) if secret else None
-        region = target.region or ""
-        return BedrockHost(name=name, url=url, ca=ca, models=models, region=region, key=signing, **times)
-    shown = (simulated.key if simulated else key) or ""
-    return ReplicateHost(name=name, url=url, ca=ca, models=models, key=shown, **times)
-
-
-def _model(target: Target) -> AdaptedModel:
-    return AdaptedModel(
-        output=target.output,
-        streaming=target.streaming,
-        tools_while_streaming=target.tools_while_streaming,
-    )
+    common: dict[str, Any] = {
+        "name": name,
+        "url": simulated.base_url(port) if simulated else targets[0].url or "",
+        "ca": ca,
+        "models": {
+            each.model_id: AdaptedModel(
+                output=each.output, streaming=each.streaming, tools_while_streaming=each.tools_while_streaming
+            )
+            for each in targets
+        },
+        "connect_timeout": plan.limits.connect_timeout,
+        "idle_timeout": plan.limits.idle_timeout,
+    }
+    own_key = simulated.key if simulated else key
+    if targets[0].protocol == "bedrock-converse":
+        # Of a simulated Bedrock's key the secret alone counts.
+        signing = AwsKey(id="simulated", secret=own_key) if simulated and own_key else None
+        return BedrockHost(region=targets[0].region or "", key=signing, **common)
+    return ReplicateHost(key=own_key or "", **common)
 
 
 @dataclass(frozen=True)
@@ -145,6 +142,107 @@ class Address:
     def origin(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
-    def url(self, host: str) -> str:
-        """The base URL of a host behind the adapter."""
-        return f"{self.origin}/{host}/v1"
+
+@dataclass(frozen=True)
+class Desired:
+    """What a stack asks of this machine: its plan, where its hosts are, and who may call."""
+
+    stack: CheckedStack
+    placements: Mapping[str, Placement]
+    simulated: tuple[SimulatedHost, ...] = field(repr=False)
+    callers: Callers
+
+    @property
+    def plan(self) -> Plan:
+        return self.stack.plan
+
+    @cached_property
+    def _stand_ins(self) -> dict[str, SimulatedHost]:
+        return {host.name: host for host in self.simulated}
+
+    def upstreams(self, simulated_port: int, adapter: Address) -> dict[str, Upstream]:
+        """How Envoy reaches each live host: the simulated ones at a loopback port, some through the adapter."""
+        upstreams: dict[str, Upstream] = {}
+        for host, target in self.plan.live_hosts.items():
+            stand_in = self._stand_ins.get(host)
+            if needs_adapter(target):
+                upstreams[host] = Upstream(host, f"{adapter.origin}/{host}/v1", "authorization", None)
+            elif stand_in:
+                upstreams[host] = Upstream(host, stand_in.base_url(simulated_port), stand_in.header, None)
+            else:
+                upstreams[host] = Upstream(host, target.url or "", target.credential.header, self._trusted(target))
+        return upstreams
+
+    def secrets(self, upstreams: Mapping[str, Upstream], adapter: Address) -> dict[str, str]:
+        """Per upstream the whole value of the header with its key; the adapter keeps those of its hosts itself."""
+        keys = {host: placement.key for host, placement in self.placements.items()}
+        keys |= {host.name: host.key for host in self.simulated}
+        keys |= {host: adapter.token for host, target in self.plan.live_hosts.items() if needs_adapter(target)}
+        return {
+            upstream.name: f"Bearer {key}" if upstream.header == "authorization" else key
+            for host, upstream in upstreams.items()
+            if upstream.header and (key := keys[host])
+        }
+
+    def adapted(self, simulated_port: int) -> tuple[AdaptedHost, ...]:
+        """How the adapter reaches the hosts behind it."""
+        hosts: list[AdaptedHost] = []
+        for host, target in self.plan.live_hosts.items():
+            if needs_adapter(target):
+                stand_in, key = self._stand_ins.get(host), self.placements[host].key
+                # AWS's own settings say what to trust (`AWS_CA_BUNDLE`), unless the stack does.
+                own = stand_in or (target.credential.ambient and target.ca is None)
+                ca = None if own else self._trusted(target)
+                hosts.append(adapted_host(self.plan, host, stand_in, simulated_port, key, ca))
+        return tuple(hosts)
+
+    def why_simulated(self) -> dict[str, str | None]:
+        """Per host why it is simulated; None: it is the real one."""
+        return {host: placement.simulated for host, placement in self.placements.items()}
+
+    def public_keys(self) -> dict[str, str]:
+        """Per issuer whose keys lie in a file what is in it.  Raises EngineError."""
+        try:
+            return public_keys(self.plan.issuers, self.stack.file.parent)
+        except UnfitProofError as reason:
+            raise EngineError(f"{reason}.") from None
+
+    def _trusted(self, target: Target) -> str | None:
+        if target.url is None or not target.url.startswith("https:"):
+            return None
+        if target.ca is None:
+            return system_certificates()
+        path = (self.stack.file.parent / target.ca).resolve()
+        if not path.is_file():
+            raise EngineError(f"corral:hosts.{target.host}.ca names {path}, which is not a file.")
+        return str(path)
+
+
+def system_certificates() -> str:
+    """The PEM file of the certificates this machine trusts; certifi's where it has none."""
+    named = os.environ.get("SSL_CERT_FILE")
+    paths = ssl.get_default_verify_paths()
+    for candidate in (named, paths.cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
+        if candidate and Path(candidate).is_file():
+            return candidate
+    return certifi.where()
+
+
+def desire(
+    stack: CheckedStack,
+    mode: Simulate,
+    environment: Mapping[str, str],
+    host_keys: Mapping[str, str],
+    tenant_keys: Mapping[str, str],
+) -> Desired:
+    """Places a stack's hosts, and finds out who may call.  The keys are generated ones: for any simulated host, and for
+    any tenant of a rehearsal.  Raises EngineError."""
+    plan = stack.plan
+    placements, unreachable = place(plan, mode, environment, signed_in)
+    if unreachable:
+        messages = "".join(f"\n  {host.message}" for host in unreachable)
+        raise EngineError(f"These hosts cannot be reached from this machine:{messages}")
+    simulated = {host: host_keys[host] for host, placement in placements.items() if placement.simulated}
+    rehearsal = mode == "always" or plan.engine == "kubernetes"
+    admitted = callers(plan, environment, tenant_keys if rehearsal else None)
+    return Desired(stack, placements, simulated_hosts(plan, simulated, simulated), admitted)

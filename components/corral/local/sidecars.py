@@ -19,10 +19,9 @@ from urllib.parse import urlsplit
 
 from corral.local.adapter import hosts as adapter
 from corral.local.adapter.hosts import AdaptedHost
-from corral.local.desired import Desired
 from corral.local.envoy.upstream import Upstream
 from corral.local.errors import EngineError
-from corral.local.placement import Address
+from corral.local.placement import Address, Desired
 from corral.local.supervisor import Child, Program, Supervisor
 from corral.simulated import hosts as simulated
 from corral.simulated.hosts import SimulatedHost

@@ -1,51 +1,62 @@
-"""The stack file that a run follows: how it is read, and when to look at it again."""
+"""The stack file that a run follows: how it is read, and when it may hold something else."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from secrets import token_urlsafe
+from secrets import token_bytes, token_urlsafe
 
 import watchfiles
 
-from corral.local.desired import Desired, desire
-from corral.local.placement import Simulate
+from corral.local.placement import Desired, Simulate, desire
 from corral.plan.checks.run import CheckedStack
+from corral.plan.credentials import KEY_BYTES, key_of
 
 _DEBOUNCE_MS, _STEP_MS = 50, 10
 """An event is acted on once none has followed it for the shorter time; after the longer one in any case."""
-_LOOK_MS = 500
-"""The stack file is looked at this often also where no event comes, as on some network file systems."""
+_POLL_MS = 500
+"""The stack file is read this often also where no event comes, as on some network file systems."""
 
 
-class Keys(defaultdict[str, str]):
-    """A key for any host that asks, the same one each time, good for the simulated host only."""
-
-    def __missing__(self, host: str) -> str:
-        self[host] = f"simulated-{token_urlsafe(24)}"
-        return self[host]
+def _host_keys() -> defaultdict[str, str]:
+    return defaultdict(lambda: f"simulated-{token_urlsafe(24)}")
 
 
-@dataclass(frozen=True)
-class Edition:
-    """What the stack file held at one moment, and what it says."""
-
-    text: bytes | None
-    stack: CheckedStack
+def _tenant_keys() -> defaultdict[str, str]:
+    return defaultdict(lambda: key_of(token_bytes(KEY_BYTES)))
 
 
 @dataclass(frozen=True)
+class Reload:
+    """How the stack file was read last."""
+
+    problem: str | None
+    """Why what it holds is not in force; None: it is."""
+    since: datetime
+    """Since when that is so."""
+    succeeded: datetime
+    """When what it held was last brought into force, or found to be."""
+
+
+@dataclass
 class Source:
-    """The stack file that is followed, and how it is read."""
+    """The stack file that is followed, and what it asks of this machine."""
 
     project: Path
     file: Path
     load: Callable[[], CheckedStack]
     """Reads, plans and checks it.  Raises ConfigError or RefusedError."""
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     """Where the hosts' keys are."""
+    host_keys: Mapping[str, str] = field(default_factory=_host_keys, repr=False)
+    """A key for any simulated host, the same one for the whole run."""
+    tenant_keys: Mapping[str, str] = field(default_factory=_tenant_keys, repr=False)
+    """A key for any tenant of a rehearsal, the same one for the whole run."""
+    last_read: bytes | None = None
+    """What the file held when it was read last."""
 
     def text(self) -> bytes | None:
         """What the file holds; None while there is none, as when an editor is about to replace it."""
@@ -54,35 +65,31 @@ class Source:
         except OSError:
             return None
 
-    def edition(self) -> Edition:
-        """What it holds now: whatever is saved from now on is another text.  Raises ConfigError or RefusedError."""
-        text = self.text()
-        return Edition(text, self.load())
+    def read(self, simulate: Simulate | None) -> Desired:
+        """What the file asks of this machine now: whatever is saved from now on is another text.
 
-    def desire(
-        self, stack: CheckedStack, simulate: Simulate | None, keys: Keys, made_before: Mapping[str, str] | None = None
-    ) -> Desired:
-        """What the file, once stack, asks of this machine; `made_before` are tenants' keys that this run has made.
-
-        Raises EngineError.
+        Raises ConfigError, RefusedError or EngineError.
         """
-        return desire(stack, simulate or stack.settings.simulate, self.environment, keys, made_before or {})
+        self.last_read = self.text()
+        stack = self.load()
+        mode = simulate or stack.settings.simulate
+        return desire(stack, mode, self.environment, self.host_keys, self.tenant_keys)
 
-    def looks(self) -> AsyncIterable[object]:
+    def events(self) -> AsyncIterable[object]:
         """One each time that the file may hold something else.
 
         What it holds decides then, not the event: one that came before the watch began is not missed.
         """
 
-        def ours(_: watchfiles.Change, path: str) -> bool:
+        def of_file(_: watchfiles.Change, path: str) -> bool:
             return Path(path) == self.file
 
         return watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (its event type is untyped)
             self.file.parent,
-            watch_filter=ours,
+            watch_filter=of_file,
             debounce=_DEBOUNCE_MS,
             step=_STEP_MS,
             recursive=False,
-            rust_timeout=_LOOK_MS,
+            rust_timeout=_POLL_MS,
             yield_on_timeout=True,
         )

@@ -13,7 +13,6 @@ import pytest
 from corral.cli.project import load_servable
 from corral.local.drill.stack_copy import TcpProxy, TenantKeys, copy_stack, rehearsal
 from corral.local.sidecars import Sidecars
-from corral.local.source import Keys
 from corral.plan.credentials import hash_of
 from corral.plan.plan import Issuer, Limits
 from corral.simulated.loopback import LOOPBACK
@@ -141,7 +140,7 @@ def test_the_copy_calls_no_real_host_and_takes_free_ports_of_its_own(tmp_path: P
     file.write_text(STACK)
     (tmp_path / "folder").mkdir()
     copy = copy_stack(file, tmp_path / "folder", load_servable, TenantKeys())
-    desired = copy.desire(copy.load(), "always", Keys())
+    desired = copy.read("always")
     settings = desired.stack.settings
     assert (settings.address, settings.port, settings.page_port) == ("127.0.0.1", 0, 0)
     assert dict(copy.environment) == {}
@@ -153,7 +152,7 @@ def test_a_host_with_a_proxy_in_front_of_it_is_reached_through_that_and_keeps_it
     file.write_text(STACK)
     (tmp_path / "folder").mkdir()
     copy = copy_stack(file, tmp_path / "folder", load_servable, TenantKeys())
-    desired = copy.desire(copy.load(), "always", Keys())
+    desired = copy.read("always")
     sidecars = Sidecars(print)
     try:
         direct, _ = sidecars.upstreams(desired, {})

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from datetime import date
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.local.desired import desire, system_certificates
 from corral.local.envoy.clusters import ClusterCache
 from corral.local.envoy.configuration import Site, render
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
-from corral.local.placement import Address
-from corral.local.source import Keys
+from corral.local.placement import Address, desire, system_certificates
 from corral.local.state_folder import envoy_directory
 from corral.plan.build import build
 from corral.plan.checks.run import CheckedStack, check
 from corral.plan.plan import Plan
 
+KEYS: defaultdict[str, str] = defaultdict(lambda: token_hex(16))
 CORPUS = Path(__file__).parents[2] / "stacks"
 STACKS = [file for folder in ("valid", "examples") for file in sorted((CORPUS / folder).glob("*.yaml"))]
 
@@ -34,7 +35,7 @@ def planned(file: Path) -> tuple[Plan, CheckedStack]:
 async def served(file: Path) -> tuple[dict[str, int], str]:
     """Serves a stack; the counters of rejected updates, and what Envoy said meanwhile."""
     plan, loaded = planned(file)
-    desired = desire(loaded, "always", {}, Keys(), {})
+    desired = desire(loaded, "always", {}, KEYS, KEYS)
     with envoy_directory("test") as files:
         engine = EnvoyProcess(find_envoy(), files, lambda _: None)
         try:

@@ -17,8 +17,7 @@ from corral.local.drill.record import Arrival, Failed, Moved, Record, Refused, R
 from corral.local.drill.script import Break, Exhaust, Fail, Move, Script, Step, Watch, declared, steady_tenant
 from corral.local.drill.stack_copy import StackCopy, TcpProxy, TenantKeys, copy_stack, rehearsal
 from corral.local.errors import EngineError
-from corral.local.serving import serving
-from corral.local.session import Options, Session
+from corral.local.session import Options, Session, serving
 from corral.plan.checks.run import CheckedStack
 from corral.plan.plan import Plan
 from corral.simulated.control import SimulatedControl
@@ -156,6 +155,11 @@ class Drill:
         await asyncio.sleep(step.seconds)
         unchanged = self._session.desired.plan == before
         self._copy.save(self._text)
+        deadline = self._clock() + _IN_FORCE_SECONDS
+        while self._session.last_reload.problem:
+            if self._clock() > deadline:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
         return Refused(step.title, message, unchanged)
 
     async def _fail(self, step: Fail) -> Failed:

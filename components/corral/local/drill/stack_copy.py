@@ -101,7 +101,7 @@ class TenantKeys(defaultdict[str, str]):
         return self[tenant]
 
 
-@dataclass(frozen=True)
+@dataclass
 class StackCopy(Source):
     """The copy as the engine reads it."""
 

@@ -24,10 +24,16 @@ class Site:
     files: Files
     log: Path
     """The access log."""
-    public_keys: Mapping[str, str]
+    public_keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Per issuer its keys (JWKS), where the stack has a file of them."""
-    trusted: str
+    trusted: str = ""
     """The PEM file of the certificates this machine trusts."""
+
+    @property
+    def url(self) -> str:
+        """What a client's base URL is."""
+        address = "127.0.0.1" if self.address == "0.0.0.0" else self.address  # noqa: S104 (compared, not bound)
+        return f"http://{f'[{address}]' if ':' in address else address}:{self.port}/v1"
 
 
 @dataclass(frozen=True)
