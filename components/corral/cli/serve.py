@@ -136,9 +136,9 @@ def _with_key(session: Session) -> str:
     """The header that curl shows a key in, where one is asked for; a key itself is not printed."""
     if not session.plan.tenants:
         return ""
-    tenant = next(iter(session.desired.callers.made), session.plan.tenants[0].name)
-    made = tenant in session.desired.callers.made
-    key = f"$(corral key show {tenant} -s {session.plan.stack})" if made else f"<a key of {tenant}>"
+    tenant = next(iter(session.desired.callers.generated), session.plan.tenants[0].name)
+    generated = tenant in session.desired.callers.generated
+    key = f"$(corral key show {tenant} -s {session.plan.stack})" if generated else f"<a key of {tenant}>"
     return f'-H "authorization: Bearer {key}" '
 
 
