@@ -12,7 +12,7 @@ from corral.cli.tables import findings_text, plan_table, tenants_table
 from corral.cli.terminal import console, print_json, print_prose
 from corral.plan.public_json import content_hash
 
-_NOBODY_IS_ASKED = "No tenants are declared: only this machine can call, and needs no key."
+_OPEN_TO_ALL = "No tenants are declared: only this machine can call, and needs no key."
 
 
 def plan(
@@ -31,7 +31,7 @@ def plan(
         of = f" on the {loaded.plan.engine} engine, plan {content_hash(loaded.plan)[:12]}\n"
         out.print(Text.assemble((loaded.plan.stack, "bold"), of))
         out.print(plan_table(loaded.plan))
-        out.print(tenants_table(loaded.plan) if loaded.plan.tenants else _NOBODY_IS_ASKED)
+        out.print(tenants_table(loaded.plan) if loaded.plan.tenants else _OPEN_TO_ALL)
         out.print()
         print_prose(out, findings_text(loaded.findings))
     if any(finding.level == "error" for finding in loaded.findings):
