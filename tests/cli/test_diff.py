@@ -86,14 +86,14 @@ def test_an_edited_share_is_told_as_a_move_and_updates_one_route(edit: Callable[
 def test_as_json_it_has_the_move_and_the_resources(edit: Callable[[str, str], None]):
     edit("{vllm: 90, deepinfra: 10}", "{vllm: 100}")
     status, text = diff("--stack", "kind", "--json")
-    found: dict[str, Any] = json.loads(text)
+    document: dict[str, Any] = json.loads(text)
     assert status == 1
-    assert found["move"]["models"][0]["shares"] == [
+    assert document["move"]["models"][0]["shares"] == [
         {"host": "deepinfra", "before": 10, "after": 0},
         {"host": "vllm", "before": 90, "after": 100},
     ]
-    assert found["move"]["models"][0]["lostUnknown"] == ["deepinfra"]
-    assert {verb: bool(touched) for verb, touched in found["resources"].items()} == {
+    assert document["move"]["models"][0]["lostUnknown"] == ["deepinfra"]
+    assert {verb: bool(touched) for verb, touched in document["resources"].items()} == {
         "create": True,
         "update": True,
         "replace": False,
@@ -130,10 +130,12 @@ def test_what_uses_a_replaced_resource_is_said_to_follow_it(edit: Callable[..., 
         text,
         re.MULTILINE,
     )
-    found = json.loads(diff("--stack", "staging", "--json")[1])["resources"]
-    following = {each["type"] for each in found["follow"]}
+    resources = json.loads(diff("--stack", "staging", "--json")[1])["resources"]
+    following = {each["type"] for each in resources["follow"]}
     assert {"aws:eks/cluster:Cluster", "kubernetes:core/v1:Namespace"} <= following
-    assert not any(each in found["follow"] for each in (*found["create"], *found["update"], *found["replace"]))
+    assert not any(
+        each in resources["follow"] for each in (*resources["create"], *resources["update"], *resources["replace"])
+    )
 
 
 LAB = "lab: {kind: openai, url: 'https://lab.example.com/v1', ca: ca.pem, models: {llama-3.3-70b: m}}"

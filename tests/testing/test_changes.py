@@ -126,8 +126,8 @@ def test_everything_of_a_stack_that_is_new_is_created():
 
 def test_an_output_changes_with_the_resource_it_came_from_and_not_with_what_that_was_given():
     def program(description: str, logical: str) -> None:
-        made = aws.iam.Role(logical, assume_role_policy="{}", description=description)
-        kubernetes.core.v1.ConfigMap("map", metadata={"name": "map"}, data={"role": made.arn})
+        role = aws.iam.Role(logical, assume_role_policy="{}", description=description)
+        kubernetes.core.v1.ConfigMap("map", metadata={"name": "map"}, data={"role": role.arn})
 
     first = run(lambda: program("x", "role"))
     assert changes(first, run(lambda: program("y", "role"))) == Changes(

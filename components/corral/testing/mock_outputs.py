@@ -26,10 +26,13 @@ SECRET = "made-up-secret"  # noqa: S105
 
 _DEEPEST = 5
 
-InvokeResults = Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]
-"""Per function token its result for its arguments."""
+InvokeResult = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""From the arguments of a function to its result."""
 
-INVOKE_RESULTS: InvokeResults = {
+InvokeResults = Mapping[str, InvokeResult]
+"""By function token."""
+
+INVOKE_RESULTS: dict[str, InvokeResult] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda args: {
         "id": args.get("region", REGION),
         "names": [f"{args.get('region', REGION)}{zone}" for zone in "abc"],
