@@ -41,7 +41,7 @@ def program(
     served: Plan = SERVED,
     gateway: config.Gateway | None = None,
     network: Network = "eks",
-    proofs: Proofs = Proofs({}, {}),  # noqa: B008
+    credentials: Proofs = Proofs({}, {}),  # noqa: B008
     **differing: Any,
 ) -> None:
     cluster = ExistingCluster("cluster", KubeconfigCluster(kubeconfig="kind.yaml"))
@@ -61,7 +61,7 @@ def program(
         GatewayArgs(
             plan=served,
             gateway=gateway or config.Gateway(),
-            proofs=proofs,
+            credentials=credentials,
             endpoints=[
                 endpoint(to.host, one.name, **{"credential": key(to.host), **special.get(to.host, {}), **differing})
                 for one in served.models
@@ -174,7 +174,7 @@ def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_ten
 
 def test_keys_that_a_stack_gives_are_taken_several_of_a_tenant_each_by_a_name_of_its_own():
     keys = {"search": (f"{NEVER}-old", f"{NEVER}-new")}
-    deployed = run(lambda: program(proofs=Proofs(keys, {})))
+    deployed = run(lambda: program(credentials=Proofs(keys, {})))
     held = entries(deployed["gateway-tenants-secret"])
     assert (names(deployed.of_type("RandomPassword")), sorted(held), held["search"], held["search.2"]) == (
         ["gateway-tenants-support"],

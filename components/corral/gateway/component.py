@@ -39,14 +39,14 @@ class GatewayArgs:
     plan: Plan
     """Without errors."""
     gateway: config.Gateway
-    proofs: Proofs
-    """Of the plan's tenants and issuers."""
+    credentials: Proofs
+    """The tenants' keys and the issuers' public keys."""
     endpoints: Sequence[Endpoint]
-    """Of every host and model of the plan.  A host's endpoints have one credential and one `ca`."""
+    """One for every host and model of the plan.  A host's endpoints have one credential and one `ca`."""
     cluster: ClusterComponent
     identity: Sequence[pulumi.Resource]
-    """What lets the Envoys' service account (`SERVICE_ACCOUNT` in `ENVOY_NAMESPACE`) call the hosts that want no key;
-    there before the first Envoy starts."""
+    """The permissions that let the Envoys' service account (`SERVICE_ACCOUNT` in `ENVOY_NAMESPACE`) call the hosts that
+    want no key; there before the first Envoy starts."""
     tags: Mapping[str, str]
 
 
@@ -59,11 +59,11 @@ class Gateway(pulumi.ComponentResource):
     url: pulumi.Output[str]
     """The base URL of any OpenAI client."""
     address: pulumi.Output[str]
-    """Where a DNS name has to point."""
+    """The target of a DNS name."""
     certificate: str | None
-    """What the gateway proves its name with: a secret, an issuer or an ARN."""
+    """The proof of the gateway's name: a secret, an issuer or an ARN."""
     keys: Mapping[str, pulumi.Output[str]]
-    """By tenant its API key, the last one where it has several, a secret; empty where tenants have tokens."""
+    """The API key of each tenant, its last one where it has several, a secret; empty where tenants have tokens."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:gateway:Gateway", name, None, opts)
@@ -75,8 +75,8 @@ class Gateway(pulumi.ComponentResource):
             endpoints=args.endpoints,
             gateway=args.gateway,
             network=cluster.network,
-            key_counts={tenant: len(keys) for tenant, keys in args.proofs.keys.items()},
-            issuer_keys=args.proofs.issuers,
+            key_counts={tenant: len(keys) for tenant, keys in args.credentials.keys.items()},
+            issuer_keys=args.credentials.issuers,
             labels=labels(args.tags),
             route_annotations=wait_annotations("AIGatewayRoute"),
         )
@@ -103,7 +103,7 @@ class Gateway(pulumi.ComponentResource):
                 f"{name}-tenants",
                 TenantsArgs(
                     tenants=[tenant.name for tenant in args.plan.tenants],
-                    keys=args.proofs.keys,
+                    keys=args.credentials.keys,
                     provider=cluster.provider,
                     namespace=namespace,
                     labels=inputs.labels,

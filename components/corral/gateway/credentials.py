@@ -26,7 +26,7 @@ _SECRET = pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"
 def host_credentials(
     name: str, endpoints: Sequence[Endpoint], labels: Mapping[str, str], opts: pulumi.ResourceOptions
 ) -> dict[str, pulumi.CustomResource]:
-    """By key the secret of each host that wants a key, and the certificates of each that has an authority."""
+    """The secret of each host that wants a key and the certificates of each that has an authority, by resource key."""
     resources: dict[str, pulumi.CustomResource] = {}
     for host, endpoint in sorted({endpoint.host: endpoint for endpoint in endpoints}.items()):
         metadata: Any = {
@@ -51,11 +51,11 @@ def host_credentials(
 
 @dataclass(frozen=True)
 class TenantsArgs:
-    """Who may call."""
+    """The tenants, and where their keys go."""
 
     tenants: Sequence[str]
     keys: Mapping[str, Sequence[str]]
-    """By tenant the keys that the stack gives, where it does; in plain, and secrets from here on."""
+    """The keys that the stack gives, by tenant; in plain, and secrets from here on."""
     provider: kubernetes.Provider
     namespace: pulumi.Resource
     labels: Mapping[str, str]
@@ -69,7 +69,7 @@ class Tenants(pulumi.ComponentResource):
     """
 
     keys: Mapping[str, pulumi.Output[str]]
-    """By tenant the last of its keys, secrets."""
+    """The last key of each tenant, a secret."""
     secret: kubernetes.core.v1.Secret
 
     def __init__(self, name: str, args: TenantsArgs, opts: pulumi.ResourceOptions | None = None) -> None:

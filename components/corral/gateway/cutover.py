@@ -55,13 +55,13 @@ from corral.gateway.names import NAMESPACE
 from corral.hosts.base import KubernetesObject
 
 _POLL_SECONDS = (1, 1, 2, 4, 8, 16, 32)
-"""Before each reading of the status.  Envoy Gateway says something of a route within one."""
+"""The pause before each reading of the status.  Envoy Gateway says something of a route within one."""
 
 _REFUSAL_SECONDS = 7
-"""For which a refusal has lasted when it is believed."""
+"""A refusal that has lasted so long is believed."""
 
 _ENVOY_DELAY_MILLISECONDS = 10_000
-"""Given to the Envoys to follow another route, which takes them one second."""
+"""The time that the Envoys have to follow another route, which takes them one second."""
 
 
 def apply(name: str, resource: Resource, opts: pulumi.ResourceOptions) -> KubernetesObject:
@@ -102,7 +102,7 @@ def cut_over(
 
 @dataclass(frozen=True)
 class RouteStatus:
-    """What a controller reports of a route."""
+    """The report of a controller on a route."""
 
     refusal: str = ""
     """Why it is not accepted; empty: it is."""
@@ -114,7 +114,7 @@ _UNREPORTED = RouteStatus("Envoy Gateway says nothing of this version of it", re
 
 
 def ai_gateway_route_status(status: Mapping[str, Any] | None) -> RouteStatus:
-    """What Envoy AI Gateway reports of an AIGatewayRoute."""
+    """The report of Envoy AI Gateway on an AIGatewayRoute."""
     conditions = (status or {}).get("conditions", [])
     for condition in conditions:
         if condition["status"] != "True":
@@ -123,7 +123,7 @@ def ai_gateway_route_status(status: Mapping[str, Any] | None) -> RouteStatus:
 
 
 def http_route_status(generation: float, status: Mapping[str, Any] | None) -> RouteStatus:
-    """What Envoy Gateway reports of an HTTPRoute, which has one parent."""
+    """The report of Envoy Gateway on an HTTPRoute, which has one parent."""
     conditions = {
         condition["type"]: condition
         for parent in (status or {}).get("parents", [])

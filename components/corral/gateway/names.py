@@ -1,4 +1,4 @@
-"""What things are called in the cluster, and how it writes times and sizes."""
+"""Names of objects and headers in the cluster, and the way in which it writes times and sizes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def quantity(size: int) -> str:
 
 
 NAMESPACE = "corral"
-"""Where the Gateway, its policies, routes and secrets are."""
+"""Namespace of the Gateway, its policies, routes and secrets."""
 
 ENVOY_NAMESPACE = "envoy-gateway-system"
-"""Where Envoy Gateway and the Envoys run.  No Gateway may be here (envoyproxy/ai-gateway issue 1708)."""
+"""Namespace of Envoy Gateway and the Envoys.  No Gateway may be here (envoyproxy/ai-gateway issue 1708)."""
 
 SERVICE_ACCOUNT = "corral-gateway"
-"""Of the Envoys: who they are to the cloud, where a host wants no key but an identity (Pod Identity)."""
+"""The Envoys' account: who they are to the cloud, where a host wants no key but an identity (Pod Identity)."""
 
 SERVICE = "corral-gateway"
-"""In front of the Envoys."""
+"""The Service in front of the Envoys."""
 
 GATEWAY = "corral"
 """The Gateway, and what there is one of beside it."""
@@ -47,16 +47,16 @@ CERTIFICATE_SECRET = "certificate"  # noqa: S105
 """The certificate that cert-manager gets for the Gateway."""
 
 TENANT_HEADER = "x-corral-tenant"
-"""Who calls, as the API key says, or the token; a client cannot set it."""
+"""The header that says who calls, by API key or token; a client cannot set it."""
 
 MODEL_HEADER = "x-ai-eg-model"
-"""Where Envoy AI Gateway puts the model that it read from the body."""
+"""The header in which Envoy AI Gateway puts the model that it read from the body."""
 
 HOST_HEADER = "x-corral-host"
-"""The host that a request goes to, for the log; the host sees it."""
+"""The header with the host that a request goes to, for the log; the host sees it."""
 
 METADATA = "io.envoy.ai_gateway"
-"""Where Envoy AI Gateway puts what it knows of a request."""
+"""The metadata in which Envoy AI Gateway puts what it knows of a request."""
 
 
 def object_name(*parts: str) -> str:

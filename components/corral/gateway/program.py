@@ -30,7 +30,7 @@ def deploy(file: Path | None = None) -> None:
     try:
         stack = stack_from_config(pulumi.get_stack(), values, catalog, file)
         plan = build(stack, catalog)
-        proved = proofs(pulumi.runtime.get_config(TENANT_SECRETS), plan.issuers, file.parent)
+        credentials = proofs(pulumi.runtime.get_config(TENANT_SECRETS), plan.issuers, file.parent)
     except (ConfigError, UnfitProofError) as error:
         raise pulumi.RunError(str(error)) from None
     host_keys = json.loads(pulumi.runtime.get_config(SECRETS) or "{}")
@@ -58,7 +58,7 @@ def deploy(file: Path | None = None) -> None:
     identity = (
         cluster.identity("gateway-identity", ENVOY_NAMESPACE, SERVICE_ACCOUNT, policies, cluster) if policies else ()
     )
-    gateway = Gateway("gateway", GatewayArgs(plan, stack.gateway, proved, endpoints, cluster, identity, tags))
+    gateway = Gateway("gateway", GatewayArgs(plan, stack.gateway, credentials, endpoints, cluster, identity, tags))
 
     pulumi.export("url", gateway.url)
     pulumi.export("certificate", gateway.certificate)

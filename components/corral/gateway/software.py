@@ -80,11 +80,11 @@ _RATE_LIMITER_LABELS = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubern
 """The labels of the pods that count (Envoy Gateway's internal/infrastructure/kubernetes/ratelimit/resource.go)."""
 
 _REDIS_USER = 65_532
-"""Who owns nothing: Redis writes no file here."""
+"""A user who owns nothing: Redis writes no file here."""
 
 
 def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
-    """What Envoy AI Gateway 1.1 needs of it (its manifests/envoy-gateway-values.yaml), and who counts.
+    """Values that Envoy AI Gateway 1.1 needs of it (its manifests/envoy-gateway-values.yaml), and who counts.
 
     Patches of Envoy's configuration, which that recommends too, cut a model's traffic over from a route to the next;
     who may write a Backend or a patch in the gateway's namespace decides where requests go.  The definitions' chart has
@@ -130,7 +130,7 @@ _AI_GATEWAY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class SoftwareArgs:
-    """What is installed, and where."""
+    """The cluster, and which parts are installed."""
 
     provider: kubernetes.Provider
     cert_manager: bool
@@ -139,7 +139,7 @@ class SoftwareArgs:
     """Whether tenants have limits that are counted by the minute."""
     labels: Mapping[str, str]
     depends_on: Sequence[pulumi.Resource]
-    """What is there before any of it."""
+    """Resources that are there before any of it."""
 
 
 class Software(pulumi.ComponentResource):
@@ -208,7 +208,7 @@ class Software(pulumi.ComponentResource):
 
 
 class Redis(pulumi.ComponentResource):
-    """Where limits are counted: one server, the name by which it is reached, and who may reach it.
+    """The place where limits are counted: one server, the name by which it is reached, and who may reach it.
 
     It keeps nothing: a count is a minute old at most, and who loses it has a minute of grace.  It asks for no password,
     as Envoy Gateway 1.8.3 passes none on; a network policy lets nobody come to it but who counts.  Leaves to others:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 _WIDTH, _HEIGHT = 12, 8
@@ -9,62 +10,53 @@ _SOURCE = {"type": "prometheus", "uid": "${source}"}
 _WHERE = '{stack=~"$stack",model=~"$model"}'
 
 
-class _Query(NamedTuple):
-    expression: str
-    legend: str
-
-
 class _Panel(NamedTuple):
     title: str
     unit: str
-    """As Grafana calls it."""
+    """Grafana's name of it."""
     about: str
-    queries: tuple[_Query, ...]
+    legends: Mapping[str, str]
+    """The legend of each expression."""
 
 
 _MODEL = "{{stack}} {{model}}"
 _HOST = f"{_MODEL}: {{{{host}}}}"
 
 _PANELS = (
-    _Panel("Requests", "reqps", "As clients see them.", (_Query("corral:requests:rate5m", _MODEL),)),
+    _Panel("Requests", "reqps", "As clients see them.", {"corral:requests:rate5m": _MODEL}),
     _Panel(
         "Errors",
         "percentunit",
         "Requests that ended in a 5xx or in no answer at all.",
-        (_Query("corral:error_ratio:rate5m", _MODEL),),
+        {"corral:error_ratio:rate5m": _MODEL},
     ),
     _Panel(
         "Shares",
         "percent",
         "Observed in the last half hour, beside declared.",
-        (
-            _Query("corral:observed_share:percent", f"{_HOST} observed"),
-            _Query("corral:declared_share:percent", f"{_HOST} declared"),
-        ),
+        {"corral:observed_share:percent": f"{_HOST} observed", "corral:declared_share:percent": f"{_HOST} declared"},
     ),
-    _Panel("Ejected hosts", "short", "1 while a host is ejected: it fails.", (_Query("corral:ejected", _HOST),)),
+    _Panel("Ejected hosts", "short", "1 while a host is ejected: it fails.", {"corral:ejected": _HOST}),
     _Panel(
         "Duration",
         "s",
         "Until the answer was complete.",
-        (
-            _Query("corral:duration_seconds:p50", f"{_MODEL} p50"),
-            _Query("corral:duration_seconds:p99", f"{_MODEL} p99"),
-        ),
+        {"corral:duration_seconds:p50": f"{_MODEL} p50", "corral:duration_seconds:p99": f"{_MODEL} p99"},
     ),
-    _Panel("First byte", "s", "Until the answer began, p50.", (_Query("corral:first_byte_seconds:p50", _MODEL),)),
-    _Panel("Tokens", "short", "A second.", (_Query("corral:tokens:rate5m", f"{_MODEL} {{{{direction}}}}"),)),
+    _Panel("First byte", "s", "Until the answer began, p50.", {"corral:first_byte_seconds:p50": _MODEL}),
+    _Panel("Tokens", "short", "A second.", {"corral:tokens:rate5m": f"{_MODEL} {{{{direction}}}}"}),
     _Panel(
         "Cost per hour",
         "currencyUSD",
         "Of the tokens whose price is known.",
-        (_Query("corral:cost_dollars:per_hour", _MODEL),),
+        {"corral:cost_dollars:per_hour": _MODEL},
     ),
 )
 
 
 def dashboard() -> dict[str, Any]:
-    """As Grafana imports it."""
+    """The dashboard, as Grafana imports it."""
+    source = {"name": "source", "label": "Source", "type": "datasource", "query": "prometheus"}
     return {
         "title": "Corral",
         "uid": "corral",
@@ -72,14 +64,10 @@ def dashboard() -> dict[str, Any]:
         "editable": True,
         "refresh": "10s",
         "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": [_source(), _variable("stack"), _variable("model")]},
+        "templating": {"list": [source, _variable("stack"), _variable("model")]},
         "annotations": {"list": [_moves()]},
         "panels": [_panel(number, panel) for number, panel in enumerate(_PANELS)],
     }
-
-
-def _source() -> dict[str, Any]:
-    return {"name": "source", "label": "Source", "type": "datasource", "query": "prometheus"}
 
 
 def _variable(label: str) -> dict[str, Any]:
@@ -122,9 +110,9 @@ def _panel(number: int, panel: _Panel) -> dict[str, Any]:
             {
                 "refId": chr(ord("A") + place),
                 "datasource": _SOURCE,
-                "expr": f"{query.expression}{_WHERE}",
-                "legendFormat": query.legend,
+                "expr": f"{expression}{_WHERE}",
+                "legendFormat": legend,
             }
-            for place, query in enumerate(panel.queries)
+            for place, (expression, legend) in enumerate(panel.legends.items())
         ],
     }

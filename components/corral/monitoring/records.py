@@ -37,7 +37,7 @@ WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 """Those of the burn rates in `alerts`."""
 
 _EXISTING = 'model!~"|-"'
-"""Of a model that there is; a request for another one counts without."""
+"""Matches a model that there is; a request for another one counts without."""
 
 _MILLION = 1_000_000
 
@@ -51,7 +51,7 @@ class Record:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def rule(self) -> dict[str, Any]:
-        """As Prometheus reads it."""
+        """The rule, as Prometheus reads it."""
         return {"record": self.name, "expr": self.expression, **({"labels": self.labels} if self.labels else {})}
 
 

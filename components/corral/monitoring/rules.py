@@ -21,7 +21,7 @@ OBJECTIVE = 99.9
 """Percent of a month's requests that are answered."""
 
 _DRIFT_POINTS = 10
-"""Between a declared and an observed share."""
+"""The difference of a declared and an observed share that is an alert."""
 
 _MONTH_HOURS = 730
 _MILLION = 1_000_000

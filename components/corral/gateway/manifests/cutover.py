@@ -1,4 +1,4 @@
-"""What manifests say of a cut-over: revisions of a route, the active one of them, and what Pulumi waits for.
+"""The part of a cut-over that manifests have: revisions of a route, the active one of them, and what Pulumi waits for.
 
 Why it is done so, and until when, stands in `corral.gateway.cutover`.
 
@@ -23,7 +23,7 @@ from corral.hosts.naming import LABEL
 _REVISION_DIGITS = 8
 
 _UNMATCHED = {"name": "x-corral-nobody", "string_match": {"exact": "-"}}
-"""What a client sends under a name that begins like this is dropped before it is read."""
+"""A header that no request has: one whose name begins like this is dropped when a client sends it."""
 
 _APPLIED = "$.metadata.managedFields[0].time"
 """When it was last changed by server-side apply: the API server puts such entries first, and Pulumi alone applies."""
@@ -37,21 +37,21 @@ _WAIT_FOR = {
     "[?@.type=='Programmed' && @.observedGeneration == $.metadata.generation]}",
     "AIGatewayRoute": f"jsonpath={{.status.conditions[?!(@.lastTransitionTime < {_APPLIED})]}}",
 }
-"""Per kind what Pulumi waits for.  In a path it reads no `>=`, whose `=` it takes for the value's, and no second `&&`,
-which its parser does not take (theory/jsonpath 0.9.0)."""
+"""The condition that Pulumi waits for, per kind.  In a path it reads no `>=`, whose `=` it takes for the value's, and no
+second `&&`, which its parser does not take (theory/jsonpath 0.9.0)."""
 
 _TIMEOUT_SECONDS = {"Certificate": 600, "Gateway": 900}
-"""Per kind; a certificate or a load balancer may take its time."""
+"""The longest wait, per kind; a certificate or a load balancer may take its time."""
 
 _OTHER_TIMEOUT_SECONDS = 180
-"""Of anything else, which takes a second when all is well."""
+"""The longest wait for anything else, which takes a second when all is well."""
 
 _FINALIZED = ("AIServiceBackend", "BackendSecurityPolicy", "AIGatewayRoute")
 """Kinds that stay until Envoy AI Gateway takes its finalizer from them."""
 
 
 def wait_annotations(kind: str) -> dict[str, str]:
-    """What Pulumi is to wait for, for how long, and how it is to delete."""
+    """Tells Pulumi what to wait for, for how long, and how to delete."""
     annotations: dict[str, str] = {}
     if kind in _WAIT_FOR:
         annotations["pulumi.com/waitFor"] = _WAIT_FOR[kind]

@@ -1,4 +1,4 @@
-"""What stands in front of every route: the Gateway, how large it gets, how it is reached, who may call it, and its log.
+"""The front of every route: the Gateway, how large it gets, how it is reached, who may call it, and its log.
 
 The access log is one JSON object a line for each request, on the standard output of each Envoy.  No text of a prompt or
 an answer, and no key, is in it.  Its names are those of the local engine's log.  Who calls is in a header until the
@@ -35,11 +35,11 @@ _NLB_CLASS = "eks.amazonaws.com/nlb"
 """The load balancers of EKS Auto Mode."""
 
 _MAX_DEREGISTRATION_SECONDS = 3_600
-"""For which a load balancer of AWS lets a target finish at most."""
+"""The longest time that a load balancer of AWS lets a target finish."""
 
 _ENVOY = {"cpu": "500m", "memory": "1Gi"}
 _PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
-"""What an Envoy, and the processor beside it, are sure to get.  Scaling by CPU needs both to be said."""
+"""Resources that an Envoy, and the processor beside it, are sure to get.  Scaling by CPU needs both to be said."""
 
 _TENANT = "tenant"
 
@@ -50,7 +50,7 @@ LOGGED_TOKENS = [
     {"metadataKey": "input_tokens", "type": "InputToken"},
     {"metadataKey": "output_tokens", "type": "OutputToken"},
 ]
-"""What Envoy AI Gateway is to count for the log."""
+"""Tokens that Envoy AI Gateway is to count for the log."""
 
 
 def _kept(key: str) -> str:
@@ -75,12 +75,12 @@ _LOG_FIELDS = {
 
 
 def scheme(gateway: Gateway) -> Literal["http", "https"]:
-    """How clients call."""
+    """The scheme by which clients call."""
     return "https" if gateway.certificate else "http"
 
 
 def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Resource]:
-    """By key, in the order in which they are made."""
+    """The resources by key, in the order in which they are made."""
     plan, gateway = inputs.plan, inputs.gateway
     to_gateway = {"targetRefs": [reference("Gateway", names.GATEWAY)]}
 

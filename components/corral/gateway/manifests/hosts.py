@@ -39,7 +39,7 @@ def route_needs(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def host_resources(inputs: Inputs, endpoint: Endpoint) -> dict[str, Resource]:
-    """By key, in the order in which they are made.  Raises `UntranslatedProtocolError`."""
+    """The resources by key, in the order in which they are made.  Raises `UntranslatedProtocolError`."""
     host, name = endpoint.host, object_name(endpoint.host, endpoint.model)
     of_model = f"{host}/{endpoint.model}"
     backend, tls, service = f"backend/{of_model}", f"tls/{of_model}", f"service/{of_model}"

@@ -11,10 +11,10 @@ from corral.gateway.manifests.tenants import callers
 
 
 def render(inputs: Inputs) -> dict[str, Resource]:
-    """By key, each after all that it needs.
+    """The resources by key, each after all that it needs.
 
-    What they need and is not among them holds secrets or certificates, and is made by those who have these: `TENANTS`,
-    `host_secret`, `host_authority`.  Raises `UntranslatedProtocolError`.
+    Whatever they need and is not among them holds secrets or certificates, and is made by those who have these:
+    `TENANTS`, `host_secret`, `host_authority`.  Raises `UntranslatedProtocolError`.
     """
     calling = callers(inputs.plan, inputs.key_counts)
     resources = front_resources(inputs, calling)

@@ -1,4 +1,4 @@
-"""What manifests are made of, and how one is written: an object of the cluster, and what has to be there before it."""
+"""One object of the cluster with what has to be there before it, and all that such objects are made of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from corral.plan.failover import KeepAlive
 from corral.plan.plan import Plan, Rate
 
 Network = Literal["eks", "other"]
-"""What the cluster stands in: EKS, whose load balancers are known, or some other network."""
+"""The place of the cluster: EKS, whose load balancers are known, or some other network."""
 
 Manifest = dict[str, Any]
 """An object as the API server takes it; values that are known only later may be anywhere in its `spec`."""
@@ -33,7 +33,7 @@ _KINDS = {
     f"{AI_GATEWAY}/v1beta1": "AIGatewayRoute AIServiceBackend BackendSecurityPolicy GatewayConfig",
 }
 API_VERSIONS = {kind: version for version, kinds in _KINDS.items() for kind in kinds.split()}
-"""Per kind its API group and version."""
+"""API group and version of each kind."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Resource:
 
     @property
     def name(self) -> str:
-        """What it is called in the cluster."""
+        """Its name in the cluster."""
         return self.manifest["metadata"]["name"]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What all manifests of one gateway are made of."""
+    """All that the manifests of one gateway are made of."""
 
     plan: Plan
     """Without errors."""
@@ -62,13 +62,13 @@ class Inputs:
     gateway: Gateway
     network: Network
     key_counts: Mapping[str, int]
-    """How many API keys those tenants have that were given any; all others have one."""
+    """The number of API keys of each tenant that was given any; all others have one."""
     issuer_keys: Mapping[str, str]
-    """By issuer its public keys (JWKS), where they are no URL's."""
+    """The public keys (JWKS) of each issuer that has no URL for them."""
     labels: Mapping[str, str]
-    """Of every object."""
+    """Labels of every object."""
     route_annotations: Mapping[str, str]
-    """Of every route, besides our own."""
+    """Annotations of every route, besides our own."""
 
     @cached_property
     def by_target(self) -> Mapping[tuple[str, str], Endpoint]:
@@ -108,10 +108,10 @@ class Inputs:
 
 
 def reference(kind: str, name: str) -> dict[str, str]:
-    """How one object names another one of its namespace."""
+    """Names an object from another one of its namespace."""
     return {"group": API_VERSIONS[kind].rpartition("/")[0], "kind": kind, "name": name}
 
 
 def keep_alive(times: KeepAlive) -> dict[str, Any]:
-    """As Envoy Gateway's policies say it."""
+    """Probes, as Envoy Gateway's policies have them."""
     return {"probes": times.probes, "idleTime": f"{times.idle_seconds}s", "interval": f"{times.interval_seconds}s"}

@@ -43,7 +43,7 @@ def route_key(model: str) -> str:
 def model_resources(
     inputs: Inputs, model: ModelPlan, callers: Mapping[str, Caller], front: Sequence[str]
 ) -> dict[str, Resource]:
-    """By key, in the order in which they are made; `front`: what every route needs."""
+    """The resources by key, in the order in which they are made; `front`: the keys of what every route needs."""
     rules = groups(model, inputs.plan)
     hosts = [group.hosts for group in rules]
     revised = revision(model.name, hosts, inputs.labels, inputs.route_annotations)
@@ -79,7 +79,7 @@ def model_resources(
 
 
 def _rule_of(route: str, index: int) -> dict[str, str]:
-    """What a policy is of: the whole route, or one rule after the first, which has what its own policy says alone."""
+    """The target of a policy: the whole route, or one rule after the first, which has its own policy alone."""
     return {**reference("HTTPRoute", route), **({"sectionName": _rule_name(index)} if index else {})}
 
 

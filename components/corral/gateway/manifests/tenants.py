@@ -41,7 +41,7 @@ _RULE_VALUES = 256
 _TOTAL_TOKENS = "total_tokens"
 
 TOKEN_COSTS = [{"metadataKey": _TOTAL_TOKENS, "type": "TotalToken"}]
-"""What Envoy AI Gateway is to count for limits of tokens."""
+"""Tokens that Envoy AI Gateway is to count for limits."""
 
 
 _BY_API_KEY: dict[str, Any] = {
@@ -72,7 +72,7 @@ def key_names(tenant: str, count: int) -> tuple[str, ...]:
 
 
 def callers(plan: Plan, key_counts: Mapping[str, int]) -> dict[str, Caller]:
-    """By tenant; `key_counts`: as in `Inputs`."""
+    """The callers by tenant; `key_counts`: as in `Inputs`."""
     if plan.issuers:
         return {tenant.name: Caller(tenant.claims, "|".join(map(re.escape, tenant.claims))) for tenant in plan.tenants}
     return {
@@ -87,7 +87,7 @@ def called_by(callers: Iterable[Caller]) -> dict[str, str]:
 
 
 def access(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Any]:
-    """Who may call, and for which models: a SecurityPolicy, without its target."""
+    """A SecurityPolicy without its target: who may call, and for which models."""
     plan = inputs.plan
     providers = [_provider(issuer, inputs.issuer_keys) for issuer in plan.issuers]
     authentication = {"jwt": {"providers": providers}} if providers else _BY_API_KEY
@@ -134,7 +134,7 @@ def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def limits(plan: Plan, callers: Mapping[str, Caller]) -> dict[str, Any]:
-    """How much each tenant may use in a minute: a BackendTrafficPolicy, without its target.
+    """A BackendTrafficPolicy without its target: how much each tenant may use in a minute.
 
     Its rules stand in order of tenant and model, those of a tenant over all models first.
     """
@@ -165,7 +165,7 @@ class Group:
     tenants: tuple[str, ...]
     """In order of name; empty: all."""
     model: ModelPlan
-    """With these hosts alone."""
+    """The model with these hosts alone."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -174,8 +174,8 @@ class Group:
 
 
 def groups(model: ModelPlan, plan: Plan) -> tuple[Group, ...]:
-    """Whoever may ask for the model: first those served by all of its hosts, of whom there may be none, then the others
-    in order of their hosts."""
+    """All tenants that may ask for the model: first those served by all of its hosts, of whom there may be none, then
+    the others in order of their hosts."""
     every = Group((), model)
     by_hosts: dict[tuple[str, ...], Group] = {}
     for tenant in plan.tenants_of(model.name):
