@@ -85,8 +85,8 @@ def proofs(decrypted: str | None, issuers: tuple[Issuer, ...], folder: Path) -> 
     return Proofs(_given(json.loads(decrypted or "{}")), public_keys(issuers, folder))
 
 
-def _given(said: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    given = {tenant: (keys,) if isinstance(keys, str) else tuple(keys) for tenant, keys in sorted(said.items())}
+def _given(decrypted: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    given = {tenant: (keys,) if isinstance(keys, str) else tuple(keys) for tenant, keys in sorted(decrypted.items())}
     owners: dict[str, str] = {}
     for tenant, keys in given.items():
         for key in keys:
@@ -104,15 +104,15 @@ def _given(said: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 def public_keys(issuers: tuple[Issuer, ...], folder: Path) -> dict[str, str]:
     """Per issuer whose keys lie in a file what is in it; files are relative to the folder.  Raises UnfitProofError."""
-    found: dict[str, str] = {}
+    keys_of: dict[str, str] = {}
     for issuer in issuers:
         if issuer.jwks_file is None:
             continue
         path = (folder / issuer.jwks_file).resolve()
         try:
-            found[issuer.issuer] = path.read_text()
-            json.loads(found[issuer.issuer])
+            keys_of[issuer.issuer] = path.read_text()
+            json.loads(keys_of[issuer.issuer])
         except (OSError, ValueError):
             reason = f"jwksFile of {issuer.issuer} names {path}, which is not a file of JSON"
             raise UnfitProofError(f"corral:issuers: {reason}") from None
-    return found
+    return keys_of

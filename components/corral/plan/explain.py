@@ -25,7 +25,7 @@ def explain(model: ModelPlan, plan: Plan, findings: Sequence[Finding]) -> str:
         _items(_places(model)),
         *(map(_wrapped, _course(model, plan)) if model.live else ["No request can go anywhere."]),
         _items(callers) if len(callers) > 1 else _wrapped(callers),
-        _items(_said(finding) for finding in findings if _concerns(finding, model, plan)),
+        _items(_sentence(finding) for finding in findings if _concerns(finding, model, plan)),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
@@ -182,7 +182,7 @@ def _money(model: ModelPlan) -> Iterator[str]:
         yield f"The {number(model.volume)} tokens a month that the stack expects cost {between}."
 
 
-def _said(finding: Finding) -> str:
+def _sentence(finding: Finding) -> str:
     level = f"{finding.level}, accepted" if finding.accepted else finding.level
     return f"{level} {finding.name}: {finding.message}. Way out: {finding.way_out}."
 

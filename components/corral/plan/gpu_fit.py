@@ -47,7 +47,7 @@ class _Node:
     memory: int
     """Bytes of one GPU."""
 
-    def room(self, gpus: int) -> int:
+    def usable_memory(self, gpus: int) -> int:
         """Bytes for weights and cache on so many GPUs."""
         return gpus * self.memory * _TENTHS // 10
 
@@ -94,10 +94,10 @@ def fit(
             f"set corral:hosts.{host}.gpus.parallel to {listed([str(degree) for degree in _degrees(shape)])}",
         )
     else:
-        found = _laid(shape, weights, context, known.context if known else None, node, gpus.parallel)
-        if found is None:
+        layout = _laid(shape, weights, context, known.context if known else None, node, gpus.parallel)
+        if layout is None:
             return _misfit(model, shape, weights, context, host, node, gpus, catalog)
-        degree, length = found
+        degree, length = layout
     return _servers(model, host, gpus, node, degree, length, models=models, alone=alone)
 
 
@@ -122,9 +122,9 @@ def _laid(
     degrees = [parallel] if parallel else [degree for degree in _degrees(shape) if degree <= node.count]
     wanted = context or min(whole or CONTEXT, CONTEXT)
     for degree in degrees:
-        if _tokens(shape, weights, node.room(degree)) >= wanted:
+        if _tokens(shape, weights, node.usable_memory(degree)) >= wanted:
             return degree, wanted
-    most = _tokens(shape, weights, node.room(degrees[-1])) // 1024 * 1024
+    most = _tokens(shape, weights, node.usable_memory(degrees[-1])) // 1024 * 1024
     return (degrees[-1], most) if context is None and most >= LEAST_CONTEXT else None
 
 
@@ -132,9 +132,9 @@ def _degrees(shape: Shape) -> list[int]:
     return [degree for degree in _DEGREES if shape.heads % degree == 0 and degree <= shape.kv_heads]
 
 
-def _tokens(shape: Shape, weights: str, room: int) -> int:
-    """Tokens that the cache holds in what the weights leave of the room; negative where they do not go in."""
-    return (room - _size(shape, weights)) // _per_token(shape)
+def _tokens(shape: Shape, weights: str, memory: int) -> int:
+    """Tokens that the cache holds in what the weights leave of the memory; negative where they do not go in."""
+    return (memory - _size(shape, weights)) // _per_token(shape)
 
 
 def _per_token(shape: Shape) -> int:
@@ -185,7 +185,7 @@ def _misfit(
         f"{model} takes {_gb(size)} of weights ({number(shape.parameters)} million parameters, {bits} bits each: "
         f"{weights}) and {_gb(cache)} of cache for {number(wanted)} tokens, {_gb(size + cache)} together; "
         f"{_counted(degree, 'GPU')} of {node.instance} with {_gb(node.memory)} each {'has' if degree == 1 else 'have'} "
-        f"{_gb(node.room(degree))} for both, after a fifth for the driver and activations"
+        f"{_gb(node.usable_memory(degree))} for both, after a fifth for the driver and activations"
     )
     enough = [other.instance for other in _cheapest(catalog) if _laid(shape, weights, wanted, None, other, None)]
     ways = [f"take {listed(enough[:3])}"] if enough else []

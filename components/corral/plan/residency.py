@@ -31,13 +31,13 @@ _IN_REGION = re.compile(r"meta\.[a-z0-9][a-z0-9.:-]*")
 
 
 def reaches(
-    host: Host, entry: HostEntry, said: ModelAtHost, known: ModelEntry | None, model_id: str, called: str | None
+    host: Host, entry: HostEntry, model: ModelAtHost, known: ModelEntry | None, model_id: str, called: str | None
 ) -> tuple[str, ...] | None:
     """The regions in order of name, or None: unknown.
 
     `known` is the catalog's entry of this very id, `called` the region that is called.
     """
-    regions = said.reaches or host.regions or _unstated(host, entry, known, model_id, called)
+    regions = model.reaches or host.regions or _unstated(host, entry, known, model_id, called)
     return tuple(sorted(set(regions))) if regions else None
 
 

@@ -25,10 +25,10 @@ _HASH = "sha256:"
 
 def tenants(stack: Stack, catalog: Catalog) -> tuple[TenantPlan, ...]:
     """Those who may call, in order of name; empty: anybody."""
-    said = stack.tenants
-    if said is None:
-        said = {declared.DEFAULT: declared.Tenant()} if stack.engine.kind == "kubernetes" else {}
-    return tuple(_tenant(name, tenant, stack, catalog) for name, tenant in sorted(said.items()))
+    by_name = stack.tenants
+    if by_name is None:
+        by_name = {declared.DEFAULT: declared.Tenant()} if stack.engine.kind == "kubernetes" else {}
+    return tuple(_tenant(name, tenant, stack, catalog) for name, tenant in sorted(by_name.items()))
 
 
 def issuers(stack: Stack) -> tuple[Issuer, ...]:
@@ -57,25 +57,25 @@ def keys_variable(tenant: str) -> str:
     return f"CORRAL_TENANT_{tenant.upper().replace('-', '_')}_KEYS"
 
 
-def _tenant(name: str, said: declared.Tenant, stack: Stack, catalog: Catalog) -> TenantPlan:
-    residency = said.residency
+def _tenant(name: str, tenant: declared.Tenant, stack: Stack, catalog: Catalog) -> TenantPlan:
+    residency = tenant.residency
     return TenantPlan(
         name=name,
-        keys=tuple(sorted({key.removeprefix(_HASH) for key in said.keys})),
-        claims=tuple(sorted(set(said.claims or [name]))) if stack.issuers else (),
-        models=tuple(sorted(set(said.models or stack.models))),
+        keys=tuple(sorted({key.removeprefix(_HASH) for key in tenant.keys})),
+        claims=tuple(sorted(set(tenant.claims or [name]))) if stack.issuers else (),
+        models=tuple(sorted(set(tenant.models or stack.models))),
         residency=tuple(sorted(set(residency))) if residency else None,
         allowed_regions=allowed(residency, catalog) if residency else None,
-        priority=said.priority,
-        rate=_rate(said),
-        rates=tuple((model, _rate(rate)) for model, rate in sorted(said.per_model.items())),
-        concurrent=said.concurrent_requests,
-        body_limit=said.body_limit,
+        priority=tenant.priority,
+        rate=_rate(tenant),
+        rates=tuple((model, _rate(rate)) for model, rate in sorted(tenant.per_model.items())),
+        concurrent=tenant.concurrent_requests,
+        body_limit=tenant.body_limit,
     )
 
 
-def _rate(said: declared.Rate) -> Rate:
-    return Rate(said.requests_per_minute, said.tokens_per_minute)
+def _rate(rate: declared.Rate) -> Rate:
+    return Rate(rate.requests_per_minute, rate.tokens_per_minute)
 
 
 def who_may_ask(model: ModelPlan, plan: Plan) -> Iterator[str]:
@@ -96,9 +96,9 @@ def _limits(model: ModelPlan, tenant: TenantPlan) -> Iterator[str]:
     own = dict(tenant.rates).get(model.name, Rate())
     for rate, of in ((own, "of it"), (tenant.rate, "of all models")):
         amounts = [(rate.requests, "requests"), (rate.tokens, "tokens")]
-        said = [f"{number(amount)} {what}" for amount, what in amounts if amount is not None]
-        if said:
-            yield f"{' and '.join(said)} a minute {of}"
+        limits = [f"{number(amount)} {what}" for amount, what in amounts if amount is not None]
+        if limits:
+            yield f"{' and '.join(limits)} a minute {of}"
     if tenant.concurrent is not None:
         yield f"{number(tenant.concurrent)} requests at a time"
     if tenant.priority == "high":

@@ -37,8 +37,8 @@ _WAIT_FOR = {
     "[?@.type=='Programmed' && @.observedGeneration == $.metadata.generation]}",
     "AIGatewayRoute": f"jsonpath={{.status.conditions[?!(@.lastTransitionTime < {_APPLIED})]}}",
 }
-"""The condition that Pulumi waits for, per kind.  In a path it reads no `>=`, whose `=` it takes for the value's, and no
-second `&&`, which its parser does not take (theory/jsonpath 0.9.0)."""
+"""The condition that Pulumi waits for, per kind.  In a path it reads no `>=`, whose `=` it takes for the value's, and
+no second `&&`, which its parser does not take (theory/jsonpath 0.9.0)."""
 
 _TIMEOUT_SECONDS = {"Certificate": 600, "Gateway": 900}
 """The longest wait, per kind; a certificate or a load balancer may take its time."""
