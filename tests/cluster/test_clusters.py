@@ -17,8 +17,8 @@ def test_a_cluster_that_is_there_gets_a_provider_and_nothing_else():
     made: list[ExistingCluster] = []
 
     def program() -> None:
-        said = KubeconfigCluster(kubeconfig="kind.yaml", context="kind-corral")
-        made.append(ExistingCluster("cluster", said))
+        settings = KubeconfigCluster(kubeconfig="kind.yaml", context="kind-corral")
+        made.append(ExistingCluster("cluster", settings))
 
     seen = run(program)
     assert [each.type for each in seen.resources if each.custom] == ["pulumi:providers:kubernetes"]
@@ -45,25 +45,25 @@ def test_the_state_is_the_same_wherever_pulumi_runs(tmp_path: Path, monkeypatch:
     assert seen[0] == seen[1]
 
 
-def stack(**said: Any) -> Stack:
+def stack(**settings: Any) -> Stack:
     plain = {
         "name": "prod",
         "hosts": {"bedrock": {"kind": "bedrock"}},
         "models": {"llama-3.3-70b": {"shares": {"bedrock": 100}}},
     }
-    return Stack.model_validate(plain | said)
+    return Stack.model_validate(plain | settings)
 
 
 @pytest.mark.parametrize(
-    ("said", "want"),
+    ("settings", "want"),
     [
         ({"region": "us-east-1"}, "corral:cluster:Eks"),
         ({"cluster": {"kubeconfig": "kind.yaml"}}, "corral:cluster:Existing"),
     ],
     ids=["a new one", "one that is there"],
 )
-def test_a_stack_has_the_cluster_that_it_says(said: dict[str, Any], want: str):
-    seen = run(lambda: open_cluster(stack(**said), {}))
+def test_a_stack_has_the_cluster_that_it_says(settings: dict[str, Any], want: str):
+    seen = run(lambda: open_cluster(stack(**settings), {}))
     assert seen["cluster"].type == want
 
 

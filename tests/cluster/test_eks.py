@@ -24,9 +24,9 @@ GIVEN = {"vpc": "vpc-0123456789abcdef0", "subnets": ["subnet-0123456789abcdef0",
 ADMIN = "arn:aws:iam::123456789012:role/Platform"
 
 
-def world(*, gpus: Gpus | None = None, **said: Any) -> World:
+def world(*, gpus: Gpus | None = None, **settings: Any) -> World:
     def program() -> None:
-        cluster = Eks("cluster", EksArgs("prod", EksCluster.model_validate(said), "us-east-1", TAGS))
+        cluster = Eks("cluster", EksArgs("prod", EksCluster.model_validate(settings), "us-east-1", TAGS))
         if gpus:
             cluster.gpu_nodes("vllm", gpus, 4, cluster)
 

@@ -60,7 +60,7 @@ def test_a_host_that_stumbles_once_is_asked_again(first: int | Exception):
 
 
 @pytest.mark.parametrize(
-    ("steps", "asked", "outcome", "why"),
+    ("steps", "attempts", "outcome", "why"),
     [
         ((401,), 1, "refused", "it refuses the key (HTTP 401): give it a valid one"),
         ((403,), 1, "refused", "it refuses this key, or this network (HTTP 403): check what both may do"),
@@ -79,12 +79,12 @@ def test_a_host_that_stumbles_once_is_asked_again(first: int | Exception):
     ],
 )
 def test_a_host_that_does_not_answer_is_given_up(
-    steps: tuple[int | Exception, ...], asked: int, outcome: str, why: str
+    steps: tuple[int | Exception, ...], attempts: int, outcome: str, why: str
 ):
     handler, seen = _answers(*steps)
     with pytest.raises(HostError) as caught:
         _get(handler)
-    assert (caught.value.judgement, len(seen)) == ((outcome, why), asked)
+    assert (caught.value.judgement, len(seen)) == ((outcome, why), attempts)
 
 
 def _fails_with(cause: Exception) -> str:

@@ -28,13 +28,13 @@ def _plan(**models: list[Target]) -> Plan:
 class World(httpx.BaseTransport):
     """All hosts there are: per URL the ids it lists, and what was asked of whom with which key."""
 
-    def __init__(self, **answers: Any) -> None:
-        self.answers = answers
-        self.asked: set[tuple[str, str | None, str | None]] = set()
+    def __init__(self, **responses: Any) -> None:
+        self.responses = responses
+        self.requests: set[tuple[str, str | None, str | None]] = set()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self.asked.add((str(request.url), request.headers.get("authorization"), request.headers.get("api-key")))
-        answer = self.answers[request.url.host.partition(".")[0]]
+        self.requests.add((str(request.url), request.headers.get("authorization"), request.headers.get("api-key")))
+        answer = self.responses[request.url.host.partition(".")[0]]
         return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
 
 
@@ -60,14 +60,14 @@ def test_every_target_of_a_plan_gets_its_verdict_in_the_plans_order(target: Call
         Verdict("second", "lab", "llama-b", "refused", "not in its list of models (2 there); the nearest is llama-a"),
         Verdict("second", "zoo", "lion", "refused", "not in its list of models (1 there)"),
     ]
-    assert world.asked == {
+    assert world.requests == {
         ("https://lab.example/v1/models", "Bearer key-l", None),
         ("https://zoo.example/v1/models", "Bearer key-z", None),
     }
 
 
 @pytest.mark.parametrize(
-    ("changes", "answer", "asked"),
+    ("changes", "answer", "request_"),
     [
         (
             {"kind": "together", "url": "https://host.example/v1"},
@@ -93,11 +93,11 @@ def test_every_target_of_a_plan_gets_its_verdict_in_the_plans_order(target: Call
     ids=["together", "azure", "replicate", "vllm"],
 )
 def test_each_kind_is_asked_in_its_own_way(
-    target: Callable[..., Target], changes: dict[str, Any], answer: Any, asked: tuple[str, str | None, str | None]
+    target: Callable[..., Target], changes: dict[str, Any], answer: Any, request_: tuple[str, str | None, str | None]
 ):
     world = World(host=answer)
     (verdict,) = verify(_plan(m=[target(**{"model_id": "x"} | changes)]), {"lab": "key"}, transport=world)
-    assert (verdict.outcome, world.asked) == ("allowed", {asked})
+    assert (verdict.outcome, world.requests) == ("allowed", {request_})
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_simulated_host_is_asked_for_its_models_whatever_it_stands_for(
     plan = _plan(m=[target(**{"model_id": "x"} | changes)])
     (verdict,) = verify(plan, {"lab": "key"}, urls={"lab": "http://simulated/lab/v1"}, transport=world)
     assert verdict == Verdict("m", "lab", "x", "allowed", "in its list of models")
-    assert world.asked == {("http://simulated/lab/v1/models", *header)}
+    assert world.requests == {("http://simulated/lab/v1/models", *header)}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_host_that_cannot_be_asked_is_unknown_and_not_asked(
     assert verify(_plan(m=[target(**changes)]), credentials, transport=world) == [
         Verdict("m", "lab", "Llama-3.3-70B", "unknown", why)
     ]
-    assert world.asked == set()
+    assert world.requests == set()
 
 
 def test_a_ca_file_without_certificates_is_unknown(target: Callable[..., Target], tmp_path: Path):

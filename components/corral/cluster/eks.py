@@ -18,7 +18,7 @@ from corral.config.cluster import EksCluster, GivenVpc
 from corral.config.hosts import Gpus
 from corral.hosts.base import ClusterComponent, Vpc
 from corral.hosts.iam import Statement, policy
-from corral.hosts.naming import CLUSTER, labels, physical
+from corral.hosts.naming import CLUSTER_LENGTH, labels, physical
 
 _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
@@ -53,7 +53,7 @@ class Eks(ClusterComponent):
         super().__init__("corral:cluster:Eks", name, None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        self._title = physical("corral", args.stack, limit=CLUSTER)
+        self._title = physical("corral", args.stack, limit=CLUSTER_LENGTH)
         vpc_id, subnets, ways_out = self._network(name)
         control, control_policies = role(
             f"{name}-control", "eks.amazonaws.com", CONTROL_PLANE, (self._title, "control"), args.tags, self._child
@@ -73,25 +73,27 @@ class Eks(ClusterComponent):
         cluster = self._cluster(f"{name}-cluster", control, nodes, key, subnets, before)
         self.name = cluster.name
         self.vpc = self._vpc = Vpc(vpc_id, args.region, subnets, cluster.vpc_config.cluster_security_group_id)
-        made = [cluster, *before]
+        prerequisites = [cluster, *before]
         for number, arn in enumerate(args.cluster.admins, 1):
             names = (f"{name}-admin-{number}-entry", f"{name}-admin-{number}-policy")
-            made += admit(names, self.name, arn, "STANDARD", "AmazonEKSClusterAdminPolicy", args.tags, self._child)
+            prerequisites += admit(
+                names, self.name, arn, "STANDARD", "AmazonEKSClusterAdminPolicy", args.tags, self._child
+            )
         self.kubeconfig = pulumi.Output.secret(_kubeconfig(cluster, args.region))
         self.provider = kubernetes.Provider(
             f"{name}-provider",
             kubeconfig=self.kubeconfig,
             cluster_identifier=cluster.arn,
             enable_server_side_apply=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=made),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=prerequisites),
         )
         policies = kubernetes.core.v1.ConfigMap(
             f"{name}-network-policies",
             metadata={"name": "amazon-vpc-cni", "namespace": "kube-system", "labels": labels(args.tags)},
             data={"enable-network-policy-controller": "true"},
-            opts=pulumi.ResourceOptions(parent=self, provider=self.provider, depends_on=made),
+            opts=pulumi.ResourceOptions(parent=self, provider=self.provider, depends_on=prerequisites),
         )
-        self.ready = (*made, policies)
+        self.ready = (*prerequisites, policies)
         self.prometheus = args.cluster.prometheus
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
 

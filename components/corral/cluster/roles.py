@@ -14,7 +14,7 @@ import pulumi
 import pulumi_aws as aws
 
 from corral.hosts.iam import trust
-from corral.hosts.naming import ROLE, physical
+from corral.hosts.naming import ROLE_LENGTH, physical
 
 CONTROL_PLANE = (
     "AmazonEKSClusterPolicy",
@@ -39,7 +39,7 @@ def role(
 
     What uses the role depends on the attachments: without them it could no longer delete what it has made.
     """
-    physical_name = physical(*name_parts, limit=ROLE)
+    physical_name = physical(*name_parts, limit=ROLE_LENGTH)
     role = aws.iam.Role(f"{name}-role", name=physical_name, assume_role_policy=trust(service), tags=tags, opts=opts)
     attachments: list[pulumi.Resource] = [
         aws.iam.RolePolicyAttachment(
@@ -105,7 +105,7 @@ class PodIdentity(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
             f"{name}-role",
-            name=physical(args.title, args.namespace, args.service_account, limit=ROLE),
+            name=physical(args.title, args.namespace, args.service_account, limit=ROLE_LENGTH),
             assume_role_policy=trust("pods.eks.amazonaws.com"),
             tags=args.tags,
             opts=child,

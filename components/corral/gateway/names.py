@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.hosts.naming import LABEL, hashed
+from corral.hosts.naming import LABEL_LENGTH, hashed
 
 _SPANS = (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
 _SIZES = (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10))
@@ -65,4 +65,4 @@ def object_name(*parts: str) -> str:
     It has the hash always, since it stands beside the names above; and it is a label at most, since Envoy AI Gateway
     makes longer names of a route's: `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
     """
-    return hashed(*parts, limit=LABEL)
+    return hashed(*parts, limit=LABEL_LENGTH)

@@ -31,7 +31,8 @@ def trust(
     service: str, actions: str | Sequence[str] = ("sts:AssumeRole", "sts:TagSession"), condition: Condition = _ALWAYS
 ) -> str:
     """The JSON of a trust policy: the service of AWS takes the role on, and passes session tags on."""
-    return json.dumps(_document([_allow({"Principal": {"Service": service}, "Action": actions}, condition)]))
+    taking_on = _allow({"Principal": {"Service": service}, "Action": actions}, condition)
+    return json.dumps({"Version": _VERSION, "Statement": [taking_on]})
 
 
 def document(statements: Sequence[Statement]) -> dict[str, Any]:
@@ -39,21 +40,15 @@ def document(statements: Sequence[Statement]) -> dict[str, Any]:
     for statement in statements:
         if any("*" in action for action in statement.actions) or "*" in statement.resources:
             raise ValueError("a policy names its actions in full and its resources by ARN")
-    return _document(
-        [
-            _allow({"Action": [*statement.actions], "Resource": [*statement.resources]}, statement.condition)
-            for statement in statements
-        ]
-    )
+    allowed = [
+        _allow({"Action": [*each.actions], "Resource": [*each.resources]}, each.condition) for each in statements
+    ]
+    return {"Version": _VERSION, "Statement": allowed}
 
 
 def policy(statements: Sequence[Statement]) -> pulumi.Output[str]:
     """The JSON of a policy, whose ARNs may be known only later; raises as `document`."""
     return pulumi.Output.json_dumps(document(statements))
-
-
-def _document(statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"Version": _VERSION, "Statement": [*statements]}
 
 
 def _allow(allowed: Mapping[str, Any], condition: Condition) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Physical names and labels, within the limits of AWS and Kubernetes.
 
-A name says the words it is made of as far as a name can hold them.  Two lists of words never get one name: where the
-words cannot be read back from it, it ends in six digits of their hash.  The digits tell apart only what is said alike,
-so that six are enough.
+A name keeps the parts it is made of as far as a name can hold them.  Two lists of parts never get one name: where the
+parts cannot be read back from it, it ends in six digits of their hash.  The digits tell apart only names that are
+otherwise alike, so that six are enough.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 
-LABEL = 63
+LABEL_LENGTH = 63
 """Characters of a DNS label (RFC 1123): names of namespaces and Services, and whatever becomes a label."""
-ROLE = 64
+ROLE_LENGTH = 64
 """Characters of an IAM role's name."""
-CLUSTER = 100
+CLUSTER_LENGTH = 100
 """Characters of an EKS cluster's name."""
 
 _DIGITS = 6
@@ -23,10 +23,10 @@ _HASHED = re.compile(rf"-[0-9a-f]{{{_DIGITS}}}$")
 _PART = re.compile(r"[a-z0-9]+")
 
 
-def physical(*parts: str, limit: int = LABEL) -> str:
+def physical(*parts: str, limit: int = LABEL_LENGTH) -> str:
     """The parts with `-` between them: lower-case letters, digits and `-`, starting with a letter.
 
-    With the hash where a part has other characters, where the first has no letter first, and where they are too long:
+    With the hash where a part has other characters, where no letter would be first, and where they are too long:
     `corral`, `vllm` → `corral-vllm`; `llama-3.3-70b` → `llama-3-3-70b-3026a7`.
     """
     name = "-".join(parts)
@@ -34,7 +34,7 @@ def physical(*parts: str, limit: int = LABEL) -> str:
     return name if plain and len(name) <= limit else hashed(*parts, limit=limit)
 
 
-def hashed(*parts: str, limit: int = LABEL) -> str:
+def hashed(*parts: str, limit: int = LABEL_LENGTH) -> str:
     """As `physical`, and never without the hash: for a name that stands beside others that were chosen by hand."""
     name = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
     kept = name if name[:1].isalpha() else f"x-{name}".rstrip("-")
@@ -44,4 +44,4 @@ def hashed(*parts: str, limit: int = LABEL) -> str:
 
 def labels(tags: Mapping[str, str]) -> dict[str, str]:
     """The stack's tags as labels: what a label cannot hold becomes `-`, and 63 characters are kept."""
-    return {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:LABEL].strip("-._") for key, value in tags.items()}
+    return {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:LABEL_LENGTH].strip("-._") for key, value in tags.items()}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 
 import httpx
@@ -43,56 +44,51 @@ def verify(
     def judge(host: str) -> dict[str, Judgement]:
         """By model id."""
         targets = [*plan.at(host).values()]
-        model_ids = [target.model_id for target in targets]
-        key, simulated = credentials.get(host), urls.get(host)
+        model_ids, target = [target.model_id for target in targets], targets[0]
+        if host in urls:
+            target = replace(target, kind="openai", protocol="openai", url=urls[host], ca=None)
         try:
-            return dict(zip(model_ids, _probe(targets[0], model_ids, key, simulated, timeout, transport), strict=True))
+            if target.protocol == "bedrock-converse":
+                judgements = _probe_bedrock(model_ids, target.region, timeout)
+            else:
+                with _client(target, credentials.get(host), timeout, transport, simulated=host in urls) as client:
+                    judgements = _probe(model_ids, target, client)
         except HostError as error:
             return dict.fromkeys(model_ids, error.judgement)
+        return dict(zip(model_ids, judgements, strict=True))
 
     with ThreadPoolExecutor(_PARALLEL_HOSTS) as pool:
-        judgements = dict(zip(plan.hosts, pool.map(judge, plan.hosts), strict=True))
+        by_host = dict(zip(plan.hosts, pool.map(judge, plan.hosts), strict=True))
     return [
-        Verdict(model.name, target.host, target.model_id, *judgements[target.host][target.model_id])
+        Verdict(model.name, target.host, target.model_id, *by_host[target.host][target.model_id])
         for model, target in plan.targets
     ]
 
 
-def _probe(
-    target: Target,
-    model_ids: Sequence[str],
-    key: str | None,
-    simulated: str | None,
-    timeout: float,
-    transport: httpx.BaseTransport | None,
-) -> list[Judgement]:
-    """Asks the target's host as its kind is asked.  Raises HostError."""
-    if target.protocol == "bedrock-converse" and simulated is None:
-        return _probe_bedrock(model_ids, target.region, timeout)
-    url = simulated or target.url
-    if url is None:
+def _client(
+    target: Target, key: str | None, timeout: float, transport: httpx.BaseTransport | None, *, simulated: bool
+) -> httpx.Client:
+    """A client of the target's host, with its key.  Raises HostError where it is not to be asked."""
+    if target.url is None:
         raise HostError("unknown", "its URL is not known before it is provisioned: ask again after that")
-    headers = _headers(target.credential, key)
-    trusted = _trusted(None if simulated else target.ca)
+    headers, trusted = _headers(target.credential, key), _trusted(target.ca)
+    client = httpx.Client(
+        headers=headers, timeout=timeout, transport=transport, verify=trusted, trust_env=not simulated
+    )
     try:
-        client = httpx.Client(
-            base_url=url,
-            headers=headers,
-            timeout=timeout,
-            transport=transport,
-            verify=trusted,
-            trust_env=simulated is None,
-        )
+        client.base_url = target.url
     except httpx.InvalidURL:
         raise HostError("unknown", "its URL is none that can be called: correct it in the stack") from None
-    with client:
-        if simulated:
-            return openai.probe(model_ids, client)
-        if target.protocol == "replicate":
-            return openai.probe_replicate(model_ids, client)
-        if target.kind == "azure":
-            return azure.probe(model_ids, client)
-        return openai.probe(model_ids, client, load_catalog().hosts[target.kind].model_list)
+    return client
+
+
+def _probe(model_ids: Sequence[str], target: Target, client: httpx.Client) -> list[Judgement]:
+    """Asks the target's host as its kind is asked.  Raises HostError."""
+    if target.protocol == "replicate":
+        return openai.probe_replicate(model_ids, client)
+    if target.kind == "azure":
+        return azure.probe(model_ids, client)
+    return openai.probe(model_ids, client, load_catalog().hosts[target.kind].model_list)
 
 
 def _probe_bedrock(model_ids: Sequence[str], region: str | None, timeout: float) -> list[Judgement]:

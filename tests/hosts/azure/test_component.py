@@ -190,24 +190,24 @@ def test_a_content_filter_is_on_every_deployment():
     assert filtered == {"Microsoft.DefaultV2"}
 
 
-def arguments(*cluster: str, **said: Any) -> AzureArgs:
-    host = {"kind": "azure", "location": "eastus2", "capacity": {"llama-3.3-70b": 200}} | said
+def arguments(*cluster: str, **settings: Any) -> AzureArgs:
+    host = {"kind": "azure", "location": "eastus2", "capacity": {"llama-3.3-70b": 200}} | settings
     declared = stack({"azure": host}, {"llama-3.3-70b": {"shares": {"azure": 100}}})
     return AzureArgs.of("azure", site(declared, public_addresses=cluster))
 
 
 def test_the_arguments_are_what_the_stack_and_the_cluster_say():
-    said = arguments(
+    settings = arguments(
         "203.0.113.7",
         allowFrom=["198.51.100.0/24"],
         models={"llama-3.3-70b": "chat"},
         versions={"llama-3.3-70b": "9"},
     )
-    assert said == replace(ARGS, deployments=(LLAMA,))
+    assert settings == replace(ARGS, deployments=(LLAMA,))
 
 
 @pytest.mark.parametrize(
-    ("cluster", "said", "why"),
+    ("cluster", "settings", "why"),
     [
         (
             ["203.0.113.7"],
@@ -230,9 +230,9 @@ def test_the_arguments_are_what_the_stack_and_the_cluster_say():
         ),
     ],
 )
-def test_what_the_stack_lacks_is_said_without_a_traceback(cluster: list[str], said: dict[str, Any], why: str):
+def test_what_the_stack_lacks_is_said_without_a_traceback(cluster: list[str], settings: dict[str, Any], why: str):
     with pytest.raises(pulumi.RunError) as caught:
-        arguments(*cluster, **said)
+        arguments(*cluster, **settings)
     assert str(caught.value) == why
 
 
@@ -244,11 +244,11 @@ DEPLOYING: dict[str, Any] = {
 }
 
 
-def deployed(**said: Any) -> tuple[Deployment, ...]:
+def deployed(**settings: Any) -> tuple[Deployment, ...]:
     models = {"llama-3.3-70b": {"shares": {"azure": 0, "groq": 100}}, "ours": {"shares": {"azure": 100}}}
-    if "ours" not in said.get("models", {}):
+    if "ours" not in settings.get("models", {}):
         del models["ours"]
-    declared = stack({"azure": DEPLOYING | said, "groq": {"kind": "groq"}}, models)
+    declared = stack({"azure": DEPLOYING | settings, "groq": {"kind": "groq"}}, models)
     return AzureArgs.of("azure", site(declared)).deployments
 
 
@@ -256,7 +256,7 @@ LLAMA_ID = "Llama-3.3-70B-Instruct"
 
 
 @pytest.mark.parametrize(
-    ("said", "want"),
+    ("settings", "want"),
     [
         pytest.param({}, [Deployment("llama-3.3-70b", LLAMA_ID, LLAMA_ID, None, 200)], id="under Azure's name"),
         pytest.param(
@@ -292,8 +292,8 @@ LLAMA_ID = "Llama-3.3-70B-Instruct"
         ),
     ],
 )
-def test_the_id_of_the_plan_is_the_name_of_the_deployment(said: dict[str, Any], want: list[Deployment]):
-    assert list(deployed(**said)) == want
+def test_the_id_of_the_plan_is_the_name_of_the_deployment(settings: dict[str, Any], want: list[Deployment]):
+    assert list(deployed(**settings)) == want
 
 
 @pytest.mark.parametrize(

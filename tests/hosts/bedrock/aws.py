@@ -8,10 +8,26 @@ from typing import Any
 import botocore.session
 from botocore.stub import Stubber
 
+from corral.hosts.bedrock.access import BedrockModel
+
 MODEL = "meta.llama3-3-70b-instruct-v1:0"
 PROFILE = f"us.{MODEL}"
 REGIONS = ("us-east-1", "us-east-2", "us-west-2")
 PER_MINUTE = "Cross-region model inference tokens per minute for Meta Llama 3.3 70B Instruct"
+
+
+def bedrock_model(model_id: str = PROFILE, destinations: tuple[str, ...] = REGIONS, **more: Any) -> BedrockModel:
+    """Llama 3.3 as this account calls it."""
+    plain = {
+        "name": "llama-3.3-70b",
+        "host": "bedrock",
+        "region": "us-east-1",
+        "model_id": model_id,
+        "foundation": MODEL,
+        "destinations": [*destinations],
+        "accept_agreements": False,
+    }
+    return BedrockModel.model_validate(plain | more)
 
 
 def stubbed(service: str) -> Stubber:

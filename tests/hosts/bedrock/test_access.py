@@ -4,21 +4,16 @@ from typing import Any
 
 import pytest
 
-from corral.hosts.bedrock.access import Access, AccessRequest, BedrockModel, ErrorCode, Responses, is_profile, judge
+from corral.hosts.bedrock.access import Access, BedrockModel, ErrorCode, Responses, is_profile, judge
 from tests.hosts.bedrock import aws
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-REQUEST = AccessRequest(
-    model=BedrockModel("llama-3.3-70b", aws.PROFILE, aws.MODEL, aws.REGIONS),
-    host="bedrock",
-    region="us-east-1",
-    accept_agreements=False,
-)
+MODEL = aws.bedrock_model()
 GOOD = Responses(
     profile=aws.profile(), model=aws.model(), availability=aws.availability(), offers=None, quotas=[aws.quota()]
 )
-PLAIN = replace(REQUEST, model=replace(REQUEST.model, model_id=aws.MODEL))
-SIGNING = replace(REQUEST, accept_agreements=True)
+PLAIN = aws.bedrock_model(aws.MODEL)
+SIGNING = aws.bedrock_model(accept_agreements=True)
 UNSIGNED = {"availability": aws.availability("NOT_AVAILABLE", entitlementAvailability="NOT_AVAILABLE")}
 DENIED = ErrorCode("AccessDeniedException")
 ABSENT = ErrorCode("ResourceNotFoundException")
@@ -28,11 +23,11 @@ RAISED = "have it raised in Service Quotas, or through AWS Support where it is n
 
 
 @pytest.mark.parametrize(
-    ("request_", "responses", "why"),
+    ("model", "responses", "why"),
     [
-        (REQUEST, {}, "active; its quotas are above 0"),
+        (MODEL, {}, "active; its quotas are above 0"),
         (
-            REQUEST,
+            MODEL,
             {
                 "model": aws.model(
                     modelLifecycle={"status": "LEGACY", "endOfLifeTime": datetime(2027, 3, 1, tzinfo=UTC)}
@@ -41,9 +36,9 @@ RAISED = "have it raised in Service Quotas, or through AWS Support where it is n
             "legacy: retires on 2027-03-01; its quotas are above 0",
         ),
         (PLAIN, {"profile": None, "quotas": [aws.quota(ON_DEMAND)]}, "active; its quotas are above 0"),
-        (REQUEST, {"profile": aws.profile(("us-east-1",))}, "active; its quotas are above 0"),
+        (MODEL, {"profile": aws.profile(("us-east-1",))}, "active; its quotas are above 0"),
         (
-            REQUEST,
+            MODEL,
             {
                 "quotas": [
                     aws.quota(),
@@ -54,32 +49,32 @@ RAISED = "have it raised in Service Quotas, or through AWS Support where it is n
             "active; its quotas are above 0",
         ),
         (
-            REQUEST,
+            MODEL,
             {"quotas": [aws.quota(), aws.quota(aws.PER_MINUTE.replace("3.3", "3.1"), 0)]},
             "active; its quotas are above 0",
         ),
         (
-            REQUEST,
+            MODEL,
             {"availability": aws.availability("NOT_AVAILABLE"), "offers": aws.offers()},
             "active; its quotas are above 0",
         ),
         (
-            REQUEST,
+            MODEL,
             {"availability": aws.availability("NOT_AVAILABLE"), "offers": ABSENT},
             "active; no agreement is needed; its quotas are above 0",
         ),
     ],
 )
-def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: str):
-    assert judge(request_, replace(GOOD, **responses), NOW) == Access("allowed", why, sign=False)
+def test_it_is_allowed(model: BedrockModel, responses: dict[str, Any], why: str):
+    assert judge(model, replace(GOOD, **responses), NOW) == Access("allowed", why, sign=False)
 
 
 @pytest.mark.parametrize(
-    ("request_", "responses", "why"),
+    ("model", "responses", "why"),
     [
-        (REQUEST, {"profile": ABSENT}, f"us-east-1 has no inference profile {aws.PROFILE}"),
+        (MODEL, {"profile": ABSENT}, f"us-east-1 has no inference profile {aws.PROFILE}"),
         (
-            REQUEST,
+            MODEL,
             {"profile": aws.profile((*aws.REGIONS, "us-west-1"))},
             (
                 "its profile sends requests to us-west-1 too, which the plan does not know of: list all of us-east-1, "
@@ -87,7 +82,7 @@ def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: 
             ),
         ),
         (
-            REQUEST,
+            MODEL,
             {"profile": aws.profile(model="meta.other-v1:0")},
             f"behind {aws.PROFILE} is meta.other-v1:0, not {aws.MODEL}: correct the id",
         ),
@@ -97,12 +92,12 @@ def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: 
             f"us-east-1 takes no request by {aws.MODEL}: use the id of an inference profile",
         ),
         (
-            REQUEST,
+            MODEL,
             {"model": ABSENT},
             f"us-east-1 has no model {aws.MODEL}: choose another region or model",
         ),
         (
-            REQUEST,
+            MODEL,
             {
                 "model": aws.model(
                     modelLifecycle={"status": "LEGACY", "endOfLifeTime": datetime(2026, 7, 7, tzinfo=UTC)}
@@ -111,17 +106,17 @@ def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: 
             f"{aws.MODEL} retired on 2026-07-07: use another model",
         ),
         (
-            REQUEST,
+            MODEL,
             {"availability": aws.availability(regionAvailability="NOT_AVAILABLE")},
             f"{aws.MODEL} is not available in us-east-1: call it in another region",
         ),
         (
-            REQUEST,
+            MODEL,
             {"availability": aws.availability(entitlementAvailability="NOT_AVAILABLE")},
             f"this account is not entitled to {aws.MODEL}: ask AWS Support to enable it",
         ),
         (
-            REQUEST,
+            MODEL,
             {"availability": aws.availability(authorizationStatus="NOT_AUTHORIZED")},
             (
                 f"this account may not call {aws.MODEL}: look for a policy of IAM or of the organisation (SCP) that "
@@ -129,12 +124,12 @@ def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: 
             ),
         ),
         (
-            REQUEST,
+            MODEL,
             {"availability": aws.availability(agreementAvailability={"status": "ERROR", "errorMessage": "no card"})},
             f"the agreement on {aws.MODEL} failed: no card",
         ),
         (
-            REQUEST,
+            MODEL,
             {**UNSIGNED, "offers": aws.offers("token")},
             (
                 f"{aws.MODEL} is offered under an agreement that is not signed: read its terms (`aws bedrock "
@@ -143,12 +138,12 @@ def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: 
             ),
         ),
         (
-            REQUEST,
+            MODEL,
             {"quotas": [aws.quota(value=0)]},
             f"the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: {RAISED}",
         ),
         (
-            REQUEST,
+            MODEL,
             {"quotas": [aws.quota(value=0), aws.quota(PER_DAY, 0)]},
             f"the quota “{aws.PER_MINUTE}” and “{PER_DAY}” of this account is 0 in us-east-1: {RAISED}",
         ),
@@ -158,12 +153,12 @@ def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: 
             f"the quota “{ON_DEMAND}” of this account is 0 in us-east-1: {RAISED}",
         ),
         (
-            REQUEST,
+            MODEL,
             {"profile": ErrorCode("ExpiredTokenException"), "quotas": DENIED},
             "it refuses the AWS credentials (ExpiredTokenException): sign in again",
         ),
         (
-            REQUEST,
+            MODEL,
             {"availability": aws.availability(regionAvailability="NOT_AVAILABLE"), "quotas": [aws.quota(value=0)]},
             (
                 f"{aws.MODEL} is not available in us-east-1: call it in another region; "
@@ -172,8 +167,8 @@ def test_it_is_allowed(request_: AccessRequest, responses: dict[str, Any], why: 
         ),
     ],
 )
-def test_it_is_refused_with_the_way_out(request_: AccessRequest, responses: dict[str, Any], why: str):
-    assert judge(request_, replace(GOOD, **responses), NOW) == Access("refused", why, sign=False)
+def test_it_is_refused_with_the_way_out(model: BedrockModel, responses: dict[str, Any], why: str):
+    assert judge(model, replace(GOOD, **responses), NOW) == Access("refused", why, sign=False)
 
 
 MAY_NOT = "these AWS credentials may not ask: allow "
@@ -203,7 +198,7 @@ MAY_NOT = "these AWS credentials may not ask: allow "
     ],
 )
 def test_what_cannot_be_asked_is_unknown_and_says_what_it_takes(responses: dict[str, Any], why: str):
-    assert judge(REQUEST, replace(GOOD, **responses), NOW) == Access("unknown", why, sign=False)
+    assert judge(MODEL, replace(GOOD, **responses), NOW) == Access("unknown", why, sign=False)
 
 
 def test_an_agreement_is_signed_where_one_is_offered_and_the_stack_says_so():

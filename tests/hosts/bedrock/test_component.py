@@ -16,29 +16,24 @@ from corral.hosts.bedrock.identity import PublishedGuardrail, invoke, log_trust,
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.hosts.iam import document
 from corral.testing import World, run
+from tests.hosts.bedrock.aws import bedrock_model
 from tests.hosts.site import TAGS, site, stack
 
 pytestmark = pytest.mark.filterwarnings("ignore:aws.ec2/encryptioncontrol:DeprecationWarning")
 """What the SDK says of a resource of its own when it is loaded."""
 
 ACCOUNT = "123456789012"
-LLAMA = BedrockModel(
-    "llama-3.3-70b",
-    "us.meta.llama3-3-70b-instruct-v1:0",
-    "meta.llama3-3-70b-instruct-v1:0",
-    ("us-east-1", "us-east-2", "us-west-2"),
-)
-MAVERICK = BedrockModel(
-    "llama-4-maverick",
+LLAMA = bedrock_model()
+MAVERICK = bedrock_model(
     "us.meta.llama4-maverick-17b-instruct-v1:0",
-    "meta.llama4-maverick-17b-instruct-v1:0",
     ("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+    name="llama-4-maverick",
+    foundation="meta.llama4-maverick-17b-instruct-v1:0",
 )
 ARGS = BedrockArgs(
     host="bedrock",
     region="us-east-1",
     models=(LLAMA, MAVERICK),
-    accept_agreements=False,
     cost_tags={},
     guardrail=None,
     invocation_logs=None,
@@ -90,9 +85,7 @@ def test_a_host_of_names_only_is_access_to_its_models():
         "destinations": list(LLAMA.destinations),
         "acceptAgreements": False,
     }
-    assert json.loads(world.outputs["invokePolicy"]) == document(
-        invoke(ACCOUNT, "us-east-1", [LLAMA, MAVERICK], {}, None)
-    )
+    assert json.loads(world.outputs["invokePolicy"]) == document(invoke(ACCOUNT, [LLAMA, MAVERICK], {}, None))
     assert {name: replace(endpoint, ready=()) for name, endpoint in endpoints.items()} == {
         model.name: Endpoint(
             model=model.name,
@@ -196,7 +189,7 @@ def test_the_policy_names_the_application_profiles_and_the_guardrail():
     guardrail = PublishedGuardrail(
         f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn", "bedrock-guardrail-version-version"
     )
-    want = invoke(ACCOUNT, "us-east-1", [LLAMA, MAVERICK], profiles, guardrail)
+    want = invoke(ACCOUNT, [LLAMA, MAVERICK], profiles, guardrail)
     assert json.loads(world.outputs["invokePolicy"]) == document(want)
 
 
@@ -252,9 +245,9 @@ def test_boto3_is_not_loaded_with_the_component():
 HOST: dict[str, Any] = {"kind": "bedrock", "region": "us-east-1"}
 
 
-def arguments(vpc: Vpc | None = None, **said: Any) -> BedrockArgs:
+def arguments(vpc: Vpc | None = None, **settings: Any) -> BedrockArgs:
     models = {name: {"shares": {"bedrock": 100}} for name in (LLAMA.name, MAVERICK.name)}
-    return BedrockArgs.of("bedrock", site(stack({"bedrock": HOST | said}, models), vpc=vpc))
+    return BedrockArgs.of("bedrock", site(stack({"bedrock": HOST | settings}, models), vpc=vpc))
 
 
 def test_the_arguments_are_what_the_stack_and_the_catalog_say():
@@ -273,7 +266,7 @@ def test_the_arguments_are_what_the_stack_and_the_catalog_say():
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("settings", "why"),
     [
         ({"region": None}, "bedrock has no region to call: set corral:hosts.bedrock.region, or aws:region"),
         (
@@ -292,9 +285,9 @@ def test_the_arguments_are_what_the_stack_and_the_catalog_say():
         ),
     ],
 )
-def test_what_the_stack_lacks_is_said_without_a_traceback(said: dict[str, Any], why: str):
+def test_what_the_stack_lacks_is_said_without_a_traceback(settings: dict[str, Any], why: str):
     with pytest.raises(pulumi.RunError) as caught:
-        arguments(**said)
+        arguments(**settings)
     assert str(caught.value) == why
 
 
@@ -312,12 +305,12 @@ def called(**host: object) -> tuple[BedrockModel, ...]:
 
 def test_every_model_that_the_plan_has_there_is_called_drained_ones_and_fallbacks_too():
     small = "meta.llama3-1-8b-instruct-v1:0"
-    assert called() == (BedrockModel("llama-3.1-8b", f"us.{small}", small, LLAMA.destinations), LLAMA)
+    assert called() == (bedrock_model(f"us.{small}", name="llama-3.1-8b", foundation=small), LLAMA)
 
 
 def test_an_application_profile_takes_the_catalogs_word_for_the_model_behind_it():
     there = {"id": APPLICATION, "reaches": ["us-east-1", "us-west-2"]}
-    want = BedrockModel("llama-3.3-70b", APPLICATION, LLAMA.foundation, ("us-east-1", "us-west-2"))
+    want = bedrock_model(APPLICATION, ("us-east-1", "us-west-2"))
     assert called(models={"llama-3.3-70b": there})[1] == want
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from corral.hosts.bedrock.access import BedrockModel
 from corral.hosts.bedrock.identity import PublishedGuardrail, invoke, log_trust, partition, write_log
 from corral.hosts.iam import document
+from tests.hosts.bedrock.aws import bedrock_model
 
 ACCOUNT = "123456789012"
 LLAMA = "meta.llama3-3-70b-instruct-v1:0"
@@ -16,9 +17,9 @@ APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profil
 GUARDRAIL = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:guardrail/gr1"
 INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 
-THROUGH = BedrockModel("llama-3.3-70b", f"us.{LLAMA}", LLAMA, ("us-east-1", "us-west-2"))
-PLAIN = BedrockModel("llama-3.3-70b", LLAMA, LLAMA, ("us-west-2",))
-GIVEN = BedrockModel("llama-3.3-70b", APPLICATION, LLAMA, ("us-east-1",))
+THROUGH = bedrock_model(f"us.{LLAMA}", ("us-east-1", "us-west-2"))
+PLAIN = bedrock_model(LLAMA, ("us-west-2",))
+GIVEN = bedrock_model(APPLICATION, ("us-east-1",))
 
 
 def foundation(region: str) -> str:
@@ -89,13 +90,13 @@ def allow(actions: list[str], resources: list[str], **equal: Any) -> dict[str, A
 def test_the_gateway_may_call_what_the_plan_calls_and_nothing_else(
     model: BedrockModel, profiles: dict[str, str], guardrail: PublishedGuardrail | None, want: list[dict[str, Any]]
 ):
-    statements = invoke(ACCOUNT, "us-east-1", [model], profiles, guardrail)
+    statements = invoke(ACCOUNT, [model], profiles, guardrail)
     assert document(statements) == {"Version": "2012-10-17", "Statement": want}
 
 
 def test_two_names_of_one_model_take_one_permission():
-    other = BedrockModel("ours", THROUGH.model_id, LLAMA, THROUGH.destinations)
-    assert invoke(ACCOUNT, "us-east-1", [THROUGH, other], {}, None) == invoke(ACCOUNT, "us-east-1", [THROUGH], {}, None)
+    other = bedrock_model(f"us.{LLAMA}", ("us-east-1", "us-west-2"), name="ours")
+    assert invoke(ACCOUNT, [THROUGH, other], {}, None) == invoke(ACCOUNT, [THROUGH], {}, None)
 
 
 @given(
@@ -106,7 +107,7 @@ def test_two_names_of_one_model_take_one_permission():
 def test_no_document_has_a_wildcard(models: list[BedrockModel], application: bool, guarded: bool):
     profiles = {model.name: APPLICATION for model in models} if application else {}
     guardrail = PublishedGuardrail(GUARDRAIL, "1") if guarded else None
-    assert "*" not in json.dumps(document(invoke(ACCOUNT, "us-east-1", models, profiles, guardrail)))
+    assert "*" not in json.dumps(document(invoke(ACCOUNT, models, profiles, guardrail)))
 
 
 def test_the_log_is_written_by_bedrock_for_this_account_into_its_one_stream():

@@ -38,8 +38,8 @@ def served(declared: Stack) -> tuple[Server, ...]:
 
 def server(gpus: Mapping[str, Any] | None = GPUS, weights: str = FP8, **more: Any) -> Server:
     """The only server of a host with one model."""
-    (found,) = served(stack({"modelWeights": {LLAMA: weights}, **({"gpus": dict(gpus)} if gpus else {}), **more}))
-    return found
+    (only,) = served(stack({"modelWeights": {LLAMA: weights}, **({"gpus": dict(gpus)} if gpus else {}), **more}))
+    return only
 
 
 def around(**more: Any) -> Surroundings:

@@ -161,8 +161,8 @@ def test_prometheus_may_connect_and_is_told_where():
 
 
 def test_a_prometheus_that_reads_annotations_gets_no_service_monitor():
-    said = PROMETHEUS.model_copy(update={"scrape": "annotations"})
-    assert "service-monitor" not in manifests(server(), around(prometheus=said))
+    reading_annotations = PROMETHEUS.model_copy(update={"scrape": "annotations"})
+    assert "service-monitor" not in manifests(server(), around(prometheus=reading_annotations))
 
 
 def test_a_fixed_number_of_servers_is_not_scaled_and_makes_room_for_its_successor():

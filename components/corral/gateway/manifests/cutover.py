@@ -18,7 +18,7 @@ from hashlib import sha256
 from corral.gateway.manifests.front import scheme
 from corral.gateway.manifests.resource import Inputs, Resource, reference
 from corral.gateway.names import GATEWAY, NAMESPACE, object_name
-from corral.hosts.naming import LABEL
+from corral.hosts.naming import LABEL_LENGTH
 
 _REVISION_DIGITS = 8
 
@@ -72,7 +72,7 @@ def revision(
 
 def route_name(model: str, revision: str) -> str:
     """The name of one revision of a model's route: `llama-3.3-70b`, `5be30c4e` → `llama-3-3-70b-3026a7-5be30c4e`."""
-    return f"{object_name(model)[: LABEL - _REVISION_DIGITS - 1].rstrip('-')}-{revision}"
+    return f"{object_name(model)[: LABEL_LENGTH - _REVISION_DIGITS - 1].rstrip('-')}-{revision}"
 
 
 def patch_key(model: str) -> str:

@@ -59,7 +59,6 @@ class AzureArgs:
     """What a stack says of an Azure host, as far as the component carries it out."""
 
     host: str
-    """The host's name in the stack."""
     location: str
     deployments: tuple[Deployment, ...]
     sku: str
@@ -72,7 +71,6 @@ class AzureArgs:
     private_endpoint: PrivateEndpoint | None
     """Given one, `allow_from` means nothing: the account cannot be called from the internet."""
     tags: Mapping[str, str]
-    """On everything that can have tags."""
 
     @classmethod
     def of(cls, name: str, site: Site) -> AzureArgs:
@@ -124,13 +122,14 @@ class Azure(HostComponent):
 
     def __init__(self, name: str, args: AzureArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:hosts:Azure", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        group = resources.ResourceGroup(f"{name}-group", location=args.location, tags=args.tags, opts=child)
-        called = group.name.apply(account_name)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._group = resources.ResourceGroup(f"{name}-group", location=args.location, tags=args.tags, opts=self._child)
+        called = self._group.name.apply(account_name)
         account = cognitiveservices.Account(
             f"{name}-account",
             account_name=called,
-            resource_group_name=group.name,
+            resource_group_name=self._group.name,
             location=args.location,
             kind="AIServices",
             sku={"name": "S0"},
@@ -138,14 +137,14 @@ class Azure(HostComponent):
                 custom_sub_domain_name=called,
                 disable_local_auth=args.key_header is None,
                 public_network_access="Disabled" if args.private_endpoint else "Enabled",
-                network_acls=_rules(args),
+                network_acls=_network_rules(args),
             ),
             tags=args.tags,
-            opts=child,
+            opts=self._child,
         )
-        private = _private_endpoint(name, args, args.private_endpoint, group, account, child)
-        deployments = _deployments(name, args, group, account, self)
-        credential = KeyCredential(args.key_header, _key(group, account, self)) if args.key_header else None
+        private = self._private_endpoint(args.private_endpoint, account) if args.private_endpoint else []
+        deployments = self._deployments(account)
+        credential = KeyCredential(args.key_header, self._key(account)) if args.key_header else None
         hostname = pulumi.Output.concat(called, ".services.ai.azure.com")
         self.endpoints = {
             each.name: Endpoint(
@@ -164,94 +163,70 @@ class Azure(HostComponent):
         }
         self.register_outputs({"hostname": hostname})
 
+    def _deployments(self, account: cognitiveservices.Account) -> Mapping[str, cognitiveservices.Deployment]:
+        """Per model its deployment.  Each waits for the one before: Azure answers two at a time with RequestConflict.
 
-def _rules(args: AzureArgs) -> cognitiveservices.NetworkRuleSetArgs:
+        A version that the stack states is kept until Azure retires it; without one, Azure moves to its new defaults.
+        """
+        deployments: dict[str, cognitiveservices.Deployment] = {}
+        before: list[pulumi.Resource] = []
+        for each in self._args.deployments:
+            upgrade = "OnceCurrentVersionExpired" if each.version else "OnceNewDefaultVersionAvailable"
+            model = cognitiveservices.DeploymentModelArgs(format=_FORMAT, name=each.azure_model, version=each.version)
+            deployments[each.name] = cognitiveservices.Deployment(
+                f"{self._name}-deployment-{each.name}",
+                account_name=account.name,
+                resource_group_name=self._group.name,
+                deployment_name=each.deployment,
+                sku=cognitiveservices.SkuArgs(name=self._args.sku, capacity=each.capacity),
+                properties=cognitiveservices.DeploymentPropertiesArgs(
+                    model=model, rai_policy_name=self._args.content_filter, version_upgrade_option=upgrade
+                ),
+                tags=self._args.tags,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            )
+            before = [deployments[each.name]]
+        return deployments
+
+    def _key(self, account: cognitiveservices.Account) -> pulumi.Output[str]:
+        """The account's first key.  Azure's SDK does not mark it as a secret."""
+        keys = cognitiveservices.list_account_keys_output(
+            account_name=account.name, resource_group_name=self._group.name, opts=pulumi.InvokeOptions(parent=self)
+        )
+        return pulumi.Output.secret(keys.apply(lambda keys: keys.key1 or ""))
+
+    def _private_endpoint(self, settings: PrivateEndpoint, account: cognitiveservices.Account) -> list[pulumi.Resource]:
+        connection = network.PrivateLinkServiceConnectionArgs(
+            name=self._args.host, private_link_service_id=account.id, group_ids=["account"]
+        )
+        endpoint = network.PrivateEndpoint(
+            f"{self._name}-endpoint",
+            resource_group_name=self._group.name,
+            location=settings.location or self._args.location,
+            subnet={"id": settings.subnet},
+            private_link_service_connections=[connection],
+            tags=self._args.tags,
+            opts=self._child,
+        )
+        if not settings.dns_zones:
+            return [endpoint]
+        configs = [
+            network.PrivateDnsZoneConfigArgs(name=zone.rpartition("/")[2].replace(".", "-"), private_dns_zone_id=zone)
+            for zone in settings.dns_zones
+        ]
+        zones = network.PrivateDnsZoneGroup(
+            f"{self._name}-endpoint-zones",
+            resource_group_name=self._group.name,
+            private_endpoint_name=endpoint.name,
+            private_dns_zone_configs=configs,
+            opts=self._child,
+        )
+        return [endpoint, zones]
+
+
+def _network_rules(args: AzureArgs) -> cognitiveservices.NetworkRuleSetArgs:
     """Nobody but those who are named, unless the stack names everybody."""
     if _ANYWHERE in args.allow_from and not args.private_endpoint:
         return cognitiveservices.NetworkRuleSetArgs(default_action="Allow", bypass="None")
     allowed = [] if args.private_endpoint else [cognitiveservices.IpRuleArgs(value=each) for each in args.allow_from]
     return cognitiveservices.NetworkRuleSetArgs(default_action="Deny", bypass="None", ip_rules=allowed)
-
-
-def _deployments(
-    name: str,
-    args: AzureArgs,
-    group: resources.ResourceGroup,
-    account: cognitiveservices.Account,
-    parent: pulumi.Resource,
-) -> Mapping[str, cognitiveservices.Deployment]:
-    """Per model its deployment.  Each waits for the one before: Azure answers two at a time with RequestConflict.
-
-    A version that the stack states is kept until Azure retires it; without one, Azure moves to its new defaults.
-    """
-    deployments: dict[str, cognitiveservices.Deployment] = {}
-    before: list[pulumi.Resource] = []
-    for each in args.deployments:
-        deployments[each.name] = cognitiveservices.Deployment(
-            f"{name}-deployment-{each.name}",
-            account_name=account.name,
-            resource_group_name=group.name,
-            deployment_name=each.deployment,
-            sku=cognitiveservices.SkuArgs(name=args.sku, capacity=each.capacity),
-            properties=cognitiveservices.DeploymentPropertiesArgs(
-                model=cognitiveservices.DeploymentModelArgs(
-                    format=_FORMAT, name=each.azure_model, version=each.version
-                ),
-                rai_policy_name=args.content_filter,
-                version_upgrade_option="OnceCurrentVersionExpired"
-                if each.version
-                else "OnceNewDefaultVersionAvailable",
-            ),
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=parent, depends_on=before),
-        )
-        before = [deployments[each.name]]
-    return deployments
-
-
-def _key(
-    group: resources.ResourceGroup, account: cognitiveservices.Account, parent: pulumi.Resource
-) -> pulumi.Output[str]:
-    """The account's first key.  Azure's SDK does not mark it as a secret."""
-    keys = cognitiveservices.list_account_keys_output(
-        account_name=account.name, resource_group_name=group.name, opts=pulumi.InvokeOptions(parent=parent)
-    )
-    return pulumi.Output.secret(keys.apply(lambda keys: keys.key1 or ""))
-
-
-def _private_endpoint(
-    name: str,
-    args: AzureArgs,
-    endpoint: PrivateEndpoint | None,
-    group: resources.ResourceGroup,
-    account: cognitiveservices.Account,
-    child: pulumi.ResourceOptions,
-) -> list[pulumi.Resource]:
-    if endpoint is None:
-        return []
-    private = network.PrivateEndpoint(
-        f"{name}-endpoint",
-        resource_group_name=group.name,
-        location=endpoint.location or args.location,
-        subnet={"id": endpoint.subnet},
-        private_link_service_connections=[
-            network.PrivateLinkServiceConnectionArgs(
-                name=args.host, private_link_service_id=account.id, group_ids=["account"]
-            )
-        ],
-        tags=args.tags,
-        opts=child,
-    )
-    if not endpoint.dns_zones:
-        return [private]
-    zones = network.PrivateDnsZoneGroup(
-        f"{name}-endpoint-zones",
-        resource_group_name=group.name,
-        private_endpoint_name=private.name,
-        private_dns_zone_configs=[
-            network.PrivateDnsZoneConfigArgs(name=zone.rpartition("/")[2].replace(".", "-"), private_dns_zone_id=zone)
-            for zone in endpoint.dns_zones
-        ],
-        opts=child,
-    )
-    return [private, zones]

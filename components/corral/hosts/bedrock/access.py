@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from corral.catalog.units import Strict
 from corral.hosts.probing import Judgement, Outcome
 
 _PROFILE = re.compile(r"[a-z-]+\.[a-z0-9]+\..+|arn:.+inference-profile/.+")
@@ -45,49 +46,21 @@ def is_profile(model_id: str) -> bool:
     return _PROFILE.fullmatch(model_id) is not None
 
 
-@dataclass(frozen=True)
-class BedrockModel:
-    """One model as it is called."""
+class BedrockModel(Strict):
+    """One model as this account calls it from one region; by its camelCase keys, what the state keeps of it."""
 
     name: str
     """The name clients ask for."""
+    host: str
+    region: str
+    """Where it is called."""
     model_id: str
     """What is called: a foundation model's id, an inference profile's, or a profile's ARN."""
     foundation: str
     """The foundation model's id."""
-    destinations: tuple[str, ...]
+    destinations: list[str]
     """Every region in which the plan expects a request to be processed, in order of name."""
-
-
-@dataclass(frozen=True)
-class AccessRequest:
-    """The model that is to be called, by whom and from where."""
-
-    model: BedrockModel
-    host: str
-    region: str
-    """Where it is called."""
     accept_agreements: bool
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        """As the state keeps it."""
-        return {
-            "name": self.model.name,
-            "host": self.host,
-            "region": self.region,
-            "modelId": self.model.model_id,
-            "foundation": self.model.foundation,
-            "destinations": [*self.model.destinations],
-            "acceptAgreements": self.accept_agreements,
-        }
-
-    @classmethod
-    def of(cls, properties: Mapping[str, Any]) -> AccessRequest:
-        """From the properties that the state keeps, other ones among them."""
-        name, model_id, foundation = (properties[key] for key in ("name", "modelId", "foundation"))
-        model = BedrockModel(name, model_id, foundation, tuple(properties["destinations"]))
-        return cls(model, properties["host"], properties["region"], properties["acceptAgreements"])
 
 
 @dataclass(frozen=True)
@@ -102,18 +75,16 @@ Response = Mapping[str, Any] | ErrorCode
 
 @dataclass(frozen=True)
 class Responses:
-    """What AWS answers, in the shapes of botocore's `bedrock` and `service-quotas`."""
+    """What AWS answers, in the shapes of botocore, to GetInferenceProfile (None: the id is no profile's),
+    GetFoundationModel, GetFoundationModelAvailability, ListFoundationModelAgreementOffers (None: an agreement is in
+    force, or none was asked about) and ListServiceQuotas of `bedrock`, all pages.
+    """
 
     profile: Response | None
-    """GetInferenceProfile; None: the id is no profile's."""
     model: Response
-    """GetFoundationModel."""
     availability: Response
-    """GetFoundationModelAvailability."""
     offers: Response | None
-    """ListFoundationModelAgreementOffers; None: an agreement is in force, or none was asked about."""
     quotas: Sequence[Mapping[str, Any]] | ErrorCode
-    """ListServiceQuotas of `bedrock`, all pages."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +98,15 @@ class Access:
     """Whether an agreement is to be signed before the model can be called."""
 
 
-def judge(request: AccessRequest, responses: Responses, now: datetime) -> Access:
+def judge(model: BedrockModel, responses: Responses, now: datetime) -> Access:
     """The verdict on these responses."""
     offered = _is_offered(responses.offers)
     judgements = (
-        *_profile(request, responses.profile),
-        _life(request, responses.model, now),
-        *_availability(request, responses.availability, offered),
-        *_agreement(request, responses.availability, responses.offers),
-        _quotas(request, responses.model, responses.quotas),
+        *_profile(model, responses.profile),
+        _life(model, responses.model, now),
+        *_availability(model, responses.availability, offered),
+        *_agreement(model, responses.availability, responses.offers),
+        _quotas(model, responses.model, responses.quotas),
     )
     outcome = _WORST[min(_WORST.index(each) for each, _ in judgements)]
     reasons = [why for each, why in judgements if each == outcome]
@@ -177,18 +148,17 @@ def needs_agreement(availability: Response) -> bool:
     return isinstance(availability, Mapping) and availability["agreementAvailability"]["status"] == "NOT_AVAILABLE"
 
 
-def _profile(request: AccessRequest, profile: Response | None) -> Iterator[Judgement]:
-    model = request.model
+def _profile(model: BedrockModel, profile: Response | None) -> Iterator[Judgement]:
     if profile is None:
         return
     if isinstance(profile, ErrorCode):
-        absent: Judgement = ("refused", f"{request.region} has no inference profile {model.model_id}")
+        absent: Judgement = ("refused", f"{model.region} has no inference profile {model.model_id}")
         yield judge_error(profile.code, "bedrock:GetInferenceProfile", absent=absent)
         return
     regions = {each["modelArn"].split(":")[3] for each in profile["models"]}
     if strange := sorted(regions - {*model.destinations}):
         way_out = (
-            f"list all of {', '.join(sorted(regions))} under corral:hosts.{request.host}.models.{model.name}.reaches"
+            f"list all of {', '.join(sorted(regions))} under corral:hosts.{model.host}.models.{model.name}.reaches"
         )
         strangers = ", ".join(strange)
         yield "refused", f"its profile sends requests to {strangers} too, which the plan does not know of: {way_out}"
@@ -198,21 +168,23 @@ def _profile(request: AccessRequest, profile: Response | None) -> Iterator[Judge
         yield "refused", f"behind {model.model_id} is {names}, not {model.foundation}: correct the id"
 
 
-def _life(request: AccessRequest, response: Response, now: datetime) -> Judgement:
-    model, region = request.model, request.region
+def _life(model: BedrockModel, response: Response, now: datetime) -> Judgement:
     if isinstance(response, ErrorCode):
-        absent: Judgement = ("refused", f"{region} has no model {model.foundation}: choose another region or model")
+        absent: Judgement = (
+            "refused",
+            f"{model.region} has no model {model.foundation}: choose another region or model",
+        )
         return judge_error(response.code, "bedrock:GetFoundationModel", absent=absent)
     details: Mapping[str, Any] = response["modelDetails"]
     if not is_profile(model.model_id) and not takes_plain_id(details):
-        return "refused", f"{region} takes no request by {model.model_id}: use the id of an inference profile"
+        return "refused", f"{model.region} takes no request by {model.model_id}: use the id of an inference profile"
     outcome, why = judge_lifecycle(details, now)
     return (outcome, f"{model.foundation} {why}: use another model") if outcome == "refused" else (outcome, why)
 
 
-def _availability(request: AccessRequest, response: Response, offered: bool) -> Iterator[Judgement]:
+def _availability(model: BedrockModel, response: Response, offered: bool) -> Iterator[Judgement]:
     """`offered`: under an agreement, of which an entitlement comes only once it is signed."""
-    foundation, region = request.model.foundation, request.region
+    foundation, region = model.foundation, model.region
     if isinstance(response, ErrorCode):
         absent: Judgement = ("unknown", f"{region} does not tell whether {foundation} is available")
         yield judge_error(response.code, "bedrock:GetFoundationModelAvailability", absent=absent)
@@ -226,10 +198,10 @@ def _availability(request: AccessRequest, response: Response, offered: bool) -> 
         yield "refused", f"this account may not call {foundation}: {way_out}"
 
 
-def _agreement(request: AccessRequest, availability: Response, offers: Response | None) -> Iterator[Judgement]:
+def _agreement(model: BedrockModel, availability: Response, offers: Response | None) -> Iterator[Judgement]:
     if isinstance(availability, ErrorCode):
         return
-    foundation, agreement = request.model.foundation, availability["agreementAvailability"]
+    foundation, agreement = model.foundation, availability["agreementAvailability"]
     match agreement["status"]:
         case "PENDING":
             yield "unknown", f"the agreement on {foundation} is still being made: run again in some minutes"
@@ -239,15 +211,15 @@ def _agreement(request: AccessRequest, availability: Response, offers: Response 
         case "NOT_AVAILABLE" if isinstance(offers, ErrorCode):
             none: Judgement = ("allowed", "no agreement is needed")
             yield judge_error(offers.code, "bedrock:ListFoundationModelAgreementOffers", absent=none)
-        case "NOT_AVAILABLE" if _is_offered(offers) and not request.accept_agreements:
+        case "NOT_AVAILABLE" if _is_offered(offers) and not model.accept_agreements:
             command = f"`aws bedrock list-foundation-model-agreement-offers --model-id {foundation}`"
-            way_out = f"read its terms ({command}), and set corral:hosts.{request.host}.acceptAgreements: true"
+            way_out = f"read its terms ({command}), and set corral:hosts.{model.host}.acceptAgreements: true"
             yield "refused", f"{foundation} is offered under an agreement that is not signed: {way_out}"
         case _:
             return
 
 
-def _quotas(request: AccessRequest, response: Response, quotas: Sequence[Mapping[str, Any]] | ErrorCode) -> Judgement:
+def _quotas(model: BedrockModel, response: Response, quotas: Sequence[Mapping[str, Any]] | ErrorCode) -> Judgement:
     if isinstance(quotas, ErrorCode):
         absent: Judgement = ("unknown", "Service Quotas knows no quotas of Bedrock here")
         return judge_error(quotas.code, "servicequotas:ListServiceQuotas", absent=absent)
@@ -257,14 +229,14 @@ def _quotas(request: AccessRequest, response: Response, quotas: Sequence[Mapping
     counting = {
         quota["QuotaName"]: quota["Value"]
         for quota in quotas
-        if _counts(quota["QuotaName"], details, profile=is_profile(request.model.model_id))
+        if _counts(quota["QuotaName"], details, profile=is_profile(model.model_id))
     }
     if empty := sorted(name for name, value in counting.items() if value == 0):
         names = " and ".join(f"“{name}”" for name in empty)
         way_out = "have it raised in Service Quotas, or through AWS Support where it is not adjustable"
-        return "refused", f"the quota {names} of this account is 0 in {request.region}: {way_out}"
+        return "refused", f"the quota {names} of this account is 0 in {model.region}: {way_out}"
     if not counting:
-        return "unknown", f"Service Quotas lists no token quota of {request.model.foundation} in {request.region}"
+        return "unknown", f"Service Quotas lists no token quota of {model.foundation} in {model.region}"
     return "allowed", "its quotas are above 0"
 
 

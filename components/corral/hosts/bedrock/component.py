@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import pulumi
 import pulumi.dynamic
@@ -18,7 +19,7 @@ import pulumi_aws as aws
 
 from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
 from corral.hosts.base import HostComponent, Site, Vpc
-from corral.hosts.bedrock.access import AccessRequest, BedrockModel
+from corral.hosts.bedrock.access import BedrockModel
 from corral.hosts.bedrock.identity import (
     PublishedGuardrail,
     foundation_arn,
@@ -43,10 +44,8 @@ class BedrockArgs:
     """What a stack says of a Bedrock host, as far as the component carries it out."""
 
     host: str
-    """The host's name in the stack."""
     region: str
     models: tuple[BedrockModel, ...]
-    accept_agreements: bool
     cost_tags: Mapping[str, str]
     """Empty: models are called without application inference profiles."""
     guardrail: Guardrail | None
@@ -54,7 +53,6 @@ class BedrockArgs:
     vpc: Vpc | None
     """None: Bedrock is called over the internet."""
     tags: Mapping[str, str]
-    """On everything that can have tags."""
 
     @classmethod
     def of(cls, name: str, site: Site) -> BedrockArgs:
@@ -71,8 +69,7 @@ class BedrockArgs:
         return cls(
             host=name,
             region=region,
-            models=tuple(_called(model, target) for model, target in targets.items()),
-            accept_agreements=host.accept_agreements,
+            models=tuple(_model(model, target, region, host) for model, target in targets.items()),
             cost_tags=host.cost_tags,
             guardrail=host.guardrail,
             invocation_logs=host.invocation_logs,
@@ -81,7 +78,7 @@ class BedrockArgs:
         )
 
 
-def _called(name: str, target: Target) -> BedrockModel:
+def _model(name: str, target: Target, region: str, host: BedrockHost) -> BedrockModel:
     """A model so exactly that permissions can be written for it, and no wider ones than it takes."""
     key = f"corral:hosts.{target.host}.models.{name}"
     if target.base_model is None:
@@ -90,13 +87,21 @@ def _called(name: str, target: Target) -> BedrockModel:
             "profile, and the host `costTags` if its costs are to be told apart"
         )
     regions = target.reaches or ()
-    if not regions or not all(_REGION.fullmatch(region) for region in regions):
+    if not regions or not all(_REGION.fullmatch(each) for each in regions):
         extent = f"only as {', '.join(regions)}" if regions else "not at all"
         raise pulumi.RunError(
             f"the regions in which {target.host} processes {name} are known {extent}: list them under {key}.reaches, "
             f"as `aws bedrock get-inference-profile --inference-profile-identifier {target.model_id}` names them"
         )
-    return BedrockModel(name, target.model_id, target.base_model, regions)
+    return BedrockModel(
+        name=name,
+        host=target.host,
+        region=region,
+        model_id=target.model_id,
+        foundation=target.base_model,
+        destinations=[*regions],
+        accept_agreements=host.accept_agreements,
+    )
 
 
 class ModelAccess(pulumi.dynamic.Resource, module="bedrock", name="ModelAccess"):
@@ -106,8 +111,9 @@ class ModelAccess(pulumi.dynamic.Resource, module="bedrock", name="ModelAccess")
     """`allowed`, or `unknown`: a model that is refused fails its stack."""
     why: pulumi.Output[str]
 
-    def __init__(self, name: str, request: AccessRequest, opts: pulumi.ResourceOptions) -> None:
-        super().__init__(ModelAccessProvider(), name, {**request.properties, "outcome": None, "why": None}, opts)
+    def __init__(self, name: str, model: BedrockModel, opts: pulumi.ResourceOptions) -> None:
+        properties = model.model_dump(by_alias=True)
+        super().__init__(ModelAccessProvider(), name, {**properties, "outcome": None, "why": None}, opts)
 
 
 class Bedrock(HostComponent):
@@ -118,33 +124,20 @@ class Bedrock(HostComponent):
 
     def __init__(self, name: str, args: BedrockArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:hosts:Bedrock", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self)).account_id
-        accesses = {model.name: _access(name, args, model, child) for model in args.models}
+        accesses = {model.name: self._access(model) for model in args.models}
         profiles = {
-            model.name: _application_profile(name, args, model, account, accesses[model.name], child)
+            model.name: self._application_profile(model, account, accesses[model.name])
             for model in args.models
             if args.cost_tags
         }
-        guardrail = _guardrail(name, args, args.guardrail, child) if args.guardrail else None
+        guardrail = self._guardrail(args.guardrail) if args.guardrail else None
         if args.invocation_logs:
-            _logs(name, args, args.invocation_logs, account, child)
-        private = _vpc_endpoint(name, args, args.vpc, child) if args.vpc else None
-        self.invoke_policy = pulumi.Output.all(
-            account=account,
-            profiles={model: profile.arn for model, profile in profiles.items()},
-            guardrail={"arn": guardrail.guardrail_arn, "version": guardrail.version} if guardrail else None,
-        ).apply(
-            lambda known: policy(
-                invoke(
-                    known["account"],
-                    args.region,
-                    args.models,
-                    known["profiles"],
-                    PublishedGuardrail(**known["guardrail"]) if known["guardrail"] else None,
-                )
-            )
-        )
+            self._log_invocations(args.invocation_logs, account)
+        around = [each for each in (guardrail, self._vpc_endpoint(args.vpc) if args.vpc else None) if each is not None]
+        self.invoke_policy = self._invoke_policy(account, profiles, guardrail)
         self.endpoints = {
             model.name: Endpoint(
                 model=model.name,
@@ -156,149 +149,139 @@ class Bedrock(HostComponent):
                 path="",
                 model_id=profiles[model.name].arn if profiles else model.model_id,
                 credential=AmbientCredential(args.region),
-                ready=[
-                    each
-                    for each in (accesses[model.name], profiles.get(model.name), guardrail, private)
-                    if each is not None
-                ],
+                ready=[accesses[model.name], *([profiles[model.name]] if profiles else []), *around],
                 body={"guardrailConfig": _guardrail_config(guardrail)} if guardrail else {},
             )
             for model in args.models
         }
         self.register_outputs({"invokePolicy": self.invoke_policy})
 
+    def _access(self, model: BedrockModel) -> ModelAccess:
+        """Asks for the model; that it could not be asked for is printed."""
+        access = ModelAccess(f"{self._name}-access-{model.name}", model, self._child)
 
-def _access(name: str, args: BedrockArgs, model: BedrockModel, child: pulumi.ResourceOptions) -> ModelAccess:
-    """Asks for the model; that it could not be asked for is printed."""
-    request = AccessRequest(model, args.host, args.region, args.accept_agreements)
-    access = ModelAccess(f"{name}-access-{model.name}", request, child)
+        def warn(verdict: list[str]) -> None:
+            outcome, why = verdict
+            if outcome == "unknown":
+                pulumi.log.warn(f"whether {model.host} may be called is unknown: {why}")
 
-    def warn(verdict: list[str]) -> None:
-        outcome, why = verdict
-        if outcome == "unknown":
-            pulumi.log.warn(f"whether {args.host} may be called is unknown: {why}")
+        pulumi.Output.all(access.outcome, access.why).apply(warn)
+        return access
 
-    pulumi.Output.all(access.outcome, access.why).apply(warn)
-    return access
+    def _application_profile(
+        self, model: BedrockModel, account: pulumi.Output[str], access: ModelAccess
+    ) -> aws.bedrock.InferenceProfile:
+        """A copy of the cross-region profile, else of the foundation model, with tags for AWS's bills."""
 
+        def source(account: str) -> str:
+            return profile_arn(model, account) or foundation_arn(model, model.region)
 
-def _application_profile(
-    name: str,
-    args: BedrockArgs,
-    model: BedrockModel,
-    account: pulumi.Output[str],
-    access: ModelAccess,
-    child: pulumi.ResourceOptions,
-) -> aws.bedrock.InferenceProfile:
-    """A copy of the cross-region profile, else of the foundation model, with tags for AWS's bills."""
-
-    def source(account: str) -> str:
-        return profile_arn(model, account, args.region) or foundation_arn(model, args.region)
-
-    return aws.bedrock.InferenceProfile(
-        f"{name}-profile-{model.name}",
-        description=f"{model.name} at {args.host}",
-        model_source={"copy_from": account.apply(source)},
-        region=args.region,
-        tags={**args.cost_tags, **args.tags},
-        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[access])),
-    )
-
-
-def _guardrail(
-    name: str, args: BedrockArgs, settings: Guardrail, child: pulumi.ResourceOptions
-) -> aws.bedrock.GuardrailVersion:
-    """A guardrail and its version, which is published anew when the guardrail changes."""
-    filters = [
-        aws.bedrock.GuardrailContentPolicyConfigFiltersConfigArgs(
-            type=each,
-            input_strength=settings.strength,
-            output_strength="NONE" if each == _PROMPT_ATTACK else settings.strength,
+        return aws.bedrock.InferenceProfile(
+            f"{self._name}-profile-{model.name}",
+            description=f"{model.name} at {model.host}",
+            model_source={"copy_from": account.apply(source)},
+            region=model.region,
+            tags={**self._args.cost_tags, **self._args.tags},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[access]),
         )
-        for each in _FILTERS
-    ]
-    guardrail = aws.bedrock.Guardrail(
-        f"{name}-guardrail",
-        blocked_input_messaging=settings.message,
-        blocked_outputs_messaging=settings.message,
-        content_policy_config=aws.bedrock.GuardrailContentPolicyConfigArgs(filters_configs=filters),
-        region=args.region,
-        tags=args.tags,
-        opts=child,
-    )
-    content = sha256(settings.model_dump_json().encode()).hexdigest()[:12]
-    return aws.bedrock.GuardrailVersion(
-        f"{name}-guardrail-version",
-        guardrail_arn=guardrail.guardrail_arn,
-        description=f"{settings.strength} {content}",
-        region=args.region,
-        opts=child,
-    )
+
+    def _invoke_policy(
+        self,
+        account: pulumi.Output[str],
+        profiles: Mapping[str, aws.bedrock.InferenceProfile],
+        guardrail: aws.bedrock.GuardrailVersion | None,
+    ) -> pulumi.Output[str]:
+        def document(outputs: Any) -> pulumi.Output[str]:
+            published = PublishedGuardrail(**outputs["guardrail"]) if outputs["guardrail"] else None
+            return policy(invoke(outputs["account"], self._args.models, outputs["profiles"], published))
+
+        return pulumi.Output.all(
+            account=account,
+            profiles={model: profile.arn for model, profile in profiles.items()},
+            guardrail={"arn": guardrail.guardrail_arn, "version": guardrail.version} if guardrail else None,
+        ).apply(document)
+
+    def _guardrail(self, settings: Guardrail) -> aws.bedrock.GuardrailVersion:
+        """A guardrail and its version, which is published anew when the guardrail changes."""
+        strength = settings.strength
+        filters = [
+            aws.bedrock.GuardrailContentPolicyConfigFiltersConfigArgs(
+                type=each, input_strength=strength, output_strength="NONE" if each == _PROMPT_ATTACK else strength
+            )
+            for each in _FILTERS
+        ]
+        guardrail = aws.bedrock.Guardrail(
+            f"{self._name}-guardrail",
+            blocked_input_messaging=settings.message,
+            blocked_outputs_messaging=settings.message,
+            content_policy_config=aws.bedrock.GuardrailContentPolicyConfigArgs(filters_configs=filters),
+            region=self._args.region,
+            tags=self._args.tags,
+            opts=self._child,
+        )
+        content = sha256(settings.model_dump_json().encode()).hexdigest()[:12]
+        return aws.bedrock.GuardrailVersion(
+            f"{self._name}-guardrail-version",
+            guardrail_arn=guardrail.guardrail_arn,
+            description=f"{strength} {content}",
+            region=self._args.region,
+            opts=self._child,
+        )
+
+    def _log_invocations(self, settings: InvocationLogs, account: pulumi.Output[str]) -> None:
+        name, region, tags = self._name, self._args.region, self._args.tags
+        group = aws.cloudwatch.LogGroup(
+            f"{name}-invocations", retention_in_days=settings.retention_days, region=region, tags=tags, opts=self._child
+        )
+        role = aws.iam.Role(
+            f"{name}-invocations-writer", assume_role_policy=account.apply(log_trust), tags=tags, opts=self._child
+        )
+        permission = aws.iam.RolePolicy(
+            f"{name}-invocations-write",
+            role=role.name,
+            policy=group.arn.apply(lambda arn: policy([write_log(arn)])),
+            opts=self._child,
+        )
+        aws.bedrockmodel.InvocationLoggingConfiguration(
+            f"{name}-invocation-logging",
+            logging_config={
+                "cloudwatch_config": {"log_group_name": group.name, "role_arn": role.arn},
+                "text_data_delivery_enabled": settings.prompts,
+                "image_data_delivery_enabled": settings.prompts,
+                "embedding_data_delivery_enabled": settings.prompts,
+                "video_data_delivery_enabled": settings.prompts,
+            },
+            region=region,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
+        )
+
+    def _vpc_endpoint(self, vpc: Vpc) -> aws.ec2.VpcEndpoint:
+        """With private DNS: Bedrock's public name leads to it from within the VPC."""
+        group = aws.ec2.SecurityGroup(
+            f"{self._name}-endpoint-clients",
+            description=f"The gateway calls {self._args.host} through its interface endpoint",
+            vpc_id=vpc.id,
+            ingress=[{"protocol": "tcp", "from_port": 443, "to_port": 443, "security_groups": [vpc.pods]}],
+            region=self._args.region,
+            tags=self._args.tags,
+            opts=self._child,
+        )
+        return aws.ec2.VpcEndpoint(
+            f"{self._name}-endpoint",
+            vpc_id=vpc.id,
+            service_name=f"com.amazonaws.{self._args.region}.bedrock-runtime",
+            vpc_endpoint_type="Interface",
+            subnet_ids=list(vpc.subnets),
+            security_group_ids=[group.id],
+            private_dns_enabled=True,
+            region=self._args.region,
+            tags=self._args.tags,
+            opts=self._child,
+        )
 
 
 def _guardrail_config(guardrail: aws.bedrock.GuardrailVersion) -> pulumi.Output[str]:
     """Converse's `guardrailConfig`."""
     return pulumi.Output.json_dumps(
         {"guardrailIdentifier": guardrail.guardrail_arn, "guardrailVersion": guardrail.version}
-    )
-
-
-def _logs(
-    name: str,
-    args: BedrockArgs,
-    settings: InvocationLogs,
-    account: pulumi.Output[str],
-    child: pulumi.ResourceOptions,
-) -> None:
-    group = aws.cloudwatch.LogGroup(
-        f"{name}-invocations", retention_in_days=settings.retention_days, region=args.region, tags=args.tags, opts=child
-    )
-    role = aws.iam.Role(
-        f"{name}-invocations-writer",
-        assume_role_policy=account.apply(log_trust),
-        tags=args.tags,
-        opts=child,
-    )
-    written = aws.iam.RolePolicy(
-        f"{name}-invocations-write",
-        role=role.name,
-        policy=group.arn.apply(lambda arn: policy([write_log(arn)])),
-        opts=child,
-    )
-    aws.bedrockmodel.InvocationLoggingConfiguration(
-        f"{name}-invocation-logging",
-        logging_config={
-            "cloudwatch_config": {"log_group_name": group.name, "role_arn": role.arn},
-            "text_data_delivery_enabled": settings.prompts,
-            "image_data_delivery_enabled": settings.prompts,
-            "embedding_data_delivery_enabled": settings.prompts,
-            "video_data_delivery_enabled": settings.prompts,
-        },
-        region=args.region,
-        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[written])),
-    )
-
-
-def _vpc_endpoint(name: str, args: BedrockArgs, vpc: Vpc, child: pulumi.ResourceOptions) -> aws.ec2.VpcEndpoint:
-    """With private DNS: Bedrock's public name leads to it from within the VPC."""
-    group = aws.ec2.SecurityGroup(
-        f"{name}-endpoint-clients",
-        description=f"The gateway calls {args.host} through its interface endpoint",
-        vpc_id=vpc.id,
-        ingress=[{"protocol": "tcp", "from_port": 443, "to_port": 443, "security_groups": [vpc.pods]}],
-        region=args.region,
-        tags=args.tags,
-        opts=child,
-    )
-    return aws.ec2.VpcEndpoint(
-        f"{name}-endpoint",
-        vpc_id=vpc.id,
-        service_name=f"com.amazonaws.{args.region}.bedrock-runtime",
-        vpc_endpoint_type="Interface",
-        subnet_ids=list(vpc.subnets),
-        security_group_ids=[group.id],
-        private_dns_enabled=True,
-        region=args.region,
-        tags=args.tags,
-        opts=child,
     )

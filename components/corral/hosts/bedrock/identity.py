@@ -37,13 +37,13 @@ def partition(region: str) -> str:
     return next((part for start, part in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
-def profile_arn(model: BedrockModel, account: str, region: str) -> str | None:
+def profile_arn(model: BedrockModel, account: str) -> str | None:
     """The ARN of the inference profile that is called; None: the foundation model itself is."""
     if not is_profile(model.model_id):
         return None
     if model.model_id.startswith("arn:"):
         return model.model_id
-    return f"arn:{partition(region)}:bedrock:{region}:{account}:inference-profile/{model.model_id}"
+    return f"arn:{partition(model.region)}:bedrock:{model.region}:{account}:inference-profile/{model.model_id}"
 
 
 def foundation_arn(model: BedrockModel, region: str) -> str:
@@ -53,18 +53,17 @@ def foundation_arn(model: BedrockModel, region: str) -> str:
 
 def invoke(
     account: str,
-    region: str,
     models: Sequence[BedrockModel],
     application_profiles: Mapping[str, str],
     guardrail: PublishedGuardrail | None,
 ) -> list[Statement]:
-    """What the gateway's identity may do: call these models from `region`.
+    """What the gateway's identity may do: call these models from their region.
 
     `application_profiles` has, per model's name, the ARN of the application profile it is called through.
     """
     statements: list[Statement] = []
     for model in models:
-        for statement in _invoke(model, account, region, application_profiles.get(model.name), guardrail):
+        for statement in _invoke(model, account, application_profiles.get(model.name), guardrail):
             if statement not in statements:
                 statements.append(statement)
     if guardrail:
@@ -73,11 +72,11 @@ def invoke(
 
 
 def _invoke(
-    model: BedrockModel, account: str, region: str, application: str | None, guardrail: PublishedGuardrail | None
+    model: BedrockModel, account: str, application: str | None, guardrail: PublishedGuardrail | None
 ) -> Iterator[Statement]:
     guarded = {"bedrock:GuardrailIdentifier": f"{guardrail.arn}:{guardrail.version}"} if guardrail else {}
     foundation = [foundation_arn(model, destination) for destination in model.destinations]
-    through = [arn for arn in (application, profile_arn(model, account, region)) if arn]
+    through = [arn for arn in (application, profile_arn(model, account)) if arn]
     called = through[:1] or foundation
     yield Statement(_INVOKE, called, {"StringEquals": guarded} if guarded else {})
     if through:

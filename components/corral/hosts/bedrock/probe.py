@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[re
 
 from corral.hosts.bedrock.access import (
     Access,
-    AccessRequest,
+    BedrockModel,
     ErrorCode,
     Response,
     Responses,
@@ -48,8 +48,8 @@ def client(service: str, region: str, timeout: float) -> Any | None:
     Every call takes two attempts of `timeout` seconds at most.  Raises BotoCoreError where the AWS configuration is
     broken.
     """
-    session = _session()
-    if not _has_credentials(session, service):
+    session = _session(service)
+    if session is None:
         return None
     config = Config(
         connect_timeout=timeout, read_timeout=timeout, retries={"mode": "standard", "total_max_attempts": 2}
@@ -62,21 +62,17 @@ def client(service: str, region: str, timeout: float) -> Any | None:
 def signed_in() -> bool:
     """Whether this machine has credentials for Bedrock, found out once in a process: that may take a second."""
     try:
-        return _has_credentials(_session(), "bedrock")
+        return _session("bedrock") is not None
     except BotoCoreError:
         return False
 
 
-def _session() -> Any:
-    """The machine's metadata service, where credentials may come from, gets a second."""
+def _session(service: str) -> Any | None:
+    """A session with credentials for the service; a machine's metadata service, which may have some, gets a second."""
     session: Any = botocore.session.Session()
     session.set_config_variable("metadata_service_timeout", 1)
     session.set_config_variable("metadata_service_num_attempts", 1)
-    return session
-
-
-def _has_credentials(session: Any, service: str) -> bool:
-    return session.get_auth_token(signing_name=service) is not None or session.get_credentials() is not None
+    return session if session.get_auth_token(signing_name=service) or session.get_credentials() else None
 
 
 def probe(model_ids: Sequence[str], region: str | None, timeout: float) -> list[Judgement]:
@@ -122,29 +118,28 @@ def _error_code(error: ClientError) -> ErrorCode:
     return ErrorCode(response.get("Error", {}).get("Code", "an error without a name"))
 
 
-def check_access(request: AccessRequest) -> Access:
+def check_access(model: BedrockModel) -> Access:
     """Asks AWS, with the credentials of the environment.  Raises nothing for what AWS or the network do."""
     try:
-        bedrock = client("bedrock", request.region, _TIMEOUT_SECONDS)
+        bedrock = client("bedrock", model.region, _TIMEOUT_SECONDS)
         if bedrock is None:
             return Access("unknown", "there are no AWS credentials to ask with: sign in", sign=False)
-        return judge(request, _responses(request, bedrock), datetime.now(UTC))
+        return judge(model, _responses(model, bedrock), datetime.now(UTC))
     except BotoCoreError as error:
         return Access("unknown", f"Bedrock cannot be asked ({type(error).__name__}): try again later", sign=False)
 
 
-def _responses(request: AccessRequest, bedrock: Any) -> Responses:
+def _responses(model: BedrockModel, bedrock: Any) -> Responses:
     """At most four calls, and one for the quotas of the region."""
-    model_id, foundation = request.model.model_id, request.model.foundation
     profile, offers = None, None
-    if is_profile(model_id):
-        profile = _response(bedrock.get_inference_profile, inferenceProfileIdentifier=model_id)
-    availability = _response(bedrock.get_foundation_model_availability, modelId=foundation)
-    model = _response(bedrock.get_foundation_model, modelIdentifier=foundation)
+    if is_profile(model.model_id):
+        profile = _response(bedrock.get_inference_profile, inferenceProfileIdentifier=model.model_id)
+    availability = _response(bedrock.get_foundation_model_availability, modelId=model.foundation)
+    details = _response(bedrock.get_foundation_model, modelIdentifier=model.foundation)
     if needs_agreement(availability):
         operation = bedrock.list_foundation_model_agreement_offers
-        offers = _response(operation, modelId=foundation, offerType="PUBLIC")
-    return Responses(profile, model, availability, offers, applied_quotas(request.region))
+        offers = _response(operation, modelId=model.foundation, offerType="PUBLIC")
+    return Responses(profile, details, availability, offers, applied_quotas(model.region))
 
 
 @cache

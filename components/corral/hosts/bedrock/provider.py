@@ -13,17 +13,18 @@ What calls AWS is loaded where it is called, in Pulumi's process for dynamic pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider
 from pulumi.dynamic import UpdateResult as Updated
 from pulumi.dynamic.dynamic import PROVIDER_KEY
+from pydantic.alias_generators import to_camel
 
-from corral.hosts.bedrock.access import AccessRequest
+from corral.hosts.bedrock.access import BedrockModel
 
-_REQUEST = ("name", "host", "region", "modelId", "foundation", "destinations", "acceptAgreements")
-_ACCESS = ("outcome", "why", "sign")
+_MODEL = [to_camel(field) for field in BedrockModel.model_fields]
+_ACCESS = ["outcome", "why", "sign"]
 _REPLACES = ("region", "modelId")
 
 Properties = dict[str, Any]
@@ -35,16 +36,16 @@ class ModelAccessProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def check(self, _olds: Properties, news: Properties) -> CheckResult:
-        request = _picked(news, _REQUEST)
-        if _olds.get("outcome") == "allowed" and _picked(_olds, _REQUEST) == request:
-            return CheckResult(request | _picked(_olds, _ACCESS), [])
-        access = _access(request)
+        model = _picked(news, _MODEL)
+        if _olds.get("outcome") == "allowed" and _picked(_olds, _MODEL) == model:
+            return CheckResult(model | _picked(_olds, _ACCESS), [])
+        access = _access(model)
         refused = access["outcome"] == "refused"
         failures = [CheckFailure("modelId", f"{news['name']}: {access['why']}")] if refused else []
-        return CheckResult(request | access, failures)
+        return CheckResult(model | access, failures)
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        changed = [key for key in (*_REQUEST, *_ACCESS, PROVIDER_KEY) if _olds.get(key) != _news.get(key)]
+        changed = [key for key in (*_MODEL, *_ACCESS, PROVIDER_KEY) if _olds.get(key) != _news.get(key)]
         return DiffResult(changes=bool(changed), replaces=[key for key in changed if key in _REPLACES])
 
     def create(self, props: Properties) -> CreateResult:
@@ -56,15 +57,15 @@ class ModelAccessProvider(ResourceProvider):
         return Updated(dict(_news))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        request = _picked(props, _REQUEST)
-        state = request | _access(request)
+        model = _picked(props, _MODEL)
+        state = model | _access(model)
         return ReadResult(id_, dict(state), dict(state))
 
 
-def _access(request: Properties) -> Properties:
+def _access(model: Properties) -> Properties:
     from corral.hosts.bedrock.probe import check_access
 
-    access = check_access(AccessRequest.of(request))
+    access = check_access(BedrockModel.model_validate(model))
     return {"outcome": access.outcome, "why": access.why, "sign": access.sign}
 
 
@@ -75,5 +76,5 @@ def _sign_if_needed(props: Properties) -> None:
         sign_agreement(props["region"], props["foundation"])
 
 
-def _picked(props: Mapping[str, Any], keys: tuple[str, ...]) -> Properties:
+def _picked(props: Mapping[str, Any], keys: Iterable[str]) -> Properties:
     return {key: props[key] for key in keys if key in props}

@@ -18,6 +18,7 @@ from corral.hosts.vllm.manifests import (
     ACCOUNT,
     NODE_READY_SECONDS,
     STARTUP_SECONDS,
+    Manifest,
     Surroundings,
     manifests,
     namespace,
@@ -36,7 +37,6 @@ class VllmArgs:
     """One vLLM host: its servers, and the cluster that they run on."""
 
     host: str
-    """The host's name in the stack."""
     servers: Sequence[Server]
     gpus: Gpus | None
     cluster: ClusterComponent
@@ -114,9 +114,14 @@ class Vllm(HostComponent):
         return pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider, depends_on=[*before])
 
     def _object(
-        self, name: str, manifest: Mapping[str, object], before: Sequence[pulumi.Resource]
+        self,
+        name: str,
+        manifest: Manifest,
+        before: Sequence[pulumi.Resource],
+        options: pulumi.ResourceOptions | None = None,
     ) -> pulumi.CustomResource:
-        return KubernetesObject(f"{self._name}-{name}", manifest, self._child(before))
+        child = pulumi.ResourceOptions.merge(self._child(before), options)
+        return KubernetesObject(f"{self._name}-{name}", manifest, child)
 
     def _endpoint(self, server: Server, before: Sequence[pulumi.Resource]) -> Endpoint:
         """Applies one model's objects; what guards its servers is there before them."""
@@ -124,11 +129,7 @@ class Vllm(HostComponent):
         deployed, scaled = objects.pop("deployment"), objects.pop("scaled-object", None)
         guards = [self._object(f"{server.name}-{part}", manifest, before) for part, manifest in objects.items()]
         options = pulumi.ResourceOptions(ignore_changes=["spec.replicas"] if scaled else [], custom_timeouts=_TIMEOUTS)
-        deployment = KubernetesObject(
-            f"{self._name}-{server.name}-deployment",
-            deployed,
-            pulumi.ResourceOptions.merge(self._child([*before, *guards]), options),
-        )
+        deployment = self._object(f"{server.name}-deployment", deployed, [*before, *guards], options)
         if scaled:
             self._object(f"{server.name}-scaled-object", scaled, [deployment])
         key = self._args.key

@@ -72,12 +72,8 @@ class Surroundings:
 
 
 def namespace(name: str, around: Surroundings) -> Manifest:
-    enforced = {"pod-security.kubernetes.io/enforce": "baseline"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": {**around.labels, **enforced}},
-    }
+    labels = {**around.labels, "pod-security.kubernetes.io/enforce": "baseline"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
 def service_account(namespace: str, around: Surroundings) -> Manifest:
@@ -97,18 +93,20 @@ def manifests(server: Server, around: Surroundings) -> dict[str, Manifest]:
     def manifest(api: str, kind: str, spec: Mapping[str, Any]) -> Manifest:
         return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
 
+    port = {"name": "http", "port": PORT, "targetPort": "http"}
+    service = {"clusterIP": "None", "selector": _selector(server), "ports": [port]}
+    # One at a time: a budget that kept the only server would keep its node for ever.
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": _selector(server)}}
     objects = {
         "deployment": manifest("apps/v1", "Deployment", _deployment(server, around, labels)),
-        "service": manifest("v1", "Service", _service(server)),
-        "disruption-budget": manifest("policy/v1", "PodDisruptionBudget", _disruption_budget(server)),
+        "service": manifest("v1", "Service", service),
+        "disruption-budget": manifest("policy/v1", "PodDisruptionBudget", budget),
         "network-policy": manifest("networking.k8s.io/v1", "NetworkPolicy", _network_policy(server, around)),
     }
     if around.prometheus and around.prometheus.scrape == "serviceMonitor":
         # For the Prometheus operator, which does not look at annotations.
-        monitor = {
-            "selector": {"matchLabels": _selector(server)},
-            "endpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
-        }
+        scraped = {"port": "http", "path": "/metrics", "interval": "15s"}
+        monitor = {"selector": {"matchLabels": _selector(server)}, "endpoints": [scraped]}
         objects["service-monitor"] = manifest("monitoring.coreos.com/v1", "ServiceMonitor", monitor)
     if around.prometheus and server.fit and server.scales:
         scaled = _scaled_object(server, server.fit, around.prometheus)
@@ -215,19 +213,6 @@ def _resources(gpus: int) -> dict[str, dict[str, str]]:
         return {"requests": {"cpu": "100m", "memory": "256Mi"}}
     limits = {_GPU: str(gpus)}
     return {"requests": {"cpu": str(gpus), "memory": f"{8 * gpus}Gi", **limits}, "limits": limits}
-
-
-def _service(server: Server) -> dict[str, Any]:
-    return {
-        "clusterIP": "None",
-        "selector": _selector(server),
-        "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
-    }
-
-
-def _disruption_budget(server: Server) -> dict[str, Any]:
-    """One at a time: a budget that kept the only server would keep its node for ever."""
-    return {"maxUnavailable": 1, "selector": {"matchLabels": _selector(server)}}
 
 
 def _network_policy(server: Server, around: Surroundings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from corral.hosts.naming import physical
@@ -20,7 +21,6 @@ class Server:
     """One model at one vLLM host."""
 
     host: str
-    """The host's name in the stack."""
     model: str
     """The name clients ask for."""
     served_as: str
@@ -74,20 +74,17 @@ _GENERATION = re.compile(r"llama[-_]?([0-9])", re.IGNORECASE)
 
 def arguments(server: Server) -> list[str]:
     """What stands after the image's entry point."""
-    common = ["--model", server.weights, "--served-model-name", server.served_as, "--port", str(PORT)]
+    options = {"--model": server.weights, "--served-model-name": server.served_as, "--port": str(PORT)}
     if server.fit is None:
-        return common
-    length = ["--max-model-len", str(server.fit.context)] if server.fit.context else []
-    return [
-        *common,
-        *("--tensor-parallel-size", str(server.fit.gpus)),
-        *length,
-        *("--gpu-memory-utilization", "0.90"),
-        *("--max-num-seqs", str(SEQUENCES)),
-        *("--shutdown-timeout", str(server.drain_seconds)),
-        *_tools(server),
-        *(_streamed(server.fit.gpus) if server.from_s3 else ()),
-    ]
+        return [*chain.from_iterable(options.items())]
+    options["--tensor-parallel-size"] = str(server.fit.gpus)
+    if server.fit.context:
+        options["--max-model-len"] = str(server.fit.context)
+    options["--gpu-memory-utilization"] = "0.90"
+    options["--max-num-seqs"] = str(SEQUENCES)
+    options["--shutdown-timeout"] = str(server.drain_seconds)
+    streamed = _streamed(server.fit.gpus) if server.from_s3 else ()
+    return [*chain.from_iterable(options.items()), *_tools(server), *streamed]
 
 
 def _tools(server: Server) -> list[str]:
@@ -107,21 +104,13 @@ def _streamed(gpus: int) -> list[str]:
 
 def environment(server: Server, region: str | None, *, token: bool, key: bool) -> list[dict[str, Any]]:
     """`region` is AWS's, for weights in S3; `token` and `key`: whether the Secret has such."""
-    plain = {
-        "HF_HOME": f"{CACHE}/huggingface",
-        "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
-        "VLLM_NO_USAGE_STATS": "1",
-    }
+    plain = {"HF_HOME": f"{CACHE}/huggingface", "VLLM_CACHE_ROOT": f"{CACHE}/vllm", "VLLM_NO_USAGE_STATS": "1"}
     if server.from_s3:
         plain["RUNAI_STREAMER_CHUNK_BYTESIZE"] = str(4 * 2**30)
         if region:
             plain["AWS_REGION"] = region
-    secret = {"HF_TOKEN": "token"} if token else {}
-    secret |= {"VLLM_API_KEY": "key"} if key else {}
-    return [
-        *({"name": name, "value": value} for name, value in plain.items()),
-        *(
-            {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": entry}}}
-            for name, entry in secret.items()
-        ),
-    ]
+    variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items()]
+    for name, entry, there in (("HF_TOKEN", "token", token), ("VLLM_API_KEY", "key", key)):
+        if there:
+            variables.append({"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": entry}}})
+    return variables
