@@ -12,7 +12,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import psutil
@@ -255,6 +255,64 @@ def test_killed_simulated_hosts_come_back(gateway: Gateway):
         load.more(100)
     assert load.failures == []
     assert gateway.run("fault", "groq", "none").returncode == 0
+
+
+class Reload(NamedTuple):
+    """How the stack file was read last, as it is told."""
+
+    status: dict[str, Any]
+    text: str
+    successful: float
+    page: str
+
+
+def last_reload(gateway: Gateway) -> Reload:
+    """The same from `corral status`, the metrics and the page."""
+    page = gateway.running.page_url
+    metrics = httpx.get(f"{page}metrics").text
+    successful = re.search(r'^corral_config_last_reload_successful\{stack="test"\} (.+)$', metrics, re.MULTILINE)
+    assert successful
+    with httpx.stream("GET", f"{page}events") as events:
+        snapshot = next(line for line in events.iter_lines() if line.startswith("data: "))
+    status = json.loads(gateway.run("status", "--json").stdout)
+    problem = json.loads(snapshot.removeprefix("data: "))["problem"]
+    return Reload(status, gateway.run("status").stdout, float(successful[1]), problem)
+
+
+def test_a_stack_file_that_is_refused_or_has_gone_is_visible_until_it_is_as_it_was(gateway: Gateway):
+    before, name = last_reload(gateway), "stacks/Pulumi.test.yaml"
+    plan = json.loads(gateway.run("plan", "--json").stdout)["hash"]
+    assert (before.status["plan"], before.status["lastReload"]["problem"]) == (plan, None)
+    assert (before.successful, before.page) == (1, "")
+    assert f"plan {plan[:12]} since {before.status['since']};" in before.text
+
+    gateway.save({**TWO_HOSTS, "corral:models": {"m": {"shares": {"groq": 61, "deepinfra": 40}}}})
+    until(lambda: "40 + 61 = 101, must be 100" in gateway.said(), "the refusal is reported")
+    refused = last_reload(gateway)
+    problem = refused.status["lastReload"]["problem"]
+    assert "40 + 61 = 101, must be 100" in problem
+    assert problem.endswith("\nNothing was changed; the last good plan serves on.")
+    assert refused.status["lastReload"]["since"] >= before.status["lastReload"]["since"]
+    assert (refused.status["plan"], refused.successful) == (plan, 0)
+    assert "The stack file is not in force, since " in refused.text
+    assert problem.replace("\n", "") in refused.text.replace("\n", "")
+    until(lambda: last_reload(gateway).page == problem, "the page shows it")
+
+    gateway.save(TWO_HOSTS)
+    until(lambda: f"{name} is as it was: its plan is in force." in gateway.said(), "it is reported")
+    restored = last_reload(gateway)
+    assert (restored.status["lastReload"]["problem"], restored.successful) == (None, 1)
+
+    gateway.file.unlink()
+    gone = f"{name} has gone; the last good plan serves on."
+    until(lambda: gone in gateway.said(), "it is reported")
+    assert (last_reload(gateway).status["lastReload"]["problem"], last_reload(gateway).successful) == (gone, 0)
+    assert chat(gateway.url).status_code == 200
+    gateway.save(TWO_HOSTS)
+    until(lambda: f"{name} is back, as it was." in gateway.said(), "it is reported")
+    assert last_reload(gateway).successful == 1
+    assert gateway.said().count(gone) == 1
+    assert gateway.running.since == before.status["since"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)

@@ -9,6 +9,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from starlette.routing import Route
 from corral.local.admin import Admin
 from corral.local.page.server import numbers_route
 from corral.local.statistics.prometheus import Metrics
+from corral.local.statistics.status import Reload
 from corral.local.statistics.totals import Totals
 from tests.local.gateway import TWO_HOSTS, Gateway, chat, serving, until
 from tests.plan.world import LLAMA, build
@@ -172,8 +174,9 @@ def test_while_envoy_does_not_answer_there_are_no_metrics(tmp_path: Path) -> Non
     plan = build({LLAMA: {"shares": {"bedrock": 100}}})
 
     async def metrics(accept: str) -> tuple[bytes, str]:
+        now = datetime.now(UTC)
         totals = Totals(Admin(tmp_path / "nobody.sock"), lambda: 1)
-        return await Metrics(totals).expose(plan, accept)
+        return await Metrics(totals).expose(plan, Reload(None, now, now), accept)
 
     answer = asyncio.run(request(numbers_route("/metrics", metrics)))
     assert answer.status_code == 503

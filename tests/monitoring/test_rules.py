@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,8 @@ EXPOSED = {
         "corral_share_percent",
         "corral_host_ejected",
         "corral_active_requests",
+        "corral_config_last_reload_successful",
+        "corral_config_last_reload_success_timestamp_seconds",
     },
     "kubernetes": {
         "gen_ai_client_token_usage_sum",
@@ -102,7 +105,10 @@ def test_the_dashboard_reads_recorded_names_alone_and_every_panel_says_what_it_s
 def test_the_local_engine_exposes_what_its_rules_may_read():
     prometheus = pytest.importorskip("corral.local.statistics.prometheus")
     readings = pytest.importorskip("corral.local.statistics.readings")
-    families = prometheus.Exposition(LOCAL, readings.Readings(), {}, {}).collect()
+    status = pytest.importorskip("corral.local.statistics.status")
+    now = datetime.now(UTC)
+    exposition = prometheus.Exposition(LOCAL, readings.Readings(), {}, {}, status.Reload(None, now, now))
+    families = exposition.collect()
     named = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     assert {name.removesuffix("_bucket") for name in EXPOSED["local"]} == named
 
@@ -179,7 +185,8 @@ def declared(**shares: int) -> dict[str, str]:
 
 
 ERRORS, OUT, DRIFT = "CorralErrorBudgetBurns", "CorralHostEjected", "CorralShareDrift"
-BUDGET, NOTHING = "CorralBudget", "CorralNothingCounted"
+BUDGET, NOTHING, REFUSED = "CorralBudget", "CorralNothingCounted", "CorralStackFileRefused"
+RELOADED = f"corral_config_last_reload_successful{{{STACK}}}"
 Case = tuple[Plan, str, int, str, dict[str, str]]
 """Plan, alert, how many of it fire, at which time, the series."""
 
@@ -220,6 +227,14 @@ CASES: dict[str, Case] = {
         {corral("corral_cost_dollars_total", host="bedrock", tenant="a"): "0+0.001x200"},
     ),
     "nothing": (LOCAL, NOTHING, 1, "20m", {"up": "1x30"}),
+    "refused": (LOCAL, REFUSED, 1, "10m", {f"corral_config_last_reload_successful{{{STACK}}}": "0x20"}),
+    "refused for a moment": (
+        LOCAL,
+        REFUSED,
+        0,
+        "10m",
+        {f"corral_config_last_reload_successful{{{STACK}}}": "0x3 1x20"},
+    ),
     "one of twenty lost in a cluster": (
         CLUSTER,
         ERRORS,

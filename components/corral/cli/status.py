@@ -13,7 +13,7 @@ from corral.cli.tables import LEGEND, status_table
 from corral.cli.terminal import console, print_json, print_prose
 from corral.local.errors import EngineError
 from corral.local.state_folder import Running
-from corral.local.statistics.status import STATUS, ModelStatus
+from corral.local.statistics.status import STATUS, StackStatus
 
 _PATIENCE_SECONDS = 60.0
 
@@ -27,20 +27,25 @@ def status(
     Exit status 1 if the stack is not being served.
     """
     engine = running(stack)
-    models = _models(engine)
+    now = _status(engine)
+    reload = now.last_reload
     if as_json:
         about = {"url": engine.url, "page": engine.page_url, "pid": engine.pid, "since": engine.since}
-        print_json({**about, "models": models})
+        print_json({**about, "plan": now.plan, "lastReload": reload, "models": now.models})
     else:
         out = console()
-        out.print(Text.assemble((stack, "bold"), f" at {engine.url}, since {engine.since}; page: {engine.page_url}\n"))
-        out.print(status_table(models))
+        where = f" at {engine.url}, plan {now.plan[:12]} since {engine.since}; page: {engine.page_url}\n"
+        out.print(Text.assemble((stack, "bold"), where))
+        if reload.problem:
+            since = f"The stack file is not in force, since {reload.since.isoformat(timespec='seconds')}:"
+            out.print(Text(f"{since}\n{reload.problem}\n", style="yellow"), soft_wrap=True)
+        out.print(status_table(now.models))
         attempts = "Failed attempts: what a host did not answer well; another host may have."
         print_prose(out, Text(f"\n{LEGEND} {attempts}\n", style="dim"))
 
 
-def _models(engine: Running) -> tuple[ModelStatus, ...]:
-    """The status of all models: the engine alone knows what an Envoy before this one has counted."""
+def _status(engine: Running) -> StackStatus:
+    """The engine alone knows what an Envoy before this one has counted, and what became of the file."""
     try:
         answer = httpx.get(f"{engine.page_url}status", timeout=_PATIENCE_SECONDS)
     except httpx.HTTPError as reason:

@@ -32,16 +32,17 @@ from corral.local.errors import EngineError
 from corral.local.page.server import Listening, listen, numbers_route, serving_page
 from corral.local.placement import Desired, Simulate, system_certificates
 from corral.local.sidecars import Sidecars
-from corral.local.source import Reload, Source
+from corral.local.source import Source
 from corral.local.state_folder import Running, StateFolder, envoy_directory
 from corral.local.statistics.notices import Notices
 from corral.local.statistics.prometheus import Metrics
 from corral.local.statistics.readings import Readings
 from corral.local.statistics.request_log import Records
-from corral.local.statistics.status import STATUS, ModelStatus, status
+from corral.local.statistics.status import STATUS, ModelStatus, Reload, StackStatus, status
 from corral.local.statistics.totals import Totals
 from corral.plan.checks.run import RefusedError
 from corral.plan.plan import Plan
+from corral.plan.public_json import content_hash
 
 Notify = Callable[[str], None]
 """Reports to the person at the terminal."""
@@ -236,11 +237,12 @@ class Session:
 
     async def metrics(self, accept: str = "") -> tuple[bytes, str]:
         """The body and content type for Prometheus; `accept` is the header of its request.  Raises EngineError."""
-        return await self._metrics.expose(self.plan, accept)
+        return await self._metrics.expose(self.plan, self.last_reload, accept)
 
     async def status_json(self, _accept: str = "") -> tuple[bytes, str]:
-        """`status` as JSON, and its content type.  Raises EngineError."""
-        return STATUS.dump_json(await self.status(), by_alias=True), "application/json"
+        """The stack's status as JSON, and its content type.  Raises EngineError."""
+        stack = StackStatus(content_hash(self.plan), self.last_reload, await self.status())
+        return STATUS.dump_json(stack, by_alias=True), "application/json"
 
     def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
         """The configuration, and the secrets it names."""

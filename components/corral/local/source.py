@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes, token_urlsafe
 
@@ -27,18 +26,6 @@ def _host_keys() -> defaultdict[str, str]:
 
 def _tenant_keys() -> defaultdict[str, str]:
     return defaultdict(lambda: key_of(token_bytes(KEY_BYTES)))
-
-
-@dataclass(frozen=True)
-class Reload:
-    """How the stack file was read last."""
-
-    problem: str | None
-    """Why what it holds is not in force; None: it is."""
-    since: datetime
-    """Since when that is so."""
-    succeeded: datetime
-    """When what it held was last brought into force, or found to be."""
 
 
 @dataclass

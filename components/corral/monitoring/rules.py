@@ -1,6 +1,7 @@
 """The rules of a stack, as Prometheus reads them from a file (`rule_files`); JSON is YAML.
 
-Alerts read the recorded names alone and are the same for both engines.  Those of errors follow the burn rates of the
+Alerts read the recorded names alone and are the same for both engines, but for a stack file that is refused: the local
+engine alone follows one.  Those of errors follow the burn rates of the
 SRE workbook (Alerting on SLOs, multiwindow, multi-burn-rate): an objective allows a part of a month's requests to fail;
 a burn rate of 14.4 would use up a month's part in two days.  The long window says that it matters, the short one that
 it has not ended.
@@ -73,6 +74,13 @@ def _alerts(plan: Plan, objective: float, budget: float | None) -> Iterator[Rule
             yield _over_budget(spent, expected.most / _MILLION, model=model.name)
     if budget is not None:
         yield _over_budget(f"sum by (stack) (corral:cost_dollars:per_hour{{{stack}}})", budget)
+    if plan.engine == "local":
+        yield _alert(
+            "CorralStackFileRefused",
+            f"min by (stack) (corral_config_last_reload_successful{{{stack}}}) == 0",
+            "What the stack file of {{ $labels.stack }} holds is not in force: see corral status.",
+            lasting="5m",
+        )
     yield _alert(
         "CorralNothingCounted",
         f"absent(corral:requests:rate5m{{{stack}}})",

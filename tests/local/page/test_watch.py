@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -184,6 +185,16 @@ def test_an_engine_that_does_not_answer_is_said_and_marked_once():
         "",
         [(1, "engine", "", "", "Envoy does not answer"), (3, "engine", "", "", "Envoy answers again")],
     )
+
+
+def test_a_stack_file_that_is_not_in_force_is_said_beside_an_engine_that_does_not_answer():
+    refused = replace(snapshot(1, Counter()), file_problem="The shares sum to 101.")
+    seen = watch(snapshot(0, Counter()), refused)
+    assert seen.state()["problem"] == "The shares sum to 101."
+    seen.mark_unavailable("Envoy's admin interface does not answer.", START + 2000)
+    assert seen.state()["problem"] == "Envoy's admin interface does not answer.\nThe shares sum to 101."
+    seen.observe(snapshot(3, Counter()))
+    assert seen.state()["problem"] == ""
 
 
 def test_before_the_first_snapshot_there_is_a_state_as_well():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as classic
 from corral.local.statistics.cost import Spending, tariff
 from corral.local.statistics.prometheus import Exposition, expose
 from corral.local.statistics.readings import parse
+from corral.local.statistics.status import Reload
 from tests.plan.world import LLAMA, build
 
 ROOT = Path(__file__).parents[3]
@@ -51,11 +53,15 @@ ENVOY: list[dict[str, Any]] = [
 ]
 
 
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+RELOAD = Reload("It was refused.", NOW, NOW)
+
+
 def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[bytes, str]:
     readings = parse(entries, frozenset({(f"model/{LLAMA} shares", "bedrock")}))
     spending = Spending()
     spending.charge(readings.counters, tariff(PLAN))
-    return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced), accept)
+    return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced, RELOAD), accept)
 
 
 LABELS = ("tenant", "model", "host", "code", "direction", "limit", "le")
@@ -107,6 +113,8 @@ WANT = {
     f"corral_host_ejected{{model={LLAMA},host=lab}}": 0,
     "corral_host_ejected{model=llama-4-scout,host=bedrock}": 0,
     "corral_active_requests{}": 3,
+    "corral_config_last_reload_successful{}": 0,
+    "corral_config_last_reload_success_timestamp_seconds{}": NOW.timestamp(),
 }
 
 
@@ -146,6 +154,8 @@ FAMILIES = {
     "corral_share_percent": "gauge",
     "corral_host_ejected": "gauge",
     "corral_active_requests": "gauge",
+    "corral_config_last_reload_successful": "gauge",
+    "corral_config_last_reload_success_timestamp_seconds": "gauge",
 }
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 
 from corral.local.statistics.readings import Bin, Readings, Series, Timed
-from corral.local.statistics.status import STATUS, HostStatus, ModelStatus, status
+from corral.local.statistics.status import STATUS, HostStatus, ModelStatus, Reload, StackStatus, status
 from corral.plan.public_json import to_json
 from tests.plan.world import build
 
@@ -57,8 +58,10 @@ def test_without_requests_nothing_is_observed() -> None:
 
 
 def test_the_status_as_json_is_read_back() -> None:
-    models = status(PLAN, Readings(), {})
-    text = json.dumps(to_json(models), separators=(",", ":"))
-    assert STATUS.validate_json(text) == models
+    now = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    stack = StackStatus("a hash", Reload("It was refused.", now, now), status(PLAN, Readings(), {}))
+    text = json.dumps(to_json(stack), separators=(",", ":"))
+    assert STATUS.validate_json(text) == STATUS.validate_json(STATUS.dump_json(stack, by_alias=True)) == stack
+    assert text.startswith('{"plan":"a hash","lastReload":{"problem":"It was refused.","since":"2026-11-29T12:00:00')
     assert '"serverErrors":0,"clientErrors":0' in text
     assert '"failedAttempts":0,"p50":null' in text

@@ -56,6 +56,8 @@ class Snapshot:
     """Per simulated host that was made to fail the kind of fault."""
     simulated: Mapping[str, str | None]
     """Per host why it is simulated; None: it is the real one."""
+    file_problem: str = ""
+    """Why what the stack file holds is not in force."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from corral.local.errors import EngineError
 from corral.local.page.feed import Feed, State
 from corral.local.page.state import Snapshot, Windows, state_of
 from corral.local.page.timeline import History, Marks
+from corral.local.statistics.status import Reload
 from corral.local.statistics.totals import Totals, tallies
 from corral.plan.plan import Plan
 from corral.simulated.control import ControlError, SimulatedControl
@@ -62,7 +63,7 @@ class Watch:
         return {
             "stack": self._last.plan.stack,
             "url": self._url,
-            "problem": self._problem,
+            "problem": "\n".join(filter(None, (self._problem, self._last.file_problem))),
             **state_of(self._last, self._windows, self._ejections),
             "marks": self._marks.state(),
         }
@@ -105,6 +106,8 @@ class Served(Protocol):
     def control(self) -> tuple[str, str] | None: ...
     @property
     def simulated(self) -> Mapping[str, str | None]: ...
+    @property
+    def last_reload(self) -> Reload: ...
 
 
 async def keep_watching(served: Served, watch: Watch, feed: Feed) -> None:
@@ -116,7 +119,8 @@ async def keep_watching(served: Served, watch: Watch, feed: Feed) -> None:
             try:
                 plan, readings = served.plan, await served.totals.poll()
                 at, now = time.monotonic(), _now()
-                watch.observe(Snapshot(at, now, plan, readings, await faults.poll(served.control), served.simulated))
+                kinds, problem = await faults.poll(served.control), served.last_reload.problem or ""
+                watch.observe(Snapshot(at, now, plan, readings, kinds, served.simulated, problem))
             except EngineError as problem:
                 watch.mark_unavailable(str(problem), _now())
             feed.publish()

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from corral.local.envoy import statistics
 from corral.local.statistics.cost import DOLLAR, Payer, Spending, tariff
 from corral.local.statistics.readings import Bin, Readings
+from corral.local.statistics.status import Reload
 from corral.local.statistics.totals import Totals
 from corral.plan.plan import Plan
 
@@ -63,10 +64,11 @@ class Metrics:
         self._spending.charge(readings.counters, tariff(plan))
         return readings
 
-    async def expose(self, plan: Plan, accept: str = "") -> tuple[bytes, str]:
+    async def expose(self, plan: Plan, last_reload: Reload, accept: str = "") -> tuple[bytes, str]:
         """The body and content type for Prometheus; `accept` is the header of its request.  Raises EngineError."""
         readings = await self.collect(plan)
-        now = Exposition(plan, readings, self._spending.cost.copy(), self._spending.unpriced.copy())
+        spending = self._spending
+        now = Exposition(plan, readings, spending.cost.copy(), spending.unpriced.copy(), last_reload)
         return await asyncio.to_thread(expose, now, accept)
 
 
@@ -87,6 +89,7 @@ class Exposition(Collector):
     cost: Mapping[Payer, int]
     """In millionths of a micro-dollar."""
     unpriced: Mapping[Payer, int]
+    last_reload: Reload
 
     def collect(self) -> Iterator[Metric]:
         """All of them, also those that have no values yet."""
@@ -111,6 +114,11 @@ class Exposition(Collector):
         ejected = {host: host in out for host in live}
         yield self._gauge("corral_host_ejected", "Whether the host is left out for failing.", _HOST, ejected)
         yield self._gauge("corral_active_requests", "Requests under way.", (), {(): self.readings.active})
+        successful = {(): self.last_reload.problem is None}
+        reload = "corral_config_last_reload"
+        yield self._gauge(f"{reload}_successful", "Whether what the stack file holds is in force.", (), successful)
+        moment = {(): self.last_reload.succeeded.timestamp()}
+        yield self._gauge(f"{reload}_success_timestamp_seconds", "When it last was, since 1970.", (), moment)
 
     def _counter(self, name: str, text: str, labels: Labels, values: Mapping[Labels, float]) -> Metric:
         return self._filled(CounterMetricFamily(name, text, labels=("stack", *labels)), values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from operator import attrgetter
 from typing import Literal
 
@@ -59,8 +60,34 @@ class ModelStatus:
     hosts: tuple[HostStatus, ...]
 
 
-STATUS = TypeAdapter(tuple[ModelStatus, ...])
-"""Reads them from JSON, whose keys are in camelCase."""
+@dataclass(frozen=True)
+class Reload:
+    """How the stack file was read last."""
+
+    __pydantic_config__ = _CAMEL
+
+    problem: str | None
+    """Why what it holds is not in force; None: it is."""
+    since: datetime
+    """Since when that is so."""
+    succeeded: datetime
+    """When what it held was last brought into force, or found to be."""
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """A stack that is being served."""
+
+    __pydantic_config__ = _CAMEL
+
+    plan: str
+    """The hash of the plan in force."""
+    last_reload: Reload
+    models: tuple[ModelStatus, ...]
+
+
+STATUS = TypeAdapter(StackStatus)
+"""Reads it from JSON, whose keys are in camelCase."""
 
 
 def status(plan: Plan, since: Readings, simulated: Mapping[str, str | None]) -> tuple[ModelStatus, ...]:
