@@ -173,6 +173,33 @@ def test_ctrl_c_while_envoy_is_still_starting_ends_everything(
     assert (processes(machine), list(machine.iterdir())) == ([], [])
 
 
+def test_ctrl_c_while_envoy_is_asked_for_its_version_ends_quietly(
+    project: Path, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The terminal sends it to every process of the group, as is done here."""
+    asked, go_on = tmp_path / "asked", tmp_path / "go-on"
+    body = f"echo > {asked}\nwhile [ ! -e {go_on} ]; do sleep 0.05; done\n{NEW}"
+    monkeypatch.setenv("CORRAL_ENVOY", str(script(tmp_path / "envoy", body)))
+    Gateway(project, "test").file.parent.mkdir(parents=True)
+    Gateway(project, "test").save(TWO_HOSTS)
+    with subprocess.Popen(
+        [sys.executable, "-m", "corral.cli", "serve", "--stack", "test", "--port", "0"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "components")},
+        start_new_session=True,
+    ) as corral:
+        until(asked.exists, "Envoy is asked for its version")
+        os.killpg(corral.pid, signal.SIGINT)
+        go_on.touch()
+        out, error = corral.communicate(timeout=PATIENCE)
+    assert (corral.returncode, out, error) == (0, "Stopped.\n", "")
+    assert (processes(machine), list(machine.iterdir())) == ([], [])
+
+
 def configuration(gateway: Gateway) -> list[str]:
     """What Envoy has in force: without when it came and in which version of a file, in an order of its own."""
     dump = json.loads(gateway.admin("/config_dump?include_eds"))

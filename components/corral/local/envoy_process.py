@@ -54,7 +54,10 @@ def _why(reason: OSError | subprocess.SubprocessError) -> str:
 
 def _version(path: Path) -> tuple[int, ...]:
     try:
-        ended = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True)
+        # In a session of its own: Ctrl-C is for Corral, not for the child that it waits for.
+        ended = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=20, check=True, start_new_session=True
+        )
     except (OSError, subprocess.SubprocessError) as reason:
         raise EngineError(f"{path} does not run as Envoy: {_why(reason)}. Name another one in {VARIABLE}.") from None
     match = re.search(r"/(\d+)\.(\d+)\.(\d+)", ended.stdout)
