@@ -41,6 +41,15 @@ class Model(Strict):
     """The expected tokens a month, like `900M`, from which a plan takes its sum of money."""
 
 
+class CertificateFiles(Strict):
+    """A certificate for the local engine, in files that are read again when they change."""
+
+    cert_file: Annotated[Text, Field(examples=["tls.crt"])]
+    """The PEM file with the certificate and those between it and its authority, relative to the stack file."""
+    key_file: Annotated[Text, Field(examples=["tls.key"])]
+    """The PEM file with the certificate's private key, without a passphrase, relative to the stack file."""
+
+
 class Engine(Strict):
     """The engine that carries the plan out, and its settings."""
 
@@ -50,6 +59,8 @@ class Engine(Strict):
     """The IP address on which the local engine listens.  Any but loopback needs tenants."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """The port on which the local engine listens; 0 takes a free one."""
+    certificate: CertificateFiles | None = Field(default=None, examples=[{"certFile": "tls.crt", "keyFile": "tls.key"}])
+    """The certificate of the local engine: `{certFile: …, keyFile: …}`.  Without one it speaks plain HTTP."""
     page_port: Annotated[int, Field(ge=0, le=65535)] = 8081
     """The port on which the local engine serves its page, always on loopback; 0 takes a free one."""
     simulate: Literal["never", "withoutKey", "always"] = "never"

@@ -23,6 +23,7 @@ from corral.local.admin import Admin
 from corral.local.envoy.bootstrap import bootstrap
 from corral.local.envoy.configuration import Configuration
 from corral.local.envoy.names import Files
+from corral.local.envoy.resource import Resource
 from corral.local.errors import EngineError
 from corral.local.rollout import Rollout
 from corral.local.state_folder import replace_file
@@ -152,7 +153,7 @@ class EnvoyProcess:
         child = self._supervisor and self._supervisor.child
         return child.pid if child else 0
 
-    async def start(self, first: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
+    async def start(self, first: Configuration, secrets: Mapping[str, Resource], drain_timeout: float) -> None:
         """Starts Envoy with a first configuration and waits until it serves; seconds.  Raises EngineError."""
         wanted = self._rollout.write_all(first, secrets)
         replace_file(self.files.bootstrap, json.dumps(bootstrap(self.files, open_files(), memory())))
@@ -172,7 +173,7 @@ class EnvoyProcess:
         await self._supervisor.start()
         await self.admin.in_force(wanted)
 
-    async def apply(self, new: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
+    async def apply(self, new: Configuration, secrets: Mapping[str, Resource], drain_timeout: float) -> None:
         """Brings a new configuration into force; returns when new requests follow it.  Raises EngineError."""
         await self._rollout.apply(new, secrets, drain_timeout)
 

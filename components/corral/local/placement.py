@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import certifi
 
+from corral.config.stack import CertificateFiles
 from corral.hosts.verify import signed_in
 from corral.local.adapter.hosts import AdaptedHost, AdaptedModel, AwsKey, BedrockHost, ReplicateHost
 from corral.local.callers import Callers, callers
@@ -144,6 +145,36 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What the gateway's listener ends TLS with, in PEM."""
+
+    chain: str
+    key: str = field(repr=False)
+
+
+def read_certificate(files: CertificateFiles, folder: Path) -> Certificate:
+    """Reads both files, which lie relative to `folder`.  Raises EngineError where they are not there or do not fit."""
+    texts: list[str] = []
+    for name, path in (("certFile", folder / files.cert_file), ("keyFile", folder / files.key_file)):
+        try:
+            texts.append(path.read_text())
+        except (OSError, UnicodeError) as reason:
+            why = reason.strerror if isinstance(reason, OSError) else "it is no text"
+            raise EngineError(f"corral:engine.certificate.{name} names {path}, which cannot be read: {why}.") from None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            folder / files.cert_file, folder / files.key_file, password=lambda: ""
+        )
+    except ssl.SSLError as reason:
+        why = "the key is another certificate's" if "MISMATCH" in str(reason.reason) else "they cannot be read as PEM"
+        raise EngineError(
+            f"corral:engine.certificate: {files.cert_file} and {files.key_file} do not go together: {why}. Give a "
+            "certificate and its own key, without a passphrase."
+        ) from None
+    return Certificate(*texts)
+
+
+@dataclass(frozen=True)
 class Desired:
     """What a stack asks of this machine: its plan, where its hosts are, and who may call."""
 
@@ -151,6 +182,7 @@ class Desired:
     placements: Mapping[str, Placement]
     simulated: tuple[SimulatedHost, ...] = field(repr=False)
     callers: Callers
+    certificate: Certificate | None
 
     @property
     def plan(self) -> Plan:
@@ -245,4 +277,6 @@ def desire(
     simulated = {host: host_keys[host] for host, placement in placements.items() if placement.simulated}
     rehearsal = mode == "always" or plan.engine == "kubernetes"
     admitted = callers(plan, environment, tenant_keys if rehearsal else None)
-    return Desired(stack, placements, simulated_hosts(plan, simulated, simulated), admitted)
+    files = stack.settings.certificate
+    certificate = read_certificate(files, stack.file.parent) if files else None
+    return Desired(stack, placements, simulated_hosts(plan, simulated, simulated), admitted, certificate)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from corral.local.admin import Admin
 from corral.local.envoy import names
-from corral.local.envoy.configuration import Configuration, discovery, secret
+from corral.local.envoy.configuration import Configuration, discovery
 from corral.local.envoy.names import Files
 from corral.local.envoy.resource import Resource, text_of
 from corral.local.envoy.statistics import ACTIVE_ATTEMPTS, active_attempts
@@ -39,7 +39,7 @@ class Rollout:
         self._versions: dict[Path, str] = {}
         self._draining: asyncio.Task[None] | None = None
 
-    def write_all(self, new: Configuration, secrets: Mapping[str, str]) -> dict[str, str]:
+    def write_all(self, new: Configuration, secrets: Mapping[str, Resource]) -> dict[str, str]:
         """Writes a first configuration, for an Envoy that is not running yet; the versions to wait for."""
         return {
             **self._write_secrets(secrets),
@@ -49,7 +49,7 @@ class Rollout:
             **self._write_listeners(new.listeners),
         }
 
-    async def apply(self, new: Configuration, secrets: Mapping[str, str], drain_timeout: float) -> None:
+    async def apply(self, new: Configuration, secrets: Mapping[str, Resource], drain_timeout: float) -> None:
         """Brings `new` into force; returns when new requests follow it.  Draining goes on behind (`drained`).
 
         `secrets` are by upstream, `drain_timeout` is in seconds.
@@ -102,10 +102,10 @@ class Rollout:
             return True
         return any(active.get(statistic) for statistic in former)
 
-    def _write_secrets(self, secrets: Mapping[str, str]) -> dict[str, str]:
+    def _write_secrets(self, secrets: Mapping[str, Resource]) -> dict[str, str]:
         return {
-            names.secret_version(name): self._write(self._files.secret(name), [secret(name, value)])
-            for name, value in secrets.items()
+            names.secret_version(name): self._write(self._files.secret(name), [resource])
+            for name, resource in secrets.items()
         }
 
     def _write_filters(self, upstreams: dict[str, Upstream]) -> dict[str, str]:

@@ -26,7 +26,9 @@ import psutil
 from corral.config.problems import ConfigError
 from corral.local.callers import refuse_strangers
 from corral.local.envoy.clusters import ClusterCache
-from corral.local.envoy.configuration import Configuration, Site, render
+from corral.local.envoy.configuration import Configuration, Site, certificate, render, secret
+from corral.local.envoy.names import CERTIFICATE
+from corral.local.envoy.resource import Resource
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.errors import EngineError
 from corral.local.page.server import Listening, listen, numbers_route, serving_page
@@ -109,6 +111,7 @@ class Session:
         """What is in force, once `start` has returned."""
         self._settled = True
         """Whether what is in force is all that is written; False while a plan is tried again."""
+        self._certificate = first.certificate
         now = datetime.now(UTC)
         self.last_reload = Reload(None, now, now)
         self._baseline = Readings()
@@ -189,6 +192,8 @@ class Session:
         now, then = desired.stack.settings, self._first.stack.settings
         if (now.address, now.port, now.page_port) != (then.address, then.port, then.page_port):
             self._notify("corral:engine.address and ports are those of the start; end corral serve and start it again.")
+        if (now.certificate is None) != (then.certificate is None):
+            self._notify("Whether TLS is spoken is as it was at the start; end corral serve and start it again.")
         self._tidying = asyncio.create_task(self._tidy(desired))
         return True
 
@@ -244,11 +249,15 @@ class Session:
         stack = StackStatus(content_hash(self.plan), self.last_reload, await self.status())
         return STATUS.dump_json(stack, by_alias=True), "application/json"
 
-    def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, str]]:
+    def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, Resource]]:
         """The configuration, and the secrets it names."""
         upstreams, secrets = self._sidecars.upstreams(desired, self._options.proxy_ports)
         site = replace(self._site, public_keys=desired.public_keys(), trusted=system_certificates())
-        return render(desired.plan, upstreams, desired.callers.hashes, site, self._cache), secrets
+        resources = {name: secret(name, value) for name, value in secrets.items()}
+        if site.tls and (served := desired.certificate or self._certificate):
+            self._certificate = served
+            resources[CERTIFICATE] = certificate(served.chain, served.key)
+        return render(desired.plan, upstreams, desired.callers.hashes, site, self._cache), resources
 
     def _report(self, problem: str, read_before: bytes | None) -> None:
         """Says why the stack file is not in force; of a file that holds what it held before only what is new."""
@@ -320,7 +329,8 @@ async def serving(source: Source, options: Options, notify: Notify) -> AsyncGene
         page = listen(settings.page_port)
         ending.callback(page.socket.close)
         files = ending.enter_context(envoy_directory(stack))
-        session = Session(source, options, desired, Site(address, port, files, folder.current), page, folder, notify)
+        site = Site(address, port, files, folder.current, tls=desired.certificate is not None)
+        session = Session(source, options, desired, site, page, folder, notify)
         ending.push_async_callback(session.stop)
         await session.start()
         await ending.enter_async_context(session.records.kept_in_order())

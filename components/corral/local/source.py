@@ -28,6 +28,13 @@ def _tenant_keys() -> defaultdict[str, str]:
     return defaultdict(lambda: key_of(token_bytes(KEY_BYTES)))
 
 
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
 @dataclass
 class Source:
     """The stack file that is followed, and what it asks of this machine."""
@@ -42,23 +49,28 @@ class Source:
     """A key for any simulated host, the same one for the whole run."""
     tenant_keys: Mapping[str, str] = field(default_factory=_tenant_keys, repr=False)
     """A key for any tenant of a rehearsal, the same one for the whole run."""
+    certificate: tuple[Path, ...] = ()
+    """The files of the certificate that the stack named when it was read last."""
     last_read: bytes | None = None
     """What the file held when it was read last."""
 
     def text(self) -> bytes | None:
-        """What the file holds; None while there is none, as when an editor is about to replace it."""
-        try:
-            return self.file.read_bytes()
-        except OSError:
-            return None
+        """What the file holds, and those of the certificate; None while there is none, as when an editor is about to
+        replace it."""
+        text = _content(self.file)
+        return None if text is None else b"\0".join((text, *(_content(path) or b"" for path in self.certificate)))
 
     def read(self, simulate: Simulate | None) -> Desired:
         """What the file asks of this machine now: whatever is saved from now on is another text.
 
         Raises ConfigError, RefusedError or EngineError.
         """
+        text = _content(self.file) or b""
         self.last_read = self.text()
         stack = self.load()
+        files, folder = stack.settings.certificate, stack.file.parent
+        self.certificate = (folder / files.cert_file, folder / files.key_file) if files else ()
+        self.last_read = b"\0".join((text, *(_content(path) or b"" for path in self.certificate)))
         mode = simulate or stack.settings.simulate
         return desire(stack, mode, self.environment, self.host_keys, self.tenant_keys)
 

@@ -35,7 +35,7 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
         accept=tuple(sorted(set(stack.accept))),
         tenants=tenants(stack, catalog),
         issuers=issuers(stack),
-        listener=Listener(engine.address, tls=False) if engine.kind == "local" else None,
+        listener=Listener(engine.address, tls=engine.certificate is not None) if engine.kind == "local" else None,
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
 from corral.local.envoy.clusters import ClusterCache
-from corral.local.envoy.configuration import Site, render
+from corral.local.envoy.configuration import Site, render, secret
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.placement import Address, desire, system_certificates
 from corral.local.state_folder import envoy_directory
@@ -29,7 +29,8 @@ STACKS = [file for folder in ("valid", "examples") for file in sorted((CORPUS / 
 def planned(file: Path) -> tuple[Plan, CheckedStack]:
     stack = read_stack(file, load_catalog())
     plan = build(stack, load_catalog())
-    return plan, CheckedStack(file, stack.engine, plan, check(plan, date(2026, 11, 21)))
+    settings = stack.engine.model_copy(update={"certificate": None})  # the corpus holds no private key
+    return plan, CheckedStack(file, settings, plan, check(plan, date(2026, 11, 21)))
 
 
 async def served(file: Path) -> tuple[dict[str, int], str]:
@@ -42,11 +43,11 @@ async def served(file: Path) -> tuple[dict[str, int], str]:
             adapter = Address(9, "a token")
             links = desired.upstreams(simulated_port=9, adapter=adapter)
             port = claim_port("127.0.0.1", 0)
-            site = Site(
-                "127.0.0.1", port, files, files.root / "requests.jsonl", desired.public_keys(), system_certificates()
-            )
+            log = files.root / "requests.jsonl"
+            site = Site("127.0.0.1", port, files, log, False, desired.public_keys(), system_certificates())
             configuration = render(plan, links, desired.callers.hashes, site, ClusterCache())
-            await engine.start(configuration, desired.secrets(links, adapter), 1)
+            secrets = {name: secret(name, value) for name, value in desired.secrets(links, adapter).items()}
+            await engine.start(configuration, secrets, 1)
             return await engine.admin.gauges("update_rejected$"), engine.last_words
         finally:
             await engine.stop(0)

@@ -196,7 +196,7 @@ def test_a_listener_beyond_loopback_without_tls_is_a_warning(address: str) -> No
             "warning",
             "listener/tls",
             f"the local engine listens on {address} without TLS: whoever is on the way can read keys and prompts",
-            "put TLS in front of it, or listen on loopback: corral:engine.address, or accept it",
+            "give corral:engine.certificate, put TLS in front of it, listen on loopback, or accept it",
         ),
     )
     assert tuple(listener(replace(plan, listener=Listener(address, tls=True)))) == ()

@@ -120,7 +120,8 @@ def copy_stack(file: Path, folder: Path, load: Callable[[Path], CheckedStack], k
 
     def load_copy() -> CheckedStack:
         stack = load(copy)
-        settings = stack.settings.model_copy(update={"address": LOOPBACK, "port": 0, "page_port": 0})
+        own = {"address": LOOPBACK, "port": 0, "page_port": 0, "certificate": None}
+        settings = stack.settings.model_copy(update=own)
         return replace(stack, settings=settings, plan=rehearsal(stack.plan, keys))
 
     return StackCopy(project=folder, file=copy, load=load_copy, environment={})

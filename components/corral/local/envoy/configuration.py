@@ -9,7 +9,7 @@ from pathlib import Path
 
 from corral.local.envoy import jwt, listeners, routes
 from corral.local.envoy.clusters import ClusterCache, host_cluster
-from corral.local.envoy.names import GATEWAY, Files
+from corral.local.envoy.names import CERTIFICATE, GATEWAY, Files
 from corral.local.envoy.resource import Resource, text_of, typed
 from corral.local.envoy.upstream import Upstream
 from corral.plan.plan import Plan
@@ -24,6 +24,8 @@ class Site:
     files: Files
     log: Path
     """The access log."""
+    tls: bool
+    """Whether clients speak TLS with it."""
     public_keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Per issuer its keys (JWKS), where the stack has a file of them."""
     trusted: str = ""
@@ -33,7 +35,8 @@ class Site:
     def url(self) -> str:
         """What a client's base URL is."""
         address = "127.0.0.1" if self.address == "0.0.0.0" else self.address  # noqa: S104 (compared, not bound)
-        return f"http://{f'[{address}]' if ':' in address else address}:{self.port}/v1"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{f'[{address}]' if ':' in address else address}:{self.port}/v1"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ def render(
         },
         listeners={
             **{name: listeners.to_host(upstream) for name, upstream in by_name.items() if not upstream.is_plain},
-            GATEWAY: listeners.gateway(site.address, site.port, plan.limits, site.files, site.log, verifier),
+            GATEWAY: listeners.gateway(
+                site.address, site.port, plan.limits, site.files, site.log, verifier, tls=site.tls
+            ),
         },
         upstreams=by_name,
         routes=routes.gateway_routes(plan, keys),
@@ -78,6 +83,12 @@ def secret(upstream: str, value: str) -> Resource:
     """The secret that a host's filter injects: the whole value of its header."""
     fields = {"name": upstream, "generic_secret": {"secret": {"inline_string": value}}}
     return typed("extensions.transport_sockets.tls.v3.Secret", fields)
+
+
+def certificate(chain: str, key: str) -> Resource:
+    """The secret that the gateway's listener ends TLS with, both in PEM."""
+    fields = {"certificate_chain": {"inline_string": chain}, "private_key": {"inline_string": key}}
+    return typed("extensions.transport_sockets.tls.v3.Secret", {"name": CERTIFICATE, "tls_certificate": fields})
 
 
 def discovery(texts: Iterable[str]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from corral.local.envoy import replies, scripts, statistics
 from corral.local.envoy.clusters import READ_AHEAD_BYTES
-from corral.local.envoy.names import GATEWAY, NAMESPACE, Files
+from corral.local.envoy.names import CERTIFICATE, GATEWAY, NAMESPACE, Files
 from corral.local.envoy.resource import Resource, extension, typed, watched
 from corral.local.envoy.statistics import metadata
 from corral.local.envoy.upstream import Upstream, http_filters
@@ -56,17 +56,25 @@ _IDLE_SECONDS = 300
 """How long a connection may be open without a request; clients keep theirs for seconds."""
 
 
-def _listener(name: str, network_filter: Resource, fields: Resource) -> Resource:
+def _tls(files: Files) -> Resource:
+    secret = {"name": CERTIFICATE, "sds_config": watched(files.secret(CERTIFICATE))}
+    context = {"alpn_protocols": ["h2", "http/1.1"], "tls_certificate_sds_secret_configs": [secret]}
+    return extension("transport_sockets.tls.v3.DownstreamTlsContext", {"common_tls_context": context})
+
+
+def _listener(name: str, network_filter: Resource, fields: Resource, socket: Resource | None = None) -> Resource:
     fields = {
         "name": name,
         **fields,
         "per_connection_buffer_limit_bytes": READ_AHEAD_BYTES,
-        "filter_chains": [{"filters": [network_filter]}],
+        "filter_chains": [{"filters": [network_filter], **({"transport_socket": socket} if socket else {})}],
     }
     return typed("config.listener.v3.Listener", fields)
 
 
-def gateway(address: str, port: int, limits: Limits, files: Files, log: Path, verifier: Resource | None) -> Resource:
+def gateway(
+    address: str, port: int, limits: Limits, files: Files, log: Path, verifier: Resource | None, *, tls: bool
+) -> Resource:
     """The listener clients connect to.  `verifier` is the filter that looks at tokens, where there is an issuer."""
     router = extension(
         "filters.http.router.v3.Router",
@@ -112,7 +120,8 @@ def gateway(address: str, port: int, limits: Limits, files: Files, log: Path, ve
         ],
     }
     http = extension("filters.network.http_connection_manager.v3.HttpConnectionManager", manager)
-    return _listener(GATEWAY, http, {"address": {"socket_address": {"address": address, "port_value": port}}})
+    where = {"address": {"socket_address": {"address": address, "port_value": port}}}
+    return _listener(GATEWAY, http, where, _tls(files) if tls else None)
 
 
 def to_host(upstream: Upstream) -> Resource:

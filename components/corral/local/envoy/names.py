@@ -11,6 +11,9 @@ GATEWAY = "gateway"
 CREDENTIALS, ATTEMPT = "credentials", "attempt"
 """Two upstream filters, by which their configuration is found."""
 
+CERTIFICATE = "certificate"
+"""The secret that the gateway's listener ends TLS with; those of upstreams have a slash in their names."""
+
 MODEL_HEADER = "x-corral-model"
 """The model a request asks for, and the residency where its tenant has one; set by the gateway's first filter."""
 

@@ -99,7 +99,7 @@ def listener(plan: Plan) -> Iterator[Finding]:
             "warning",
             "listener/tls",
             f"the local engine listens on {local.address} without TLS: whoever is on the way can read keys and prompts",
-            "put TLS in front of it, or listen on loopback: corral:engine.address, or accept it",
+            "give corral:engine.certificate, put TLS in front of it, listen on loopback, or accept it",
         )
 
 
