@@ -40,7 +40,7 @@ def up(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "components")},
         check=False,
         timeout=PATIENCE,
     )
