@@ -109,7 +109,7 @@ def test_pulumi_is_imported_by_components_and_the_program_only():
 
 def test_stack_files_are_read_in_one_place():
     loading = {name for name, path in modules("") if "yaml" in imported(path)}
-    assert {name for name in loading if not name.startswith("config/")} == {"catalog/load.py"}
+    assert {name for name in loading if not name.startswith("config/")} == {"catalog/load.py", "cluster/kubeconfig.py"}
     reading = {
         (name, module)
         for name, path in modules("")

@@ -279,3 +279,10 @@ def test_this_repository_has_what_init_writes():
         "tests/test_stacks.py": init.template_text("test_stacks.py"),
     }
     assert {name: (ROOT / name).read_text() for name in files} == files
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_stack_file_stands_as_pulumi_would_write_it(template: str):
+    """`pulumi config set` writes the file anew: one space in front of a comment, and no empty line (pulumi 3.276)."""
+    config = init.template_text(f"{template}.yaml").partition("\nconfig:\n")[2].splitlines()
+    assert [line for line in config if not line or re.search(r"\S(?: {2,}|\t+)#", line)] == []

@@ -136,8 +136,9 @@ def test_the_error_says_what_is_refused_why_and_the_way_out():
     with pytest.raises(pulumi.RunError) as refused:
         asyncio.run(wait_until_accepted("llama", "llama-1", read, wait))
     assert str(refused.value) == (
-        "the route of llama is not accepted: it names nobody. Nothing was deleted. Put that right and run `pulumi up` "
-        "again. `kubectl -n corral describe aigatewayroute,httproute llama-1` shows what the gateway has"
+        "the route of llama is not accepted: it names nobody. Nothing was deleted. Put that right and run `pulumi up "
+        "--refresh`, which makes anew what is gone. `kubectl -n corral describe aigatewayroute,httproute llama-1` "
+        "shows what the gateway has"
     )
 
 

@@ -176,7 +176,7 @@ REFUSED = [
         "prod",
         {"corral:residency": ["eu"]},
         KEYS,
-        "error residency/llama-3.3-70b/bedrock",
+        "residency/llama-3.3-70b/bedrock",
         id="a_plan_with_errors",
     ),
     pytest.param(

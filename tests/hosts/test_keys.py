@@ -57,7 +57,7 @@ def test_a_plan_without_errors_whose_keys_are_there_is_deployed():
 def test_every_reason_is_said_at_once_and_what_else_was_found_after_them():
     assert refusal(KUBERNETES, (ERROR, WARNING, ACCEPTED), ()) == "\n".join(
         [
-            f"error serves/{LLAMA}/lab: lab does not serve it; take it out",
+            f"serves/{LLAMA}/lab: lab does not serve it; take it out",
             missing_key("lab", "prod"),
             f"warning verified/{LLAMA}/lab: it is not verified; ask the host",
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pulumi_engine.home import furnish, missing
+from tests.pulumi_engine.home import answering, furnish, missing
 from tests.pulumi_engine.project import Project, nobody
 from tests.pulumi_engine.stacks import Swap, Swapped
 
@@ -20,7 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip(why)
     folder = tmp_path_factory.mktemp("pulumi-home")
     furnish(folder)
-    with nobody():
+    with nobody(), answering(folder):
         yield folder
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import socket
 import sys
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
 from tests.pulumi_engine.stand_ins.serve import WORLDS
+
+KUBECONFIG = "kubeconfig"
+"""The file in the folder that names a cluster which answers."""
 
 _ROOT = Path(__file__).parents[2]
 _ENGINE = ("pulumi", "pulumi-language-python", "pulumi-resource-pulumi-python")
@@ -37,3 +43,14 @@ def furnish(folder: Path) -> None:
         plugin.parent.mkdir(parents=True)
         plugin.write_text(_PLUGIN.format(python=sys.executable, root=str(_ROOT), name=name, version=version))
         plugin.chmod(0o755)
+
+
+@contextlib.contextmanager
+def answering(folder: Path) -> Iterator[None]:
+    """A cluster for the program, which asks whether it is there; all else about it is the stand-in's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        contexts = [{"name": "kind-corral", "context": {"cluster": "kind-corral"}}]
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        clusters = [{"name": "kind-corral", "cluster": {"server": url}}]
+        (folder / KUBECONFIG).write_text(json.dumps({"contexts": contexts, "clusters": clusters}))
+        yield

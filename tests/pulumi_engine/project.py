@@ -26,6 +26,7 @@ from corral.hosts.keys import missing_keys
 from corral.plan.build import build
 from corral.testing import NEVER
 from tests.pulumi_engine.history import History
+from tests.pulumi_engine.home import KUBECONFIG
 from tests.pulumi_engine.stand_ins.store import FOLDER, Store, Thing
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +76,10 @@ class Project:
         """A new one, whose stack has every key that it needs."""
         (folder / "stacks").mkdir(parents=True)
         shutil.copy(ROOT / "Pulumi.yaml", folder)
-        shutil.copy(EXAMPLES / f"Pulumi.{stack}.yaml", folder / "stacks")
+        example = (EXAMPLES / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+        (folder / "stacks" / f"Pulumi.{stack}.yaml").write_text(
+            example.replace("~/.kube/config", f"{home}/{KUBECONFIG}")
+        )
         (folder / "stacks" / "__main__.py").write_text(PROGRAM)
         for where in (folder, folder / "stacks"):  # as `make` leaves them
             (where / ".venv").symlink_to(sys.prefix)
@@ -94,8 +98,12 @@ class Project:
         catalog = load_catalog()
         stack = read_stack(self.file, catalog)
         for host in missing_keys(build(stack, catalog), stack.keys):
-            value = automation.ConfigValue(f"{NEVER}-{host}", secret=True)
-            self._stack().set_config(f"corral:keys.{host}", value, path=True)
+            self.give_key(host, f"{NEVER}-{host}")
+
+    def give_key(self, host: str, key: str) -> None:
+        """A key for a host, encrypted, in place of the one that it has."""
+        value = automation.ConfigValue(key, secret=True)
+        self._stack().set_config(f"corral:keys.{host}", value, path=True)
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Edits the `config` of the stack file, and gives keys to the hosts that are new."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from corral.cli.init import template_text
 from tests.pulumi_engine.project import Project
 from tests.pulumi_engine.stacks import STACKS
 
@@ -45,3 +46,14 @@ def test_a_refresh_finds_everything_as_it_was_made(project: Callable[[str], Proj
 def _from_stand_in(resource: dict[str, object]) -> bool:
     elsewhere = ("pulumi:", "pulumi-python:")
     return bool(resource["custom"]) and not str(resource["type"]).startswith(elsewhere)
+
+
+@pytest.mark.parametrize("template", ["aws", "kubernetes", "local"])
+def test_a_key_that_is_set_changes_nothing_else_in_a_stack_file_that_init_writes(
+    template: str, home: Path, tmp_path: Path
+) -> None:
+    project = Project.make(tmp_path / "project", "kind", home)
+    text = template_text(f"{template}.yaml")
+    project.file.write_text(text)
+    project.give_key("deepinfra", "sk-NEVER")
+    assert project.file.read_text().startswith(text)

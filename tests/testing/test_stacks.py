@@ -126,7 +126,7 @@ def test_a_program_that_shows_a_key_of_the_stack_fails(tmp_path: Path):
 
 
 def test_a_stack_that_the_program_refuses_is_refused(tmp_path: Path):
-    with pytest.raises(pulumi.RunError, match=r"error residency/llama-3\.3-70b/"):
+    with pytest.raises(pulumi.RunError, match=r"residency/llama-3\.3-70b/"):
         run_stack(edited(tmp_path, "corral:accept: []", "corral:residency: [eu]"))
 
 

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+from pulumi.runtime.mocks import MockEngine
+from pulumi.runtime.settings import get_engine
 from typing_extensions import override
 
+from corral.cluster.kubeconfig import UnusableClusterError, check_reachable
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
 from corral.config.stack import Stack
@@ -60,9 +63,15 @@ class ExistingCluster(ClusterComponent):
 def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOptions | None = None) -> ClusterComponent:
     """A new cluster on EKS, or the one that a kubeconfig names.
 
-    Raises `pulumi.RunError` where there is no region for a new one, and where the extra for AWS is not installed.
+    Raises `pulumi.RunError` where there is no region for a new one, where the extra for AWS is not installed, and where
+    the one that is there cannot be asked.
     """
     if isinstance(stack.cluster, KubeconfigCluster):
+        if not isinstance(get_engine(), MockEngine):  # on mocks there is no cluster
+            try:
+                check_reachable(stack.cluster)
+            except UnusableClusterError as error:
+                raise pulumi.RunError(str(error)) from None
         return ExistingCluster("cluster", stack.cluster, opts)
     if stack.region is None:
         raise pulumi.RunError(

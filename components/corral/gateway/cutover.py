@@ -176,9 +176,9 @@ async def wait_until_accepted(
         if status.reported and refused_seconds >= _REFUSAL_SECONDS:
             break
     raise pulumi.RunError(
-        f"the route of {model} is not accepted: {status.refusal}. Nothing was deleted. Put that right and run "
-        f"`pulumi up` again. `kubectl -n {NAMESPACE} describe aigatewayroute,httproute {route}` shows what the gateway "
-        "has"
+        f"the route of {model} is not accepted: {status.refusal}. Nothing was deleted. Put that right and run `pulumi "
+        "up --refresh`, which makes anew what is gone. "
+        f"`kubectl -n {NAMESPACE} describe aigatewayroute,httproute {route}` shows what the gateway has"
     )
 
 

@@ -29,12 +29,12 @@ def missing_key(host: str, stack: str) -> str:
 def refusal(plan: Plan, findings: Sequence[Finding], held: Collection[str]) -> str | None:
     """Every reason, one a line, and after them whatever else was found; None: it can be deployed.
 
-    `held` are the hosts whose keys the stack has.
+    Pulumi writes `error:` in front of it, so that the reasons do not.  `held` are the hosts whose keys the stack has.
     """
     if plan.engine == "local":
         nothing = f"stack {plan.stack} runs on one machine, where there is nothing to provision"
         return f"{nothing}: corral serve --stack {plan.stack}"
-    errors = [str(finding) for finding in findings if finding.level == "error"]
+    errors = [str(finding).removeprefix("error ") for finding in findings if finding.level == "error"]
     reasons = [*errors, *(missing_key(host, plan.stack) for host in missing_keys(plan, held))]
     others = [str(finding) for finding in findings if finding.level != "error" and not finding.accepted]
     return "\n".join([*reasons, *others]) if reasons else None
