@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from corral.cli.tables import issuer_line, tenant_lines
-from corral.plan.diff import issuer_moves, tenant_moves
+from corral.plan.diff import move
 from corral.plan.plan import Plan
 from tests.cli.conftest import STACK, Corral
 from tests.plan.world import LLAMA, SCOUT, build
@@ -89,7 +89,7 @@ def plan(tenants: dict[str, Any], **more: Any) -> Plan:
 
 
 def lines(before: Plan, after: Plan) -> list[str]:
-    return [line for each in tenant_moves(before, after) for line in tenant_lines(each)]
+    return [line for each in move(before, after).tenants for line in tenant_lines(each)]
 
 
 def test_what_changes_for_tenants_is_told_in_lines():
@@ -142,4 +142,4 @@ def test_what_an_issuer_changes_is_told_in_lines():
     before, after = plan({"search": {}}), plan({"search": {"claims": ["b", "a"]}}, issuers=issuers)
     assert lines(before, after) == ["tenant search", "  claims  + a, + b"]
     assert lines(after, before) == ["tenant search", "  claims  - a, - b"]
-    assert [*map(issuer_line, issuer_moves(before, after))] == ["issuer https://login.example.com/ (added)"]
+    assert [*map(issuer_line, move(before, after).issuers)] == ["issuer https://login.example.com/ (added)"]

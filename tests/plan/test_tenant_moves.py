@@ -10,7 +10,7 @@ from hypothesis import given
 
 from corral.config.stack import Stack
 from corral.plan import build as planning
-from corral.plan.diff import IssuerMove, TenantLimit, TenantMove, TenantSide, issuer_moves, move, tenant_moves
+from corral.plan.diff import IssuerMove, TenantLimit, TenantMove, TenantSide, move
 from corral.plan.plan import Plan
 from tests.plan.strategies import stacks
 from tests.plan.world import CATALOG, LLAMA, SCOUT, build, price_of
@@ -86,36 +86,36 @@ CASES = [
 def test_an_edit_of_a_tenant_says_what_is_different(
     before: dict[str, Any], after: dict[str, Any], want: TenantMove | None
 ) -> None:
-    found = tenant_moves(plan({"search": before, "other": {}}), plan({"search": after, "other": {}}))
+    found = move(plan({"search": before, "other": {}}), plan({"search": after, "other": {}})).tenants
     assert found == ((want,) if want else ())
 
 
 def test_tenants_come_and_go() -> None:
     one, two = plan({"search": {"models": [LLAMA], "requestsPerMinute": 6}}), plan({"support": {}})
     search = replace(SAME, limits=(TenantLimit("requests_per_minute", None, 6, None),), withdrawn=(LLAMA,))
-    assert tenant_moves(one, two) == (
+    assert move(one, two).tenants == (
         replace(search, change="removed", after=None),
         replace(SAME, tenant="support", change="added", allowed=BOTH, before=None),
     )
-    assert [each.change for each in tenant_moves(None, one)] == ["added"]
-    assert [each.change for each in tenant_moves(one, None)] == ["removed"]
-    assert [each.change for each in tenant_moves(plan(None), one)] == ["added"]
+    assert [each.change for each in move(None, one).tenants] == ["added"]
+    assert [each.change for each in move(one, None).tenants] == ["removed"]
+    assert [each.change for each in move(plan(None), one).tenants] == ["added"]
 
 
 def test_a_model_that_comes_or_goes_is_no_change_of_what_a_tenant_may_ask_for() -> None:
-    assert tenant_moves(plan({"search": {}}, LLAMA), plan({"search": {}}, LLAMA, SCOUT)) == ()
-    assert tenant_moves(plan({"search": {}}, LLAMA, SCOUT), plan({"search": {}}, LLAMA)) == ()
+    assert move(plan({"search": {}}, LLAMA), plan({"search": {}}, LLAMA, SCOUT)).tenants == ()
+    assert move(plan({"search": {}}, LLAMA, SCOUT), plan({"search": {}}, LLAMA)).tenants == ()
 
 
 def test_issuers_come_go_and_change_and_with_them_the_claims_of_tenants() -> None:
     tenants = {"search": {"models": [LLAMA]}}
     without, with_one = plan(tenants), plan(tenants, issuers=[ISSUER])
-    assert issuer_moves(without, with_one) == (IssuerMove("https://login.example.com/", "added"),)
-    assert issuer_moves(with_one, without) == (IssuerMove("https://login.example.com/", "removed"),)
+    assert move(without, with_one).issuers == (IssuerMove("https://login.example.com/", "added"),)
+    assert move(with_one, without).issuers == (IssuerMove("https://login.example.com/", "removed"),)
     other = plan(tenants, issuers=[{**ISSUER, "claim": "team"}])
-    assert issuer_moves(with_one, other) == (IssuerMove("https://login.example.com/", "changed"),)
-    assert issuer_moves(with_one, with_one) == ()
-    assert tenant_moves(without, with_one) == (replace(SAME, after=replace(PLAIN, claims=("search",))),)
+    assert move(with_one, other).issuers == (IssuerMove("https://login.example.com/", "changed"),)
+    assert move(with_one, with_one).issuers == ()
+    assert move(without, with_one).tenants == (replace(SAME, after=replace(PLAIN, claims=("search",))),)
 
 
 def planned(said: dict[str, Any]) -> Plan:
@@ -128,8 +128,8 @@ def test_a_move_is_empty_where_nothing_differs_and_its_way_back_is_its_mirror(
 ) -> None:
     before, after = planned(one), planned(two)
     assert not move(before, before)
-    back = tenant_moves(after, before)
+    back = move(after, before).tenants
     mirror = {"added": "removed", "removed": "added", "changed": "changed"}
     assert [(each.tenant, mirror[each.change], each.withdrawn, each.allowed) for each in back] == [
-        (each.tenant, each.change, each.allowed, each.withdrawn) for each in tenant_moves(before, after)
+        (each.tenant, each.change, each.allowed, each.withdrawn) for each in move(before, after).tenants
     ]

@@ -22,7 +22,7 @@ from corral.local.placement import unguarded
 from corral.local.session import Notify, Options, Session, serving
 from corral.local.source import Source
 from corral.local.traffic import send_traffic
-from corral.plan.diff import shares_moved, tenant_moves
+from corral.plan.diff import move, shares_moved
 from corral.plan.plan import Plan
 
 _REFRESH = 0.5
@@ -150,7 +150,7 @@ def _own_key(session: Session) -> str:
 def _moved(before: Plan, after: Plan, out: Console) -> None:
     lines = [
         *shares_moved(before, after),
-        *(line for each in tenant_moves(before, after) for line in tenant_lines(each)),
+        *(line for each in move(before, after).tenants for line in tenant_lines(each)),
     ]
     out.print(
         "\n".join(lines) if lines else "The stack file is in force; no share and no tenant has changed.",
