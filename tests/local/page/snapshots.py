@@ -1,12 +1,10 @@
-"""Snapshots of an engine that was never there, and how a viewer follows the states."""
+"""Snapshots of an engine that was never there."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import cast
 
-from corral.local.page.feed import State
 from corral.local.page.state import Snapshot
 from corral.local.statistics.readings import Readings, Series, Timed
 from corral.plan.plan import Plan
@@ -71,17 +69,3 @@ def snapshot(
         faults=faults or {},
         simulated=simulated or {},
     )
-
-
-def applied(state: State, changes: State) -> State:
-    """The state after the changes, as RFC 7396 has it; neither argument is changed."""
-    result = dict(state)
-    for name, value in changes.items():
-        if value is None:
-            result.pop(name, None)
-        elif isinstance(value, dict):
-            old = result.get(name)
-            result[name] = applied(cast("State", old) if isinstance(old, dict) else {}, cast("State", value))
-        else:
-            result[name] = value
-    return result

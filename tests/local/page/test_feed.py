@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 from corral.local.page.feed import Feed
-from tests.local.page.snapshots import applied
 
 
 class World:
@@ -22,47 +21,43 @@ class World:
         return dict(self.state)
 
 
-def event(sent: bytes) -> tuple[str, dict[str, Any]]:
-    """Name and data of an event."""
-    *_, name, data = sent.decode().removesuffix("\n\n").split("\n")
-    return name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+def state_of(sent: bytes) -> dict[str, Any]:
+    """The data of an event."""
+    *_, data = sent.decode().removesuffix("\n\n").split("\n")
+    return json.loads(data.removeprefix("data: "))
 
 
-def test_a_viewer_gets_a_snapshot_and_then_what_changed():
-    async def scenario() -> list[tuple[str, dict[str, Any]]]:
+def test_a_viewer_gets_the_state_and_again_whenever_it_has_changed():
+    async def scenario() -> list[dict[str, Any]]:
         world = World()
         feed = Feed(world)
         viewer = feed.events()
-        got = [event(await anext(viewer))]
-        for n in (1, 2):
+        got = [state_of(await anext(viewer))]
+        for n in (1, 1, 2):
             world.state = {**world.state, "n": n}
             feed.publish()
-            got.append(event(await anext(viewer)))
+            if n != got[-1]["n"]:
+                got.append(state_of(await anext(viewer)))
         feed.end()
         assert [sent async for sent in viewer] == []
         return got
 
-    assert asyncio.run(scenario()) == [
-        ("snapshot", {"n": 0, "models": {"m": {"rps": 1}}}),
-        ("change", {"n": 1}),
-        ("change", {"n": 2}),
-    ]
+    models = {"m": {"rps": 1}}
+    assert asyncio.run(scenario()) == [{"n": n, "models": models} for n in range(3)]
 
 
-def test_a_viewer_who_reads_too_slowly_gets_a_snapshot_instead_of_all_it_missed():
+def test_a_viewer_who_reads_too_slowly_misses_states():
     async def scenario() -> None:
         world = World()
         feed = Feed(world)
         slow, quick = feed.events(), feed.events()
-        _, seen = event(await anext(slow))
+        await anext(slow)
         await anext(quick)
         for n in range(1, 1000):
             world.state = {**world.state, "n": n}
             feed.publish()
-            name, changes = event(await anext(quick))
-            assert name == "change"
-            seen = applied(seen, changes)
-        assert event(await anext(slow)) == ("snapshot", world.state) == ("snapshot", seen)
+            assert state_of(await anext(quick)) == world.state
+        assert state_of(await anext(slow)) == world.state
         await slow.aclose()
         await quick.aclose()
 
@@ -82,7 +77,7 @@ def test_while_nobody_watches_nothing_is_computed_and_who_comes_later_sees_the_p
         assert feed.viewers == 0
         world.state = {"n": 7, "models": {}}
         again = feed.events()
-        assert event(await anext(again)) == ("snapshot", {"n": 7, "models": {}})
+        assert state_of(await anext(again)) == {"n": 7, "models": {}}
         await again.aclose()
 
     asyncio.run(scenario())

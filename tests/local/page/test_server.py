@@ -14,7 +14,6 @@ import pytest
 from corral.local.page.server import listen
 from corral.plan.credentials import hash_of
 from tests.local.gateway import TWO_HOSTS, Gateway, Load, chat, serving, until
-from tests.local.page.snapshots import applied
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -36,24 +35,17 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         yield gateway
 
 
-def events(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names and data of what a viewer is sent."""
+def events(url: str) -> Iterator[dict[str, Any]]:
+    """The states that a viewer is sent."""
     with httpx.stream("GET", f"{url}events", timeout=30) as answer:
-        name = ""
         for line in answer.iter_lines():
-            if line.startswith("event: "):
-                name = line.removeprefix("event: ")
-            elif line.startswith("data: "):
-                yield name, json.loads(line.removeprefix("data: "))
+            if line.startswith("data: "):
+                yield json.loads(line.removeprefix("data: "))
 
 
-def seen(
-    viewer: Iterator[tuple[str, dict[str, Any]]], state: dict[str, Any], holds: Callable[[dict[str, Any]], object]
-) -> dict[str, Any]:
-    """The state as soon as this holds of it."""
-    while not holds(state):
-        state = applied(state, next(viewer)[1])
-    return state
+def seen(viewer: Iterator[dict[str, Any]], holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """The first state of which this holds."""
+    return next(state for state in viewer if holds(state))
 
 
 def test_a_port_that_is_taken_gives_way_to_a_free_one():
@@ -73,21 +65,21 @@ def test_the_page_of_a_stack_tells_its_requests_its_moves_and_ends_with_it(gatew
     assert json.loads(gateway.run("status", "--json").stdout)["page"] == running.page_url
     assert running.page_url in gateway.run("status").stdout
     viewer = events(running.page_url)
-    name, state = next(viewer)
-    assert (name, state["stack"], set(state["models"]["m"]["hosts"])) == ("snapshot", "test", {"groq", "deepinfra"})
+    state = next(viewer)
+    assert (state["stack"], set(state["models"]["m"]["hosts"])) == ("test", {"groq", "deepinfra"})
     for _ in range(8):
         assert chat(gateway.url).status_code == 200
-    changes = next(change for _, change in viewer if change.get("rps"))
-    assert changes["models"]["m"]["rps"] > 0
+    assert seen(viewer, lambda state: state["rps"])["models"]["m"]["rps"] > 0
     gateway.move(config({"groq": 10, "deepinfra": 90}))
-    marks = next(changes["marks"] for _, changes in viewer if changes.get("marks"))
-    assert [mark["text"] for mark in marks.values()] == ["deepinfra 40% → 90%, groq 60% → 10%"]
+    moved, broken = "deepinfra 40% → 90%, groq 60% → 10%", "groq is made to fail: 503"
+    marks = seen(viewer, lambda state: state["marks"])["marks"]
+    assert [mark["text"] for mark in marks.values()] == [moved]
     with gateway.control() as control:
         control.set_fault("groq", "503")
-    marks = next(changes["marks"] for _, changes in viewer if changes.get("marks"))
-    assert [mark["text"] for mark in marks.values()] == ["groq is made to fail: 503"]
+    marks = seen(viewer, lambda state: len(state["marks"]) > 1)["marks"]
+    assert [mark["text"] for mark in marks.values()] == [moved, broken]
     assert gateway.end() == 0
-    assert all(name == "change" for name, _ in viewer)
+    assert all(state["stack"] == "test" for state in viewer)
 
 
 def test_the_page_of_a_stack_with_tenants_tells_what_each_of_them_does(tmp_path: Path):
@@ -95,24 +87,24 @@ def test_the_page_of_a_stack_with_tenants_tells_what_each_of_them_does(tmp_path:
     tenants = {name: {"keys": [f"sha256:{hash_of(KEY + name)}"], **limit} for name, limit in limits.items()}
     with serving(tmp_path, {**config({"groq": 60, "deepinfra": 40}), "corral:tenants": tenants}) as gateway:
         viewer = events(gateway.running.page_url)
-        state = seen(viewer, {}, lambda state: "tenants" in state)
+        state = seen(viewer, lambda state: "tenants" in state)
         assert {name: of.get("concurrent") for name, of in state["tenants"].items()} == {"one": None, "two": 1}
         completions = f"{gateway.url}/chat/completions"
         caller = {name: {"authorization": f"Bearer {KEY + name}"} for name in tenants}
         body = {"model": "m", "messages": [{"role": "user", "content": "word " * 40}]}
         answers = [httpx.post(completions, json=body, headers=caller["one"]) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
-        state = seen(viewer, state, lambda state: state["tenants"]["one"]["limited"])
+        state = seen(viewer, lambda state: state["tenants"]["one"]["limited"])
         one = state["tenants"]["one"]
         assert (one["limited"], one["clientErrors"]) == ({"requests": 1}, 1)
-        state = seen(viewer, state, lambda state: state["tenants"]["one"]["tps"])
+        state = seen(viewer, lambda state: state["tenants"]["one"]["tps"])
         assert state["tenants"]["one"]["rps"] > 0
         with gateway.control() as control:
             for host in ("groq", "deepinfra"):
                 control.set_speed(host, tokens_per_second=5)
         with httpx.stream("POST", completions, json={**body, "stream": True}, headers=caller["two"]):
-            state = seen(viewer, state, lambda state: state["tenants"]["two"]["active"] == 1)
-        seen(viewer, state, lambda state: state["tenants"]["two"]["active"] == 0)
+            state = seen(viewer, lambda state: state["tenants"]["two"]["active"] == 1)
+        seen(viewer, lambda state: state["tenants"]["two"]["active"] == 0)
 
 
 def test_traffic_is_sent_to_simulated_hosts(tmp_path: Path):

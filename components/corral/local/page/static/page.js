@@ -111,7 +111,7 @@ function totals() {
 const sentence = (mark) => (mark.model ? `${mark.model}: ${mark.text}` : mark.text);
 
 function updateMarks(first) {
-  marks = Object.entries(state.marks ?? {}).map(([number, mark]) => ({ ...mark, number: Number(number) }));
+  marks = Object.entries(state.marks).map(([number, mark]) => ({ ...mark, number: Number(number) }));
   marks.sort((a, b) => a.number - b.number);
   const fresh = marks.filter((mark) => mark.number > newest);
   if (!first && fresh.length) setText(find("announce"), fresh.map(sentence).join(". "));
@@ -124,33 +124,22 @@ function updateMarks(first) {
   find("marks").replaceChildren(...items);
 }
 
-// `changes` is null where the state is a new one.
-function update(changes) {
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+function update(next) {
+  const before = state;
+  state = next;
   learnInks();
   setText(find("stack"), state.stack ?? "");
   document.title = state.stack ? `${state.stack} – Corral` : "Corral";
   find("problem").hidden = !state.problem;
-  setText(find("problem"), state.problem ?? "");
+  setText(find("problem"), state.problem);
   totals();
-  if (!changes || changes.tenants !== undefined) tenants.update(state.tenants ?? {});
-  if (!changes || changes.marks) updateMarks(!changes);
-  const models = Object.entries(changes?.models ?? {});
-  const others = models.some(([name, model]) => model === null || !names.includes(name));
-  if (!changes || find("trouble").checked || others) choose();
-  if (!changes || view === "table") draw();
-}
-
-// The state as the server sends it: a snapshot, then merge patches (RFC 7396).
-// Objects without a prototype: a name like __proto__ is a name and nothing else.
-function apply(before, changes) {
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null) delete before[name];
-    else if (typeof value === "object") {
-      const old = before[name];
-      before[name] = apply(typeof old === "object" ? old : Object.create(null), value);
-    } else before[name] = value;
-  }
-  return before;
+  tenants.update(state.tenants ?? {});
+  if (!same(before?.marks, state.marks)) updateMarks(!before);
+  const others = !before || !same(Object.keys(before.models), Object.keys(state.models));
+  if (others || find("trouble").checked) choose();
+  if (others || view === "table") draw();
 }
 
 let source = null;
@@ -165,15 +154,9 @@ function close() {
 function open() {
   close();
   source = new EventSource("/events");
-  source.addEventListener("snapshot", (event) => {
-    state = apply(Object.create(null), JSON.parse(event.data));
+  source.addEventListener("message", (event) => {
     setStatus("live");
-    update(null);
-  });
-  source.addEventListener("change", (event) => {
-    const changes = JSON.parse(event.data);
-    apply(state, changes);
-    update(changes);
+    update(JSON.parse(event.data));
   });
   source.addEventListener("error", () => {
     setStatus("lost");
