@@ -17,7 +17,7 @@ from corral.config.cluster import KubeconfigCluster
 from corral.gateway.component import Gateway, GatewayArgs
 from corral.gateway.manifests.resource import Network
 from corral.hosts.endpoint import KeyCredential
-from corral.plan.credentials import Proofs
+from corral.plan.credentials import CallerCredentials
 from corral.plan.plan import Issuer, Plan, Rate
 from corral.testing import NEVER, Recorded, Secret, World, changes, run
 from tests.gateway.manifests.plans import CA, SIGNED, endpoint, model, plan, share_edits, tenant
@@ -41,7 +41,7 @@ def program(
     served: Plan = SERVED,
     gateway: config.Gateway | None = None,
     network: Network = "eks",
-    credentials: Proofs = Proofs({}, {}),  # noqa: B008
+    credentials: CallerCredentials = CallerCredentials({}, {}),  # noqa: B008
     **differing: Any,
 ) -> None:
     cluster = ExistingCluster("cluster", KubeconfigCluster(kubeconfig="kind.yaml"))
@@ -174,7 +174,7 @@ def test_each_tenant_has_a_key_of_its_own_and_the_gateway_looks_it_up_by_the_ten
 
 def test_keys_that_a_stack_gives_are_taken_several_of_a_tenant_each_by_a_name_of_its_own():
     keys = {"search": (f"{NEVER}-old", f"{NEVER}-new")}
-    deployed = run(lambda: program(credentials=Proofs(keys, {})))
+    deployed = run(lambda: program(credentials=CallerCredentials(keys, {})))
     held = entries(deployed["gateway-tenants-secret"])
     assert (names(deployed.of_type("RandomPassword")), sorted(held), held["search"], held["search.2"]) == (
         ["gateway-tenants-support"],

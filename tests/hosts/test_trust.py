@@ -12,7 +12,7 @@ import trustme
 
 from corral.hosts.probing import Verdict
 from corral.hosts.verify import verify
-from corral.plan.plan import Limits, ModelPlan, Plan, Target
+from corral.plan.plan import ModelPlan, Plan, RequestSettings, Target
 
 AUTHORITY = trustme.CA()
 
@@ -49,7 +49,7 @@ def url() -> Iterator[str]:
 
 
 def _verify(target: Target) -> Verdict:
-    plan = Plan("test", "local", (ModelPlan("m", (target,), (), None, None, None),), Limits(1, 1, 1, 1, 1), ())
+    plan = Plan("test", "local", (ModelPlan("m", (target,), (), None, None, None),), RequestSettings(1, 1, 1, 1, 1), ())
     (verdict,) = verify(plan, {"lab": "key"})
     return verdict
 

@@ -8,7 +8,7 @@ import pytest
 
 from corral.hosts.probing import Verdict
 from corral.hosts.verify import signed_in, verify
-from corral.plan.plan import Credential, Limits, ModelPlan, Plan, Target
+from corral.plan.plan import Credential, ModelPlan, Plan, RequestSettings, Target
 
 NO_KEY_WANTED = Credential(None, ambient=False, variable=None)
 AZURE_KEY = Credential("api-key", ambient=False, variable="AZURE_OPENAI_API_KEY")
@@ -20,7 +20,7 @@ def _plan(**models: list[Target]) -> Plan:
         stack="test",
         engine="local",
         models=tuple(ModelPlan(name, tuple(targets), (), None, None, None) for name, targets in models.items()),
-        limits=Limits(1, 1, 1, 1, 1),
+        request_settings=RequestSettings(1, 1, 1, 1, 1),
         accept=(),
     )
 

@@ -29,7 +29,7 @@ def simulated(target: Target) -> SimulatedHost:
 
 
 def bedrock(url: str, key: AwsKey | None) -> BedrockHost:
-    limits = plan_of(BEDROCK).limits
+    limits = plan_of(BEDROCK).request_settings
     return BedrockHost(
         name="bedrock",
         url=url,
@@ -49,7 +49,7 @@ def bedrock(url: str, key: AwsKey | None) -> BedrockHost:
 
 
 def replicate(url: str, key: str, ca: str | None) -> ReplicateHost:
-    limits = plan_of(REPLICATE).limits
+    limits = plan_of(REPLICATE).request_settings
     model = AdaptedModel(
         output=REPLICATE.output, streaming=REPLICATE.streaming, tools_while_streaming=REPLICATE.tools_while_streaming
     )

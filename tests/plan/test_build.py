@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from corral.plan.plan import Limits, ModelPlan, Plan, Target, Unserved
+from corral.plan.plan import ModelPlan, Plan, RequestSettings, Target, Unserved
 from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, LLAMA, SCOUT, VLLM, build, model
 
 SERVED_BY = ("azure", "bedrock", "deepinfra", "vllm")
@@ -151,7 +151,7 @@ def test_a_plan_has_its_models_in_order_of_name_and_the_settings_of_the_engine()
                 served_by=("bedrock",),
             ),
         ),
-        limits=Limits(
+        request_settings=RequestSettings(
             connect_timeout=1_000, idle_timeout=2_000, drain_timeout=3_000, ejection_time=4_000, body_limit=5 * 1_024
         ),
         accept=("parity/a/b", "price/b/c"),

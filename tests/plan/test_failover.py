@@ -30,7 +30,7 @@ def values(tree: Any, key: str) -> list[Any]:
 
 
 def test_the_local_engine_takes_all_of_the_table_away():
-    listener = gateway("127.0.0.1", 0, PLAN.limits, Files(Path()), Path(), None, tls=False)
+    listener = gateway("127.0.0.1", 0, PLAN.request_settings, Files(Path()), Path(), None, tls=False)
     (removed,) = values(gateway_routes(PLAN, {}), "request_headers_to_remove")
     assert {each["key_matcher"]["prefix"] for each in values(listener, "remove_on_match")} == {
         *failover.DROPPED_PREFIXES

@@ -10,7 +10,7 @@ from secrets import token_bytes
 import pytest
 
 from corral.config.tenants import Tenant
-from corral.plan.credentials import KEY_BYTES, UnfitKeyError, hash_of, in_stack, key_of
+from corral.plan.credentials import KEY_BYTES, InvalidKeyError, hash_of, in_stack, key_of
 
 
 def test_a_key_holds_32_random_bytes_after_its_prefix() -> None:
@@ -40,7 +40,7 @@ def test_the_hash_of_a_key_is_taken_by_a_stack() -> None:
     ],
 )
 def test_what_cannot_be_a_key_is_refused_without_showing_it(key: str, why: str) -> None:
-    with pytest.raises(UnfitKeyError, match=why) as refused:
+    with pytest.raises(InvalidKeyError, match=why) as refused:
         hash_of(key)
     assert not key or key not in str(refused.value)
 

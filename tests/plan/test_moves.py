@@ -99,8 +99,8 @@ def test_another_id_at_a_host_is_a_move():
 
 def test_a_changed_limit_is_a_move():
     before = llama({"vllm": 100})
-    after = replace(before, limits=replace(before.limits, idle_timeout=60_000))
-    assert move(before, after) == Move((), (LimitMove("idle_timeout", before.limits.idle_timeout, 60_000),))
+    after = replace(before, request_settings=replace(before.request_settings, idle_timeout=60_000))
+    assert move(before, after) == Move((), (LimitMove("idle_timeout", before.request_settings.idle_timeout, 60_000),))
 
 
 @pytest.mark.parametrize(

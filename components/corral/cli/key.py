@@ -18,7 +18,7 @@ from corral.catalog.units import MISMATCHES, TenantName
 from corral.cli.project import CommandError, StackOption, root, stack_file
 from corral.cli.terminal import console
 from corral.config.problems import shown
-from corral.plan.credentials import KEY_BYTES, UnfitKeyError, hash_of, in_stack, key_of
+from corral.plan.credentials import KEY_BYTES, InvalidKeyError, hash_of, in_stack, key_of
 from corral.plan.tenants import keys_variable
 
 _TENANT = TypeAdapter[str](TenantName)
@@ -80,7 +80,7 @@ def hashed() -> None:
     try:
         text = getpass("Key: ") if sys.stdin.isatty() else sys.stdin.read()
         digest = hash_of(text.strip())
-    except UnfitKeyError as why:
+    except InvalidKeyError as why:
         raise typer.BadParameter(f"the key {why}", param_hint="standard input") from None
     except UnicodeDecodeError:
         raise typer.BadParameter("is no text", param_hint="standard input") from None

@@ -52,7 +52,7 @@ def tenants_table(plan: Plan) -> Table:
             "all" if len(tenant.models) == len(plan.models) else _models(tenant.models),
             *_rate(tenant.rate),
             _UNLIMITED if tenant.concurrent is None else number(tenant.concurrent),
-            size(plan.limits.body_limit if tenant.body_limit is None else tenant.body_limit),
+            size(plan.request_settings.body_limit if tenant.body_limit is None else tenant.body_limit),
             tenant.priority,
             ", ".join(tenant.residency) if tenant.residency else "",
             _identified_by(tenant, plan),

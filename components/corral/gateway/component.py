@@ -28,7 +28,7 @@ from corral.gateway.software import Software, SoftwareArgs
 from corral.hosts.base import ClusterComponent, KubernetesObject
 from corral.hosts.endpoint import Endpoint
 from corral.hosts.naming import labels
-from corral.plan.credentials import Proofs
+from corral.plan.credentials import CallerCredentials
 from corral.plan.plan import Plan
 
 
@@ -39,7 +39,7 @@ class GatewayArgs:
     plan: Plan
     """Without errors."""
     gateway: config.Gateway
-    credentials: Proofs
+    credentials: CallerCredentials
     """The tenants' keys and the issuers' public keys."""
     endpoints: Sequence[Endpoint]
     """One for every host and model of the plan.  A host's endpoints have one credential and one `ca`."""

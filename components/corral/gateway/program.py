@@ -16,7 +16,7 @@ from corral.hosts.endpoint import Endpoint
 from corral.hosts.keys import refusal
 from corral.plan.build import build
 from corral.plan.checks.run import check
-from corral.plan.credentials import UnfitProofError, proofs
+from corral.plan.credentials import InvalidCredentialError, caller_credentials
 
 
 def deploy(file: Path | None = None) -> None:
@@ -30,8 +30,8 @@ def deploy(file: Path | None = None) -> None:
     try:
         stack = stack_from_config(pulumi.get_stack(), values, catalog, file)
         plan = build(stack, catalog)
-        credentials = proofs(pulumi.runtime.get_config(TENANT_SECRETS), plan.issuers, file.parent)
-    except (ConfigError, UnfitProofError) as error:
+        credentials = caller_credentials(pulumi.runtime.get_config(TENANT_SECRETS), plan.issuers, file.parent)
+    except (ConfigError, InvalidCredentialError) as error:
         raise pulumi.RunError(str(error)) from None
     host_keys = json.loads(pulumi.runtime.get_config(SECRETS) or "{}")
     keys = {host: pulumi.Output.secret(key) for host, key in host_keys.items()}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from corral.local.errors import EngineError
-from corral.plan.credentials import UnfitKeyError, hash_of
+from corral.plan.credentials import InvalidKeyError, hash_of
 from corral.plan.plan import Plan, TenantPlan
 from corral.plan.tenants import keys_variable
 
@@ -64,7 +64,7 @@ def _in_environment(tenant: str, environment: Mapping[str, str]) -> Iterator[tup
     for key in filter(None, map(str.strip, environment.get(variable, "").split(","))):
         try:
             yield hash_of(key), variable
-        except UnfitKeyError as why:
+        except InvalidKeyError as why:
             raise EngineError(f"A key in {variable} {why}. Make one with: corral key new {tenant}") from None
 
 

@@ -25,7 +25,7 @@ from corral.local.callers import Callers, callers
 from corral.local.envoy.upstream import Upstream
 from corral.local.errors import EngineError
 from corral.plan.checks.run import CheckedStack
-from corral.plan.credentials import UnfitProofError, public_keys
+from corral.plan.credentials import InvalidCredentialError, public_keys
 from corral.plan.plan import Plan, Target
 from corral.simulated.hosts import SimulatedHost, simulated_hosts
 from corral.simulated.loopback import LOOPBACK
@@ -121,8 +121,8 @@ def adapted_host(
             )
             for each in targets
         },
-        "connect_timeout": plan.limits.connect_timeout,
-        "idle_timeout": plan.limits.idle_timeout,
+        "connect_timeout": plan.request_settings.connect_timeout,
+        "idle_timeout": plan.request_settings.idle_timeout,
     }
     own_key = simulated.key if simulated else key
     if targets[0].protocol == "bedrock-converse":
@@ -236,7 +236,7 @@ class Desired:
         """Per issuer whose keys lie in a file what is in it.  Raises EngineError."""
         try:
             return public_keys(self.plan.issuers, self.stack.file.parent)
-        except UnfitProofError as reason:
+        except InvalidCredentialError as reason:
             raise EngineError(f"{reason}.") from None
 
     def _trusted(self, target: Target) -> str | None:

@@ -310,7 +310,7 @@ class Session:
 
 
 def _drain_seconds(desired: Desired) -> float:
-    return desired.plan.limits.drain_timeout / 1000
+    return desired.plan.request_settings.drain_timeout / 1000
 
 
 @asynccontextmanager

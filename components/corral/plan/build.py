@@ -5,7 +5,7 @@ from __future__ import annotations
 from corral.catalog.catalog import Catalog
 from corral.config.stack import Model, Stack
 from corral.plan import money as prices
-from corral.plan.plan import Limits, Listener, ModelPlan, Plan, Target, Unserved
+from corral.plan.plan import Listener, ModelPlan, Plan, RequestSettings, Target, Unserved
 from corral.plan.residency import allowed
 from corral.plan.targets import PriceOf, serve
 from corral.plan.tenants import issuers, tenants
@@ -24,7 +24,7 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
         stack=stack.name,
         engine=engine.kind,
         models=tuple(_model(name, model, stack, catalog, price_of) for name, model in sorted(stack.models.items())),
-        limits=Limits(
+        request_settings=RequestSettings(
             connect_timeout=engine.connect_timeout,
             idle_timeout=engine.idle_timeout,
             drain_timeout=engine.drain_timeout,

@@ -38,7 +38,7 @@ _SENT = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """A bearer token (RFC 6750, section 2.1)."""
 
 
-class UnfitKeyError(ValueError):
+class InvalidKeyError(ValueError):
     """What cannot be an API key; the message says why, as a predicate, and never the key."""
 
 
@@ -48,13 +48,13 @@ def key_of(random: bytes) -> str:
 
 
 def hash_of(key: str) -> str:
-    """SHA-256 in hexadecimal.  Raises UnfitKeyError."""
+    """SHA-256 in hexadecimal.  Raises InvalidKeyError."""
     if not _SENT.fullmatch(key):
-        raise UnfitKeyError("has characters that no client can send in a header: letters, digits and -._~+/ can be")
+        raise InvalidKeyError("has characters that no client can send in a header: letters, digits and -._~+/ can be")
     if len(key) < _LEAST:
-        raise UnfitKeyError(f"has fewer than {_LEAST} characters, which can be guessed")
+        raise InvalidKeyError(f"has fewer than {_LEAST} characters, which can be guessed")
     if len(key) > _MOST:
-        raise UnfitKeyError(f"has more than {_MOST} characters, and the gateway looks at none that is longer")
+        raise InvalidKeyError(f"has more than {_MOST} characters, and the gateway looks at none that is longer")
     return sha256(key.encode()).hexdigest()
 
 
@@ -63,12 +63,12 @@ def in_stack(digest: str) -> str:
     return f"sha256:{digest}"
 
 
-class UnfitProofError(Exception):
+class InvalidCredentialError(Exception):
     """A key that cannot be one, or a file that has no public keys; the message never has the key."""
 
 
 @dataclass(frozen=True)
-class Proofs:
+class CallerCredentials:
     """By tenant, and by issuer."""
 
     keys: Mapping[str, tuple[str, ...]] = field(repr=False)
@@ -77,12 +77,12 @@ class Proofs:
     """Public keys (JWKS, as text), of those issuers that have them in a file."""
 
 
-def proofs(decrypted: str | None, issuers: tuple[Issuer, ...], folder: Path) -> Proofs:
+def caller_credentials(decrypted: str | None, issuers: tuple[Issuer, ...], folder: Path) -> CallerCredentials:
     """`decrypted`: `corral:tenantKeys` as Pulumi gives it, each key alone or in a list; `folder`: of the stack file.
 
-    Raises UnfitProofError.
+    Raises InvalidCredentialError.
     """
-    return Proofs(_given(json.loads(decrypted or "{}")), public_keys(issuers, folder))
+    return CallerCredentials(_given(json.loads(decrypted or "{}")), public_keys(issuers, folder))
 
 
 def _given(decrypted: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -92,18 +92,18 @@ def _given(decrypted: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         for key in keys:
             try:
                 digest = hash_of(key)
-            except UnfitKeyError as error:
+            except InvalidKeyError as error:
                 way_out = "make one with `corral key new`"
-                raise UnfitProofError(f"{TENANT_SECRETS}.{tenant}: a key {error}: {way_out}") from None
+                raise InvalidCredentialError(f"{TENANT_SECRETS}.{tenant}: a key {error}: {way_out}") from None
             if digest in owners:
                 place = f"{TENANT_SECRETS}.{tenant}"
-                raise UnfitProofError(f"{place}: a key that {owners[digest]} has already: give each key once")
+                raise InvalidCredentialError(f"{place}: a key that {owners[digest]} has already: give each key once")
             owners[digest] = tenant
     return given
 
 
 def public_keys(issuers: tuple[Issuer, ...], folder: Path) -> dict[str, str]:
-    """Per issuer whose keys lie in a file what is in it; files are relative to the folder.  Raises UnfitProofError."""
+    """By issuer the text of its file of keys; files are relative to the folder.  Raises InvalidCredentialError."""
     keys_of: dict[str, str] = {}
     for issuer in issuers:
         if issuer.jwks_file is None:
@@ -114,5 +114,5 @@ def public_keys(issuers: tuple[Issuer, ...], folder: Path) -> dict[str, str]:
             json.loads(keys_of[issuer.issuer])
         except (OSError, ValueError):
             reason = f"jwksFile of {issuer.issuer} names {path}, which is not a file of JSON"
-            raise UnfitProofError(f"corral:issuers: {reason}") from None
+            raise InvalidCredentialError(f"corral:issuers: {reason}") from None
     return keys_of

@@ -72,7 +72,7 @@ class ModelMove:
 
 @dataclass(frozen=True)
 class LimitMove:
-    """An engine setting that a request meets, in the unit of `Limits`."""
+    """An engine setting that a request meets, in the unit of `RequestSettings`."""
 
     name: str
     before: int
@@ -145,9 +145,9 @@ def move(before: Plan | None, after: Plan | None) -> Move:
     issuers = _paired(before and before.issuers, after and after.issuers, attrgetter("issuer"))
     common = {name for name, old, new in models if before is None or after is None or (old and new)}
     return Move(
-        models=tuple(found for name, old, new in models if (found := _model(name, old, new))),
+        models=tuple(moved for name, old, new in models if (moved := _model(name, old, new))),
         limits=_limits(before, after),
-        tenants=tuple(found for name, old, new in tenants if (found := _tenant(name, old, new, common))),
+        tenants=tuple(moved for name, old, new in tenants if (moved := _tenant(name, old, new, common))),
         issuers=tuple(IssuerMove(name, _change(old, new)) for name, old, new in issuers if old != new),
     )
 
@@ -240,8 +240,8 @@ def _limits(before: Plan | None, after: Plan | None) -> tuple[LimitMove, ...]:
     if before is None or after is None:
         return ()
     pairs = (
-        (field.name, getattr(before.limits, field.name), getattr(after.limits, field.name))
-        for field in fields(after.limits)
+        (field.name, getattr(before.request_settings, field.name), getattr(after.request_settings, field.name))
+        for field in fields(after.request_settings)
     )
     return tuple(LimitMove(name, old, new) for name, old, new in pairs if old != new)
 

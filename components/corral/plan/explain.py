@@ -9,7 +9,7 @@ from corral.config.problems import listed, number, size, span
 from corral.plan.checks.findings import Finding
 from corral.plan.failover import REFUSED_STATUS, THROTTLED_STATUS
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
-from corral.plan.plan import Limits, ModelPlan, Plan, Target
+from corral.plan.plan import ModelPlan, Plan, RequestSettings, Target
 from corral.plan.residency import ANYWHERE, stays_within
 from corral.plan.targets import CAPABILITIES, lacking
 from corral.plan.tenants import who_may_ask
@@ -32,8 +32,8 @@ def explain(model: ModelPlan, plan: Plan, findings: Sequence[Finding]) -> str:
 
 def _course(model: ModelPlan, plan: Plan) -> Iterator[Iterator[str]]:
     """The paragraphs, as sentences, of a model that a request can reach."""
-    yield _failure(model, plan.limits)
-    yield _afterwards(model.live, plan.limits)
+    yield _failure(model, plan.request_settings)
+    yield _afterwards(model.live, plan.request_settings)
     yield _limits(model.live, plan)
     yield _residency(model)
     yield _money(model)
@@ -77,13 +77,13 @@ def _way(target: Target) -> str:
     return f"as {target.model_id}, called{where}{address}, {processed}"
 
 
-def _failure(model: ModelPlan, limits: Limits) -> Iterator[str]:
+def _failure(model: ModelPlan, settings: RequestSettings) -> Iterator[str]:
     refused = listed([str(status) for status in REFUSED_STATUS])
     yield (
         "A request that has not got the first byte of its answer leaves its host when connecting fails or takes longer "
-        f"than {span(limits.connect_timeout)}, when the connection is reset, when the host answers {THROTTLED_STATUS} "
-        f"or 5xx, when it answers {refused} (a wrong key, a model that is gone), and when it is silent for "
-        f"{span(limits.idle_timeout)}."
+        f"than {span(settings.connect_timeout)}, when the connection is reset, when the host answers "
+        f"{THROTTLED_STATUS} or 5xx, when it answers {refused} (a wrong key, a model that is gone), and when it is "
+        f"silent for {span(settings.idle_timeout)}."
     )
     others = "the other sharing hosts by their weights, each at most once"
     fallbacks = f"the fallbacks in order ({', '.join(target.host for target in model.fallbacks)})"
@@ -100,31 +100,31 @@ def _failure(model: ModelPlan, limits: Limits) -> Iterator[str]:
     yield "When none is left, the client gets the last answer that there was, or 503."
 
 
-def _afterwards(live: Sequence[Target], limits: Limits) -> Iterator[str]:
+def _afterwards(live: Sequence[Target], settings: RequestSettings) -> Iterator[str]:
     yield "After the first byte nothing is tried again."
     yield (
         "An answer may take as long as it needs: it is cut only when its host is silent for "
-        f"{span(limits.idle_timeout)}, streamed or not."
+        f"{span(settings.idle_timeout)}, streamed or not."
     )
     if len(live) > 1:
-        left_out = f"left out for {span(limits.ejection_time)}, longer each time after that"
+        left_out = f"left out for {span(settings.ejection_time)}, longer each time after that"
         yield f"A host that fails again and again is {left_out}, and the others take its share."
-    yield f"A host that is removed has {span(limits.drain_timeout)} to finish what it has begun."
+    yield f"A host that is removed has {span(settings.drain_timeout)} to finish what it has begun."
 
 
 def _limits(live: Sequence[Target], plan: Plan) -> Iterator[str]:
-    limits = plan.limits
+    settings = plan.request_settings
     yield from _least("context (prompt and answer together)", live, lambda target: target.context)
     yield from _least("limit of an answer", live, lambda target: target.output)
     for what, _ in CAPABILITIES:
         without = [target.host for target in live if what in lacking(target)]
         if without:
             yield f"No {what} at {listed(without, 'and')}."
-    yield f"A request's body may have {size(limits.body_limit)}; a larger one gets 413."
-    if limits.concurrent and plan.engine == "local":
+    yield f"A request's body may have {size(settings.body_limit)}; a larger one gets 413."
+    if settings.concurrent and plan.engine == "local":
         yield (
-            f"{limits.concurrent} requests may be under way at once, {limits.concurrent_of_normal} of them of tenants "
-            "of normal priority; one more gets 503."
+            f"{settings.concurrent} requests may be under way at once, {settings.concurrent_of_normal} of them of "
+            "tenants of normal priority; one more gets 503."
         )
     for target in live:
         if target.tokens_per_minute is not None:

@@ -205,7 +205,7 @@ class ModelPlan:
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestSettings:
     """Times in milliseconds, sizes in bytes: the engine settings a request meets."""
 
     connect_timeout: int
@@ -295,7 +295,7 @@ class Plan:
     engine: Literal["local", "kubernetes"]
     models: tuple[ModelPlan, ...]
     """In order of name."""
-    limits: Limits
+    request_settings: RequestSettings
     accept: tuple[str, ...]
     tenants: tuple[TenantPlan, ...] = ()
     """Who may call, in order of name; empty: nobody is asked who they are."""

@@ -31,7 +31,7 @@ from corral.config.stack_file import name_of, read_config
 from corral.hosts.keys import missing_keys
 from corral.plan.build import build
 from corral.plan.checks.run import check
-from corral.plan.credentials import UnfitProofError, public_keys
+from corral.plan.credentials import InvalidCredentialError, public_keys
 from corral.plan.diff import Move, move
 from corral.plan.plan import Plan
 from corral.plan.residency import allowed, stays_within
@@ -240,7 +240,7 @@ def _reason(error: Exception) -> str:
     match error:
         case OSError(filename=str(file), strerror=str(reason)):
             return f"{file}: {reason}"
-        case UnfitProofError():
+        case InvalidCredentialError():
             return str(error)
         case _:
             return f"{type(error).__name__}: {error}"

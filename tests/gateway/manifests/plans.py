@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from corral.config.cluster import Gateway, Replicas
 from corral.gateway.manifests.resource import Inputs
 from corral.hosts.endpoint import AmbientCredential, Endpoint, KeyCredential
-from corral.plan.plan import Credential, Issuer, Lifecycle, Limits, ModelPlan, Plan, Rate, Target, TenantPlan
+from corral.plan.plan import Credential, Issuer, Lifecycle, ModelPlan, Plan, Rate, RequestSettings, Target, TenantPlan
 from corral.plan.tenants import served_to
 
 GATEWAY = Gateway(replicas=Replicas(min=2, max=10))
@@ -21,7 +21,7 @@ LABELS = {"stack": "test"}
 ANNOTATIONS = {"waits": "for it"}
 """Of every route."""
 
-LIMITS = Limits(
+LIMITS = RequestSettings(
     connect_timeout=5_000, idle_timeout=120_000, drain_timeout=600_000, ejection_time=10_000, body_limit=50 * 2**20
 )
 
@@ -85,7 +85,7 @@ def plan(*models: ModelPlan, tenants: Sequence[TenantPlan] = (), issuers: Sequen
         stack="test",
         engine="kubernetes",
         models=models,
-        limits=LIMITS,
+        request_settings=LIMITS,
         accept=(),
         tenants=tuple(tenants),
         issuers=tuple(issuers),

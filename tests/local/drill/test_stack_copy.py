@@ -14,7 +14,7 @@ from corral.cli.project import load_servable
 from corral.local.drill.stack_copy import TcpProxy, TenantKeys, copy_stack, rehearsal
 from corral.local.sidecars import Sidecars
 from corral.plan.credentials import hash_of
-from corral.plan.plan import Issuer, Limits
+from corral.plan.plan import Issuer, RequestSettings
 from corral.simulated.loopback import LOOPBACK
 from tests.plan.world import LLAMA, build
 
@@ -119,8 +119,10 @@ config:
 
 def test_times_are_shortened_and_never_prolonged():
     plan = build({LLAMA: {"shares": {"azure": 100}}})
-    assert rehearsal(plan, {}).limits == Limits(1_000, 3_000, 10_000, 1_000, plan.limits.body_limit)
-    quick = replace(plan, limits=Limits(50, 60, 70, 80, 90))
+    assert rehearsal(plan, {}).request_settings == RequestSettings(
+        1_000, 3_000, 10_000, 1_000, plan.request_settings.body_limit
+    )
+    quick = replace(plan, request_settings=RequestSettings(50, 60, 70, 80, 90))
     assert rehearsal(quick, {}) == quick
 
 

@@ -13,10 +13,10 @@ from corral.local.envoy.clusters import ClusterCache, model_clusters
 from corral.local.envoy.resource import Resource
 from corral.local.envoy.upstream import Upstream
 from corral.plan.failover import retries
-from corral.plan.plan import Limits, ModelPlan
+from corral.plan.plan import ModelPlan, RequestSettings
 from tests.plan.world import model
 
-LIMITS = Limits(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
+LIMITS = RequestSettings(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
 
 
 def planned(shares: dict[str, int], fallback: list[str]) -> ModelPlan:
@@ -140,12 +140,12 @@ PLANS = st.tuples(
 
 @given(st.lists(PLANS, min_size=1, max_size=4))
 def test_the_texts_are_those_of_the_plan_whatever_came_before(
-    plans: list[tuple[list[ModelPlan], dict[str, Upstream], Limits]],
+    plans: list[tuple[list[ModelPlan], dict[str, Upstream], RequestSettings]],
 ) -> None:
     cache = ClusterCache()
-    for each, reached, limits in plans:
-        texts = cache.render(each, reached, limits)
-        clusters = [cluster for one in each for cluster in model_clusters(one, reached, limits)]
+    for each, reached, settings in plans:
+        texts = cache.render(each, reached, settings)
+        clusters = [cluster for one in each for cluster in model_clusters(one, reached, settings)]
         assert {name: json.loads(text) for name, text in texts.items()} == {one["name"]: one for one in clusters}
         assert list(texts) == [one["name"] for one in clusters]
 

@@ -8,9 +8,9 @@ from corral.local.envoy.clusters import host_cluster
 from corral.local.envoy.jwt import clusters, verifier
 from corral.local.envoy.names import Files
 from corral.local.envoy.upstream import Upstream
-from corral.plan.plan import Issuer, Limits
+from corral.plan.plan import Issuer, RequestSettings
 
-LIMITS = Limits(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
+LIMITS = RequestSettings(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
 FILES = Files(Path("/run/corral"))
 CA = "/etc/ssl/certs/ca-certificates.crt"
 

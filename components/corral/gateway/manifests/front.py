@@ -26,7 +26,7 @@ from corral.gateway.manifests.resource import (
 )
 from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, limits
 from corral.plan import failover
-from corral.plan.plan import Limits
+from corral.plan.plan import RequestSettings
 
 TENANTS = "tenants"
 """The key of the secret that has the tenants' API keys."""
@@ -106,7 +106,7 @@ def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, 
         "listeners": [{**listener, "allowedRoutes": {"namespaces": {"from": "Same"}}}],
     }
     resources["gateway"] = resource("Gateway", spec, *resources, **{f"{AI_GATEWAY}/gateway-config": names.GATEWAY})
-    resources["clients"] = resource("ClientTrafficPolicy", {**to_gateway, **_clients(plan.limits)}, "gateway")
+    resources["clients"] = resource("ClientTrafficPolicy", {**to_gateway, **_clients(plan.request_settings)}, "gateway")
     if inputs.has_limits:
         resources["limits"] = resource("BackendTrafficPolicy", {**to_gateway, **limits(plan, callers)}, "gateway")
     keys = () if plan.issuers else (TENANTS,)
@@ -115,7 +115,7 @@ def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, 
 
 
 def _proxy(inputs: Inputs) -> dict[str, Any]:
-    replicas, limits = inputs.gateway.replicas, inputs.plan.limits
+    replicas, settings = inputs.gateway.replicas, inputs.plan.request_settings
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
     spread = {
         "maxSkew": 1,
@@ -142,7 +142,7 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
                 "envoyService": _service(inputs),
             },
         },
-        "shutdown": {"drainTimeout": names.duration(limits.drain_timeout), "minDrainDuration": "10s"},
+        "shutdown": {"drainTimeout": names.duration(settings.drain_timeout), "minDrainDuration": "10s"},
         "telemetry": {"accessLog": access_log()},
     }
 
@@ -167,7 +167,7 @@ def _service(inputs: Inputs) -> dict[str, Any]:
     gateway, on_eks = inputs.gateway, inputs.network == "eks"
     annotations = {
         **({"external-dns.alpha.kubernetes.io/hostname": gateway.hostname} if gateway.hostname else {}),
-        **(_nlb(gateway, inputs.plan.limits) if on_eks else {}),
+        **(_nlb(gateway, inputs.plan.request_settings) if on_eks else {}),
         **gateway.annotations,
     }
     return {
@@ -178,21 +178,21 @@ def _service(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _nlb(gateway: Gateway, limits: Limits) -> dict[str, str]:
-    drain_seconds = min(limits.drain_timeout // 1000, _MAX_DEREGISTRATION_SECONDS)
-    settings = {
+def _nlb(gateway: Gateway, settings: RequestSettings) -> dict[str, str]:
+    drain_seconds = min(settings.drain_timeout // 1000, _MAX_DEREGISTRATION_SECONDS)
+    annotations = {
         "scheme": "internet-facing" if gateway.public else "internal",
         "nlb-target-type": "ip",
         "attributes": "load_balancing.cross_zone.enabled=true",
         "target-group-attributes": f"deregistration_delay.timeout_seconds={drain_seconds}",
     }
     if isinstance(gateway.certificate, LoadBalancerCertificate):
-        settings |= {
+        annotations |= {
             "ssl-cert": gateway.certificate.acm,
             "ssl-ports": "443",
             "ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
         }
-    return {f"service.beta.kubernetes.io/aws-load-balancer-{key}": value for key, value in settings.items()}
+    return {f"service.beta.kubernetes.io/aws-load-balancer-{key}": value for key, value in annotations.items()}
 
 
 def _listener(inputs: Inputs) -> tuple[dict[str, Any], Resource | None]:
@@ -224,7 +224,7 @@ def _listener(inputs: Inputs) -> tuple[dict[str, Any], Resource | None]:
     return {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls}, source
 
 
-def _clients(limits: Limits) -> dict[str, Any]:
+def _clients(settings: RequestSettings) -> dict[str, Any]:
     """Bodies are held in memory to be read and sent again; over the limit they are refused with 413, and with smaller
     HTTP/2 windows far below it (envoyproxy/ai-gateway issue 2130)."""
     dropped = [
@@ -235,7 +235,7 @@ def _clients(limits: Limits) -> dict[str, Any]:
         ),
     ]
     return {
-        "connection": {"bufferLimit": names.quantity(limits.body_limit)},
+        "connection": {"bufferLimit": names.quantity(settings.body_limit)},
         "http2": {"initialStreamWindowSize": "16Mi", "initialConnectionWindowSize": "24Mi"},
         "headers": {"earlyRequestHeaders": {"removeOnMatch": dropped}},
         "timeout": {"http": {"requestReceivedTimeout": names.duration(failover.UPLOAD_SECONDS * 1_000)}},

@@ -26,7 +26,7 @@ from corral.gateway.manifests.resource import Inputs, Resource, keep_alive, refe
 from corral.gateway.manifests.tenants import Caller, Group, called_by, groups
 from corral.gateway.names import GATEWAY, MODEL_HEADER, duration, object_name
 from corral.plan import failover
-from corral.plan.plan import Limits, ModelPlan
+from corral.plan.plan import ModelPlan, RequestSettings
 
 _UNLISTED = MODEL_HEADER.title()
 """The same header, by a name in which Envoy AI Gateway 1.1.0 does not see it: it lists a model once for each rule that
@@ -54,7 +54,7 @@ def model_resources(
         spec = {
             "targetRefs": [_rule_of(name, index)],
             **merge,
-            **_traffic(failover.retries_by_priority(model, group.hosts), inputs.plan.limits),
+            **_traffic(failover.retries_by_priority(model, group.hosts), inputs.plan.request_settings),
         }
         resources[f"retries/{model.name}" + (f"/{index}" if index else "")] = inputs.resource(
             "BackendTrafficPolicy",
@@ -105,12 +105,12 @@ def _rule(inputs: Inputs, group: Group, callers: Mapping[str, Caller], index: in
             for target in sorted(group.model.targets, key=lambda target: target.host)
         ],
         "timeouts": {"request": "0s"},
-        "streamIdleTimeout": duration(inputs.plan.limits.idle_timeout),
+        "streamIdleTimeout": duration(inputs.plan.request_settings.idle_timeout),
         "modelsOwnedBy": "corral",
     }
 
 
-def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
+def _traffic(attempts: tuple[int, int], settings: RequestSettings) -> dict[str, Any]:
     per_priority, retries = attempts
     back_off = {
         "baseInterval": duration(failover.BACK_OFF_MILLISECONDS),
@@ -127,12 +127,12 @@ def _traffic(attempts: tuple[int, int], limits: Limits) -> dict[str, Any]:
             "passive": {
                 "consecutive5XxErrors": failover.CONSECUTIVE_FAILURES,
                 "interval": duration(failover.EJECTION_INTERVAL_MILLISECONDS),
-                "baseEjectionTime": duration(limits.ejection_time),
+                "baseEjectionTime": duration(settings.ejection_time),
                 "maxEjectionPercent": failover.MAX_EJECTION_PERCENT,
             },
             "panicThreshold": failover.PANIC_PERCENT,
         },
         "circuitBreaker": dict.fromkeys(_BREAKERS, failover.UNBOUNDED),
-        "timeout": {"tcp": {"connectTimeout": duration(limits.connect_timeout)}},
+        "timeout": {"tcp": {"connectTimeout": duration(settings.connect_timeout)}},
         "tcpKeepalive": keep_alive(failover.HOST_KEEP_ALIVE),
     }

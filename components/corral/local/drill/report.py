@@ -360,7 +360,7 @@ _TIMES = {"connect_timeout": "connectTimeout", "idle_timeout": "idleTimeout", "e
 
 
 def _differences(record: Record) -> Iterator[str]:
-    before, after = record.plan.limits, record.rehearsed.limits
+    before, after = record.plan.request_settings, record.rehearsed.request_settings
     for name, key in _TIMES.items():
         old, new = getattr(before, name), getattr(after, name)
         if old != new:

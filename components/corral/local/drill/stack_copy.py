@@ -22,7 +22,7 @@ from corral.local.drill.script import own_tenants
 from corral.local.source import Source
 from corral.plan.checks.run import CheckedStack
 from corral.plan.credentials import KEY_BYTES, hash_of, key_of
-from corral.plan.plan import Limits, Plan
+from corral.plan.plan import Plan, RequestSettings
 from corral.simulated.loopback import LOOPBACK
 
 _CHUNK_BYTES = 2**16
@@ -89,7 +89,9 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         await sink.drain()
 
 
-_LONGEST = Limits(connect_timeout=1_000, idle_timeout=3_000, drain_timeout=10_000, ejection_time=1_000, body_limit=0)
+_LONGEST = RequestSettings(
+    connect_timeout=1_000, idle_timeout=3_000, drain_timeout=10_000, ejection_time=1_000, body_limit=0
+)
 """Milliseconds; the body limit stays what it is."""
 
 
@@ -129,13 +131,13 @@ def copy_stack(file: Path, folder: Path, load: Callable[[Path], CheckedStack], k
 
 def rehearsal(plan: Plan, keys: Mapping[str, str]) -> Plan:
     """The plan as the copy has it."""
-    limits = replace(
-        plan.limits,
-        connect_timeout=min(plan.limits.connect_timeout, _LONGEST.connect_timeout),
-        idle_timeout=min(plan.limits.idle_timeout, _LONGEST.idle_timeout),
-        drain_timeout=min(plan.limits.drain_timeout, _LONGEST.drain_timeout),
-        ejection_time=min(plan.limits.ejection_time, _LONGEST.ejection_time),
+    settings = replace(
+        plan.request_settings,
+        connect_timeout=min(plan.request_settings.connect_timeout, _LONGEST.connect_timeout),
+        idle_timeout=min(plan.request_settings.idle_timeout, _LONGEST.idle_timeout),
+        drain_timeout=min(plan.request_settings.drain_timeout, _LONGEST.drain_timeout),
+        ejection_time=min(plan.request_settings.ejection_time, _LONGEST.ejection_time),
     )
     tenants = sorted((*plan.tenants, *own_tenants(plan)), key=lambda tenant: tenant.name)
     with_keys = tuple(replace(tenant, keys=(hash_of(keys[tenant.name]),)) for tenant in tenants)
-    return replace(plan, limits=limits, tenants=with_keys, issuers=())
+    return replace(plan, request_settings=settings, tenants=with_keys, issuers=())

@@ -20,7 +20,7 @@ from corral.local.envoy.names import NAMESPACE, Files, link_name, model_name
 from corral.local.envoy.resource import Resource, extension, milliseconds, text_of, typed
 from corral.local.envoy.upstream import Upstream, http_options
 from corral.plan import failover
-from corral.plan.plan import Limits, ModelPlan, Target
+from corral.plan.plan import ModelPlan, RequestSettings, Target
 
 READ_AHEAD_BYTES = 2**20
 """How much of an answer waits for its client; while more does, the host is not read from.  It is also the most the
@@ -58,12 +58,12 @@ _BY_NAME = extension(
 )
 
 
-def host_cluster(upstream: Upstream, limits: Limits, files: Files) -> Resource:
+def host_cluster(upstream: Upstream, settings: RequestSettings, files: Files) -> Resource:
     """The connections to one host, and its key."""
     fields = {
         "name": upstream.name,
         **({"type": "STATIC"} if upstream.is_address else {"cluster_type": _BY_NAME}),
-        "connect_timeout": milliseconds(limits.connect_timeout),
+        "connect_timeout": milliseconds(settings.connect_timeout),
         "circuit_breakers": _UNBOUNDED,
         "typed_extension_protocol_options": http_options(upstream, files),
         "upstream_connection_options": {
@@ -109,7 +109,7 @@ _TO_THE_LISTENER = extension(
 
 
 def _link(
-    name: str, targets: tuple[Target, ...], upstreams: Mapping[str, Upstream], limits: Limits, *, last: bool
+    name: str, targets: tuple[Target, ...], upstreams: Mapping[str, Upstream], settings: RequestSettings, *, last: bool
 ) -> Resource:
     fields = {
         "name": name,
@@ -118,7 +118,7 @@ def _link(
             "cluster_name": name,
             "endpoints": [_member(target, upstreams[target.host]) for target in targets],
         },
-        "connect_timeout": milliseconds(limits.connect_timeout),
+        "connect_timeout": milliseconds(settings.connect_timeout),
         "per_connection_buffer_limit_bytes": READ_AHEAD_BYTES,
         "lb_policy": "ROUND_ROBIN",
         "common_lb_config": {
@@ -131,7 +131,7 @@ def _link(
             "enforcing_consecutive_gateway_failure": 0,
             "enforcing_success_rate": 0,
             "interval": milliseconds(failover.EJECTION_INTERVAL_MILLISECONDS),
-            "base_ejection_time": milliseconds(limits.ejection_time),
+            "base_ejection_time": milliseconds(settings.ejection_time),
             "max_ejection_percent": failover.MAX_EJECTION_PERCENT,
         },
         "transport_socket": _TO_THE_LISTENER,
@@ -139,13 +139,13 @@ def _link(
     return typed("config.cluster.v3.Cluster", fields)
 
 
-def model_clusters(model: ModelPlan, upstreams: Mapping[str, Upstream], limits: Limits) -> list[Resource]:
+def model_clusters(model: ModelPlan, upstreams: Mapping[str, Upstream], settings: RequestSettings) -> list[Resource]:
     """The links of a model's chain, and the chain itself.  A move of its shares replaces the first link alone."""
     links = [(link_name(model.name, 0), model.sharing)] if model.sharing else []
     links += [(link_name(model.name, target.priority), (target,)) for target in model.fallbacks]
     chain = {
         "name": model_name(model.name),
-        "connect_timeout": milliseconds(limits.connect_timeout),
+        "connect_timeout": milliseconds(settings.connect_timeout),
         "per_connection_buffer_limit_bytes": READ_AHEAD_BYTES,
         "lb_policy": "CLUSTER_PROVIDED",
         "circuit_breakers": _UNBOUNDED,
@@ -155,7 +155,7 @@ def model_clusters(model: ModelPlan, upstreams: Mapping[str, Upstream], limits: 
         ),
     }
     return [
-        *(_link(name, targets, upstreams, limits, last=name == links[-1][0]) for name, targets in links),
+        *(_link(name, targets, upstreams, settings, last=name == links[-1][0]) for name, targets in links),
         typed("config.cluster.v3.Cluster", chain),
     ]
 
@@ -164,22 +164,24 @@ class ClusterCache:
     """The clusters of the latest plan's models as they stand in Envoy's file.
 
     At a move nearly all models stay as they are, and what has stayed is not rendered again.  The text of a model
-    depends on nothing but its plan, the upstreams and the limits, and all three are compared whole.
+    depends on nothing but its plan, the upstreams and the request settings, and all three are compared whole.
     """
 
     def __init__(self) -> None:
-        self._common: tuple[dict[str, Upstream], Limits] | None = None
+        self._common: tuple[dict[str, Upstream], RequestSettings] | None = None
         self._models: dict[str, tuple[ModelPlan, dict[str, str]]] = {}
 
-    def render(self, models: Iterable[ModelPlan], upstreams: Mapping[str, Upstream], limits: Limits) -> dict[str, str]:
+    def render(
+        self, models: Iterable[ModelPlan], upstreams: Mapping[str, Upstream], settings: RequestSettings
+    ) -> dict[str, str]:
         """The clusters of these models, by name."""
-        common = dict(upstreams), limits
+        common = dict(upstreams), settings
         before = self._models if common == self._common else {}
         now: dict[str, tuple[ModelPlan, dict[str, str]]] = {}
         for model in models:
             cached = before.get(model.name)
             if cached is None or cached[0] != model:
-                clusters = model_clusters(model, upstreams, limits)
+                clusters = model_clusters(model, upstreams, settings)
                 cached = model, {cluster["name"]: text_of(cluster) for cluster in clusters}
             now[model.name] = cached
         self._common, self._models = common, now

@@ -59,19 +59,19 @@ def render(
     the SHA-256 of their keys.  `cache` holds what was rendered before."""
     by_name = {upstream.name: upstream for upstream in upstreams.values()}
     shared = (
-        *(host_cluster(upstream, plan.limits, site.files) for upstream in by_name.values()),
-        *jwt.clusters(plan.issuers, plan.limits, site.trusted, site.files),
+        *(host_cluster(upstream, plan.request_settings, site.files) for upstream in by_name.values()),
+        *jwt.clusters(plan.issuers, plan.request_settings, site.trusted, site.files),
     )
     verifier = jwt.verifier(plan.issuers, site.public_keys, site.trusted)
     return Configuration(
         clusters={
             **{cluster["name"]: text_of(cluster) for cluster in shared},
-            **cache.render(routes.clustered_models(plan), upstreams, plan.limits),
+            **cache.render(routes.clustered_models(plan), upstreams, plan.request_settings),
         },
         listeners={
             **{name: listeners.to_host(upstream) for name, upstream in by_name.items() if not upstream.is_plain},
             GATEWAY: listeners.gateway(
-                site.address, site.port, plan.limits, site.files, site.log, verifier, tls=site.tls
+                site.address, site.port, plan.request_settings, site.files, site.log, verifier, tls=site.tls
             ),
         },
         upstreams=by_name,

@@ -13,7 +13,7 @@ from corral.local.envoy.clusters import host_cluster
 from corral.local.envoy.names import Files
 from corral.local.envoy.resource import Resource, extension
 from corral.local.envoy.upstream import Upstream
-from corral.plan.plan import Issuer, Limits
+from corral.plan.plan import Issuer, RequestSettings
 
 _SCHEMES = ("Bearer ", "bearer ", "BEARER ")
 """How clients write the scheme, whose case means nothing; Envoy compares it as it is."""
@@ -24,9 +24,9 @@ def _upstream(issuer: Issuer, trusted: str) -> Upstream:
     return Upstream(f"issuer {urlsplit(url).hostname}", url, None, trusted if url.startswith("https:") else None)
 
 
-def clusters(issuers: Sequence[Issuer], limits: Limits, trusted: str, files: Files) -> list[Resource]:
+def clusters(issuers: Sequence[Issuer], settings: RequestSettings, trusted: str, files: Files) -> list[Resource]:
     """How the keys are fetched; `trusted` is the PEM file of the certificates this machine trusts."""
-    return [host_cluster(_upstream(issuer, trusted), limits, files) for issuer in issuers if issuer.jwks]
+    return [host_cluster(_upstream(issuer, trusted), settings, files) for issuer in issuers if issuer.jwks]
 
 
 def verifier(issuers: Sequence[Issuer], public_keys: Mapping[str, str], trusted: str) -> Resource | None:

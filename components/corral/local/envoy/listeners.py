@@ -14,7 +14,7 @@ from corral.local.envoy.resource import Resource, extension, typed, watched
 from corral.local.envoy.statistics import metadata
 from corral.local.envoy.upstream import Upstream, http_filters
 from corral.plan.failover import DROPPED_PREFIXES, UPLOAD_SECONDS
-from corral.plan.plan import Limits
+from corral.plan.plan import RequestSettings
 
 _FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -73,7 +73,7 @@ def _listener(name: str, network_filter: Resource, fields: Resource, socket: Res
 
 
 def gateway(
-    address: str, port: int, limits: Limits, files: Files, log: Path, verifier: Resource | None, *, tls: bool
+    address: str, port: int, settings: RequestSettings, files: Files, log: Path, verifier: Resource | None, *, tls: bool
 ) -> Resource:
     """The listener clients connect to.  `verifier` is the filter that looks at tokens, where there is an issuer."""
     router = extension(
@@ -97,7 +97,7 @@ def gateway(
         "stream_flush_timeout": f"{_SILENCE_SECONDS}s",
         "server_header_transformation": "PASS_THROUGH",
         "access_log": [*statistics.count_requests(), access_log(log)],
-        "local_reply_config": replies.gateway_replies(limits.body_limit),
+        "local_reply_config": replies.gateway_replies(settings.body_limit),
         "http_filters": [
             *([verifier] if verifier else []),
             {"name": scripts.FILTER, "typed_config": scripts.gateway()},

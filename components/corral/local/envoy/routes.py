@@ -35,7 +35,7 @@ from corral.local.envoy.names import (
 )
 from corral.local.envoy.resource import Resource, extension, header, milliseconds, typed
 from corral.plan import failover
-from corral.plan.plan import Limits, ModelPlan, Plan, Rate, TenantPlan
+from corral.plan.plan import ModelPlan, Plan, Rate, RequestSettings, TenantPlan
 from corral.plan.tenants import served_to
 
 
@@ -82,10 +82,10 @@ def _without_none(entries: Resource) -> Resource:
     return {key: value for key, value in entries.items() if value is not None}
 
 
-def _tenant(tenant: TenantPlan, models: int, limits: Limits) -> Resource:
+def _tenant(tenant: TenantPlan, models: int, settings: RequestSettings) -> Resource:
     return _without_none(
         {
-            "total": limits.concurrent if tenant.priority == "high" else limits.concurrent_of_normal,
+            "total": settings.concurrent if tenant.priority == "high" else settings.concurrent_of_normal,
             "lane": residency_key(tenant),
             "models": dict.fromkeys(tenant.models, True) if len(tenant.models) < models else None,
             "rate": _rate(tenant.rate),
@@ -105,9 +105,11 @@ def context(plan: Plan, keys: Mapping[str, str]) -> Resource:
         for issuer in plan.issuers:
             table[f"claim:{issuer.issuer}"] = issuer.claim
             table |= {f"vouched:{issuer.issuer} {value}": each.name for each in plan.tenants for value in each.claims}
-        table |= {f"tenant:{tenant.name}": _tenant(tenant, len(plan.models), plan.limits) for tenant in plan.tenants}
+        table |= {
+            f"tenant:{tenant.name}": _tenant(tenant, len(plan.models), plan.request_settings) for tenant in plan.tenants
+        }
     else:
-        table["open"] = {"total": plan.limits.concurrent} if plan.limits.concurrent else {}
+        table["open"] = {"total": plan.request_settings.concurrent} if plan.request_settings.concurrent else {}
     version = hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
     return {"version": version, **table}
 
@@ -223,14 +225,14 @@ def gateway_routes(plan: Plan, keys: Mapping[str, str]) -> Resource:
         _to(replies.unknown_path()),
     )
     models = (
-        (variant.key, _to(_model_route(variant, plan.limits.idle_timeout)))
+        (variant.key, _to(_model_route(variant, plan.request_settings.idle_timeout)))
         for model in plan.models
         for variant in variants(plan, model)
     )
     gateway = {
         "name": GATEWAY,
         "domains": ["*"],
-        "request_body_buffer_limit": plan.limits.body_limit,
+        "request_body_buffer_limit": plan.request_settings.body_limit,
         "matcher": _by_header(MODEL_HEADER, models, by_path),
     }
     return typed(

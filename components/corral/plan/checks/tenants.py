@@ -37,7 +37,7 @@ def tenants(plan: Plan) -> Iterator[Finding]:
         yield from _identified(tenant, plan)
         for name in tenant.models:
             yield from _served(models[name], tenant)
-        limit = plan.limits.body_limit
+        limit = plan.request_settings.body_limit
         if tenant.body_limit is not None and tenant.body_limit > limit:
             yield Finding(
                 "warning",
@@ -129,7 +129,7 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "requests pass uncounted while those who count, or their Redis, cannot be reached",
             "watch the deployments envoy-ratelimit and corral-redis",
         )
-    if plan.limits.concurrent or any(tenant.concurrent for tenant in plan.tenants):
+    if plan.request_settings.concurrent or any(tenant.concurrent for tenant in plan.tenants):
         yield _warning(
             "concurrentRequests",
             "the kubernetes engine does not limit what is under way: concurrentRequests, of the engine or of a tenant, "
@@ -157,7 +157,7 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
 
 
 def _is_bound(tenant: TenantPlan, plan: Plan) -> bool:
-    return tenant.body_limit is not None and tenant.body_limit < plan.limits.body_limit
+    return tenant.body_limit is not None and tenant.body_limit < plan.request_settings.body_limit
 
 
 def _warning(what: str, message: str, way_out: str) -> Finding:
