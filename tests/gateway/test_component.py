@@ -117,6 +117,10 @@ def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(deploy
     }  # fmt: skip
 
 
+def test_no_envoy_starts_before_the_identity_it_calls_hosts_with_is_there(deployed: World):
+    assert "identity" in before(deployed, "gateway-proxy")
+
+
 def test_a_route_does_not_wait_for_the_hosts_of_another_model(deployed: World):
     assert "server" not in before(deployed, revision(deployed, "gateway-route/scout"))
 

@@ -164,6 +164,39 @@ def test_a_route_is_made_after_everything_its_hosts_need(worlds: Mapping[str, Wo
     } <= before
 
 
+def test_bedrock_comes_to_envoys_that_have_an_identity_and_to_a_route_that_waits_for_its_permission(tmp_path: Path):
+    config = config_of("staging")
+    bedrock = config["corral:hosts"].pop("bedrock")
+    del config["corral:models"]["llama-4-maverick"]
+    config["corral:models"]["llama-3.3-70b"]["shares"] = {"deepinfra": 100}
+    without = deploy("staging", tmp_path, config)
+    assert without["gateway-identity-association"].urn in without["gateway-proxy"].dependencies
+    config["corral:hosts"]["bedrock"] = bedrock
+    config["corral:models"]["llama-3.3-70b"]["shares"] = {"deepinfra": 50, "bedrock": 50}
+    world = deploy("staging", tmp_path, config)
+    created = {change.name for change in changes(without, world).create}
+    assert {name for name in created if "identity" in name} == {"gateway-identity-policy-1"}
+    assert world["gateway-identity-policy-1"].urn in world["gateway-identity-association"].dependencies
+    (route,) = (each for each in world.of_type("AIGatewayRoute") if "llama-3.3-70b" in each.name)
+    assert world["gateway-identity-association"].urn in route.dependencies
+
+
+CREDENTIALS = f"[default]\naws_access_key_id = AKIA\naws_secret_access_key = {NEVER}\n"
+
+
+def test_bedrock_is_called_with_credentials_in_a_file_where_the_cluster_has_no_identity(tmp_path: Path):
+    config = config_of("kind")
+    config["corral:hosts"]["bedrock"] = {"region": "us-east-1"}
+    config["corral:models"]["llama-3.3-70b"]["fallback"] = ["bedrock"]
+    with pytest.raises(pulumi.RunError, match="bedrock is called with credentials of AWS, the cluster of corral:clus"):
+        deploy("kind", tmp_path, config)
+    world = deploy("kind", tmp_path, config, {**KEYS, "bedrock": CREDENTIALS})
+    assert world["gateway-secret/bedrock"].inputs["stringData"] == Secret({"credentials": CREDENTIALS})
+    policy = world["gateway-credential/bedrock/llama-3.3-70b"]
+    assert policy.inputs["spec"]["awsCredentials"]["credentialsFile"]["secretRef"]["name"].startswith("bedrock-")
+    assert world["gateway-secret/bedrock"].urn in policy.dependencies
+
+
 REFUSED = [
     pytest.param(
         "prod",

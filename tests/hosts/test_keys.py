@@ -13,6 +13,8 @@ from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, LLAMA, VLLM, build
 
 PLAN = build({LLAMA: {"shares": {"bedrock": 100}}})
 
+WITH_FILE = replace(BEDROCK, credential=replace(BEDROCK.credential, file=True))
+
 CASES = [
     pytest.param((BEDROCK, AZURE, VLLM), (), (), id="hosts_that_are_provisioned_bring_their_own"),
     pytest.param((LAB, DEEPINFRA), (), ("deepinfra", "lab"), id="hosts_that_are_there_already_do_not"),
@@ -26,6 +28,8 @@ CASES = [
         ("azure", "vllm"),
         id="azure_and_vllm_at_a_url_are_there_already",
     ),
+    pytest.param((WITH_FILE,), (), ("bedrock",), id="bedrock_where_the_gateway_has_no_identity"),
+    pytest.param((WITH_FILE,), ("bedrock",), (), id="bedrock_with_credentials_in_a_file"),
 ]
 
 
@@ -37,14 +41,23 @@ def test_a_host_that_is_there_already_needs_a_key(
     assert missing_keys(plan, held) == want
 
 
+KUBERNETES = replace(build({LLAMA: {"shares": {"bedrock": 60, "lab": 40}}}), engine="kubernetes")
+
+
 def test_what_is_missing_is_said_with_the_way_out():
-    assert missing_key("lab", "prod") == (
+    assert missing_key("lab", KUBERNETES) == (
         "lab is called with a key, and corral:keys has none for it: "
         "`pulumi config set --secret --path 'corral:keys.lab' -s prod`"
     )
+    on_bedrock = replace(KUBERNETES, models=(replace(PLAN.models[0], targets=(WITH_FILE,)),))
+    assert missing_key("bedrock", on_bedrock) == (
+        "bedrock is called with credentials of AWS, the cluster of corral:cluster.kubeconfig gives the gateway none, "
+        "and corral:keys has none for it: `pulumi config set --secret --path 'corral:keys.bedrock' -s prod < "
+        "credentials`, a file as ~/.aws/credentials, with the keys of an IAM user who may call it and nothing else as "
+        "[default]"
+    )
 
 
-KUBERNETES = replace(build({LLAMA: {"shares": {"bedrock": 60, "lab": 40}}}), engine="kubernetes")
 ERROR = Finding("error", f"serves/{LLAMA}/lab", "lab does not serve it", "take it out")
 WARNING = Finding("warning", f"verified/{LLAMA}/lab", "it is not verified", "ask the host")
 ACCEPTED = replace(WARNING, name=f"parity/{LLAMA}/lab", accepted=True)
@@ -58,7 +71,7 @@ def test_every_reason_is_said_at_once_and_what_else_was_found_after_them():
     assert refusal(KUBERNETES, (ERROR, WARNING, ACCEPTED), ()) == "\n".join(
         [
             f"serves/{LLAMA}/lab: lab does not serve it; take it out",
-            missing_key("lab", "prod"),
+            missing_key("lab", KUBERNETES),
             f"warning verified/{LLAMA}/lab: it is not verified; ask the host",
         ]
     )

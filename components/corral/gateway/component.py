@@ -26,7 +26,7 @@ from corral.gateway.manifests.routes import route_key
 from corral.gateway.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE
 from corral.gateway.software import Software, SoftwareArgs
 from corral.hosts.base import ClusterComponent, KubernetesObject
-from corral.hosts.endpoint import Endpoint
+from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.hosts.naming import labels
 from corral.plan.credentials import CallerCredentials
 from corral.plan.plan import Plan
@@ -46,7 +46,7 @@ class GatewayArgs:
     cluster: ClusterComponent
     identity: Sequence[pulumi.Resource]
     """The permissions that let the Envoys' service account (`SERVICE_ACCOUNT` in `ENVOY_NAMESPACE`) call the hosts that
-    want no key; there before the first Envoy starts."""
+    want no key; there before an Envoy starts, and what they allow before a route asks for it."""
     tags: Mapping[str, str]
 
 
@@ -139,9 +139,11 @@ class Gateway(pulumi.ComponentResource):
         `secrets`: by key what is needed beside the resources; `base`: what all of them need.
         """
         name, models = self._name, self._args.plan.model_names
-        needed: dict[str, list[pulumi.Resource]] = {"gateway": [*self._args.identity]}
+        identity = [*self._args.identity]
+        needed: dict[str, list[pulumi.Resource]] = {"proxy": identity}
         for endpoint in self._args.endpoints:
-            needed.setdefault(route_key(endpoint.model), []).extend(endpoint.ready)
+            permitted = identity if isinstance(endpoint.credential, AmbientCredential) else []
+            needed.setdefault(route_key(endpoint.model), []).extend([*endpoint.ready, *permitted])
         applied: dict[str, KubernetesObject] = {}
         patches = {patch_key(model) for model in models}
         for key, resource in resources.items():

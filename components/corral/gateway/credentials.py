@@ -15,7 +15,7 @@ import pulumi_random as random
 from corral.gateway.manifests.hosts import host_authority, host_secret
 from corral.gateway.manifests.tenants import key_names
 from corral.gateway.names import NAMESPACE, TENANT_SECRET, object_name
-from corral.hosts.endpoint import Endpoint, KeyCredential
+from corral.hosts.endpoint import Endpoint
 
 _KEY_LENGTH = 48
 """Letters and digits, some 285 bits."""
@@ -26,7 +26,7 @@ _SECRET = pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"
 def host_credentials(
     name: str, endpoints: Sequence[Endpoint], labels: Mapping[str, str], opts: pulumi.ResourceOptions
 ) -> dict[str, pulumi.CustomResource]:
-    """The secret of each host that wants a key and the certificates of each that has an authority, by resource key."""
+    """The secret of each host that has one and the certificates of each that has an authority, by resource key."""
     resources: dict[str, pulumi.CustomResource] = {}
     for host, endpoint in sorted({endpoint.host: endpoint for endpoint in endpoints}.items()):
         metadata: Any = {
@@ -35,11 +35,11 @@ def host_credentials(
             "labels": dict(labels),
             "annotations": {"corral/host": host},
         }
-        if isinstance(endpoint.credential, KeyCredential):
+        if endpoint.secret:
             resources[host_secret(host)] = kubernetes.core.v1.Secret(
                 f"{name}-{host_secret(host)}",
                 metadata=metadata,
-                string_data={"apiKey": pulumi.Output.secret(endpoint.credential.value)},
+                string_data={entry: pulumi.Output.secret(value) for entry, value in endpoint.secret.items()},
                 opts=pulumi.ResourceOptions.merge(opts, _SECRET),
             )
         if endpoint.ca is not None:

@@ -53,11 +53,10 @@ def deploy(file: Path | None = None) -> None:
     cluster = open_cluster(stack, tags)
     hosts = make_hosts(Site(stack, plan, cluster, keys, file.parent, tags, ENVOY_NAMESPACE))
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
-    # The gateway calls, as itself, the hosts that want an identity and no key.
+    # The gateway calls, as itself, the hosts that want an identity and no key.  It has one whether there are such hosts
+    # or not: a pod gets it when it starts, and a host that is added later would find Envoys without.
     policies = [host.invoke_policy for host in hosts.values() if host.invoke_policy is not None]
-    identity = (
-        cluster.identity("gateway-identity", ENVOY_NAMESPACE, SERVICE_ACCOUNT, policies, cluster) if policies else ()
-    )
+    identity = cluster.identity("gateway-identity", ENVOY_NAMESPACE, SERVICE_ACCOUNT, policies, cluster)
     gateway = Gateway("gateway", GatewayArgs(plan, stack.gateway, credentials, endpoints, cluster, identity, tags))
 
     pulumi.export("url", gateway.url)

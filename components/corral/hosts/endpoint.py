@@ -28,10 +28,12 @@ class KeyCredential:
 
 @dataclass(frozen=True)
 class AmbientCredential:
-    """The gateway's own cloud identity (Pod Identity) signs the request."""
+    """AWS's credentials sign the request: the gateway's own cloud identity (Pod Identity), or those of a file."""
 
     region: str
     """The AWS region that is called."""
+    file: pulumi.Output[str] | None = field(default=None, repr=False)
+    """A credentials file of AWS, a secret, where the cluster gives its pods no identity."""
 
 
 Credential = KeyCredential | AmbientCredential | None
@@ -62,3 +64,14 @@ class Endpoint:
     """What must be there before a route names this endpoint."""
     body: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
     """Top-level fields that the gateway sets in every request to the host, each value as JSON text."""
+
+    @property
+    def secret(self) -> Mapping[str, pulumi.Output[str]]:
+        """The entry of the host's secret that the gateway's policy reads; empty where it reads none."""
+        match self.credential:
+            case KeyCredential(value=key):
+                return {"apiKey": key}
+            case AmbientCredential(file=file) if file is not None:
+                return {"credentials": file}
+            case _:
+                return {}

@@ -1,7 +1,8 @@
 """Why a stack is not deployed, all reasons at once, before anything is provisioned: errors, and keys that it lacks.
 
 A host that the stack provisions brings its key, or the cloud's own identity, along; one that is there already is called
-with the key that its owner gave out, and that is in `corral:keys`.
+with the key that its owner gave out, and that is in `corral:keys`.  So are the credentials for AWS where the gateway
+runs on a cluster that has no identity for it: without any it would answer 500, and no other host would be tried.
 """
 
 from __future__ import annotations
@@ -14,16 +15,24 @@ from corral.plan.plan import Plan
 
 def missing_keys(plan: Plan, held: Collection[str]) -> tuple[str, ...]:
     """The hosts that are called with a key which the stack, holding these hosts' keys, does not have; by name."""
-    wanted = {target.host for _, target in plan.targets if target.credential.header and not target.provisioned}
+    wanted = {
+        target.host
+        for _, target in plan.targets
+        if (target.credential.header and not target.provisioned) or target.credential.file
+    }
     return tuple(sorted(wanted - {*held}))
 
 
-def missing_key(host: str, stack: str) -> str:
+def missing_key(host: str, plan: Plan) -> str:
     """That a host's key is missing, in one line."""
-    return (
-        f"{host} is called with a key, and corral:keys has none for it: "
-        f"`pulumi config set --secret --path 'corral:keys.{host}' -s {stack}`"
-    )
+    command = f"pulumi config set --secret --path 'corral:keys.{host}' -s {plan.stack}"
+    if any(target.credential.file for target in plan.at(host).values()):
+        return (
+            f"{host} is called with credentials of AWS, the cluster of corral:cluster.kubeconfig gives the gateway "
+            f"none, and corral:keys has none for it: `{command} < credentials`, a file as ~/.aws/credentials, with the "
+            "keys of an IAM user who may call it and nothing else as [default]"
+        )
+    return f"{host} is called with a key, and corral:keys has none for it: `{command}`"
 
 
 def refusal(plan: Plan, findings: Sequence[Finding], held: Collection[str]) -> str | None:
@@ -35,6 +44,6 @@ def refusal(plan: Plan, findings: Sequence[Finding], held: Collection[str]) -> s
         nothing = f"stack {plan.stack} runs on one machine, where there is nothing to provision"
         return f"{nothing}: corral serve --stack {plan.stack}"
     errors = [str(finding).removeprefix("error ") for finding in findings if finding.level == "error"]
-    reasons = [*errors, *(missing_key(host, plan.stack) for host in missing_keys(plan, held))]
+    reasons = [*errors, *(missing_key(host, plan) for host in missing_keys(plan, held))]
     others = [str(finding) for finding in findings if finding.level != "error" and not finding.accepted]
     return "\n".join([*reasons, *others]) if reasons else None

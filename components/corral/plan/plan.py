@@ -40,6 +40,8 @@ class Credential:
     ambient: bool
     variable: str | None
     """The environment variable the local engine reads it from."""
+    file: bool = field(default=False, metadata=_PRIVATE)
+    """Whether those of the cloud come from a file in `corral:keys`: the cluster gives its pods none."""
 
 
 @dataclass(frozen=True)

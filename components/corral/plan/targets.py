@@ -20,6 +20,7 @@ from dataclasses import replace
 from corral.catalog import units
 from corral.catalog.catalog import Catalog, HostEntry, ModelEntry, ModelFacts
 from corral.catalog.units import Restricted, Retired
+from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import AzureHost, BedrockHost, Host, ModelAtHost, VllmHost
 from corral.config.stack import Model, Stack
 from corral.plan.gpu_fit import fit
@@ -60,7 +61,12 @@ def url(host: Host, entry: HostEntry, called: str | None) -> str | None:
     return entry.url.format_map(filled).rstrip("/") if holes <= filled.keys() else None
 
 
-def credential(name: str, host: Host, entry: HostEntry) -> Credential:
+def without_identity(stack: Stack) -> bool:
+    """Whether the gateway runs on a cluster that gives it no identity at AWS: one that a kubeconfig names."""
+    return stack.engine.kind == "kubernetes" and isinstance(stack.cluster, KubeconfigCluster)
+
+
+def credential(name: str, host: Host, entry: HostEntry, stack: Stack) -> Credential:
     """The credential the host wants.
 
     A key whose variable nobody names is looked for under the host's name: `lab` → `LAB_API_KEY`.
@@ -70,7 +76,7 @@ def credential(name: str, host: Host, entry: HostEntry) -> Credential:
         case "none":
             return Credential(header=None, ambient=False, variable=None)
         case "aws":
-            return Credential(header=None, ambient=True, variable=variable)
+            return Credential(header=None, ambient=True, variable=variable, file=without_identity(stack))
         case "bearer":
             header = "authorization"
         case "api-key":
@@ -125,7 +131,7 @@ def serve(
         protocol=entry.protocol,
         url=url(host, entry, called),
         ca=host.ca,
-        credential=credential(name, host, entry),
+        credential=credential(name, host, entry, stack),
         reaches=reaches(host, entry, stated, of_id, model_id, called),
         callable_from=tuple(sorted(of_id.callable_from)) if of_id and of_id.callable_from else None,
         region=called,

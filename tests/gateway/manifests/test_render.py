@@ -115,6 +115,20 @@ def at(port: int) -> dict[str, Any]:
             id="signed for with the gateway's own identity",
         ),
         pytest.param(
+            endpoint("lab", "llama", **SIGNED | {"credential": AmbientCredential("us-west-2", UNREAD)}),
+            {
+                "Backend": at(443),
+                "BackendTLSPolicy": SYSTEM,
+                "AIServiceBackend": {"schema": {"name": "AWSBedrock"}, "backendRef": BACKEND, **STRIPPED},
+                "BackendSecurityPolicy": {
+                    "targetRefs": [SERVICE],
+                    "type": "AWSCredentials",
+                    "awsCredentials": {"region": "us-west-2", "credentialsFile": {**KEY, "profile": "default"}},
+                },
+            },
+            id="signed for with credentials in a file",
+        ),
+        pytest.param(
             endpoint("lab", "llama", tls=False, port=8000, credential=None, body={"b": "2", "a": '"x"'}),
             {
                 "Backend": at(8000),

@@ -38,6 +38,7 @@ ARGS = BedrockArgs(
     guardrail=None,
     invocation_logs=None,
     vpc=None,
+    credentials=None,
     tags=TAGS,
 )
 EVERYTHING = replace(

@@ -23,7 +23,7 @@ class UntranslatedProtocolError(Exception):
 
 
 def host_secret(host: str) -> str:
-    """The key of the host's secret, called `object_name(host)`; in it `apiKey` is the credential."""
+    """The key of the host's secret, called `object_name(host)`; in it stands the credential, as `Endpoint.secret`."""
     return f"secret/{host}"
 
 
@@ -55,7 +55,7 @@ def host_resources(inputs: Inputs, endpoint: Endpoint) -> dict[str, Resource]:
         resources[tls] = resource("BackendTLSPolicy", _verification(endpoint, name), backend, *authority)
     resources[service] = resource("AIServiceBackend", _service(inputs, endpoint, name), *resources)
     if endpoint.credential:
-        secret = (host_secret(host),) if isinstance(endpoint.credential, KeyCredential) else ()
+        secret = (host_secret(host),) if endpoint.secret else ()
         policy = {"targetRefs": [reference("AIServiceBackend", name)], **_credential(endpoint.credential, host)}
         resources[f"credential/{of_model}"] = resource("BackendSecurityPolicy", policy, service, *secret)
     return resources
@@ -111,8 +111,9 @@ def _schema(endpoint: Endpoint) -> dict[str, str]:
 def _credential(credential: KeyCredential | AmbientCredential, host: str) -> dict[str, Any]:
     secret = {"secretRef": reference("Secret", object_name(host))}
     match credential:
-        case AmbientCredential(region=region):
-            return {"type": "AWSCredentials", "awsCredentials": {"region": region}}
+        case AmbientCredential(region=region, file=file):
+            of_file = {} if file is None else {"credentialsFile": {**secret, "profile": "default"}}
+            return {"type": "AWSCredentials", "awsCredentials": {"region": region, **of_file}}
         case KeyCredential(header="api-key"):
             return {"type": "AzureAPIKey", "azureAPIKey": secret}
         case KeyCredential():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -52,6 +52,8 @@ class BedrockArgs:
     invocation_logs: InvocationLogs | None
     vpc: Vpc | None
     """None: Bedrock is called over the internet."""
+    credentials: pulumi.Output[str] | None = field(repr=False)
+    """A credentials file of AWS, a secret; None: the gateway has an identity."""
     tags: Mapping[str, str]
 
     @classmethod
@@ -74,6 +76,7 @@ class BedrockArgs:
             guardrail=host.guardrail,
             invocation_logs=host.invocation_logs,
             vpc=vpc if host.vpc_endpoint else None,
+            credentials=site.keys[name] if next(iter(targets.values())).credential.file else None,
             tags=site.tags,
         )
 
@@ -148,7 +151,7 @@ class Bedrock(HostComponent):
                 protocol="bedrock-converse",
                 path="",
                 model_id=profiles[model.name].arn if profiles else model.model_id,
-                credential=AmbientCredential(args.region),
+                credential=AmbientCredential(args.region, args.credentials),
                 ready=[accesses[model.name], *([profiles[model.name]] if profiles else []), *around],
                 body={"guardrailConfig": _guardrail_config(guardrail)} if guardrail else {},
             )
