@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from corral.cli.terminal import Sheet
@@ -31,24 +30,14 @@ _LIMITS = {
 }
 
 
-def tenants_table(plan: Plan) -> Table:
+def tenants_table(plan: Plan) -> Sheet:
     """Per tenant what it may ask for, where that is processed, how much it may have, and how it is identified."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (
-        "TENANT",
-        "MODELS",
-        "REQUESTS/MIN",
-        "TOKENS/MIN",
-        "CONCURRENT",
-        "BODY",
-        "PRIORITY",
-        "PROCESSED IN",
-        "IDENTIFIED BY",
-    ):
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+    left = ("PRIORITY", "PROCESSED IN", "IDENTIFIED BY")
+    numbers = ("REQUESTS/MIN", "TOKENS/MIN", "CONCURRENT", "BODY")
+    sheet = Sheet("TENANT", "MODELS", *numbers, *left, titles=1, left=left)
     for tenant in plan.tenants:
-        table.add_row(
-            tenant.name,
+        sheet.group(tenant.name)
+        sheet.row(
             "all" if len(tenant.models) == len(plan.models) else _models(tenant.models),
             *_rate(tenant.rate),
             _UNLIMITED if tenant.concurrent is None else number(tenant.concurrent),
@@ -58,11 +47,8 @@ def tenants_table(plan: Plan) -> Table:
             _identified_by(tenant, plan),
         )
         for model, rate in tenant.rates:
-            table.add_row("", f"of {model}", *_rate(rate))
-    return table
-
-
-_NUMBERS = ("REQUESTS/MIN", "TOKENS/MIN", "CONCURRENT", "BODY")
+            sheet.row(f"of {model}", *_rate(rate), *[""] * 5)
+    return sheet
 
 
 def _rate(rate: Rate) -> tuple[str, str]:
@@ -144,32 +130,29 @@ def _role(target: Target) -> str:
     return f"{target.share}%" if target.live else "0% (drained)"
 
 
-def plan_table(plan: Plan) -> Table:
-    """Per model and host: share, id, regions, price."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("MODEL", "HOST", "SHARE", "ID AT THE HOST", "PROCESSED IN", "IN $/M", "OUT $/M"):
-        table.add_column(name, justify="right" if "$" in name or name == "SHARE" else "left", overflow="fold")
+def plan_table(plan: Plan) -> Sheet:
+    """Per model and host: share, price, id at the host, regions."""
+    sheet = Sheet("MODEL", "HOST", "SHARE", "IN $/M", "OUT $/M", titles=1)
     for model in plan.models:
-        for index, target in enumerate(model.targets):
-            table.add_row(
-                model.name if index == 0 else "",
+        sheet.group(model.name)
+        for target in model.targets:
+            sheet.row(
                 target.host,
                 _role(target),
-                target.model_id,
-                ", ".join(target.reaches) if target.reaches is not None else "unknown",
                 dollars(target.price.input) if target.price else "unknown",
                 dollars(target.price.output) if target.price else "unknown",
-                style=None if target.live else "dim",
+                remark=f"{target.model_id}, processed in {', '.join(target.reaches or ['unknown regions'])}",
+                style="" if target.live else "dim",
             )
-        table.add_row("", "", "", "", _blended_label(model), *_blended(model), style="bold", end_section=True)
-    return table
+        sheet.row("blended", "", *_blended(model), remark=_by_month(model), style="bold")
+    return sheet
 
 
-def _blended_label(model: ModelPlan) -> str:
+def _by_month(model: ModelPlan) -> str:
     cost = monthly(model)
     if isinstance(cost, Monthly):
-        return f"blended; {dollars_and_cents(cost.least)} to {dollars_and_cents(cost.most)} a month"
-    return "blended"
+        return f"{dollars_and_cents(cost.least)} to {dollars_and_cents(cost.most)} a month"
+    return ""
 
 
 def _blended(model: ModelPlan) -> tuple[str, str]:

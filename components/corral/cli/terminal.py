@@ -140,7 +140,8 @@ class Sheet:
 
     def _whole(self) -> Table:
         table = self._table(self._heads)
-        if any(row.remark for group in self._groups for row in group.rows):
+        remarked = any(row.remark for group in self._groups for row in group.rows)
+        if remarked:
             table.add_column(no_wrap=True)
         for group in self._groups:
             notes = iter(Text.assemble("  ", note) for note in group.notes)
@@ -148,7 +149,7 @@ class Sheet:
                 titles: tuple[str | Text, ...] = group.titles
                 if index and not self._repeat:
                     titles = (next(notes, ""), *("" for _ in titles[1:]))
-                table.add_row(*titles, *row.cells, Text(row.remark, style="dim"), style=row.style)
+                table.add_row(*titles, *row.cells, *[Text(row.remark, style="dim")][:remarked], style=row.style)
             for note in notes:
                 table.add_row(note)
         return table

@@ -1,13 +1,11 @@
-"""An API key of a tenant, and the hash by which it is known.
+"""By what the gateway knows its callers: API keys and their hashes, and the public keys of issuers of tokens.
 
 A key is made of 32 random bytes, so that plain SHA-256 keeps it: there is nothing to guess that a slow hash would make
 slower.  A key that was made elsewhere is taken if a client can send it in a header and it is not all too short.
 
-What tenants of a cluster prove who they are with, beside the keys that are made for them: keys that the stack gives,
-encrypted, and the public keys of issuers that lie in files.
-
-A key that no client can send, or that two tenants have, is refused here.  Envoy Gateway would take the whole policy for
-invalid, and the Gateway would answer every request with 500.
+On a cluster a tenant has, beside the key that is made for it, those that the stack gives, encrypted; an issuer's public
+keys may lie in a file.  A key that no client can send, or that two tenants have, is refused here.  Envoy Gateway would
+take the whole policy for invalid, and the Gateway would answer every request with 500.
 """
 
 from __future__ import annotations

@@ -1,18 +1,16 @@
-"""What a model's tokens cost as its shares stand: whole micro-dollars, rounded in one place.
+"""What a host charges for a model, and what a model costs as its shares stand: micro-dollars, rounded in one place.
 
-Policy.  The blended price is the mean of the sharing hosts' prices by weight; fallbacks cost only when they are needed
+Prices.  The price list that comes with `genai-prices` has the first word, the catalog's own entry the second; nobody's
+word is an unknown price.  The list finds models by patterns, some of which take any text that contains a name: a record
+counts only if its own id is the host's id, whole or after the last `/`, so that one model never gets another's price.
+A price that depends on the hour or on the length of the prompt is not one price and is left aside.  Nothing is fetched.
+
+Sums.  The blended price is the mean of the sharing hosts' prices by weight; fallbacks cost only when they are needed
 and are left out.  Where the price of one sharing host is unknown, so is the blend: a mean of the rest would be a wrong
 number.
 
 A stack's `volume` is all tokens of a month, and says nothing of how many of them are prompt and how many answer.  The
 cost of a month is therefore a range, from one extreme (all of them the cheaper kind) to the other.
-
-What a host charges for a model.
-
-Policy.  The price list that comes with `genai-prices` has the first word, the catalog's own entry the second; nobody's
-word is an unknown price.  The list finds models by patterns, some of which take any text that contains a name: a record
-counts only if its own id is the host's id, whole or after the last `/`, so that one model never gets another's price.
-A price that depends on the hour or on the length of the prompt is not one price and is left aside.  Nothing is fetched.
 """
 
 from __future__ import annotations

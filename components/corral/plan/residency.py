@@ -1,4 +1,4 @@
-"""In which regions a request may be processed.
+"""In which regions a host may process a request, and which hosts a residency therefore allows.
 
 Policy.  What the stack states holds: `reaches` of the model at the host, else `regions` of the host.  Without that:
 
@@ -10,8 +10,6 @@ Policy.  What the stack states holds: `reaches` of the model at the host, else `
   that is unknown.
 
 Unknown is None, never empty: a residency is proved over what is known, and an empty list would prove everything.
-
-What a residency allows, and who keeps to it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""Who may call, from what the stack declares of them; and what of a model's routing is left for one of them.
+"""Who may call, as the stack declares it, what of a model's routing is left for one of them, and both in words.
 
 Policy.  A stack without tenants asks nobody who they are on the local engine, which then listens on loopback only;
 on the kubernetes engine it has one, named `default`.  A tenant may ask for every model unless it names some.  What its
 residency does not allow is as if the stack had not named that host for the model: the other sharing hosts take over by
 their weights, and where none of these is left, the fallbacks in order.
-
-Who may ask for a model, how much of it, and which hosts serve them, in words.
 """
 
 from __future__ import annotations
