@@ -128,7 +128,7 @@ def test_every_description_is_a_sentence():
 def test_a_default_is_written_as_in_a_stack_and_stands_in_the_description(catalog: Catalog):
     schema = json_schema(catalog)
     keys = {key: below for key, below in keys_of(schema).items() if "default" in below}
-    assert keys["Engine.idleTimeout"]["default"] == "2m"
+    assert keys["Engine.idleTimeout"]["default"] == "10m"
     assert [key for key, below in keys.items() if not below["description"].endswith(default_sentence(below))] == []
     valid = {key: jsonschema.Draft202012Validator({**below, "$defs": schema["$defs"]}) for key, below in keys.items()}
     assert [key for key, below in keys.items() if not valid[key].is_valid(below["default"])] == []

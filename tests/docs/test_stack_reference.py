@@ -37,7 +37,7 @@ def test_every_link_on_the_page_leads_somewhere(page: str):
 def test_defaults_are_written_as_in_a_stack(page: str):
     rows = {line.split(" | ")[0]: line.split(" | ")[2] for line in page.splitlines() if line.startswith("| `")}
     assert {key: rows[f"| `{key}`"] for key in ("idleTimeout", "disk", "port", "shares", "fallback")} == {
-        "idleTimeout": "`2m`",
+        "idleTimeout": "`10m`",
         "disk": "`500Gi`",
         "port": "`8080`",
         "shares": "required",

@@ -125,6 +125,13 @@ def test_when_no_host_is_left_the_client_gets_openai_s_error(gateway: Gateway) -
     assert "No host is left that can answer for this model" in refused.value.message
 
 
+def test_the_second_host_that_is_silent_is_the_last_that_is_tried(gateway: Gateway) -> None:
+    break_(gateway, "hang", *SHARING, *FALLBACKS)
+    answer = chat(gateway.url)
+    attempts = answer.headers["x-corral-attempts"]
+    assert (answer.status_code, answer.json()["error"]["code"], attempts) == (504, "no_host_left", "2")
+
+
 def test_hosts_that_were_all_left_out_are_tried_rather_than_nobody(gateway: Gateway) -> None:
     break_(gateway, "503", "groq")
     for _ in range(8):

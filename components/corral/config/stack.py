@@ -67,8 +67,9 @@ class Engine(Strict):
     """The hosts that the local engine replaces by simulated ones: none, those it has no key for, or all."""
     connect_timeout: Milliseconds = 5_000
     """The time that connecting to a host may take, like `5s`."""
-    idle_timeout: Milliseconds = 120_000
-    """The time for which a host may be silent, before its first byte or within a stream, until it is given up."""
+    idle_timeout: Milliseconds = 600_000
+    """The time for which a host may be silent, before its first byte or within a stream, until it is given up.  A host
+    is silent until an answer that is not streamed is whole."""
     drain_timeout: Milliseconds = 600_000
     """The time in which a removed host may finish what it has begun."""
     ejection_time: Milliseconds = 10_000

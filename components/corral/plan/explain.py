@@ -83,7 +83,7 @@ def _failure(model: ModelPlan, settings: RequestSettings) -> Iterator[str]:
         "A request that has not got the first byte of its answer leaves its host when connecting fails or takes longer "
         f"than {span(settings.connect_timeout)}, when the connection is reset, when the host answers "
         f"{THROTTLED_STATUS} or 5xx, when it answers {refused} (a wrong key, a model that is gone), and when it is "
-        f"silent for {span(settings.idle_timeout)}."
+        f"silent for {span(settings.idle_timeout)}, once."
     )
     others = "the other sharing hosts by their weights, each at most once"
     fallbacks = f"the fallbacks in order ({', '.join(target.host for target in model.fallbacks)})"
@@ -103,8 +103,8 @@ def _failure(model: ModelPlan, settings: RequestSettings) -> Iterator[str]:
 def _afterwards(live: Sequence[Target], settings: RequestSettings) -> Iterator[str]:
     yield "After the first byte nothing is tried again."
     yield (
-        "An answer may take as long as it needs: it is cut only when its host is silent for "
-        f"{span(settings.idle_timeout)}, streamed or not."
+        "A stream may take as long as it needs: it is cut only when its host is silent for "
+        f"{span(settings.idle_timeout)}. An answer that is not streamed has as long in all."
     )
     if len(live) > 1:
         left_out = f"left out for {span(settings.ejection_time)}, longer each time after that"

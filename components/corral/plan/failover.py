@@ -2,9 +2,10 @@
 
 Policy of failover.  Every 5xx sends a request on, and so does no answer at all.  Of the answers below 500 those do that
 another host may better: what this host says of its key, of its model or of its load says nothing of the others.  Any
-other answer is about the request itself, which every host would refuse alike, and is the client's to read.  A host that
-fails again and again is ejected for the stack's `ejectionTime`, and one time more for each time after, up to Envoy's
-300 seconds; every host may be ejected, but when all are, they are tried all the same rather than none.
+other answer is about the request itself, which every host would refuse alike, and is the client's to read.  Silence
+for the stack's `idleTimeout` sends it on once, and then no more.  A host that fails again and again is ejected for the
+stack's `ejectionTime`, and one time more for each time after, up to Envoy's 300 seconds; every host may be ejected, but
+when all are, they are tried all the same rather than none.
 
 Policy of headers.  A client can set nothing that steers a gateway, and a host sees neither a client's keys nor where
 the client is.  Where an engine cannot do what the other does, the constant says so.
@@ -26,6 +27,10 @@ RETRIED_STATUS = (*REFUSED_STATUS, THROTTLED_STATUS)
 
 RETRY_ON = ("connect-failure", "refused-stream", "reset", "5xx", "retriable-status-codes")
 """What sends a request on, in Envoy's words; the last are `RETRIED_STATUS`."""
+
+SILENT_ATTEMPTS = 2
+"""Attempts of a request that may end in silence: a host that is given up may be at work all the same, and is paid for.
+So a client that has got nothing for so many times `idleTimeout` gets 504, however many hosts there are."""
 
 CONSECUTIVE_FAILURES = 5
 """Failures in a row after which a host is ejected: one bad answer of a busy host is no pattern, and at most so many

@@ -133,6 +133,9 @@ def _traffic(attempts: tuple[int, int], settings: RequestSettings) -> dict[str, 
             "panicThreshold": failover.PANIC_PERCENT,
         },
         "circuitBreaker": dict.fromkeys(_BREAKERS, failover.UNBOUNDED),
-        "timeout": {"tcp": {"connectTimeout": duration(settings.connect_timeout)}},
+        "timeout": {
+            "tcp": {"connectTimeout": duration(settings.connect_timeout)},
+            "http": {"streamIdleTimeout": duration(failover.SILENT_ATTEMPTS * settings.idle_timeout)},
+        },
         "tcpKeepalive": keep_alive(failover.HOST_KEEP_ALIVE),
     }

@@ -194,7 +194,7 @@ def _model_route(variant: ModelVariant, idle_timeout: int) -> Resource:
         "route": {
             "cluster": model_name(model.name),
             "timeout": "0s",
-            "idle_timeout": "0s",
+            "idle_timeout": milliseconds(failover.SILENT_ATTEMPTS * idle_timeout),
             "retry_policy": retry_policy,
         },
     }
