@@ -10,11 +10,12 @@ from corral.cluster.eks import Eks, EksArgs
 from corral.config.cluster import EksCluster
 from corral.config.hosts import Gpus
 from corral.testing import World, run
+from corral.testing.mock_outputs import ACCOUNT, INVOKE_RESULTS, InvokeResults
 from corral.testing.recording import Secret
 
 TAGS = {"corral-stack": "prod"}
 AUTO_MODE = (
-    "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSBlockStoragePolicyV2",
     "AmazonEKSClusterPolicy",
     "AmazonEKSComputePolicy",
     "AmazonEKSLoadBalancingPolicy",
@@ -24,13 +25,13 @@ GIVEN = {"vpc": "vpc-0123456789abcdef0", "subnets": ["subnet-0123456789abcdef0",
 ADMIN = "arn:aws:iam::123456789012:role/Platform"
 
 
-def world(*, gpus: Gpus | None = None, **settings: Any) -> World:
+def world(*, gpus: Gpus | None = None, invoke_results: InvokeResults = INVOKE_RESULTS, **settings: Any) -> World:
     def program() -> None:
         cluster = Eks("cluster", EksArgs("prod", EksCluster.model_validate(settings), "us-east-1", TAGS))
         if gpus:
             cluster.gpu_nodes("vllm", gpus, 4, cluster)
 
-    return run(program)
+    return run(program, invoke_results=invoke_results)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_a_cluster_runs_auto_mode_with_its_api_within_the_vpc(new: World):
         "name": "corral-prod",
         "version": "1.35",
         "bootstrapSelfManagedAddons": False,
-        "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True},
+        "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False},
         "computeConfig": {
             "enabled": True,
             "nodePools": ["general-purpose", "system"],
@@ -66,9 +67,18 @@ def test_a_cluster_runs_auto_mode_with_its_api_within_the_vpc(new: World):
     assert len(cluster["vpcConfig"]["subnetIds"]) == 3
 
 
-def test_the_api_answers_the_internet_only_from_where_the_stack_says():
-    config = world(publicFrom=["203.0.113.0/24"])["cluster-cluster"].inputs["vpcConfig"]
-    assert (config["endpointPublicAccess"], config["publicAccessCidrs"]) == (True, ["203.0.113.0/24"])
+@pytest.mark.parametrize(
+    ("sources", "ranges"),
+    [
+        (["203.0.113.0/24", "198.51.100.7"], ["203.0.113.0/24", "198.51.100.7/32"]),
+        (["anywhere"], ["0.0.0.0/0"]),
+        ([], None),
+        ("nobody", None),
+    ],
+)
+def test_the_api_answers_the_internet_only_from_where_the_stack_says(sources: object, ranges: list[str] | None):
+    config = world(publicFrom=sources)["cluster-cluster"].inputs["vpcConfig"]
+    assert (config["endpointPublicAccess"], config.get("publicAccessCidrs")) == (bool(ranges), ranges)
 
 
 def test_what_the_cluster_needs_to_clean_up_after_itself_outlives_it(new: World):
@@ -82,8 +92,16 @@ def test_roles_have_the_policies_of_aws_and_pass_session_tags(new: World):
     attached = {each.inputs["policyArn"] for each in new.of_type("RolePolicyAttachment") if "-control-" in each.name}
     assert attached == {f"arn:aws:iam::aws:policy/{policy}" for policy in AUTO_MODE}
     trusted = json.loads(new["cluster-control-role"].inputs["assumeRolePolicy"])["Statement"]
-    assert [(each["Principal"], each["Action"]) for each in trusted] == [
-        ({"Service": "eks.amazonaws.com"}, ["sts:AssumeRole", "sts:TagSession"])
+    assert trusted == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "eks.amazonaws.com"},
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": ACCOUNT},
+                "ArnLike": {"aws:SourceArn": f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/corral-prod"},
+            },
+        }
     ]
 
 
@@ -98,10 +116,54 @@ def test_logs_are_where_the_control_plane_writes_them():
     assert (logs["name"], logs["retentionInDays"]) == ("/aws/eks/corral-prod/cluster", 365)
 
 
-def test_administrators_are_let_in(new: World):
-    assert new["cluster-admin-1-entry"].inputs["principalArn"] == ADMIN
-    assert new["cluster-admin-1-policy"].inputs["accessScope"] == {"type": "cluster"}
-    assert new["cluster-admin-1-policy"].inputs["policyArn"].endswith("AmazonEKSClusterAdminPolicy")
+def entries(seen: World) -> list[str]:
+    """The principals that have an entry as administrators."""
+    return sorted(each.inputs["principalArn"] for each in seen.of_type("AccessEntry") if "-admin-" in each.name)
+
+
+DEPLOYER = f"arn:aws:iam::{ACCOUNT}:user/deployer"
+
+
+def test_the_deployer_and_each_administrator_are_let_in_once(new: World):
+    assert entries(new) == [ADMIN, DEPLOYER]
+    assert {
+        (each.inputs["principalArn"], each.inputs["policyArn"], each.inputs["accessScope"]["type"])
+        for each in new.of_type("AccessPolicyAssociation")
+        if "-admin-" in each.name
+    } == {
+        (arn, "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", "cluster")
+        for arn in (ADMIN, DEPLOYER)
+    }
+    assert entries(world(admins=[ADMIN, DEPLOYER, ADMIN])) == [ADMIN, DEPLOYER]
+
+
+def test_an_entry_stays_the_same_resource_wherever_its_administrator_stands():
+    def resources(*admins: str) -> dict[str, str]:
+        seen = world(admins=[*admins]).of_type("AccessEntry")
+        return {each.inputs["principalArn"]: each.name for each in seen}
+
+    other = "arn:aws:iam::123456789012:role/Other"
+    assert resources(ADMIN) == {DEPLOYER: resources()[DEPLOYER], ADMIN: resources(ADMIN)[ADMIN]}
+    assert resources(other, ADMIN)[ADMIN] == resources(ADMIN)[ADMIN]
+
+
+def test_the_session_of_a_role_is_let_in_as_its_role_with_its_path():
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Admin_0a1b/jane"
+    role = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0a1b"
+    results: InvokeResults = INVOKE_RESULTS | {
+        "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {"accountId": ACCOUNT, "arn": session},
+        "aws:iam/getSessionContext:getSessionContext": lambda args: {"issuerArn": {session: role}[args["arn"]]},
+    }
+    assert entries(world(admins=[role], invoke_results=results)) == [role]
+
+
+def test_an_administrator_of_an_older_state_keeps_the_entry(new: World):
+    """Until 0.1 it was named by its number in the list."""
+    aliases = {each.name: each.aliases for each in new.resources if ADMIN in each.inputs.values()}
+    assert {name.rpartition("-")[2]: [urn.rpartition("::")[2] for urn in urns] for name, urns in aliases.items()} == {
+        "entry": ["cluster-admin-1-entry"],
+        "policy": ["cluster-admin-1-policy"],
+    }
 
 
 def test_the_kubeconfig_is_a_secret_and_holds_a_command_instead_of_a_token(new: World):

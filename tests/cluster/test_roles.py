@@ -8,6 +8,7 @@ from corral.cluster.roles import PodIdentity, PodIdentityArgs
 from corral.hosts.iam import Statement, policy, trust
 from corral.testing import run
 
+CLUSTER = "arn:aws:eks:us-east-1:123456789012:cluster/corral-prod"
 BEDROCK = Statement(
     ["bedrock:InvokeModel"], ["arn:aws:bedrock:us-east-1::foundation-model/meta.llama3-3-70b-instruct-v1:0"], {}
 )
@@ -19,6 +20,7 @@ def test_a_service_account_gets_a_role_with_a_policy_of_its_own():
             "gateway-identity",
             PodIdentityArgs(
                 cluster_name="corral-prod",
+                cluster_arn=CLUSTER,
                 title="corral-prod",
                 namespace="envoy-gateway-system",
                 service_account="gateway",
@@ -31,7 +33,16 @@ def test_a_service_account_gets_a_role_with_a_policy_of_its_own():
     assert {each.type: dict(each.inputs) for each in seen.resources if each.custom} == {
         "aws:iam/role:Role": {
             "name": "corral-prod-envoy-gateway-system-gateway-0e636c",
-            "assumeRolePolicy": trust("pods.eks.amazonaws.com"),
+            "assumeRolePolicy": trust(
+                "pods.eks.amazonaws.com",
+                condition={
+                    "StringEquals": {
+                        "aws:RequestTag/eks-cluster-arn": CLUSTER,
+                        "aws:RequestTag/kubernetes-namespace": "envoy-gateway-system",
+                        "aws:RequestTag/kubernetes-service-account": "gateway",
+                    }
+                },
+            ),
             "tags": {"corral-stack": "prod"},
         },
         "aws:iam/rolePolicy:RolePolicy": {

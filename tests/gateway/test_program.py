@@ -103,7 +103,8 @@ def test_a_key_is_nowhere_but_in_the_gateways_secrets(worlds: Mapping[str, World
 def test_nothing_faces_the_internet_unless_the_stack_asks(worlds: Mapping[str, World], stack: str):
     world = worlds[stack]
     for cluster in world.of_type("aws:eks/cluster:Cluster"):
-        assert cluster.inputs["vpcConfig"]["endpointPublicAccess"] is False
+        assert config_of(stack)["corral:cluster"]["publicFrom"] == ["anywhere"]
+        assert cluster.inputs["vpcConfig"]["publicAccessCidrs"] == ["0.0.0.0/0"]
     for account in world.of_type("azure-native:cognitiveservices:Account"):
         assert account.inputs["properties"]["networkAcls"]["defaultAction"] == "Deny"
     schemes = [

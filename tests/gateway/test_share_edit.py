@@ -59,10 +59,13 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
     return drawn
 
 
+EKS = {"publicFrom": ["203.0.113.0/24"], "addons": {"keda": "present", "prometheusOperator": "present"}}
+
+
 @st.composite
 def stacks(draw: st.DrawFn) -> dict[str, Any]:
     """The configuration of a stack on the kubernetes engine."""
-    cluster: dict[str, Any] = draw(st.sampled_from([{}, {"kubeconfig": "kind.yaml"}]))
+    cluster: dict[str, Any] = draw(st.sampled_from([EKS, {"kubeconfig": "kind.yaml"}]))
     return {
         "aws:region": "us-east-1",
         "corral:engine": {"kind": "kubernetes"},

@@ -93,7 +93,7 @@ def test_a_host_needs_the_extra_of_its_own_cloud_only(tmp_path: Path):
         ("pulumi_aws", {"bedrock": {}}, KIND, "the host bedrock", "aws"),
         ("boto3", {"bedrock": {}}, KIND, "the host bedrock", "aws"),
         ("pulumi_azure_native", {"azure": AZURE_HOST}, KIND, "the host azure", "azure"),
-        ("pulumi_aws", {"deepinfra": {}}, {}, "a cluster on EKS", "aws"),
+        ("pulumi_aws", {"deepinfra": {}}, {"publicFrom": "nobody"}, "a cluster on EKS", "aws"),
     ],
     ids=["bedrock", "bedrock without boto3", "azure", "EKS"],
 )

@@ -200,9 +200,13 @@ def _address(value: str) -> str:
         raise ValueError("is not an IP address like 127.0.0.1 or 0.0.0.0") from None
 
 
+ANYWHERE = "anywhere"
+"""A source: the whole internet."""
+
+
 def _source(value: str) -> str:
     """A single address without `/32`."""
-    if value == "anywhere":
+    if value == ANYWHERE:
         return value
     try:
         return str(IPv4Network(value)).removesuffix("/32")

@@ -13,7 +13,16 @@ from typing_extensions import override
 
 from corral.cluster.gpu_nodes import GpuNodes, GpuNodesArgs
 from corral.cluster.network import Network, NetworkArgs
-from corral.cluster.roles import CONTROL_PLANE, NODES, PodIdentity, PodIdentityArgs, admit, role
+from corral.cluster.roles import (
+    CONTROL_PLANE,
+    NODES,
+    PodIdentity,
+    PodIdentityArgs,
+    administrators,
+    admit,
+    for_cluster,
+    role,
+)
 from corral.config.cluster import EksCluster, GivenVpc
 from corral.config.hosts import Gpus
 from corral.hosts.base import ClusterComponent, Vpc
@@ -36,9 +45,9 @@ class EksArgs:
 class Eks(ClusterComponent):
     """A cluster with its network, roles, encryption, logs and access, and a provider for what runs on it.
 
-    Leaves to others: everything that runs on it.  The API server answers within the VPC only, unless the stack says
-    from where else.  Secrets are encrypted with a key of the cluster's own.  Network policies are enforced, which Auto
-    Mode does not do by itself.
+    Leaves to others: everything that runs on it.  The API server answers within the VPC, and where else the stack says;
+    nobody is let in but whoever runs Pulumi and those whom the stack names.  Secrets are encrypted with a key of the
+    cluster's own.  Network policies are enforced, which Auto Mode does not do by itself.
 
     Everything on the cluster depends on `ready`, so that it is deleted while the cluster still can: load balancers and
     nodes that outlive it would keep the network from being deleted.
@@ -54,9 +63,17 @@ class Eks(ClusterComponent):
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
         self._title = physical("corral", args.stack, limit=CLUSTER_LENGTH)
+        caller = aws.get_caller_identity(opts=pulumi.InvokeOptions(parent=self))
+        self._arn = f"arn:aws:eks:{args.region}:{caller.account_id}:cluster/{self._title}"
         vpc_id, subnets, ways_out = self._network(name)
         control, control_policies = role(
-            f"{name}-control", "eks.amazonaws.com", CONTROL_PLANE, (self._title, "control"), args.tags, self._child
+            f"{name}-control",
+            "eks.amazonaws.com",
+            CONTROL_PLANE,
+            (self._title, "control"),
+            args.tags,
+            self._child,
+            for_cluster(self._arn),
         )
         nodes, node_policies = role(
             f"{name}-node", "ec2.amazonaws.com", NODES, (self._title, "node"), args.tags, self._child
@@ -74,11 +91,7 @@ class Eks(ClusterComponent):
         self.name = cluster.name
         self.vpc = self._vpc = Vpc(vpc_id, args.region, subnets, cluster.vpc_config.cluster_security_group_id)
         prerequisites = [cluster, *before]
-        for number, arn in enumerate(args.cluster.admins, 1):
-            names = (f"{name}-admin-{number}-entry", f"{name}-admin-{number}-policy")
-            prerequisites += admit(
-                names, self.name, arn, "STANDARD", "AmazonEKSClusterAdminPolicy", args.tags, self._child
-            )
+        prerequisites += self._admit(name, caller.arn, args.cluster.admins)
         self.kubeconfig = pulumi.Output.secret(_kubeconfig(cluster, args.region))
         self.provider = kubernetes.Provider(
             f"{name}-provider",
@@ -123,6 +136,7 @@ class Eks(ClusterComponent):
     ) -> Sequence[pulumi.Resource]:
         args = PodIdentityArgs(
             cluster_name=self.name,
+            cluster_arn=self._arn,
             title=self._title,
             namespace=namespace,
             service_account=service_account,
@@ -130,6 +144,23 @@ class Eks(ClusterComponent):
             tags=self._args.tags,
         )
         return (PodIdentity(name, args, pulumi.ResourceOptions(parent=parent)).association,)
+
+    def _admit(self, name: str, caller: str, admins: Sequence[str]) -> list[pulumi.Resource]:
+        """Lets the administrators in, each by an entry of its own: EKS refuses a second one for a principal."""
+        admitted: list[pulumi.Resource] = []
+        for each, arn in administrators(name, caller, admins, pulumi.InvokeOptions(parent=self)).items():
+            number = admins.index(arn) + 1 if arn in admins else 0
+            admitted += admit(
+                (f"{each}-entry", f"{each}-policy"),
+                self.name,
+                arn,
+                "STANDARD",
+                "AmazonEKSClusterAdminPolicy",
+                self._args.tags,
+                self._child,
+                before=(f"{name}-admin-{number}-entry", f"{name}-admin-{number}-policy") if number else None,
+            )
+        return admitted
 
     def _network(self, name: str) -> tuple[pulumi.Input[str], Sequence[pulumi.Input[str]], Sequence[pulumi.Resource]]:
         """The VPC's id, the subnets of the nodes, and what must outlive these."""
@@ -170,7 +201,7 @@ class Eks(ClusterComponent):
             version=cluster.version,
             role_arn=control.arn,
             bootstrap_self_managed_addons=False,
-            access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": True},
+            access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": False},
             compute_config={
                 "enabled": True,
                 "node_pools": ["general-purpose", "system"],
@@ -181,14 +212,19 @@ class Eks(ClusterComponent):
             vpc_config={
                 "subnet_ids": list(subnets),
                 "endpoint_private_access": True,
-                "endpoint_public_access": bool(cluster.public_from),
-                "public_access_cidrs": cluster.public_from or None,
+                "endpoint_public_access": bool(cluster.public_ranges),
+                "public_access_cidrs": cluster.public_ranges or None,
             },
             encryption_config={"provider": {"key_arn": key.arn}, "resources": ["secrets"]},
             enabled_cluster_log_types=list(_LOGS),
             upgrade_policy={"support_type": "STANDARD"},
             tags=self._args.tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*before]),
+            # Until 0.1 it was true: another value would replace the cluster.
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*before],
+                ignore_changes=["accessConfig.bootstrapClusterCreatorAdminPermissions"],
+            ),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, Tag
 
 from corral.catalog.units import (
+    ANYWHERE,
     CertificateArn,
     DnsName,
     KubernetesName,
@@ -17,6 +18,7 @@ from corral.catalog.units import (
     PrincipalArn,
     RetentionDays,
     SecretReference,
+    Source,
     Strict,
     SubnetId,
     Text,
@@ -78,6 +80,24 @@ class _Cluster(Strict):
     """The Prometheus by which KEDA scales vLLM.  Without one vLLM keeps its least number of servers, one at least."""
 
 
+class Addons(Strict):
+    """Software beside the gateway's that a cluster which the stack makes does not bring along.  The word `present` says
+    that it is there by now: nothing that needs it can be made before."""
+
+    keda: Literal["present"] | None = None
+    """KEDA, which scales vLLM by `corral:cluster.prometheus`: `present` once it is installed."""
+    prometheus_operator: Literal["present"] | None = None
+    """The Prometheus operator, whose ServiceMonitor tells Prometheus what to scrape: `present` once it is installed."""
+    certificates: Literal["present"] | None = None
+    """The issuer or the secret that `corral:gateway.certificate` names: `present` once it is on the cluster."""
+
+
+PublicFrom = Annotated[
+    Annotated[Literal["nobody"], Tag("<literal>")] | Annotated[list[Source], Tag("<list>")],
+    by_key({}, literals=["nobody"], otherwise="<list>"),
+]
+
+
 class EksCluster(_Cluster):
     """A cluster on EKS that the stack makes, in `aws:region`."""
 
@@ -89,13 +109,24 @@ class EksCluster(_Cluster):
     ] = NewVpc()
     """A new VPC (`{cidr: …, zones: …}`) or one that is there (`{vpc: …, subnets: […]}`); by default a new one with
     10.64.0.0/16 in three zones."""
-    public_from: list[Network] = Field(default=[], examples=[["203.0.113.0/24"]])
-    """The ranges of IPv4 addresses on the internet from which the API server can be reached; by default it can be
-    reached from within the VPC only."""
+    public_from: PublicFrom = Field(default=[], examples=[["203.0.113.0/24"]])
+    """The IPv4 addresses or ranges on the internet from which the API server can be reached, `[anywhere]`, or `nobody`.
+    In a VPC that the stack makes it must be said; in one that is there it is nobody by default."""
     admins: list[PrincipalArn] = Field(default=[], examples=[["arn:aws:iam::123456789012:role/Platform"]])
-    """The ARNs of the IAM roles and users that administer the cluster, beside the identity that makes it."""
+    """The ARNs of the IAM roles and users that administer the cluster, besides whoever runs `pulumi up`."""
+    addons: Addons = Field(default=Addons(), examples=[{"keda": "present"}])
+    """The software beside the gateway's that was installed on the cluster by other means."""
     retention_days: RetentionDays = 90
     """The days for which CloudWatch keeps the logs of the control plane."""
+
+    @property
+    def public_ranges(self) -> list[str]:
+        """The ranges from which the API server can be reached; empty: it answers within the VPC only."""
+        if self.public_from == "nobody":
+            return []
+        if ANYWHERE in self.public_from:
+            return ["0.0.0.0/0"]
+        return [source if "/" in source else f"{source}/32" for source in self.public_from]
 
 
 class KubeconfigCluster(_Cluster):

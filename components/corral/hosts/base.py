@@ -23,6 +23,7 @@ from corral.config.hosts import Gpus, Host
 from corral.config.problems import missing_extra
 from corral.config.stack import Stack
 from corral.hosts.endpoint import Endpoint
+from corral.hosts.naming import RANDOM_END, physical
 from corral.plan.plan import Plan
 
 _EXTRAS = {"aws": ("boto3", "pulumi_aws"), "azure": ("pulumi_azure_native",)}
@@ -33,6 +34,17 @@ def require(extra: Literal["aws", "azure"], needed_by: str) -> None:
     """Raises `pulumi.RunError` where the extra is not installed; to be called before what imports its modules."""
     if any(find_spec(module) is None for module in _EXTRAS[extra]):
         raise pulumi.RunError(missing_extra(extra, needed_by))
+
+
+def autonamed(*parts: str, limit: int, before: str, opts: pulumi.ResourceOptions) -> tuple[str, pulumi.ResourceOptions]:
+    """A logical name of which Pulumi makes a physical one that keeps the limit, and the options with its alias.
+
+    Where a resource is replaced it has to have another name than the one before it, so that Pulumi makes the name.
+    `before`: what it was until 0.1.
+    """
+    name = physical(*parts, limit=limit - RANDOM_END)
+    aliases = [pulumi.Alias(name=before)] if name != before else []
+    return name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))
 
 
 class HostComponent(pulumi.ComponentResource):

@@ -11,7 +11,7 @@ import pulumi
 
 Condition = Mapping[str, Mapping[str, str | Sequence[str]]]
 """As IAM writes it: `{"StringEquals": {"aws:SourceAccount": "123456789012"}}`; empty for none."""
-_ALWAYS: Condition = {}
+ALWAYS: Condition = {}
 
 _VERSION = "2012-10-17"
 
@@ -28,7 +28,7 @@ class Statement:
 
 
 def trust(
-    service: str, actions: str | Sequence[str] = ("sts:AssumeRole", "sts:TagSession"), condition: Condition = _ALWAYS
+    service: str, actions: str | Sequence[str] = ("sts:AssumeRole", "sts:TagSession"), condition: Condition = ALWAYS
 ) -> str:
     """The JSON of a trust policy: the service of AWS takes the role on, and passes session tags on."""
     taking_on = _allow({"Principal": {"Service": service}, "Action": actions}, condition)

@@ -1,4 +1,4 @@
-"""Physical names and labels, within the limits of AWS and Kubernetes.
+"""Physical names and labels, within the limits of AWS and Kubernetes (tests/hosts/test_physical_names.py).
 
 A name keeps the parts it is made of as far as a name can hold them.  Two lists of parts never get one name: where the
 parts cannot be read back from it, it ends in six digits of their hash.  The digits tell apart only names that are
@@ -17,6 +17,13 @@ ROLE_LENGTH = 64
 """Characters of an IAM role's name."""
 CLUSTER_LENGTH = 100
 """Characters of an EKS cluster's name."""
+GUARDRAIL_LENGTH = 50
+"""Characters of a Bedrock guardrail's name."""
+PROFILE_LENGTH = 64
+"""Characters of a Bedrock inference profile's name, which may have no dot."""
+
+RANDOM_END = len("-0123abc")
+"""Characters that Pulumi adds to a logical name where it makes a physical one of it (pulumi-aws)."""
 
 _DIGITS = 6
 _HASHED = re.compile(rf"-[0-9a-f]{{{_DIGITS}}}$")

@@ -36,6 +36,8 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
         tenants=tenants(stack, catalog),
         issuers=issuers(stack),
         listener=Listener(engine.address, tls=engine.certificate is not None) if engine.kind == "local" else None,
+        cluster=stack.cluster if engine.kind == "kubernetes" else None,
+        certificate=stack.gateway.certificate if engine.kind == "kubernetes" else None,
     )
 
 

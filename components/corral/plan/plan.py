@@ -17,6 +17,7 @@ from datetime import date
 from typing import Literal
 
 from corral.catalog.catalog import Protocol
+from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster
 
 _PRIVATE = {"public": False}
 """Of a field that is no part of the plan for programs, nor of its hash: it serves checks and provisioning."""
@@ -305,6 +306,10 @@ class Plan:
     """In order of name."""
     listener: Listener | None = field(default=None, compare=False, metadata=_PRIVATE)
     """Of the local engine."""
+    cluster: EksCluster | KubeconfigCluster | None = field(default=None, compare=False, metadata=_PRIVATE)
+    """Of the kubernetes engine."""
+    certificate: Certificate | None = field(default=None, compare=False, metadata=_PRIVATE)
+    """Of the kubernetes engine's gateway."""
 
     @property
     def targets(self) -> tuple[tuple[ModelPlan, Target], ...]:

@@ -44,6 +44,14 @@ INVOKE_RESULTS: dict[str, InvokeResult] = {
         "id": ACCOUNT,
         "userId": "deployer",
     },
+    "aws:iam/getSessionContext:getSessionContext": lambda args: {
+        "arn": args["arn"],
+        "id": args["arn"],
+        "issuerArn": args["arn"],
+        "issuerId": "",
+        "issuerName": "",
+        "sessionName": "",
+    },
     "azure-native:cognitiveservices:listAccountKeys": lambda args: {
         "key1": f"{SECRET}-{args.get('accountName', '')}-1",
         "key2": f"{SECRET}-{args.get('accountName', '')}-2",

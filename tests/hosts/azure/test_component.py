@@ -164,6 +164,13 @@ def test_behind_a_private_endpoint_nothing_is_public():
     }
 
 
+def test_the_private_endpoint_is_made_after_the_last_deployment():
+    world, _ = provisioned(PRIVATE)
+    deployments = {each.urn for each in world.of_type("Deployment")}
+    assert len(deployments) == 2
+    assert deployments <= world["azure-endpoint"].dependencies
+
+
 @pytest.mark.parametrize(
     ("changes", "want"),
     [

@@ -111,7 +111,7 @@ def test_an_endpoint_is_ready_when_its_own_model_may_be_called():
 
 def test_everything_the_stack_can_ask_for_is_made_of_whole_inputs():
     world, _ = provisioned(EVERYTHING)
-    profile, guardrail = world["bedrock-profile-llama-3.3-70b"], world["bedrock-guardrail"]
+    profile, guardrail = world["bedrock-profile-llama-3-3-70b-09b269"], world["bedrock-guardrail"]
     group, role = world["bedrock-invocations"], world["bedrock-invocations-writer"]
     guardrail_arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn"
     group_arn = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:bedrock-invocations-arn"
@@ -125,7 +125,7 @@ def test_everything_the_stack_can_ask_for_is_made_of_whole_inputs():
         if each.type not in ("corral:hosts:Bedrock", ACCESS) and "maverick" not in each.name
     } == {
         profile.name: {
-            "description": "llama-3.3-70b at bedrock",
+            "description": "llama 3.3 70b at bedrock",
             "modelSource": {
                 "copyFrom": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.meta.llama3-3-70b-instruct-v1:0"
             },
@@ -185,7 +185,11 @@ def test_everything_the_stack_can_ask_for_is_made_of_whole_inputs():
 def test_the_policy_names_the_application_profiles_and_the_guardrail():
     world, _ = provisioned(EVERYTHING)
     profiles = {
-        name: f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-profile-{name}-arn" for name in (LLAMA.name, MAVERICK.name)
+        name: f"arn:aws:bedrock:us-east-1:{ACCOUNT}:{profile}-arn"
+        for name, profile in (
+            (LLAMA.name, "bedrock-profile-llama-3-3-70b-09b269"),
+            (MAVERICK.name, "bedrock-profile-llama-4-maverick-839901"),
+        )
     }
     guardrail = PublishedGuardrail(
         f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn", "bedrock-guardrail-version-version"
@@ -201,7 +205,7 @@ def test_a_model_with_an_application_profile_is_called_through_it_and_with_the_g
         "body": {key: json.loads(value) for key, value in world.outputs["body-llama-3.3-70b"].items()},
         "ready": frozenset(world.outputs["ready-llama-3.3-70b"]),
     } == {
-        "id": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-profile-llama-3.3-70b-arn",
+        "id": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-profile-llama-3-3-70b-09b269-arn",
         "body": {
             "guardrailConfig": {
                 "guardrailIdentifier": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn",
@@ -211,10 +215,20 @@ def test_a_model_with_an_application_profile_is_called_through_it_and_with_the_g
         "ready": urns(
             world,
             "bedrock-access-llama-3.3-70b",
-            "bedrock-profile-llama-3.3-70b",
+            "bedrock-profile-llama-3-3-70b-09b269",
             "bedrock-guardrail-version",
             "bedrock-endpoint",
         ),
+    }
+
+
+def test_what_an_older_state_calls_otherwise_is_kept():
+    """Until 0.1 a profile was called as its model, dots and all, which Bedrock refuses."""
+    world, _ = provisioned(EVERYTHING)
+    aliases = {each.name: [urn.rpartition("::")[2] for urn in each.aliases] for each in world.resources if each.aliases}
+    assert aliases == {
+        "bedrock-profile-llama-3-3-70b-09b269": ["bedrock-profile-llama-3.3-70b"],
+        "bedrock-profile-llama-4-maverick-839901": ["bedrock-profile-llama-4-maverick"],
     }
 
 
@@ -226,7 +240,9 @@ def test_everything_is_a_child_of_the_host():
 def test_the_log_is_turned_on_when_it_can_be_written_and_a_profile_is_made_when_its_model_may_be_called():
     world, _ = provisioned(EVERYTHING)
     assert urns(world, "bedrock-invocations-write") <= world["bedrock-invocation-logging"].dependencies
-    assert urns(world, "bedrock-access-llama-4-maverick") <= world["bedrock-profile-llama-4-maverick"].dependencies
+    assert (
+        urns(world, "bedrock-access-llama-4-maverick") <= world["bedrock-profile-llama-4-maverick-839901"].dependencies
+    )
 
 
 def test_another_guardrail_is_another_version():

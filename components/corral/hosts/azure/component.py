@@ -19,12 +19,12 @@ from typing import Literal
 import pulumi
 from pulumi_azure_native import cognitiveservices, network, resources
 
+from corral.catalog.units import ANYWHERE
 from corral.config.hosts import AzureHost, PrivateEndpoint
 from corral.hosts.base import HostComponent, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.plan.plan import Target
 
-_ANYWHERE = "anywhere"
 _FORMAT = "Meta"
 """Azure's name for who made the model."""
 _NAME_LENGTH = 64
@@ -142,8 +142,8 @@ class Azure(HostComponent):
             tags=args.tags,
             opts=self._child,
         )
-        private = self._private_endpoint(args.private_endpoint, account) if args.private_endpoint else []
         deployments = self._deployments(account)
+        private = self._private_endpoint(args.private_endpoint, account, deployments) if args.private_endpoint else []
         credential = KeyCredential(args.key_header, self._key(account)) if args.key_header else None
         hostname = pulumi.Output.concat(called, ".services.ai.azure.com")
         self.endpoints = {
@@ -195,7 +195,14 @@ class Azure(HostComponent):
         )
         return pulumi.Output.secret(keys.apply(lambda keys: keys.key1 or ""))
 
-    def _private_endpoint(self, settings: PrivateEndpoint, account: cognitiveservices.Account) -> list[pulumi.Resource]:
+    def _private_endpoint(
+        self,
+        settings: PrivateEndpoint,
+        account: cognitiveservices.Account,
+        deployments: Mapping[str, cognitiveservices.Deployment],
+    ) -> list[pulumi.Resource]:
+        """After the last deployment: while one changes the account, Azure refuses an endpoint of it
+        (`AccountProvisioningStateInvalid`, Azure/bicep-registry-modules#7205)."""
         connection = network.PrivateLinkServiceConnectionArgs(
             name=self._args.host, private_link_service_id=account.id, group_ids=["account"]
         )
@@ -206,7 +213,7 @@ class Azure(HostComponent):
             subnet={"id": settings.subnet},
             private_link_service_connections=[connection],
             tags=self._args.tags,
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*deployments.values()]),
         )
         if not settings.dns_zones:
             return [endpoint]
@@ -226,7 +233,7 @@ class Azure(HostComponent):
 
 def _network_rules(args: AzureArgs) -> cognitiveservices.NetworkRuleSetArgs:
     """Nobody but those who are named, unless the stack names everybody."""
-    if _ANYWHERE in args.allow_from and not args.private_endpoint:
+    if ANYWHERE in args.allow_from and not args.private_endpoint:
         return cognitiveservices.NetworkRuleSetArgs(default_action="Allow", bypass="None")
     allowed = [] if args.private_endpoint else [cognitiveservices.IpRuleArgs(value=each) for each in args.allow_from]
     return cognitiveservices.NetworkRuleSetArgs(default_action="Deny", bypass="None", ip_rules=allowed)

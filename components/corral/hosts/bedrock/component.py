@@ -18,7 +18,7 @@ import pulumi.dynamic
 import pulumi_aws as aws
 
 from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
-from corral.hosts.base import HostComponent, Site, Vpc
+from corral.hosts.base import HostComponent, Site, Vpc, autonamed
 from corral.hosts.bedrock.access import BedrockModel
 from corral.hosts.bedrock.identity import (
     PublishedGuardrail,
@@ -31,6 +31,7 @@ from corral.hosts.bedrock.identity import (
 from corral.hosts.bedrock.provider import ModelAccessProvider
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.hosts.iam import policy
+from corral.hosts.naming import GUARDRAIL_LENGTH, PROFILE_LENGTH, ROLE_LENGTH
 from corral.plan.plan import Target
 
 _REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
@@ -179,13 +180,15 @@ class Bedrock(HostComponent):
         def source(account: str) -> str:
             return profile_arn(model, account) or foundation_arn(model, model.region)
 
+        before, after = f"{self._name}-profile-{model.name}", pulumi.ResourceOptions(parent=self, depends_on=[access])
+        name, opts = autonamed(self._name, "profile", model.name, limit=PROFILE_LENGTH, before=before, opts=after)
         return aws.bedrock.InferenceProfile(
-            f"{self._name}-profile-{model.name}",
-            description=f"{model.name} at {model.host}",
+            name,
+            description=re.sub(r"[^0-9A-Za-z:.]+", " ", f"{model.name} at {model.host}"),
             model_source={"copy_from": account.apply(source)},
             region=model.region,
             tags={**self._args.cost_tags, **self._args.tags},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[access]),
+            opts=opts,
         )
 
     def _invoke_policy(
@@ -213,14 +216,16 @@ class Bedrock(HostComponent):
             )
             for each in _FILTERS
         ]
+        before = f"{self._name}-guardrail"
+        name, opts = autonamed(self._name, "guardrail", limit=GUARDRAIL_LENGTH, before=before, opts=self._child)
         guardrail = aws.bedrock.Guardrail(
-            f"{self._name}-guardrail",
+            name,
             blocked_input_messaging=settings.message,
             blocked_outputs_messaging=settings.message,
             content_policy_config=aws.bedrock.GuardrailContentPolicyConfigArgs(filters_configs=filters),
             region=self._args.region,
             tags=self._args.tags,
-            opts=self._child,
+            opts=opts,
         )
         content = sha256(settings.model_dump_json().encode()).hexdigest()[:12]
         return aws.bedrock.GuardrailVersion(
@@ -236,9 +241,9 @@ class Bedrock(HostComponent):
         group = aws.cloudwatch.LogGroup(
             f"{name}-invocations", retention_in_days=settings.retention_days, region=region, tags=tags, opts=self._child
         )
-        role = aws.iam.Role(
-            f"{name}-invocations-writer", assume_role_policy=account.apply(log_trust), tags=tags, opts=self._child
-        )
+        before = f"{name}-invocations-writer"
+        writer, opts = autonamed(name, "invocations", "writer", limit=ROLE_LENGTH, before=before, opts=self._child)
+        role = aws.iam.Role(writer, assume_role_policy=account.apply(log_trust), tags=tags, opts=opts)
         permission = aws.iam.RolePolicy(
             f"{name}-invocations-write",
             role=role.name,

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from corral.config.stack import Engine
+from corral.plan.checks.cluster import cluster
 from corral.plan.checks.findings import Finding, accepted
 from corral.plan.checks.hosts import hosts
 from corral.plan.checks.requests import parity, residency
@@ -30,6 +31,7 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
         *listener(plan),
         *enforcement(plan),
         *capacity(plan),
+        *cluster(plan),
     )
     return tuple(
         sorted(accepted(findings, plan.accept), key=lambda finding: (_ORDER.index(finding.level), finding.name))

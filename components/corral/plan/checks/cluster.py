@@ -1,0 +1,86 @@
+"""A cluster that the stack makes can be made by one `pulumi up`, from where it is run.
+
+Policy.  What the stack makes is new at the first `up`: nobody is in its VPC, and nothing runs on it but what EKS Auto
+Mode and the gateway bring along.  Whoever runs Pulumi has to reach the API server, which is a decision and has no
+default.  An object of a kind that nobody has defined, or of a namespace that is not there, would end the `up` half way
+(`no matches for kind`), so that what it needs has to be there, and the stack has to say so (`corral:cluster.addons`).
+Of a cluster that a kubeconfig names nothing is asked: it may have all that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from corral.catalog.units import ANYWHERE
+from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, NewVpc
+from corral.plan.checks.findings import Finding
+from corral.plan.plan import Plan
+
+_ACCESS = "cluster/publicFrom"
+
+
+def cluster(plan: Plan) -> Iterator[Finding]:
+    """Errors: nobody reaches the API server; what an object needs is on no new cluster.  Notes: who reaches it."""
+    if isinstance(plan.cluster, EksCluster):
+        yield from _access(plan.cluster)
+        yield from _addons(plan, plan.cluster)
+
+
+def _access(eks: EksCluster) -> Iterator[Finding]:
+    if ANYWHERE in eks.public_from:
+        yield Finding(
+            "note",
+            _ACCESS,
+            "the API server of the cluster can be called from anywhere on the internet, and asks everybody for "
+            "credentials of IAM",
+            "narrow it to where Pulumi and kubectl run, corral:cluster.publicFrom: [203.0.113.0/24]",
+        )
+    elif isinstance(eks.network, NewVpc) and not eks.public_from:
+        yield Finding(
+            "error",
+            _ACCESS,
+            "nobody reaches the API server of the cluster: it answers within its VPC, which the stack only makes",
+            "say under corral:cluster.publicFrom who does: the addresses of your network and of your runner "
+            "([203.0.113.0/24]), [anywhere] where these are not fixed (IAM is then what guards it), or `nobody` where "
+            "Pulumi runs in that VPC by now; or take a VPC that you are in, corral:cluster.network: {vpc: …, subnets: "
+            "[…]}",
+        )
+    elif not eks.public_ranges:
+        yield Finding(
+            "note",
+            _ACCESS,
+            "the API server of the cluster answers within its VPC only",
+            "run Pulumi and kubectl there, or name the addresses from which they run, corral:cluster.publicFrom",
+        )
+
+
+def _addons(plan: Plan, eks: EksCluster) -> Iterator[Finding]:
+    addons, prometheus = eks.addons, eks.prometheus
+    if prometheus and any(target.kind == "vllm" and target.provisioned for _, target in plan.targets):
+        if not addons.keda:
+            yield _absent("keda", "corral:cluster.prometheus has vLLM scaled by KEDA", "KEDA")
+        if prometheus.scrape == "serviceMonitor" and not addons.prometheus_operator:
+            yield _absent(
+                "prometheusOperator",
+                "corral:cluster.prometheus has the servers of vLLM scraped by a ServiceMonitor",
+                "the Prometheus operator (or have Prometheus scrape by `annotations`)",
+            )
+    if isinstance(plan.certificate, IssuedCertificate) and not addons.certificates:
+        issuer = plan.certificate.issuer
+        yield _absent(
+            "certificates",
+            f"corral:gateway.certificate is issued by {issuer}",
+            f"cert-manager's ClusterIssuer {issuer}",
+        )
+    if isinstance(plan.certificate, GivenCertificate) and not addons.certificates:
+        secret = plan.certificate.secret
+        yield _absent("certificates", f"corral:gateway.certificate is the secret {secret}", "that secret")
+
+
+def _absent(addon: str, need: str, what: str) -> Finding:
+    return Finding(
+        "error",
+        f"cluster/{addon}",
+        f"{need}, which is on no new cluster",
+        f"leave it out of the first `pulumi up`, then install {what} and say corral:cluster.addons.{addon}: present",
+    )

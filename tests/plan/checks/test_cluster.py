@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, KubeconfigCluster
+from corral.plan.checks.cluster import cluster
+from corral.plan.plan import Plan
+from tests.gateway.manifests.plans import model, plan
+
+THERE = {"vpc": "vpc-0123456789abcdef0", "subnets": ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"]}
+ANYWHERE = (
+    "the API server of the cluster can be called from anywhere on the internet, and asks everybody for credentials of "
+    "IAM"
+)
+FROM_WITHIN = [("note", "the API server of the cluster answers within its VPC only")]
+
+
+def on(settings: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
+    """What is found of a cluster with these settings: level and message."""
+    kind = KubeconfigCluster if "kubeconfig" in settings else EksCluster
+    base = plan(model("llama", {"bedrock": 100}))
+    served = Plan(**{**vars(base), "cluster": kind.model_validate(settings), **more})
+    return [(finding.level, finding.message) for finding in cluster(served)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "want"),
+    [
+        ({"publicFrom": ["203.0.113.0/24"]}, []),
+        ({"publicFrom": "nobody"}, FROM_WITHIN),
+        ({"network": THERE}, FROM_WITHIN),
+        ({"network": THERE, "publicFrom": ["203.0.113.0/24"]}, []),
+        ({"kubeconfig": "~/.kube/config"}, []),
+        ({"publicFrom": ["anywhere"]}, [("note", ANYWHERE)]),
+    ],
+    ids=str,
+)
+def test_who_reaches_the_api_server_is_decided(settings: dict[str, Any], want: list[tuple[str, str]]):
+    assert on(settings) == want
+
+
+@pytest.mark.parametrize("certificate", [IssuedCertificate(issuer="letsencrypt"), GivenCertificate(secret="a/b")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"publicFrom": ["203.0.113.0/24"], "addons": {"certificates": "present"}},
+        {"kubeconfig": "~/.kube/config"},
+    ],
+    ids=["new", "there"],
+)
+def test_what_a_certificate_needs_may_be_there(settings: dict[str, Any], certificate: Any):
+    assert on(settings, certificate=certificate) == []
+
+
+def test_the_engine_of_one_machine_has_no_cluster():
+    assert [*cluster(plan(model("llama", {"bedrock": 100})))] == []
