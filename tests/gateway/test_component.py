@@ -138,6 +138,36 @@ def test_the_software_comes_in_the_order_of_its_upgrades(deployed: World):
     }  # fmt: skip
 
 
+def test_the_controllers_are_apart(deployed: World):
+    envoy_gateway, ai_gateway = (
+        deployed[f"gateway-software-{name}"].inputs for name in ("envoy-gateway", "ai-gateway")
+    )
+    spreads = {
+        envoy_gateway["name"]: envoy_gateway["values"]["deployment"]["pod"]["topologySpreadConstraints"],
+        ai_gateway["name"]: ai_gateway["values"]["controller"]["topologySpreadConstraints"],
+    }
+    assert spreads == {
+        name: [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": name}},
+            }
+            for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        ]
+        for name in ("gateway-helm", "ai-gateway-helm")
+    }
+
+
+def test_an_envoy_on_eks_is_ready_when_the_load_balancer_says_so(deployed: World):
+    elsewhere = run(lambda: program(network="other"))
+    labels = [
+        world["gateway-software-envoy-namespace"].inputs["metadata"].get("labels") for world in (deployed, elsewhere)
+    ]
+    assert labels == [{"eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}, None]
+
+
 def test_envoy_ai_gateway_keeps_the_tenant_of_a_request_for_the_log(deployed: World):
     values = deployed["gateway-software-ai-gateway"].inputs["values"]
     assert values["controller"]["logRequestHeaderAttributes"] == "x-corral-tenant:tenant"

@@ -84,6 +84,7 @@ class Gateway(pulumi.ComponentResource):
             f"{name}-software",
             SoftwareArgs(
                 provider=cluster.provider,
+                network=cluster.network,
                 cert_manager=args.gateway.cert_manager,
                 counting=inputs.has_limits,
                 labels=inputs.labels,

@@ -28,6 +28,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from corral.gateway.manifests.front import KEPT_HEADERS
+from corral.gateway.manifests.resource import Network
 from corral.gateway.names import ENVOY_NAMESPACE
 from corral.hosts.base import KubernetesObject
 
@@ -45,6 +46,10 @@ GATEWAY_DEFINITIONS = Chart("oci://docker.io/envoyproxy/gateway-crds-helm", "v1.
 ENVOY_GATEWAY = Chart("oci://docker.io/envoyproxy/gateway-helm", "v1.8.3")
 AI_GATEWAY_DEFINITIONS = Chart("oci://docker.io/envoyproxy/ai-gateway-crds-helm", "v1.1.0")
 AI_GATEWAY = Chart("oci://docker.io/envoyproxy/ai-gateway-helm", "v1.1.0")
+
+_READINESS_GATE = {"eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}
+"""The label of a namespace by which EKS Auto Mode takes a pod for ready only once its load balancer does: until then an
+Envoy is not counted, neither by a rollout nor by the disruption budget."""
 
 _AI_NAMESPACE = "envoy-ai-gateway-system"
 _CERT_NAMESPACE = "cert-manager"
@@ -83,6 +88,14 @@ _REDIS_USER = 65_532
 """A user who owns nothing: Redis writes no file here."""
 
 
+def _spread(chart: Chart) -> list[dict[str, Any]]:
+    """The controllers of a chart on different nodes, and in different zones where there are such: while none answers,
+    no Envoy starts."""
+    selector = {"matchLabels": {"app.kubernetes.io/instance": chart.url.rpartition("/")[2]}}
+    spread = {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector}
+    return [{**spread, "topologyKey": key} for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")]
+
+
 def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
     """Values that Envoy AI Gateway 1.1 needs of it (its manifests/envoy-gateway-values.yaml), and who counts.
 
@@ -96,7 +109,7 @@ def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
     ai_gateway = {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
     translation = {key: {"includeAll": True} for key in ("listener", "route", "cluster", "secret")}
     return {
-        "deployment": {"replicas": 2},
+        "deployment": {"replicas": 2, "pod": {"topologySpreadConstraints": _spread(ENVOY_GATEWAY)}},
         "podDisruptionBudget": {"minAvailable": 1},
         "crds": {"gatewayAPI": {"safeUpgradePolicy": {"enabled": False}}},
         "config": {
@@ -120,6 +133,7 @@ def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
 _AI_GATEWAY: dict[str, Any] = {
     "controller": {
         "replicaCount": 2,
+        "topologySpreadConstraints": _spread(AI_GATEWAY),
         "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
         "maxRecvMsgSize": str(_MAX_MESSAGE),
         "mutatingWebhook": {"certManager": {"enable": True}},
@@ -133,6 +147,7 @@ class SoftwareArgs:
     """The cluster, and which parts are installed."""
 
     provider: kubernetes.Provider
+    network: Network
     cert_manager: bool
     """Whether to install cert-manager."""
     counting: bool
@@ -154,7 +169,7 @@ class Software(pulumi.ComponentResource):
     def __init__(self, name: str, args: SoftwareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:gateway:Software", name, None, opts)
         self._name, self._args = name, args
-        envoy_namespace = self._namespace("envoy", ENVOY_NAMESPACE)
+        envoy_namespace = self._namespace("envoy", ENVOY_NAMESPACE, _READINESS_GATE if args.network == "eks" else None)
         ai_namespace = self._namespace("ai", _AI_NAMESPACE)
         definitions = kubernetes.helm.v4.Chart(
             f"{name}-gateway-definitions",
@@ -184,10 +199,11 @@ class Software(pulumi.ComponentResource):
         before = [*self._args.depends_on, *depends_on]
         return pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=before)
 
-    def _namespace(self, part: str, namespace: str) -> kubernetes.core.v1.Namespace:
-        return kubernetes.core.v1.Namespace(
-            f"{self._name}-{part}-namespace", metadata={"name": namespace}, opts=self._child()
-        )
+    def _namespace(
+        self, part: str, namespace: str, labels: Mapping[str, str] | None = None
+    ) -> kubernetes.core.v1.Namespace:
+        metadata: Any = {"name": namespace, **({"labels": dict(labels)} if labels else {})}
+        return kubernetes.core.v1.Namespace(f"{self._name}-{part}-namespace", metadata=metadata, opts=self._child())
 
     def _release(
         self, part: str, chart: Chart, namespace: str, values: dict[str, Any], *depends_on: pulumi.Resource

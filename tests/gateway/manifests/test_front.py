@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,29 @@ ON_EKS = {"name": "corral-gateway", "type": "LoadBalancer", "loadBalancerClass":
 def test_nothing_is_public_unless_the_stack_asks(gateway: Gateway, network: Network, want: dict[str, Any]):
     proxy = front_resources(inputs(plan(), gateway=gateway, network=network), {})["proxy"].manifest
     assert proxy["spec"]["provider"]["kubernetes"]["envoyService"] == want
+
+
+@pytest.mark.parametrize(
+    ("network", "drain_timeout", "want", "deregistration"),
+    [
+        ("eks", 600_000, ("10m", "2m30s"), 600),
+        ("eks", 30_000, ("2m30s", "2m30s"), 150),
+        ("other", 600_000, ("10m", "10s"), None),
+        ("other", 5_000, ("10s", "10s"), None),
+    ],
+)
+def test_an_envoy_that_goes_takes_connections_for_as_long_as_it_is_given_any(
+    network: Network, drain_timeout: int, want: tuple[str, str], deregistration: int | None
+):
+    settings = replace(plan().request_settings, drain_timeout=drain_timeout)
+    resources = front_resources(inputs(replace(plan(), request_settings=settings), network=network), {})
+    spec = resources["proxy"].manifest["spec"]
+    annotations = spec["provider"]["kubernetes"]["envoyService"].get("annotations", {})
+    target_group = annotations.get(f"{LBC}target-group-attributes")
+    assert (spec["shutdown"], target_group) == (
+        {"drainTimeout": want[0], "minDrainDuration": want[1]},
+        deregistration and f"deregistration_delay.timeout_seconds={deregistration}",
+    )
 
 
 @pytest.mark.parametrize(

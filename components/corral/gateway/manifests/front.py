@@ -34,6 +34,13 @@ TENANTS = "tenants"
 _NLB_CLASS = "eks.amazonaws.com/nlb"
 """The load balancers of EKS Auto Mode."""
 
+_NLB_DELAY_MILLISECONDS = 150_000
+"""The time for which a load balancer of AWS may go on giving new connections to an Envoy that has been taken from it:
+some two minutes (kubernetes-sigs/aws-load-balancer-controller issue 2366, aws/containers-roadmap issue 470)."""
+
+_SERVICE_DELAY_MILLISECONDS = 10_000
+"""The same for the Service of a cluster."""
+
 _MAX_DEREGISTRATION_SECONDS = 3_600
 """The longest time that a load balancer of AWS lets a target finish."""
 
@@ -115,7 +122,8 @@ def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, 
 
 
 def _proxy(inputs: Inputs) -> dict[str, Any]:
-    replicas, settings = inputs.gateway.replicas, inputs.plan.request_settings
+    replicas = inputs.gateway.replicas
+    delay = _NLB_DELAY_MILLISECONDS if inputs.network == "eks" else _SERVICE_DELAY_MILLISECONDS
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
     spread = {
         "maxSkew": 1,
@@ -142,7 +150,10 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
                 "envoyService": _service(inputs),
             },
         },
-        "shutdown": {"drainTimeout": names.duration(settings.drain_timeout), "minDrainDuration": "10s"},
+        "shutdown": {
+            "drainTimeout": names.duration(max(inputs.plan.request_settings.drain_timeout, delay)),
+            "minDrainDuration": names.duration(delay),
+        },
         "telemetry": {"accessLog": access_log()},
     }
 
@@ -179,7 +190,7 @@ def _service(inputs: Inputs) -> dict[str, Any]:
 
 
 def _nlb(gateway: Gateway, settings: RequestSettings) -> dict[str, str]:
-    drain_seconds = min(settings.drain_timeout // 1000, _MAX_DEREGISTRATION_SECONDS)
+    drain_seconds = min(max(settings.drain_timeout, _NLB_DELAY_MILLISECONDS) // 1000, _MAX_DEREGISTRATION_SECONDS)
     annotations = {
         "scheme": "internet-facing" if gateway.public else "internal",
         "nlb-target-type": "ip",
