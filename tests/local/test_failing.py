@@ -22,8 +22,10 @@ STACK["corral:hosts"] |= {name: {"models": {"m": f"{name}-m"}} for name in ("tog
 STACK["corral:models"] = {
     "m": {"shares": {"groq": 60, "deepinfra": 40}, "fallback": ["together", "coreweave"]},
     "alone": {"shares": {"groq": 100}},
+    "uneven": {"shares": {"groq": 99, "deepinfra": 1}},
 }
-STACK["corral:hosts"]["groq"]["models"]["alone"] = "groq-alone"
+STACK["corral:hosts"]["groq"]["models"] |= {"alone": "groq-alone", "uneven": "groq-uneven"}
+STACK["corral:hosts"]["deepinfra"]["models"]["uneven"] = "deepinfra-uneven"
 SHARING, FALLBACKS = ("groq", "deepinfra"), ("together", "coreweave")
 
 
@@ -83,6 +85,12 @@ def test_when_all_sharing_hosts_fail_the_fallbacks_answer_in_their_order(gateway
         load.more(60)
     assert load.failures == []
     assert load.answered.keys() == {"coreweave"}
+
+
+def test_a_failing_host_with_nearly_all_the_traffic_costs_no_error(gateway: Gateway) -> None:
+    break_(gateway, "429", "groq")
+    answers = [chat(gateway.url, "uneven") for _ in range(60)]
+    assert {(answer.status_code, answer.headers["x-corral-host"]) for answer in answers} == {(200, "deepinfra")}
 
 
 def test_a_host_that_dies_and_comes_back_under_load_loses_nothing_and_gets_its_share_again(gateway: Gateway) -> None:

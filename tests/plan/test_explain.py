@@ -44,6 +44,7 @@ CASES = [
         "a_residency_that_does_not_hold.txt",
         {"shares": {"deepinfra": 70, "lab": 30}, "residency": ["us"], "volume": "900M"},
     ),
+    Case("a_large_share.txt", {"shares": {"bedrock": 90, "azure": 10}}, {"engine": {"kind": "kubernetes"}}),
     Case("one_host_and_no_other.txt", {"shares": {"bedrock": 100}}),
     Case(
         "nobody.txt",

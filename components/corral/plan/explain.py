@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from corral.config.problems import listed, number, size, span
 from corral.plan.checks.findings import Finding
-from corral.plan.failover import REFUSED_STATUS, THROTTLED_STATUS
+from corral.plan.failover import (
+    MAX_ADDRESSES,
+    REFUSED_STATUS,
+    SELECTION_ATTEMPTS,
+    THROTTLED_STATUS,
+    retries_by_priority,
+)
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
 from corral.plan.plan import ModelPlan, Plan, RequestSettings, Target
 from corral.plan.residency import ANYWHERE, stays_within
@@ -32,7 +38,7 @@ def explain(model: ModelPlan, plan: Plan, findings: Sequence[Finding]) -> str:
 
 def _course(model: ModelPlan, plan: Plan) -> Iterator[Iterator[str]]:
     """The paragraphs, as sentences, of a model that a request can reach."""
-    yield _failure(model, plan.request_settings)
+    yield _failure(model, plan)
     yield _afterwards(model.live, plan.request_settings)
     yield _limits(model.live, plan)
     yield _residency(model)
@@ -77,7 +83,8 @@ def _way(target: Target) -> str:
     return f"as {target.model_id}, called{where}{address}, {processed}"
 
 
-def _failure(model: ModelPlan, settings: RequestSettings) -> Iterator[str]:
+def _failure(model: ModelPlan, plan: Plan) -> Iterator[str]:
+    settings = plan.request_settings
     refused = listed([str(status) for status in REFUSED_STATUS])
     yield (
         "A request that has not got the first byte of its answer leaves its host when connecting fails or takes longer "
@@ -97,6 +104,17 @@ def _failure(model: ModelPlan, settings: RequestSettings) -> Iterator[str]:
         case _:
             yield "There is no other host that it could go to: the client gets the host's answer, or 503."
             return
+    if len(model.sharing) > 1:
+        yield (
+            "A retry finds one that was not tried, whatever the shares: of 100 draws each host has as many as its "
+            f"share, and a retry draws up to {SELECTION_ATTEMPTS} times."
+        )
+    if plan.engine == "kubernetes" and not model.fallbacks:
+        _, retries = retries_by_priority(model, tuple(model.shares))
+        yield (
+            f"Each address of a host's name counts as a host: up to {retries} retries may follow, so that a host that "
+            f"fails may have {MAX_ADDRESSES} addresses."
+        )
     yield "When none is left, the client gets the last answer that there was, or 503."
 
 

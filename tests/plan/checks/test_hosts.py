@@ -135,6 +135,27 @@ def test_a_fallback_has_no_share() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("shares", "fallback", "want"),
+    [
+        ({"bedrock": 75, "azure": 25}, [], None),
+        ({"bedrock": 90, "azure": 10}, ["vllm"], None),
+        (
+            {"bedrock": 80, "azure": 15, "vllm": 5},
+            [],
+            "azure and vllm must take its 80 of 100 requests for {} beside 20",
+        ),
+        ({"bedrock": 100, "azure": 0}, [], "nobody answers for {}: there is no fallback"),
+    ],
+)
+def test_a_large_share_without_a_fallback_is_noted(
+    shares: dict[str, int], fallback: list[str], want: str | None
+) -> None:
+    found = found_by(build({LLAMA: {"shares": shares, "fallback": fallback}}), "fallback")
+    assert [(each.level, each.name) for each in found] == ([("note", f"fallback/{LLAMA}")] if want else [])
+    assert all(want and want.format(LLAMA) in each.message for each in found)
+
+
 def test_a_drained_host_may_be_a_fallback() -> None:
     assert found_by(build({LLAMA: {"shares": {"bedrock": 100, "lab": 0}, "fallback": ["lab"]}}), "fallback") == ()
 

@@ -20,6 +20,16 @@ UNVERIFIED = Finding(
     accepted=True,
 )
 
+
+def alone(model: str) -> Finding:
+    return Finding(
+        "note",
+        f"fallback/{model}",
+        f"when bedrock fails, nobody answers for {model}: there is no fallback",
+        f"name one, corral:models.{model}.fallback, or accept it",
+    )
+
+
 DRAINED = Finding(
     "note",
     f"drained/{LLAMA}/azure",
@@ -29,8 +39,9 @@ DRAINED = Finding(
 )
 
 
-def test_an_ordinary_stack_has_no_findings() -> None:
-    assert check(build({LLAMA: {"shares": {"bedrock": 100}}, SCOUT: {"shares": {"bedrock": 100}}}), TODAY) == ()
+def test_an_ordinary_stack_has_no_findings_but_that_nobody_stands_in_for_its_only_host() -> None:
+    plan = build({LLAMA: {"shares": {"bedrock": 100}}, SCOUT: {"shares": {"bedrock": 100}}})
+    assert check(plan, TODAY) == (alone(LLAMA), alone(SCOUT))
 
 
 def test_all_findings_come_at_once_errors_first() -> None:
@@ -78,6 +89,7 @@ def test_an_error_cannot_be_accepted() -> None:
             f"corral:accept names {name}, which is an error and cannot be accepted",
             "take it out, and mend what the error says",
         ),
+        alone(SCOUT),
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
 from corral.gateway.manifests.front import scheme
 from corral.gateway.manifests.resource import Inputs, Resource, reference
@@ -88,16 +89,18 @@ def patch_resource(inputs: Inputs, model: str, key: str, active: Resource) -> Re
     rules = range(len(active.manifest["spec"]["rules"]))
     of_model = f"@.match.headers[0].string_match.exact == '{model}'"
     others = [f"@.name != 'httproute/{NAMESPACE}/{active.name}/rule/{rule}/match/0/*'" for rule in rules]
+    inactive = f"?({' && '.join([of_model, *others])})"
+    spec = routes_patch(inputs, f"[{inactive}].match.headers", "/-", _UNMATCHED)
+    annotations = {"corral/model": model}
+    return inputs.resource("EnvoyPatchPolicy", object_name(model), spec, needs=[key], annotations=annotations)
+
+
+def routes_patch(inputs: Inputs, where: str, path: str, value: Any) -> dict[str, Any]:
+    """The spec of an EnvoyPatchPolicy that adds a value, under this path, to what a JSONPath leads to from Envoy's
+    list of routes."""
     patch = {
         "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": f"{NAMESPACE}/{GATEWAY}/{scheme(inputs.gateway)}",
-        "operation": {
-            "op": "add",
-            "jsonPath": f"$.virtual_hosts[*].routes[?({' && '.join([of_model, *others])})].match.headers",
-            "path": "/-",
-            "value": _UNMATCHED,
-        },
+        "operation": {"op": "add", "jsonPath": f"$.virtual_hosts[*].routes{where}", "path": path, "value": value},
     }
-    spec = {"targetRef": reference("Gateway", GATEWAY), "type": "JSONPatch", "jsonPatches": [patch]}
-    annotations = {"corral/model": model}
-    return inputs.resource("EnvoyPatchPolicy", object_name(model), spec, needs=[key], annotations=annotations)
+    return {"targetRef": reference("Gateway", GATEWAY), "type": "JSONPatch", "jsonPatches": [patch]}

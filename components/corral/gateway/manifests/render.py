@@ -6,7 +6,7 @@ from corral.gateway.manifests.cutover import patch_key, patch_resource
 from corral.gateway.manifests.front import front_resources
 from corral.gateway.manifests.hosts import host_resources
 from corral.gateway.manifests.resource import Inputs, Resource
-from corral.gateway.manifests.routes import model_resources, route_key
+from corral.gateway.manifests.routes import model_resources, route_key, selection_resource
 from corral.gateway.manifests.tenants import callers
 
 
@@ -17,7 +17,7 @@ def render(inputs: Inputs) -> dict[str, Resource]:
     `TENANTS`, `host_secret`, `host_authority`.  Raises `UntranslatedProtocolError`.
     """
     calling = callers(inputs.plan, inputs.key_counts)
-    resources = front_resources(inputs, calling)
+    resources = {**front_resources(inputs, calling), "selection": selection_resource(inputs)}
     front = tuple(resources)
     for endpoint in sorted(inputs.endpoints, key=lambda endpoint: (endpoint.host, endpoint.model)):
         resources |= host_resources(inputs, endpoint)

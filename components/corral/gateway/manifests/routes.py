@@ -6,6 +6,10 @@ longer each time after; every host may be left out, but when all are, they are t
 sharing host that is left out leaves part of its share to the fallback even where a sibling is well: Envoy counts a
 priority whole from 71 % of its hosts up, and Envoy Gateway 1.8.1 has no setting for that.
 
+A retry draws by the same weights, and again while it meets a host that was tried.  Envoy Gateway 1.8.3 lets Envoy draw
+five times more and has no setting for it, so that half of the retries meet a failing host of 90 % again.  One patch of
+all routes (`selection_resource`) raises the number; no share is in it.  Goes when Envoy Gateway has a setting.
+
 Shares are in the route alone.  How often a request is tried again depends on how many hosts are named under `shares`,
 drained ones included, so that no share edit changes it.  The hosts stand in order of name, whatever their role, so that
 a fallback becomes a sharing host by its weight and priority alone.
@@ -20,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from corral.gateway.manifests.cutover import revision, route_name
+from corral.gateway.manifests.cutover import revision, route_name, routes_patch
 from corral.gateway.manifests.hosts import route_needs
 from corral.gateway.manifests.resource import Inputs, Resource, keep_alive, reference
 from corral.gateway.manifests.tenants import Caller, Group, called_by, groups
@@ -38,6 +42,14 @@ _BREAKERS = ("maxConnections", "maxPendingRequests", "maxParallelRequests", "max
 def route_key(model: str) -> str:
     """The key of the model's route among the resources."""
     return f"route/{model}"
+
+
+def selection_resource(inputs: Inputs) -> Resource:
+    """The patch by which a retry finds a host that was not tried, whatever the shares; there before the first route,
+    and put on every list of routes that Envoy Gateway makes."""
+    attempts = ("/host_selection_retry_max_attempts", failover.SELECTION_ATTEMPTS)
+    spec = routes_patch(inputs, "[*].route.retry_policy", *attempts)
+    return inputs.resource("EnvoyPatchPolicy", GATEWAY, spec, needs=["gateway"])
 
 
 def model_resources(

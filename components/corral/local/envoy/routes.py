@@ -117,9 +117,6 @@ def context(plan: Plan, keys: Mapping[str, str]) -> Resource:
 _MODEL_PATHS = r"/v1/(chat/completions|completions|embeddings|responses)(\?.*)?"
 _LIST_PATH = r"/v1/models(\?.*)?"
 
-_SELECTION_ATTEMPTS = 100
-"""How often a retry draws again when the weights hand it a host that was tried already."""
-
 _MAX_LIST_BYTES = 2**22
 """Room for the answer to `GET /v1/models`; Envoy's own default holds some forty models."""
 
@@ -180,7 +177,7 @@ def _model_route(variant: ModelVariant, idle_timeout: int) -> Resource:
             "base_interval": milliseconds(failover.BACK_OFF_MILLISECONDS),
             "max_interval": milliseconds(failover.MAX_BACK_OFF_MILLISECONDS),
         },
-        "host_selection_retry_max_attempts": _SELECTION_ATTEMPTS,
+        "host_selection_retry_max_attempts": failover.SELECTION_ATTEMPTS,
         "retry_host_predicate": [_PREVIOUS_HOSTS],
     }
     return {

@@ -18,6 +18,9 @@ from corral.plan.plan import Fit, Misfit, ModelPlan, Plan, Target, Unserved
 _NOTICE_DAYS = 90
 """Days before its last one in which a retirement is announced."""
 
+_LARGE_SHARE = 75
+"""Percent of a model's requests above which the other hosts would get more than four times what they have."""
+
 
 def hosts(plan: Plan, today: date) -> Iterator[Finding]:
     """What there is to say of each host, of each model, and of each model at each of its hosts."""
@@ -26,6 +29,7 @@ def hosts(plan: Plan, today: date) -> Iterator[Finding]:
     for model in plan.models:
         yield from _serves(model, today)
         yield from _fallback(model)
+        yield from _alone(model)
         for target in model.targets:
             yield from _region(model, target)
             yield from _fit(model, target)
@@ -133,6 +137,24 @@ def _fallback(model: ModelPlan) -> Iterator[Finding]:
             f"fallback/{model.name}/{host}",
             f"{host} is a fallback of {model.name} and has a share of {shares[host]}",
             f"take it out of corral:models.{model.name}.fallback: what another sharing host fails, it gets anyway",
+        )
+
+
+def _alone(model: ModelPlan) -> Iterator[Finding]:
+    """Notes: a host with so large a share that the others could hardly take it, or without others, and no fallback."""
+    if model.fallbacks or not model.sharing:
+        return
+    largest = max(model.sharing, key=lambda target: target.share)
+    others = [target.host for target in model.sharing if target is not largest]
+    if largest.share > _LARGE_SHARE:
+        yield Finding(
+            "note",
+            f"fallback/{model.name}",
+            f"when {largest.host} fails, {listed(others, 'and')} must take its {largest.share} of 100 requests for "
+            f"{model.name} beside {100 - largest.share}, and there is no fallback"
+            if others
+            else f"when {largest.host} fails, nobody answers for {model.name}: there is no fallback",
+            f"name one, corral:models.{model.name}.fallback, or accept it",
         )
 
 
