@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from corral.cluster.clusters import ExistingCluster
 from corral.config import cluster as config
 from corral.config.cluster import KubeconfigCluster
+from corral.config.registry import Registry
 from corral.gateway.component import Gateway, GatewayArgs
 from corral.gateway.manifests.resource import Network
 from corral.hosts.endpoint import KeyCredential
+from corral.hosts.images import Images
 from corral.plan.credentials import CallerCredentials
 from corral.plan.plan import Issuer, Plan, Rate
 from corral.testing import NEVER, Recorded, Secret, World, changes, run
@@ -42,6 +44,7 @@ def program(
     gateway: config.Gateway | None = None,
     network: Network = "eks",
     credentials: CallerCredentials = CallerCredentials({}, {}),  # noqa: B008
+    registry: Registry | None = None,
     **differing: Any,
 ) -> None:
     cluster = ExistingCluster("cluster", KubeconfigCluster(kubeconfig="kind.yaml"))
@@ -68,6 +71,7 @@ def program(
                 for to in one.targets
             ],
             cluster=cluster,
+            images=Images(registry),
             identity=[identity],
             tags={"stack": "test"},
         ),

@@ -10,6 +10,7 @@ from typing import Any, cast
 from corral.catalog.load import load_catalog
 from corral.config.stack import Stack
 from corral.hosts.base import ClusterComponent, Site, Vpc
+from corral.hosts.images import Images
 from corral.plan.build import build
 
 CATALOG = load_catalog()
@@ -33,6 +34,7 @@ def site(stack: Stack, *, vpc: Vpc | None = None, public_addresses: Sequence[str
         stack=stack,
         plan=build(stack, CATALOG),
         cluster=cast("ClusterComponent", Cluster(vpc, public_addresses)),
+        images=Images(None),
         keys={},
         folder=Path(),
         tags=TAGS,

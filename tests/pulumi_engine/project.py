@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from pulumi import automation
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
+from corral.config.stack import Stack
+from corral.gateway import archives
+from corral.gateway.charts import charts
 from corral.hosts.keys import missing_keys
 from corral.plan.build import build
 from corral.testing import NEVER
@@ -97,6 +101,7 @@ class Project:
         """A key, encrypted, for every host that is called with one and has none."""
         catalog = load_catalog()
         stack = read_stack(self.file, catalog)
+        self._give_charts(stack)
         for host in missing_keys(build(stack, catalog), stack.keys):
             self.give_key(host, f"{NEVER}-{host}")
 
@@ -104,6 +109,15 @@ class Project:
         """A key for a host, encrypted, in place of the one that it has."""
         value = automation.ConfigValue(key, secret=True)
         self._stack().set_config(f"corral:keys.{host}", value, path=True)
+
+    def _give_charts(self, stack: Stack) -> None:
+        """Archives of the charts, which no stand-in opens, so that nothing is pulled."""
+        folder = self.folder / "stacks" / archives.FOLDER
+        folder.mkdir(exist_ok=True)
+        for chart in charts(stack):
+            (folder / chart.archive).write_bytes(b"")
+        empty = sha256(b"").hexdigest()
+        (folder / archives.SUMS).write_text("".join(f"{empty}  {chart.archive}\n" for chart in charts(stack)))
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Edits the `config` of the stack file, and gives keys to the hosts that are new."""

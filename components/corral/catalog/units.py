@@ -266,6 +266,9 @@ _HOST_NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 _MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
 _RESERVATION = r"^cr-[0-9a-f]{17}$"
 _IMAGE = r"^[a-z0-9][a-z0-9./_:-]*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@sha256:[0-9a-f]{64})?$"
+_MIRROR = (
+    r"^([a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?|[a-z0-9-]+:[0-9]{1,5})(/([a-z0-9]+([._-]+[a-z0-9]+)*|\{registry\}))*$"
+)
 _VPC = r"^vpc-[0-9a-f]+$"
 _SUBNET = r"^subnet-[0-9a-f]+$"
 _ROLE = r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$"
@@ -288,6 +291,7 @@ MISMATCHES = {
     "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
     _RESERVATION: "is not the id of a capacity reservation: write it like cr-0123456789abcdef0",
     _IMAGE: "is not an image with its tag: write it like vllm/vllm-openai:v0.29.0, with @sha256:… to pin its digest",
+    _MIRROR: "is not a registry: write it like registry.example.com/mirror, without https:// or a / at its end",
     _VPC: "is not the id of a VPC: write it like vpc-0123456789abcdef0",
     _SUBNET: "is not the id of a subnet: write it like subnet-0123456789abcdef0",
     _ROLE: "is not the ARN of an IAM role or user: write it like arn:aws:iam::123456789012:role/Platform",
@@ -317,6 +321,7 @@ SubnetId = Annotated[str, Field(pattern=_SUBNET)]
 PrincipalArn = Annotated[str, Field(pattern=_ROLE)]
 CertificateArn = Annotated[str, Field(pattern=_CERTIFICATE_ARN)]
 Image = Annotated[str, Field(pattern=_IMAGE)]
+Mirror = Annotated[str, Field(pattern=_MIRROR)]
 DnsName = Annotated[str, Field(pattern=_DNS_NAME)]
 KubernetesName = Annotated[str, Field(pattern=_KUBERNETES_NAME)]
 KubernetesVersion = Annotated[str, Field(pattern=_VERSION), AfterValidator(_kubernetes_version)]

@@ -1,4 +1,5 @@
-"""`corral:keys`: per host its key, and the Hugging Face token; `corral:tenantKeys`: per tenant its keys.
+"""`corral:keys`: per host its key, the Hugging Face token, the registry's password; `corral:tenantKeys`: per tenant its
+keys.
 
 All of them are encrypted by Pulumi, and no message shows anything of them.  Only what `pulumi config set --secret`
 wrote is taken: `{secure: v1:…}`.  A message names the host or tenant at most, and only one that the stack or the
@@ -16,7 +17,12 @@ from corral.config.stack import Secret, Stack
 from corral.config.tenants import DEFAULT
 
 HUGGING_FACE = "huggingface"
-"""The one key beside those of hosts: the token with which vLLM loads gated weights."""
+"""The key with which vLLM loads gated weights, no host's."""
+
+REGISTRY = "registry"
+"""The key with which pods pull from the registry of the stack, where it names the secret that is made of it."""
+
+_REGISTRY = "corral:registry"
 
 
 class _Owners(NamedTuple):
@@ -36,9 +42,11 @@ def encrypted_keys(
     config: Mapping[str, Value], stack: Stack, catalog: Catalog, report: Report
 ) -> dict[str, dict[str, Secret | list[Secret]]]:
     """The stack's `keys` and `tenant_keys`: what declared hosts and tenants have; all else is reported."""
-    hosts = () if report.is_void((HOSTS,)) else (*stack.hosts, HUGGING_FACE)
+    is_pulled_with = not report.is_sound((_REGISTRY,)) or (stack.registry and stack.registry.pull_secret)
+    others = (HUGGING_FACE, *([REGISTRY] if is_pulled_with else []))
+    hosts = () if report.is_void((HOSTS,)) else (*stack.hosts, *others)
     tenants = () if report.is_void((TENANTS,)) else (DEFAULT,) if stack.tenants is None else tuple(stack.tenants)
-    report.owners = {SECRETS: {*catalog.hosts, *hosts, HUGGING_FACE}, TENANT_SECRETS: {*tenants}}
+    report.owners = {SECRETS: {*catalog.hosts, *hosts, HUGGING_FACE, REGISTRY}, TENANT_SECRETS: {*tenants}}
     of_hosts = _Owners(SECRETS, "host", HOSTS, hosts, False, "get a new one from the host and encrypt it")
     of_tenants = _Owners(TENANT_SECRETS, "tenant", TENANTS, tenants, True, "make a new one and encrypt it")
     return {
@@ -66,7 +74,10 @@ def _encrypted(
         if declared and name not in declared and not report.is_void((declared_in, name)):
             near = nearest(name, declared)
             meant = f"did you mean {named(near)}?" if near else f"declare the {noun} there or remove its key"
-            report.add((place, name), f"a key for a {noun} that is not under {declared_in}: {meant}")
+            problem = f"a key for a {noun} that is not under {declared_in}: {meant}"
+            if (place, name) == (SECRETS, REGISTRY):
+                problem = f"no secret is made of it: name one in {_REGISTRY}.pullSecret, or remove this key"
+            report.add((place, name), problem)
         elif any(isinstance(each, str) and each for each in several):
             variable = _key_variable(name, stack, catalog, report) if place == SECRETS else None
             instead = f" (the local engine takes it from {variable})" if variable else ""

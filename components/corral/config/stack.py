@@ -20,6 +20,7 @@ from corral.catalog.units import (
 )
 from corral.config.cluster import Cluster, EksCluster, Gateway
 from corral.config.hosts import Host
+from corral.config.registry import Registry
 from corral.config.tenants import ISSUER_EXAMPLE, Issuer, Tenant
 
 
@@ -119,6 +120,9 @@ class Stack(Strict):
     """The cluster of the kubernetes engine: a new one on EKS, which is the default, or one that a kubeconfig names."""
     gateway: Gateway = Gateway()
     """The load balancer of the kubernetes engine: how it is reached, and how large it gets."""
+    registry: Registry | None = Field(default=None, examples=[{"mirror": "registry.example.com/mirror"}])
+    """The registry from which the kubernetes engine takes every chart and image; by default the registries of those who
+    publish them."""
     tenants: dict[TenantName, Tenant] | None = Field(
         default=None, min_length=1, examples=[{"search": {"tokensPerMinute": "200k"}, "support": {}}]
     )
@@ -130,7 +134,8 @@ class Stack(Strict):
     """The names of warnings that were read and accepted."""
     keys: dict[HostName, Secret] = Field(default={}, examples=[{"deepinfra": {"secure": "v1:…"}}])
     """The key of each host, encrypted: `pulumi config set --secret --path 'corral:keys.<host>'`.  `huggingface` is the
-    token with which vLLM loads gated weights."""
+    token with which vLLM loads gated weights, `registry` the user and password, as `user:password`, with which pods
+    pull from `corral:registry`."""
     tenant_keys: dict[TenantName, OneOrMore] = Field(default={}, examples=[{"search": {"secure": "v1:…"}}])
     """The API keys of tenants for the kubernetes engine, encrypted: `pulumi config set --secret --path
     'corral:tenantKeys.<tenant>'`; a list of them while they are changed.  It makes a key for a tenant without one."""

@@ -27,6 +27,7 @@ from corral.gateway.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE
 from corral.gateway.software import Software, SoftwareArgs
 from corral.hosts.base import ClusterComponent, KubernetesObject
 from corral.hosts.endpoint import AmbientCredential, Endpoint
+from corral.hosts.images import Images
 from corral.hosts.naming import labels
 from corral.plan.credentials import CallerCredentials
 from corral.plan.plan import Plan
@@ -44,6 +45,7 @@ class GatewayArgs:
     endpoints: Sequence[Endpoint]
     """One for every host and model of the plan.  A host's endpoints have one credential and one `ca`."""
     cluster: ClusterComponent
+    images: Images
     identity: Sequence[pulumi.Resource]
     """The permissions that let the Envoys' service account (`SERVICE_ACCOUNT` in `ENVOY_NAMESPACE`) call the hosts that
     want no key; there before an Envoy starts, and what they allow before a route asks for it."""
@@ -75,6 +77,7 @@ class Gateway(pulumi.ComponentResource):
             endpoints=args.endpoints,
             gateway=args.gateway,
             network=cluster.network,
+            registry=args.images.registry,
             key_counts={tenant: len(keys) for tenant, keys in args.credentials.keys.items()},
             issuer_keys=args.credentials.issuers,
             labels=labels(args.tags),
@@ -85,6 +88,7 @@ class Gateway(pulumi.ComponentResource):
             SoftwareArgs(
                 provider=cluster.provider,
                 network=cluster.network,
+                images=args.images,
                 cert_manager=args.gateway.cert_manager,
                 counting=inputs.has_limits,
                 labels=inputs.labels,

@@ -7,11 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pulumi
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.settings import get_monitor
 
 from corral.catalog.load import load_catalog
 from corral.config.problems import SECRETS, TENANT_SECRETS, ConfigError
 from corral.config.read import stack_from_config
+from corral.config.secrets import REGISTRY
+from corral.config.stack import Stack
 from corral.config.stack_file import plain_values
+from corral.gateway.archives import FOLDER, ArchiveError, Archives, Origin
+from corral.gateway.charts import charts
 from corral.hosts.endpoint import Endpoint
 from corral.hosts.keys import refusal
 from corral.plan.build import build
@@ -41,28 +47,47 @@ def deploy(file: Path | None = None) -> None:
     for finding in findings:
         if finding.level == "warning" and not finding.accepted:
             pulumi.warn(str(finding).removeprefix("warning "))
+    _complete_archives(stack, Origin(stack.registry, file.parent, host_keys.get(REGISTRY)))
 
     # Loaded only now: a stack that is refused does not wait for the SDKs of its providers.
     from corral.cluster.clusters import open_cluster
     from corral.gateway.component import Gateway, GatewayArgs
     from corral.gateway.names import ENVOY_NAMESPACE, SERVICE_ACCOUNT
     from corral.hosts.base import Site
+    from corral.hosts.images import Images
     from corral.hosts.registry import make_hosts
 
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     cluster = open_cluster(stack, tags)
-    hosts = make_hosts(Site(stack, plan, cluster, keys, file.parent, tags, ENVOY_NAMESPACE))
+    images = Images(stack.registry, keys.get(REGISTRY))
+    hosts = make_hosts(Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE))
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
     # The gateway calls, as itself, the hosts that want an identity and no key.  It has one whether there are such hosts
     # or not: a pod gets it when it starts, and a host that is added later would find Envoys without.
     policies = [host.invoke_policy for host in hosts.values() if host.invoke_policy is not None]
     identity = cluster.identity("gateway-identity", ENVOY_NAMESPACE, SERVICE_ACCOUNT, policies, cluster)
-    gateway = Gateway("gateway", GatewayArgs(plan, stack.gateway, credentials, endpoints, cluster, identity, tags))
+    args = GatewayArgs(plan, stack.gateway, credentials, endpoints, cluster, images, identity, tags)
+    gateway = Gateway("gateway", args)
 
     pulumi.export("url", gateway.url)
     pulumi.export("certificate", gateway.certificate)
     pulumi.export("endpoints", {f"{endpoint.host}/{endpoint.model}": _url(endpoint) for endpoint in endpoints})
     pulumi.export("keys", gateway.keys)
+
+
+def _complete_archives(stack: Stack, origin: Origin) -> None:
+    """The provider reads charts from files; on mocks there is none, and nothing is read."""
+    if isinstance(get_monitor(), MockMonitor):
+        return
+    try:
+        pulled = Archives(Path.cwd() / FOLDER).complete(charts(stack), origin)
+    except ArchiveError as error:
+        raise pulumi.RunError(str(error)) from None
+    if pulled:
+        pulumi.warn(
+            f"pulled {', '.join(chart.archive for chart in pulled)} into {FOLDER}/ beside the stack files: commit that "
+            "folder, so that the next edit needs no registry"
+        )
 
 
 def _url(endpoint: Endpoint) -> pulumi.Output[str]:

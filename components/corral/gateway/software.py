@@ -1,10 +1,5 @@
 """The software of the load balancer: Envoy Gateway, Envoy AI Gateway, cert-manager for what is between them, and a
-Redis where tenants have limits.  Its versions stand here and nowhere else.
-
-Versions.  Envoy AI Gateway 1.1 goes with Envoy Gateway 1.8, Gateway API 1.5 and Kubernetes 1.32 or newer (its own
-table).  Upgrade Envoy Gateway and its definitions first, and Envoy AI Gateway one minor version at a time.  Before
-Envoy Gateway 1.8.2 limits of tokens that routes share counted requests (its issue 9244), and Kubernetes 1.36 took no
-limits (9186).
+Redis where tenants have limits.
 
 Definitions are applied by a `Chart`, which renders here and upgrades them with their release: Helm never upgrades what
 stands in a chart's `crds`, and cannot store a release as large as these.  All else are Helm `Release`s, as their charts
@@ -27,25 +22,26 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from corral.gateway import archives
+from corral.gateway.charts import (
+    AI_GATEWAY,
+    AI_GATEWAY_DEFINITIONS,
+    CERT_MANAGER,
+    CERT_MANAGER_REPOSITORIES,
+    CONTROLLER_REPOSITORY,
+    ENVOY_GATEWAY,
+    ENVOY_GATEWAY_IMAGE,
+    GATEWAY_DEFINITIONS,
+    PROCESSOR_REPOSITORY,
+    RATE_LIMITER_IMAGE,
+    REDIS_IMAGE,
+    Chart,
+)
 from corral.gateway.manifests.front import KEPT_HEADERS
 from corral.gateway.manifests.resource import Network
 from corral.gateway.names import ENVOY_NAMESPACE
 from corral.hosts.base import KubernetesObject
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart in an OCI registry."""
-
-    url: str
-    version: str
-
-
-CERT_MANAGER = Chart("oci://quay.io/jetstack/charts/cert-manager", "v1.21.2")
-GATEWAY_DEFINITIONS = Chart("oci://docker.io/envoyproxy/gateway-crds-helm", "v1.8.3")
-ENVOY_GATEWAY = Chart("oci://docker.io/envoyproxy/gateway-helm", "v1.8.3")
-AI_GATEWAY_DEFINITIONS = Chart("oci://docker.io/envoyproxy/ai-gateway-crds-helm", "v1.1.0")
-AI_GATEWAY = Chart("oci://docker.io/envoyproxy/ai-gateway-helm", "v1.1.0")
+from corral.hosts.images import Images
 
 _READINESS_GATE = {"eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}
 """The label of a namespace by which EKS Auto Mode takes a pod for ready only once its load balancer does: until then an
@@ -62,10 +58,6 @@ _RELEASE_TIMEOUT_SECONDS = 600
 
 _RATE_LIMITERS = 2
 """Pods that count what tenants use, where they have limits."""
-
-
-REDIS_IMAGE = "docker.io/library/redis:8.2.4-alpine3.22"
-"""The one that Envoy AI Gateway 1.1.0 takes for its own example of limits (examples/token_ratelimit/redis.yaml)."""
 
 _REDIS = "corral-redis"
 _REDIS_PORT = 6379
@@ -91,12 +83,12 @@ _REDIS_USER = 65_532
 def _spread(chart: Chart) -> list[dict[str, Any]]:
     """The controllers of a chart on different nodes, and in different zones where there are such: while none answers,
     no Envoy starts."""
-    selector = {"matchLabels": {"app.kubernetes.io/instance": chart.url.rpartition("/")[2]}}
+    selector = {"matchLabels": {"app.kubernetes.io/instance": chart.name}}
     spread = {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector}
     return [{**spread, "topologyKey": key} for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")]
 
 
-def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
+def _envoy_gateway(images: Images, *, counting: bool) -> dict[str, Any]:
     """Values that Envoy AI Gateway 1.1 needs of it (its manifests/envoy-gateway-values.yaml), and who counts.
 
     Patches of Envoy's configuration, which that recommends too, cut a model's traffic over from a route to the next;
@@ -108,7 +100,13 @@ def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
         rate_limiters["rateLimitPDB"] = {"maxUnavailable": 1}
     ai_gateway = {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
     translation = {key: {"includeAll": True} for key in ("listener", "route", "cluster", "secret")}
+    mirrored = {"envoyGateway": ENVOY_GATEWAY_IMAGE, "ratelimit": RATE_LIMITER_IMAGE} if images.registry else {}
+    from_mirror = {
+        "images": {part: {"image": images.named(image)} for part, image in mirrored.items()},
+        "imagePullSecrets": images.pull_secrets,
+    }
     return {
+        **({"global": from_mirror} if images.registry else {}),
         "deployment": {"replicas": 2, "pod": {"topologySpreadConstraints": _spread(ENVOY_GATEWAY)}},
         "podDisruptionBudget": {"minAvailable": 1},
         "crds": {"gatewayAPI": {"safeUpgradePolicy": {"enabled": False}}},
@@ -130,8 +128,9 @@ def _envoy_gateway(*, counting: bool) -> dict[str, Any]:
     }
 
 
-_AI_GATEWAY: dict[str, Any] = {
-    "controller": {
+def _ai_gateway(images: Images) -> dict[str, Any]:
+    """The secrets of Envoy's pods, to which the processor belongs, are the EnvoyProxy's."""
+    controller: dict[str, Any] = {
         "replicaCount": 2,
         "topologySpreadConstraints": _spread(AI_GATEWAY),
         "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
@@ -139,7 +138,22 @@ _AI_GATEWAY: dict[str, Any] = {
         "mutatingWebhook": {"certManager": {"enable": True}},
         "logRequestHeaderAttributes": KEPT_HEADERS,
     }
-}
+    if images.registry is None:
+        return {"controller": controller}
+    controller |= {
+        "image": {"repository": images.named(CONTROLLER_REPOSITORY)},
+        "imagePullSecrets": images.pull_secrets,
+    }
+    return {"controller": controller, "extProc": {"image": {"repository": images.named(PROCESSOR_REPOSITORY)}}}
+
+
+def _cert_manager(images: Images) -> dict[str, Any]:
+    values: dict[str, Any] = {"crds": {"enabled": True, "keep": False}}
+    if images.registry:
+        registry, _, namespace = images.named(CERT_MANAGER_REPOSITORIES).rpartition("/")
+        values |= {"imageRegistry": registry, "imageNamespace": namespace}
+        values |= {"global": {"imagePullSecrets": images.pull_secrets}}
+    return values
 
 
 @dataclass(frozen=True)
@@ -148,6 +162,7 @@ class SoftwareArgs:
 
     provider: kubernetes.Provider
     network: Network
+    images: Images
     cert_manager: bool
     """Whether to install cert-manager."""
     counting: bool
@@ -173,26 +188,26 @@ class Software(pulumi.ComponentResource):
         ai_namespace = self._namespace("ai", _AI_NAMESPACE)
         definitions = kubernetes.helm.v4.Chart(
             f"{name}-gateway-definitions",
-            chart=GATEWAY_DEFINITIONS.url,
+            chart=archives.path(GATEWAY_DEFINITIONS),
             version=GATEWAY_DEFINITIONS.version,
             values={
                 "crds": {"gatewayAPI": {"enabled": True, "channel": "standard"}, "envoyGateway": {"enabled": True}}
             },
             opts=self._child(),
         )
-        ai_definitions = self._release("ai-definitions", AI_GATEWAY_DEFINITIONS, _AI_NAMESPACE, {}, ai_namespace)
-        before: list[pulumi.Resource] = [envoy_namespace, definitions]
+        ai_definitions = self._release("ai-definitions", AI_GATEWAY_DEFINITIONS, _AI_NAMESPACE, {}, *ai_namespace)
+        before: list[pulumi.Resource] = [*envoy_namespace, definitions]
         if args.counting:
-            after_namespace = replace(args, depends_on=[*args.depends_on, envoy_namespace])
+            after_namespace = replace(args, depends_on=[*args.depends_on, *envoy_namespace])
             before.append(Redis(f"{name}-redis", after_namespace, pulumi.ResourceOptions(parent=self)).ready)
-        values = _envoy_gateway(counting=args.counting)
+        values = _envoy_gateway(args.images, counting=args.counting)
         envoy_gateway = self._release("envoy-gateway", ENVOY_GATEWAY, ENVOY_NAMESPACE, values, *before)
-        before = [ai_namespace, ai_definitions, envoy_gateway]
+        before = [*ai_namespace, ai_definitions, envoy_gateway]
         if args.cert_manager:
             namespace = self._namespace("cert", _CERT_NAMESPACE)
-            values = {"crds": {"enabled": True, "keep": False}}
-            before.append(self._release("cert-manager", CERT_MANAGER, _CERT_NAMESPACE, values, namespace))
-        self.ready = self._release("ai-gateway", AI_GATEWAY, _AI_NAMESPACE, _AI_GATEWAY, *before)
+            values = _cert_manager(args.images)
+            before.append(self._release("cert-manager", CERT_MANAGER, _CERT_NAMESPACE, values, *namespace))
+        self.ready = self._release("ai-gateway", AI_GATEWAY, _AI_NAMESPACE, _ai_gateway(args.images), *before)
         self.register_outputs({})
 
     def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
@@ -201,9 +216,12 @@ class Software(pulumi.ComponentResource):
 
     def _namespace(
         self, part: str, namespace: str, labels: Mapping[str, str] | None = None
-    ) -> kubernetes.core.v1.Namespace:
+    ) -> Sequence[pulumi.Resource]:
+        """The namespace, and the secret by which its pods pull images."""
         metadata: Any = {"name": namespace, **({"labels": dict(labels)} if labels else {})}
-        return kubernetes.core.v1.Namespace(f"{self._name}-{part}-namespace", metadata=metadata, opts=self._child())
+        made = kubernetes.core.v1.Namespace(f"{self._name}-{part}-namespace", metadata=metadata, opts=self._child())
+        name = f"{self._name}-{part}-pull-secret"
+        return [made, *self._args.images.secret(name, namespace, self._args.labels, self._child(made))]
 
     def _release(
         self, part: str, chart: Chart, namespace: str, values: dict[str, Any], *depends_on: pulumi.Resource
@@ -211,9 +229,9 @@ class Software(pulumi.ComponentResource):
         """Named as its chart, so that a name inside it is the same on every cluster; rolled back where it fails."""
         return kubernetes.helm.v3.Release(
             f"{self._name}-{part}",
-            name=chart.url.rpartition("/")[2],
+            name=chart.name,
             namespace=namespace,
-            chart=chart.url,
+            chart=archives.path(chart),
             version=chart.version,
             values=values,
             skip_crds=True,
@@ -259,7 +277,7 @@ class Redis(pulumi.ComponentResource):
             "replicas": 1,
             "strategy": {"type": "Recreate"},
             "selector": selector,
-            "template": {"metadata": {"labels": labels}, "spec": _redis_pod()},
+            "template": {"metadata": {"labels": labels}, "spec": _redis_pod(args.images)},
         }
         guard = child("guard", "networking.k8s.io/v1", "NetworkPolicy", policy)
         service = child("service", "v1", "Service", {"selector": _REDIS_LABELS, "ports": [port]})
@@ -267,11 +285,11 @@ class Redis(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _redis_pod() -> dict[str, Any]:
+def _redis_pod(images: Images) -> dict[str, Any]:
     ping = {"exec": {"command": ["redis-cli", "ping"]}, "timeoutSeconds": 3}
     container = {
         "name": "redis",
-        "image": REDIS_IMAGE,
+        "image": images.named(REDIS_IMAGE),
         "command": ["redis-server"],
         "args": _REDIS_ARGUMENTS,
         "ports": [{"name": "redis", "containerPort": _REDIS_PORT}],
@@ -288,5 +306,6 @@ def _redis_pod() -> dict[str, Any]:
     return {
         "automountServiceAccountToken": False,
         "securityContext": {**user, "seccompProfile": {"type": "RuntimeDefault"}},
+        **({"imagePullSecrets": images.pull_secrets} if images.pull_secrets else {}),
         "containers": [container],
     }

@@ -23,6 +23,7 @@ from corral.config.hosts import Gpus, Host
 from corral.config.problems import missing_extra
 from corral.config.stack import Stack
 from corral.hosts.endpoint import Endpoint
+from corral.hosts.images import Images
 from corral.hosts.naming import RANDOM_END, physical
 from corral.plan.plan import Plan
 
@@ -130,6 +131,7 @@ class Site:
     plan: Plan
     """Without errors."""
     cluster: ClusterComponent
+    images: Images
     keys: Mapping[str, pulumi.Output[str]] = field(repr=False)
     """Per host its key; per `huggingface` the token for gated weights."""
     folder: Path

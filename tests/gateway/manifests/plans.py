@@ -135,6 +135,7 @@ def inputs(plan: Plan, *endpoints: Endpoint, **differing: Any) -> Inputs:
         endpoints=[own.get(at) or endpoint(*at) for at in targets],
         gateway=GATEWAY,
         network="eks",
+        registry=None,
         key_counts={},
         issuer_keys={},
         labels=LABELS,

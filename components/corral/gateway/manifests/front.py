@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
 from corral.gateway import names
+from corral.gateway.charts import ENVOY_IMAGE
 from corral.gateway.manifests.resource import (
     AI_GATEWAY,
     ENVOY_GATEWAY,
@@ -131,6 +132,11 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
         "labelSelector": {"matchLabels": {f"{ENVOY_GATEWAY}/owning-gateway-name": names.GATEWAY}},
     }
     topologies = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    image, pull_secrets = {}, {}
+    if registry := inputs.registry:  # or else Envoy Gateway takes the Envoy that goes with it
+        image = {"image": registry.mirrored(ENVOY_IMAGE)}
+        pull_secrets = {"imagePullSecrets": [{"name": registry.pull_secret}]} if registry.pull_secret else {}
+    pod = {"topologySpreadConstraints": [{**spread, "topologyKey": key} for key in topologies], **pull_secrets}
     return {
         "provider": {
             "type": "Kubernetes",
@@ -138,8 +144,8 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
                 "envoyServiceAccount": {"name": names.SERVICE_ACCOUNT},
                 "envoyDeployment": {
                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-                    "pod": {"topologySpreadConstraints": [{**spread, "topologyKey": key} for key in topologies]},
-                    "container": {"resources": {"requests": _ENVOY}},
+                    "pod": pod,
+                    "container": {"resources": {"requests": _ENVOY}, **image},
                 },
                 "envoyHpa": {
                     "minReplicas": replicas.min,

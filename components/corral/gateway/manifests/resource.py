@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from corral.config.cluster import Gateway
+from corral.config.registry import Registry
 from corral.gateway.names import NAMESPACE
 from corral.hosts.endpoint import Endpoint
 from corral.plan.failover import KeepAlive
@@ -61,6 +62,7 @@ class Inputs:
     """One for the host and the model of every target, drained ones included."""
     gateway: Gateway
     network: Network
+    registry: Registry | None
     key_counts: Mapping[str, int]
     """The number of API keys of each tenant that was given any; all others have one."""
     issuer_keys: Mapping[str, str]

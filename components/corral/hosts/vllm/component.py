@@ -13,6 +13,7 @@ from corral.config.secrets import HUGGING_FACE
 from corral.hosts.base import ClusterComponent, HostComponent, KubernetesObject, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.iam import Statement, policy
+from corral.hosts.images import Images
 from corral.hosts.naming import labels
 from corral.hosts.vllm.manifests import (
     ACCOUNT,
@@ -40,6 +41,7 @@ class VllmArgs:
     servers: Sequence[Server]
     gpus: Gpus | None
     cluster: ClusterComponent
+    images: Images
     gateway_namespace: str
     """From where the gateway calls."""
     region: str | None
@@ -60,7 +62,7 @@ class VllmArgs:
                 model=model,
                 served_as=target.model_id,
                 weights=host.model_weights[model],
-                image=host.image,
+                image=site.images.named(host.image),
                 fit=target.fit if isinstance(target.fit, Fit) else None,
                 drain_seconds=site.stack.engine.drain_timeout // 1_000,
             )
@@ -71,6 +73,7 @@ class VllmArgs:
             servers=servers,
             gpus=host.gpus,
             cluster=site.cluster,
+            images=site.images,
             gateway_namespace=site.gateway_namespace,
             region=site.stack.region,
             token=site.keys.get(HUGGING_FACE),
@@ -102,7 +105,9 @@ class Vllm(HostComponent):
         if args.gpus and (fit := args.servers[0].fit):
             before += args.cluster.gpu_nodes(args.host, args.gpus, fit.node, parent=self)
         where = self._object("namespace", namespace(inside, self._surroundings), before)
-        before += [where, self._object("account", service_account(inside, self._surroundings), [where])]
+        before += args.images.secret(f"{name}-pull-secret", inside, self._surroundings.labels, self._child([where]))
+        account = service_account(inside, self._surroundings, args.images.pull_secrets)
+        before += [where, self._object("account", account, [where])]
         if args.token is not None or args.key is not None:
             before.append(self._secret(inside, where))
         if statements := _read_weights(args.servers):

@@ -25,7 +25,7 @@ the answers that other hosts gave for it; until the first server is ready, they 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,12 +76,14 @@ def namespace(name: str, around: Surroundings) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-def service_account(namespace: str, around: Surroundings) -> Manifest:
+def service_account(namespace: str, around: Surroundings, pull_secrets: Sequence[Mapping[str, str]] = ()) -> Manifest:
+    """The servers' account, which brings the secrets by which their images are pulled."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {"name": ACCOUNT, "namespace": namespace, "labels": dict(around.labels)},
         "automountServiceAccountToken": False,
+        **({"imagePullSecrets": [*pull_secrets]} if pull_secrets else {}),
     }
 
 
