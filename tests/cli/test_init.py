@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 
 from corral.cli import init
+from corral.hosts.vllm import component as vllm
 from tests.cli.conftest import Corral
 
 ROOT = Path(__file__).parents[2]
@@ -213,6 +215,25 @@ def test_credentials_live_as_long_as_their_job(job: str):
         step["with"]["role-duration-seconds"] for step in workflow["steps"] if "aws-actions" in step.get("uses", "")
     )
     assert lasting >= 60 * workflow["timeout-minutes"]
+
+
+_CLUSTER_MINUTES = 30
+"""For a cluster and its network: 20, and some to spare."""
+
+
+def test_the_job_that_deploys_outlasts_a_cluster_and_its_slowest_server():
+    jobs: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/stack.yaml").read_text())["jobs"]
+    patience: pulumi.CustomTimeouts = vars(vllm)["_TIMEOUTS"]
+    slowest = max(int(str(each).removesuffix("s")) for each in (patience.create, patience.update))
+    assert jobs["up"]["timeout-minutes"] >= _CLUSTER_MINUTES + slowest / 60
+
+
+def test_the_actions_of_workflows_are_named_by_digest():
+    """A tag can be moved to other code, which then has the credentials of the job."""
+    files = [*(ROOT / ".github/workflows").glob("*.yaml"), *(ROOT / "components/corral/cli/templates").glob("*.yaml")]
+    uses = [line.split("uses: ")[1] for file in files for line in file.read_text().splitlines() if "uses: " in line]
+    assert len(uses) > 20
+    assert [each for each in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

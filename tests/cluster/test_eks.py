@@ -245,3 +245,9 @@ def test_everything_that_can_have_tags_has_them(new: World):
         and not TAGS.items() <= each.inputs.get("tags", {}).items()
     ]
     assert missing == []
+
+
+def test_the_number_of_pods_can_follow_their_load(new: World):
+    """EKS brings no metrics-server along."""
+    addon = new["cluster-metrics-server"].inputs
+    assert (addon["addonName"], addon["clusterName"]) == ("metrics-server", "corral-prod")

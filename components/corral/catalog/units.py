@@ -278,6 +278,9 @@ _KEY_HASH = r"^sha256:[0-9a-f]{64}$"
 _DNS_NAME = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _KUBERNETES_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAMESPACED = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_POLICY_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:policy/[A-Za-z0-9+=,.@_/-]+$"
+_AWS_ACCOUNT = r"^[0-9]{12}$"
+_AZURE_SUBSCRIPTION = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _CERTIFICATE_ARN = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9A-Za-z-]+$"
 
 MISMATCHES = {
@@ -289,6 +292,9 @@ MISMATCHES = {
     _NAMESPACED: "is not a namespace and a secret in it: write it like ingress/llm-tls",
     _CERTIFICATE_ARN: "is not the ARN of a certificate: write it like "
     "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
+    _POLICY_ARN: "is not the ARN of an IAM policy: write it like arn:aws:iam::123456789012:policy/corral-boundary",
+    _AWS_ACCOUNT: "is not the number of an AWS account: 12 digits, in quotes",
+    _AZURE_SUBSCRIPTION: "is not the id of an Azure subscription: write it like 01234567-89ab-cdef-0123-456789abcdef",
     _RESERVATION: "is not the id of a capacity reservation: write it like cr-0123456789abcdef0",
     _IMAGE: "is not an image with its tag: write it like vllm/vllm-openai:v0.29.0, with @sha256:… to pin its digest",
     _MIRROR: "is not a registry: write it like registry.example.com/mirror, without https:// or a / at its end",
@@ -319,6 +325,9 @@ ReservationId = Annotated[str, Field(pattern=_RESERVATION)]
 VpcId = Annotated[str, Field(pattern=_VPC)]
 SubnetId = Annotated[str, Field(pattern=_SUBNET)]
 PrincipalArn = Annotated[str, Field(pattern=_ROLE)]
+PolicyArn = Annotated[str, Field(pattern=_POLICY_ARN)]
+AwsAccount = Annotated[str, Field(pattern=_AWS_ACCOUNT)]
+AzureSubscription = Annotated[str, Field(pattern=_AZURE_SUBSCRIPTION)]
 CertificateArn = Annotated[str, Field(pattern=_CERTIFICATE_ARN)]
 Image = Annotated[str, Field(pattern=_IMAGE)]
 Mirror = Annotated[str, Field(pattern=_MIRROR)]

@@ -91,8 +91,12 @@ class Eks(ClusterComponent):
         self.name = cluster.name
         self.vpc = self._vpc = Vpc(vpc_id, args.region, subnets, cluster.vpc_config.cluster_security_group_id)
         prerequisites = [cluster, *before]
-        prerequisites += self._admit(name, caller.arn, args.cluster.admins)
-        self.kubeconfig = pulumi.Output.secret(_kubeconfig(cluster, args.region))
+        admins = administrators(name, caller.arn, args.cluster.admins, pulumi.InvokeOptions(parent=self))
+        admitted = self._admit(name, admins)
+        in_region = ("--region", args.region, "--output", "json")
+        command = ("aws", "eks", "get-token", "--cluster-name", cluster.name, *in_region)
+        prerequisites += admitted
+        self.kubeconfig = pulumi.Output.secret(_kubeconfig(cluster, command))
         self.provider = kubernetes.Provider(
             f"{name}-provider",
             kubeconfig=self.kubeconfig,
@@ -107,6 +111,13 @@ class Eks(ClusterComponent):
             opts=pulumi.ResourceOptions(parent=self, provider=self.provider, depends_on=prerequisites),
         )
         self.ready = (*prerequisites, policies)
+        aws.eks.Addon(  # what the number of Envoys follows; EKS brings none along
+            f"{name}-metrics-server",
+            cluster_name=self.name,
+            addon_name="metrics-server",
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=prerequisites),
+        )
         self.prometheus = args.cluster.prometheus
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
 
@@ -145,11 +156,12 @@ class Eks(ClusterComponent):
         )
         return (PodIdentity(name, args, pulumi.ResourceOptions(parent=parent)).association,)
 
-    def _admit(self, name: str, caller: str, admins: Sequence[str]) -> list[pulumi.Resource]:
+    def _admit(self, name: str, admins: Mapping[str, str]) -> list[pulumi.Resource]:
         """Lets the administrators in, each by an entry of its own: EKS refuses a second one for a principal."""
         admitted: list[pulumi.Resource] = []
-        for each, arn in administrators(name, caller, admins, pulumi.InvokeOptions(parent=self)).items():
-            number = admins.index(arn) + 1 if arn in admins else 0
+        before = self._args.cluster.admins
+        for each, arn in admins.items():
+            number = before.index(arn) + 1 if arn in before else 0
             admitted += admit(
                 (f"{each}-entry", f"{each}-policy"),
                 self.name,
@@ -228,12 +240,12 @@ class Eks(ClusterComponent):
         )
 
 
-def _kubeconfig(cluster: aws.eks.Cluster, region: str) -> pulumi.Output[str]:
-    """A kubeconfig without a token in it: the AWS CLI gets one each time."""
+def _kubeconfig(cluster: aws.eks.Cluster, token: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
+    """A kubeconfig without a token in it: a command of the AWS CLI prints one each time."""
     command: dict[str, Any] = {
         "apiVersion": "client.authentication.k8s.io/v1beta1",
-        "command": "aws",
-        "args": ["eks", "get-token", "--cluster-name", cluster.name, "--region", region, "--output", "json"],
+        "command": token[0],
+        "args": [*token[1:]],
         "interactiveMode": "Never",
     }
     return pulumi.Output.json_dumps(

@@ -8,10 +8,13 @@ from pydantic import Discriminator, Field, Tag
 
 from corral.catalog.units import (
     Address,
+    AwsAccount,
+    AzureSubscription,
     Bytes,
     HostName,
     Milliseconds,
     ModelName,
+    PolicyArn,
     Residency,
     Strict,
     TenantName,
@@ -84,6 +87,19 @@ class Engine(Strict):
     """The days for which the local engine keeps its log of requests."""
 
 
+class Accounts(Strict):
+    """The accounts that the stack is made in, and no others."""
+
+    aws: AwsAccount | None = Field(default=None, examples=["123456789012"])
+    """The number of the AWS account, in quotes; with other credentials `pulumi up` makes nothing.  By default any."""
+    azure: AzureSubscription | None = Field(default=None, examples=["01234567-89ab-cdef-0123-456789abcdef"])
+    """The id of the Azure subscription; with other credentials `pulumi up` makes nothing.  By default any."""
+    permissions_boundary: PolicyArn | None = Field(
+        default=None, examples=["arn:aws:iam::123456789012:policy/corral-boundary"]
+    )
+    """The ARN of the IAM policy that bounds every role which the stack makes on AWS; by default none does."""
+
+
 class Secret(Strict):
     """A value that Pulumi encrypted.  It is never printed, and never decrypted outside of Pulumi."""
 
@@ -118,6 +134,9 @@ class Stack(Strict):
         EksCluster()
     )
     """The cluster of the kubernetes engine: a new one on EKS, which is the default, or one that a kubeconfig names."""
+    accounts: Accounts = Field(default=Accounts(), examples=[{"aws": "123456789012"}])
+    """The accounts that the stack may be made in, and what bounds the roles that it makes; by default any account, and
+    no bound."""
     gateway: Gateway = Gateway()
     """The load balancer of the kubernetes engine: how it is reached, and how large it gets."""
     registry: Registry | None = Field(default=None, examples=[{"mirror": "registry.example.com/mirror"}])

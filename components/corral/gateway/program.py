@@ -55,8 +55,9 @@ def deploy(file: Path | None = None) -> None:
     from corral.gateway.names import ENVOY_NAMESPACE, SERVICE_ACCOUNT
     from corral.hosts.base import Site
     from corral.hosts.images import Images
-    from corral.hosts.registry import make_hosts
+    from corral.hosts.registry import hold_to_accounts, make_hosts
 
+    hold_to_accounts(stack, plan)
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     cluster = open_cluster(stack, tags)
     images = Images(stack.registry, keys.get(REGISTRY))

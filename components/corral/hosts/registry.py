@@ -1,4 +1,5 @@
-"""Which component makes which kind of host.  The one place that knows all of them: a host more in a stack is none here.
+"""Which component makes which kind of host, in which accounts.  The one place that knows all kinds: a host more in a
+stack is none here.
 
 Any other kind is a hosted API, and so is an Azure account or a vLLM that is at a URL already.  The SDKs of a cloud are
 loaded for its hosts only.
@@ -8,9 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pulumi
+
+from corral.config.cluster import EksCluster
+from corral.config.stack import Stack
 from corral.hosts.base import HostComponent, Site, require
 from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
 from corral.hosts.vllm.component import Vllm, VllmArgs
+from corral.plan.plan import Plan
 
 
 def make_hosts(site: Site) -> Mapping[str, HostComponent]:
@@ -19,6 +25,48 @@ def make_hosts(site: Site) -> Mapping[str, HostComponent]:
     Raises `pulumi.RunError` where the stack says too little of one, or the extra that it needs is not installed.
     """
     return {name: _make(name, site) for name in site.plan.hosts}
+
+
+def hold_to_accounts(stack: Stack, plan: Plan) -> None:
+    """Holds the program to the accounts that the stack names: nothing is made in others, and roles are bounded.
+
+    Raises `pulumi.RunError` where the credentials are those of another account.
+    """
+    accounts = stack.accounts
+    on_aws = isinstance(stack.cluster, EksCluster) or any(target.kind == "bedrock" for _, target in plan.targets)
+    if accounts.aws and on_aws:
+        require("aws", "corral:accounts.aws")
+        import pulumi_aws as aws
+
+        account = aws.get_caller_identity().account_id
+        if account != accounts.aws:
+            raise pulumi.RunError(_elsewhere("AWS", "account", account, accounts.aws, "`aws sts get-caller-identity`"))
+    if accounts.azure and any(target.kind == "azure" and target.provisioned for _, target in plan.targets):
+        require("azure", "corral:accounts.azure")
+        from pulumi_azure_native import authorization
+
+        subscription = authorization.get_client_config().subscription_id
+        if subscription != accounts.azure:
+            shows = "`az account show`, or ARM_SUBSCRIPTION_ID,"
+            raise pulumi.RunError(_elsewhere("Azure", "subscription", subscription, accounts.azure, shows))
+    if accounts.permissions_boundary:
+        pulumi.runtime.register_stack_transformation(_bounding(accounts.permissions_boundary))
+
+
+def _elsewhere(cloud: str, kind: str, actual: str, wanted: str, shows: str) -> str:
+    return (
+        f"the credentials for {cloud} are those of the {kind} {actual}, and the stack is for {wanted} "
+        f"(corral:accounts.{cloud.lower()}): take the right ones ({shows} shows which they are). Nothing was made"
+    )
+
+
+def _bounding(policy: str) -> pulumi.ResourceTransformation:
+    def bound(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if args.type_ != "aws:iam/role:Role":
+            return None
+        return pulumi.ResourceTransformationResult({**args.props, "permissions_boundary": policy}, args.opts)
+
+    return bound
 
 
 def _make(name: str, site: Site) -> HostComponent:

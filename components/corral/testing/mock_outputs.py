@@ -20,6 +20,7 @@ import pulumi.dynamic
 from corral.testing.recording import Secret
 
 ACCOUNT = "123456789012"
+SUBSCRIPTION = "01234567-89ab-cdef-0123-456789abcdef"
 REGION = "us-east-1"
 SECRET = "made-up-secret"  # noqa: S105
 """Every secret that the mocks invent begins like this."""
@@ -51,6 +52,12 @@ INVOKE_RESULTS: dict[str, InvokeResult] = {
         "issuerId": "",
         "issuerName": "",
         "sessionName": "",
+    },
+    "azure-native:authorization:getClientConfig": lambda _: {
+        "clientId": "deployer",
+        "objectId": "deployer",
+        "subscriptionId": SUBSCRIPTION,
+        "tenantId": "tenant",
     },
     "azure-native:cognitiveservices:listAccountKeys": lambda args: {
         "key1": f"{SECRET}-{args.get('accountName', '')}-1",
