@@ -16,8 +16,8 @@ def gpus(**more: Any) -> Gpus:
     return Gpus.model_validate({"instance": "g6e.12xlarge", "min": 1, "max": 4} | more)
 
 
-def requirement(label: str, value: str) -> dict[str, Any]:
-    return {"key": label, "operator": "In", "values": [value]}
+def requirement(label: str, *values: str) -> dict[str, Any]:
+    return {"key": label, "operator": "In", "values": [*values]}
 
 
 def test_a_pool_has_nodes_of_one_type_for_servers_only_and_never_takes_a_busy_one():
@@ -44,7 +44,7 @@ def test_a_pool_has_nodes_of_one_type_for_servers_only_and_never_takes_a_busy_on
             "disruption": {
                 "consolidationPolicy": "WhenEmpty",
                 "consolidateAfter": "1h",
-                "budgets": [{"nodes": "1"}],
+                "budgets": [{"nodes": "0", "reasons": ["Drifted"]}, {"nodes": "1"}],
             },
         },
     }
@@ -56,16 +56,16 @@ RESERVATION = "cr-0123456789abcdef0"
 @pytest.mark.parametrize(
     ("bought", "capacity", "selected"),
     [
-        ("onDemand", "on-demand", None),
-        ("spot", "spot", None),
-        ({"reservation": RESERVATION}, "reserved", [{"id": RESERVATION}]),
+        ("onDemand", ["on-demand"], None),
+        ("spot", ["spot", "on-demand"], None),
+        ({"reservation": RESERVATION}, ["reserved"], [{"id": RESERVATION}]),
     ],
     ids=str,
 )
-def test_nodes_are_bought_as_the_stack_says(bought: Any, capacity: str, selected: Any):
+def test_nodes_are_bought_as_the_stack_says(bought: Any, capacity: list[str], selected: Any):
     requirements = node_pool("n", gpus(capacityType=bought), 4, MARKS)["spec"]["template"]["spec"]["requirements"]
     spec = node_class("n", gpus(capacityType=bought), "role", VPC, MARKS)["spec"]
-    assert requirement("karpenter.sh/capacity-type", capacity) in requirements
+    assert requirement("karpenter.sh/capacity-type", *capacity) in requirements
     assert spec.get("capacityReservationSelectorTerms") == selected
 
 

@@ -172,6 +172,10 @@ def test_an_envoy_on_eks_is_ready_when_the_load_balancer_says_so(deployed: World
     assert labels == [{"eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}, None]
 
 
+def test_pulumi_waits_for_envoys_that_go_as_long_as_they_may_take(deployed: World):
+    assert deployed["gateway-software-envoy-namespace"].delete_timeout == f"{600 + 300 + 600}s"
+
+
 def test_envoy_ai_gateway_keeps_the_tenant_of_a_request_for_the_log(deployed: World):
     values = deployed["gateway-software-ai-gateway"].inputs["values"]
     assert values["controller"]["logRequestHeaderAttributes"] == "x-corral-tenant:tenant"

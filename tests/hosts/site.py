@@ -39,4 +39,5 @@ def site(stack: Stack, *, vpc: Vpc | None = None, public_addresses: Sequence[str
         folder=Path(),
         tags=TAGS,
         gateway_namespace="envoy-gateway-system",
+        requests="requests{{model={!r}}}".format,
     )

@@ -5,9 +5,14 @@ instance type that its models were fitted to.  Only what tolerates the taint `nv
 are never more than `max`: the pool's limit in GPUs is the bound of what it can cost.  There is no least number of its
 own: servers that must be there keep their nodes.
 
-A node goes when it has been empty for an hour.  One with a server on it is left alone (its pods say
-`karpenter.sh/do-not-disrupt`) until it is 20 days old: EKS itself ends a node at 21, whatever is on it, so that its
-servers get a day to drain and the others go on; one node at a time.
+A node goes when it has been empty for an hour.  One with a server on it is not replaced for a new image of its own, nor
+because the pool has changed (a budget of none for `Drifted`; the pods' `karpenter.sh/do-not-disrupt` would not hold
+against these, as the nodes have a `terminationGracePeriod`, and would then cost all servers their day at once).  At 20
+days it drains, as EKS itself ends a node at 21, whatever is on it: its servers are evicted one at a time, the next when
+the one before is ready elsewhere (their disruption budget), within a day.
+Source: github.com/kubernetes-sigs/karpenter at 22664681, pkg/controllers/disruption/types.go (`NewCandidate`).
+
+Nodes on spot are bought on demand where there is no spot: the limit bounds both.
 """
 
 from __future__ import annotations
@@ -22,10 +27,11 @@ import pulumi_kubernetes as kubernetes
 from corral.cluster.roles import NODES, admit, role
 from corral.config.hosts import Gpus, Reservation
 from corral.hosts.base import KubernetesObject, Vpc
-from corral.hosts.naming import labels, physical
+from corral.hosts.naming import labels, node_pool_name
 
 _GPU = "nvidia.com/gpu"
-_CAPACITY_TYPES = {"onDemand": "on-demand", "spot": "spot"}
+_CAPACITY_TYPES = {"onDemand": ("on-demand",), "spot": ("spot", "on-demand")}
+"""Of several Karpenter takes the first that is to be had."""
 
 
 def node_class(
@@ -53,9 +59,9 @@ def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> di
     """The NodePool of a host, whose nodes have `count` GPUs each."""
     bought = gpus.capacity_type
     required = {
-        "node.kubernetes.io/instance-type": gpus.instance,
-        "karpenter.sh/capacity-type": "reserved" if isinstance(bought, Reservation) else _CAPACITY_TYPES[bought],
-        "kubernetes.io/arch": "amd64",
+        "node.kubernetes.io/instance-type": (gpus.instance,),
+        "karpenter.sh/capacity-type": ("reserved",) if isinstance(bought, Reservation) else _CAPACITY_TYPES[bought],
+        "kubernetes.io/arch": ("amd64",),
     }
     return {
         "apiVersion": "karpenter.sh/v1",
@@ -67,7 +73,7 @@ def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> di
                 "spec": {
                     "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": name},
                     "requirements": [
-                        {"key": key, "operator": "In", "values": [value]} for key, value in required.items()
+                        {"key": key, "operator": "In", "values": [*values]} for key, values in required.items()
                     ],
                     "taints": [{"key": _GPU, "effect": "NoSchedule"}],
                     "expireAfter": "480h",
@@ -78,7 +84,7 @@ def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> di
             "disruption": {
                 "consolidationPolicy": "WhenEmpty",
                 "consolidateAfter": "1h",
-                "budgets": [{"nodes": "1"}],
+                "budgets": [{"nodes": "0", "reasons": ["Drifted"]}, {"nodes": "1"}],
             },
         },
     }
@@ -116,7 +122,7 @@ class GpuNodes(pulumi.ComponentResource):
         node_role, attached = role(f"{name}-node", "ec2.amazonaws.com", NODES, parts, args.tags, child)
         names = (f"{name}-entry", f"{name}-joining")
         admitted = admit(names, args.cluster_name, node_role.arn, "EC2", "AmazonEKSAutoNodePolicy", args.tags, child)
-        physical_name, marks = physical("corral", args.host), labels(args.tags)
+        physical_name, marks = node_pool_name(args.host), labels(args.tags)
         nodes = KubernetesObject(
             f"{name}-class",
             node_class(physical_name, args.gpus, node_role.name, args.vpc, marks),

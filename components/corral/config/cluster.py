@@ -36,7 +36,10 @@ class Prometheus(Strict):
     namespace: Text = "monitoring"
     """The namespace in which Prometheus runs: from there, and from the gateway, vLLM may be reached."""
     scrape: Literal["serviceMonitor", "annotations"] = "serviceMonitor"
-    """The way in which Prometheus learns what to scrape: the operator's ServiceMonitor or the annotations of pods."""
+    """The way in which Prometheus learns what to scrape: monitors of the operator or the annotations of pods."""
+    monitor_labels: dict[str, str] = Field(default={"release": "kube-prometheus-stack"}, examples=[{"release": "prom"}])
+    """The labels of those monitors, by which the operator selects them; by default those that it asks for where
+    its Helm release is called kube-prometheus-stack."""
 
 
 def _vpc_sized(value: str) -> str:

@@ -182,7 +182,8 @@ class Gpus(Strict):
     max: Annotated[int, Field(gt=0, examples=[4])]
     """The greatest number of nodes."""
     capacity_type: Purchase = "onDemand"
-    """The way in which the stack's own cluster buys nodes: `onDemand`, `spot` or `{reservation: <its id>}`."""
+    """The way in which the stack's own cluster buys nodes: `onDemand`, `spot` (on demand where there is no spot) or
+    `{reservation: <its id>}`."""
     disk: Annotated[Bytes, AfterValidator(_disk)] = 500 * 2**30
     """The disk of a node, for images and weights, like `500Gi`; 80Gi at least."""
     count: Annotated[int, Field(gt=0)] | None = None

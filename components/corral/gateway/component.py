@@ -18,7 +18,7 @@ from corral.config import cluster as config
 from corral.gateway.credentials import Tenants, TenantsArgs, host_credentials
 from corral.gateway.cutover import apply, cut_over
 from corral.gateway.manifests.cutover import patch_key, wait_annotations
-from corral.gateway.manifests.front import TENANTS, scheme
+from corral.gateway.manifests.front import TENANTS, grace_seconds, scheme
 from corral.gateway.manifests.hosts import UntranslatedProtocolError
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Inputs, Resource
@@ -91,6 +91,7 @@ class Gateway(pulumi.ComponentResource):
                 images=args.images,
                 cert_manager=args.gateway.cert_manager,
                 counting=inputs.has_limits,
+                grace_seconds=grace_seconds(args.plan.request_settings.drain_timeout),
                 labels=inputs.labels,
                 depends_on=cluster.ready,
             ),

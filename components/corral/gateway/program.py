@@ -52,6 +52,7 @@ def deploy(file: Path | None = None) -> None:
     # Loaded only now: a stack that is refused does not wait for the SDKs of its providers.
     from corral.cluster.clusters import open_cluster
     from corral.gateway.component import Gateway, GatewayArgs
+    from corral.gateway.manifests.cutover import requests
     from corral.gateway.names import ENVOY_NAMESPACE, SERVICE_ACCOUNT
     from corral.hosts.base import Site
     from corral.hosts.images import Images
@@ -61,7 +62,7 @@ def deploy(file: Path | None = None) -> None:
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     cluster = open_cluster(stack, tags)
     images = Images(stack.registry, keys.get(REGISTRY))
-    hosts = make_hosts(Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE))
+    hosts = make_hosts(Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE, requests))
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
     # The gateway calls, as itself, the hosts that want an identity and no key.  It has one whether there are such hosts
     # or not: a pod gets it when it starts, and a host that is added later would find Envoys without.

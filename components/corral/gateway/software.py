@@ -167,6 +167,8 @@ class SoftwareArgs:
     """Whether to install cert-manager."""
     counting: bool
     """Whether tenants have limits that are counted by the minute."""
+    grace_seconds: int
+    """How long an Envoy that is to go may take."""
     labels: Mapping[str, str]
     depends_on: Sequence[pulumi.Resource]
     """Resources that are there before any of it."""
@@ -219,7 +221,13 @@ class Software(pulumi.ComponentResource):
     ) -> Sequence[pulumi.Resource]:
         """The namespace, and the secret by which its pods pull images."""
         metadata: Any = {"name": namespace, **({"labels": dict(labels)} if labels else {})}
-        made = kubernetes.core.v1.Namespace(f"{self._name}-{part}-namespace", metadata=metadata, opts=self._child())
+        delete_seconds = self._args.grace_seconds + _RELEASE_TIMEOUT_SECONDS  # its last pods have their time
+        options = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete=f"{delete_seconds}s"))
+        made = kubernetes.core.v1.Namespace(
+            f"{self._name}-{part}-namespace",
+            metadata=metadata,
+            opts=pulumi.ResourceOptions.merge(self._child(), options),
+        )
         name = f"{self._name}-{part}-pull-secret"
         return [made, *self._args.images.secret(name, namespace, self._args.labels, self._child(made))]
 

@@ -9,7 +9,7 @@ is reached.  Where a key is kept on the cluster, and how it gets into a request,
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -140,6 +140,8 @@ class Site:
     """On everything that can have tags."""
     gateway_namespace: str
     """The namespace of the pods that call the hosts."""
+    requests: Callable[[str], str]
+    """By a model's name the counter of its requests at the gateway, as PromQL selects it."""
 
     def host(self, name: str, kind: type[_Host]) -> _Host:
         """What the stack says of a host, which is of this kind."""

@@ -52,3 +52,11 @@ def hashed(*parts: str, limit: int = LABEL_LENGTH) -> str:
 def labels(tags: Mapping[str, str]) -> dict[str, str]:
     """The stack's tags as labels: what a label cannot hold becomes `-`, and 63 characters are kept."""
     return {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:LABEL_LENGTH].strip("-._") for key, value in tags.items()}
+
+
+def node_pool_name(host: str) -> str:
+    """The name of the pool of a host's nodes, which Karpenter writes on each of them (`NODE_POOL_LABEL`)."""
+    return physical("corral", host)
+
+
+NODE_POOL_LABEL = "karpenter.sh/nodepool"

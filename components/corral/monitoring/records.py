@@ -29,8 +29,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from corral.gateway.manifests.cutover import route_name
-from corral.gateway.names import NAMESPACE
+from corral.gateway.manifests.cutover import clusters
 from corral.plan.plan import ModelPlan, Plan, Target
 
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
@@ -108,17 +107,17 @@ def _local(plan: Plan) -> Iterator[Record]:
 def _kubernetes(plan: Plan) -> Iterator[Record]:
     for model in plan.models:
         labels = {"stack": plan.stack, "model": model.name}
-        route = route_name(model.name, revision="[0-9a-f]{8}")
-        clusters = f"envoy_cluster_name=~{quoted(f'httproute/{NAMESPACE}/{route}/rule/[0-9]+(/.*)?')}"
         of = f"gen_ai_original_model={quoted(model.name)}"
         duration, first = "gen_ai_server_request_duration_seconds", "gen_ai_server_time_to_first_token_seconds"
-        yield from _requests("envoy_cluster_upstream_rq_xx", clusters, 'envoy_response_code_class="5"', (), labels)
+        yield from _requests(
+            "envoy_cluster_upstream_rq_xx", clusters(model.name), 'envoy_response_code_class="5"', (), labels
+        )
         yield from _times(duration, first, of, (), labels)
         yield from _tokens(model, of, labels)
         yield from _shares(model, f"{duration}_count{{{of}", labels)
         yield Record(
             "corral:ejected",
-            f"clamp_max(sum(envoy_cluster_outlier_detection_ejections_active{{{clusters}}}), 1)",
+            f"clamp_max(sum(envoy_cluster_outlier_detection_ejections_active{{{clusters(model.name)}}}), 1)",
             {**labels, "host": "unknown"},
         )
 

@@ -133,6 +133,7 @@ class RecordingMonitor(MockMonitor):
                 aliases=tuple(self._alias(alias, request) for alias in cast("Sequence[Any]", request.aliases)),
                 replace_on_changes=tuple(request.replaceOnChanges),
                 ignore_changes=tuple(request.ignoreChanges),
+                delete_timeout=request.customTimeouts.delete,
             ),
             inputs,
             request.additionalSecretOutputs,

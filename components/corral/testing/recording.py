@@ -52,6 +52,8 @@ class Recorded:
     """URNs that it had before."""
     replace_on_changes: tuple[str, ...] = ()
     ignore_changes: tuple[str, ...] = ()
+    delete_timeout: str = ""
+    """As Pulumi writes it, `1265s`; empty: Pulumi's own."""
 
 
 @dataclass(frozen=True)

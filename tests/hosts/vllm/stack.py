@@ -9,6 +9,7 @@ from corral.catalog.load import load_catalog
 from corral.config.cluster import Prometheus
 from corral.config.read import stack_from_config
 from corral.config.stack import Stack
+from corral.gateway.manifests.cutover import requests
 from corral.hosts.vllm.component import VllmArgs
 from corral.hosts.vllm.manifests import Surroundings
 from corral.hosts.vllm.server import Server
@@ -50,5 +51,7 @@ def around(**more: Any) -> Surroundings:
         "token": False,
         "key": False,
         "labels": {"corral-stack": "prod"},
+        "requests": requests,
+        "node_pool": "corral-vllm",
     }
     return Surroundings(**(plain | more))

@@ -93,6 +93,12 @@ def test_pulumi_leaves_the_number_of_servers_to_what_scales_them(prometheus: Any
     assert seen[f"{NAME}-deployment"].ignore_changes == want
 
 
+def test_pulumi_waits_for_servers_that_go_as_long_as_they_may_take():
+    seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, KIND)
+    pod = seen[f"{NAME}-deployment"].inputs["spec"]["template"]["spec"]
+    assert (pod["terminationGracePeriodSeconds"], seen[f"{NAME}-deployment"].delete_timeout) == (665, "1265s")
+
+
 def test_secrets_are_in_one_secret_and_the_gateway_gets_the_key():
     seen, host = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, KIND, secrets=True)
     held = seen["vllm-secret"].inputs["stringData"]
@@ -110,6 +116,15 @@ def test_on_eks_the_host_gets_nodes_before_its_servers():
     seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, {})
     assert seen["vllm-nodes"].parent == seen["vllm"].urn
     assert {"vllm-nodes-pool", "cluster-cluster", "cluster-network-policies"} <= depends(seen, f"{NAME}-deployment")
+
+
+def test_servers_of_a_host_run_on_its_own_nodes_where_the_stack_makes_them_and_anywhere_else_where_there_are_such():
+    selectors: list[Any] = []
+    for cluster in ({}, KIND):
+        seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, cluster)
+        selectors.append(seen[f"{NAME}-deployment"].inputs["spec"]["template"]["spec"]["nodeSelector"])
+    of_type = {"node.kubernetes.io/instance-type": GPUS["instance"]}
+    assert selectors == [{**of_type, "karpenter.sh/nodepool": "corral-vllm"}, of_type]
 
 
 def test_weights_in_s3_can_be_read_by_the_host_and_nothing_else():

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
 from corral.config.cluster import Prometheus
-from corral.hosts.vllm.manifests import Manifest, manifests, namespace, service_account
+from corral.gateway.manifests.cutover import requests
+from corral.hosts.vllm.manifests import Manifest, demand, manifests, namespace, service_account
 from corral.hosts.vllm.server import Server, arguments, environment
 from corral.testing.schemas import KUBERNETES
 from tests.hosts.vllm.stack import GPUS, LLAMA, PROMETHEUS, around, server
@@ -44,7 +49,6 @@ def deployment(of: Server) -> Manifest:
                     "labels": {"corral-stack": "prod", **SELECTOR},
                     "annotations": {
                         "corral/model": LLAMA,
-                        "karpenter.sh/do-not-disrupt": "true",
                         "prometheus.io/scrape": "true",
                         "prometheus.io/port": "8000",
                         "prometheus.io/path": "/metrics",
@@ -56,7 +60,10 @@ def deployment(of: Server) -> Manifest:
                     "enableServiceLinks": False,
                     "terminationGracePeriodSeconds": 665,
                     "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-                    "nodeSelector": {"node.kubernetes.io/instance-type": "g6e.12xlarge"},
+                    "nodeSelector": {
+                        "node.kubernetes.io/instance-type": "g6e.12xlarge",
+                        "karpenter.sh/nodepool": "corral-vllm",
+                    },
                     "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
                     "topologySpreadConstraints": [
                         {
@@ -151,13 +158,25 @@ def test_prometheus_may_connect_and_is_told_where():
         "service-monitor": {
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "ServiceMonitor",
-            "metadata": METADATA,
+            "metadata": {**METADATA, "labels": {**METADATA["labels"], "release": "kube-prometheus-stack"}},
             "spec": {
                 "selector": {"matchLabels": SELECTOR},
                 "endpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
             },
         },
     }
+
+
+def test_a_server_on_nodes_that_are_there_asks_to_be_left_where_it_is():
+    template = manifests(server(), around(node_pool=None))["deployment"]["spec"]["template"]
+    assert template["spec"]["nodeSelector"] == {"node.kubernetes.io/instance-type": "g6e.12xlarge"}
+    assert template["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+
+
+def test_a_monitor_is_one_that_the_operator_of_the_stack_selects():
+    named = PROMETHEUS.model_copy(update={"monitor_labels": {"team": "ml"}})
+    labels = manifests(server(), around(prometheus=named))["service-monitor"]["metadata"]["labels"]
+    assert labels == {**METADATA["labels"], "team": "ml"}
 
 
 def test_a_prometheus_that_reads_annotations_gets_no_service_monitor():
@@ -227,19 +246,16 @@ def trigger(query: str, threshold: str) -> dict[str, Any]:
             "query": query,
             "threshold": threshold,
             "activationThreshold": "0",
+            "ignoreNullValues": "false",
         },
     }
 
 
 QUEUES = [
-    trigger(f"sum(vllm:num_requests_waiting{OF_SERVER}) or vector(0)", "25"),
-    trigger(f"sum(vllm:num_requests_running{OF_SERVER}) or vector(0)", "96"),
+    trigger(f"sum(vllm:num_requests_waiting{OF_SERVER})", "25"),
+    trigger(f"sum(vllm:num_requests_running{OF_SERVER})", "96"),
 ]
-DEMAND = trigger(
-    'clamp_max(sum(increase(gen_ai_client_token_usage_count{gen_ai_original_model="llama-3.3-70b"}[5m])), 1)'
-    " or vector(0)",
-    "1",
-)
+DEMAND = demand(requests(LLAMA))
 
 
 def scaled(least: int, most: int) -> dict[str, Any]:
@@ -258,7 +274,7 @@ def test_servers_come_and_go_with_the_queues():
             "maxReplicaCount": 4,
             "pollingInterval": 15,
             "cooldownPeriod": 900,
-            "fallback": {"failureThreshold": 4, "replicas": 1},
+            "fallback": {"failureThreshold": 4, "replicas": 1, "behavior": "currentReplicasIfHigher"},
             "advanced": {
                 "horizontalPodAutoscalerConfig": {
                     "behavior": {
@@ -277,4 +293,51 @@ def test_servers_come_and_go_with_the_queues():
 
 def test_a_model_that_sleeps_is_woken_by_what_the_gateway_counts():
     spec = scaled(0, 2)["spec"]
-    assert (spec["minReplicaCount"], spec["fallback"]["replicas"], spec["triggers"]) == (0, 1, [*QUEUES, DEMAND])
+    triggers = [*QUEUES, trigger(DEMAND, "1")]
+    assert (spec["minReplicaCount"], spec["fallback"]["replicas"], spec["triggers"]) == (0, 1, triggers)
+
+
+SERIES = "envoy_cluster_upstream_rq_total"
+ROUTE = "httproute/corral/llama-3-3-70b-3026a7-5be30c4e/rule/0"
+NEXT_ROUTE = "httproute/corral/llama-3-3-70b-3026a7-0a1b2c3d/rule/0"
+ANOTHER = "httproute/corral/llama-3-1-8b-7b0a55-5be30c4e/rule/0"
+RUNNING = f"sum(vllm:num_requests_running{OF_SERVER})"
+
+
+def counted(cluster: str) -> str:
+    return f'{SERIES}{{envoy_cluster_name="{cluster}"}}'
+
+
+@pytest.mark.parametrize(
+    ("query", "series", "want"),
+    [
+        pytest.param(DEMAND, {counted(ROUTE): "0x20"}, 0, id="nobody asks"),
+        pytest.param(DEMAND, {counted(ROUTE): "0x17 1 1 1"}, 1, id="the first request of all"),
+        pytest.param(DEMAND, {counted(ROUTE): "7x20"}, 0, id="nobody asks any more"),
+        pytest.param(
+            DEMAND, {counted(ROUTE): "7x18 _ _", counted(NEXT_ROUTE): "_x18 1 1"}, 1, id="born with its first request"
+        ),
+        pytest.param(
+            DEMAND, {counted(ROUTE): "7x18 _ _", counted(NEXT_ROUTE): "_x18 0 0"}, 0, id="a new route that nobody asks"
+        ),
+        pytest.param(DEMAND, {counted(ROUTE): "7x17 1 1 1"}, 1, id="an Envoy that started anew"),
+        pytest.param(DEMAND, {counted(ANOTHER): "0+5x20"}, None, id="nobody reads the counter"),
+        pytest.param(RUNNING, {f"vllm:num_requests_running{OF_SERVER}": "0x20"}, 0, id="a server without work"),
+        pytest.param(RUNNING, {counted(ROUTE): "0x20"}, None, id="nobody reads the servers"),
+    ],
+)
+def test_what_prometheus_does_not_know_is_no_load_of_nothing(
+    query: str, series: dict[str, str], want: int | None, tmp_path: Path
+):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
+    samples = [] if want is None else [{"labels": "{}", "value": want}]
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": query, "eval_time": "20m", "exp_samples": samples}],
+    }
+    (tmp_path / "test.json").write_text(json.dumps({"tests": [test]}))
+    done = subprocess.run([promtool, "test", "rules", "test.json"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -56,7 +56,7 @@ TOOLS_4 = [
 
 def test_a_server_on_gpus_is_told_everything():
     assert arguments(server()) == [
-        *("--model", FP8, "--served-model-name", LLAMA, "--port", "8000"),
+        *(FP8, "--served-model-name", LLAMA, "--port", "8000"),
         *("--tensor-parallel-size", "4", "--max-model-len", "128000", "--gpu-memory-utilization", "0.90"),
         *("--max-num-seqs", "128", "--shutdown-timeout", "600"),
         *TOOLS_3,

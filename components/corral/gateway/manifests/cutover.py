@@ -76,6 +76,17 @@ def route_name(model: str, revision: str) -> str:
     return f"{object_name(model)[: LABEL_LENGTH - _REVISION_DIGITS - 1].rstrip('-')}-{revision}"
 
 
+def clusters(model: str) -> str:
+    """Envoy's clusters of a model, those of all revisions of its route, as PromQL matches them."""
+    route = route_name(model, revision="[0-9a-f]{8}")
+    return f'envoy_cluster_name=~"httproute/{NAMESPACE}/{route}/rule/[0-9]+(/.*)?"'
+
+
+def requests(model: str) -> str:
+    """The counter of a model's requests, retries included, as PromQL selects it: it is born with the route, at 0."""
+    return f"envoy_cluster_upstream_rq_total{{{clusters(model)}}}"
+
+
 def patch_key(model: str) -> str:
     """The key of the patch by which the model's active route is followed; the name is in Pulumi's state."""
     return f"succession/{model}"

@@ -82,6 +82,15 @@ _LOG_FIELDS = {
 }
 
 
+_SIDECAR_SECONDS = 300
+"""The time that Envoy Gateway 1.8.3 gives a pod beyond the drain (`expectedTerminationGracePeriodSeconds`)."""
+
+
+def grace_seconds(drain_milliseconds: int) -> int:
+    """How long an Envoy that is to go may take."""
+    return max(drain_milliseconds, _NLB_DELAY_MILLISECONDS) // 1000 + _SIDECAR_SECONDS
+
+
 def scheme(gateway: Gateway) -> Literal["http", "https"]:
     """The scheme by which clients call."""
     return "https" if gateway.certificate else "http"

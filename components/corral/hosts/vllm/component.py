@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -14,13 +14,14 @@ from corral.hosts.base import ClusterComponent, HostComponent, KubernetesObject,
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.iam import Statement, policy
 from corral.hosts.images import Images
-from corral.hosts.naming import labels
+from corral.hosts.naming import labels, node_pool_name
 from corral.hosts.vllm.manifests import (
     ACCOUNT,
     NODE_READY_SECONDS,
     STARTUP_SECONDS,
     Manifest,
     Surroundings,
+    grace_seconds,
     manifests,
     namespace,
     service_account,
@@ -29,8 +30,8 @@ from corral.hosts.vllm.server import PORT, SECRET, Server
 from corral.plan.plan import Fit
 
 _READY_SECONDS = STARTUP_SECONDS + NODE_READY_SECONDS
-_TIMEOUTS = pulumi.CustomTimeouts(create=f"{_READY_SECONDS}s", update=f"{2 * _READY_SECONDS}s")
-"""As long as servers take to be ready; Pulumi itself would give up after ten minutes."""
+_DELETED_SECONDS = 600
+"""For a Deployment to be gone after its last server had its time."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class VllmArgs:
     images: Images
     gateway_namespace: str
     """From where the gateway calls."""
+    requests: Callable[[str], str]
+    """By a model's name the counter of its requests at the gateway, as PromQL selects it."""
     region: str | None
     """AWS's, for weights in S3."""
     token: pulumi.Output[str] | None = field(repr=False)
@@ -75,6 +78,7 @@ class VllmArgs:
             cluster=site.cluster,
             images=site.images,
             gateway_namespace=site.gateway_namespace,
+            requests=site.requests,
             region=site.stack.region,
             token=site.keys.get(HUGGING_FACE),
             key=site.keys.get(name),
@@ -99,6 +103,8 @@ class Vllm(HostComponent):
             token=args.token is not None,
             key=args.key is not None,
             labels=labels(args.tags),
+            requests=args.requests,
+            node_pool=node_pool_name(args.host) if args.gpus and args.cluster.network == "eks" else None,
         )
         inside = args.servers[0].namespace
         before = [*args.cluster.ready]
@@ -133,7 +139,9 @@ class Vllm(HostComponent):
         objects = manifests(server, self._surroundings)
         deployed, scaled = objects.pop("deployment"), objects.pop("scaled-object", None)
         guards = [self._object(f"{server.name}-{part}", manifest, before) for part, manifest in objects.items()]
-        options = pulumi.ResourceOptions(ignore_changes=["spec.replicas"] if scaled else [], custom_timeouts=_TIMEOUTS)
+        options = pulumi.ResourceOptions(
+            ignore_changes=["spec.replicas"] if scaled else [], custom_timeouts=_timeouts(server)
+        )
         deployment = self._object(f"{server.name}-deployment", deployed, [*before, *guards], options)
         if scaled:
             self._object(f"{server.name}-scaled-object", scaled, [deployment])
@@ -161,6 +169,15 @@ class Vllm(HostComponent):
                 self._child([where]), pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
             ),
         )
+
+
+def _timeouts(server: Server) -> pulumi.CustomTimeouts:
+    """As long as servers take to be ready, and to go; Pulumi itself would give up after ten minutes."""
+    return pulumi.CustomTimeouts(
+        create=f"{_READY_SECONDS}s",
+        update=f"{2 * _READY_SECONDS}s",
+        delete=f"{grace_seconds(server) + _DELETED_SECONDS}s",
+    )
 
 
 def _read_weights(servers: Sequence[Server]) -> list[Statement]:

@@ -10,8 +10,9 @@ Policy.
   takes the place of the old one, and the model's other hosts serve meanwhile.
 - The Service is headless, so that the gateway sees every server, balances among them and leaves out one that fails.
 - Only the gateway and Prometheus may connect.
-- A node with a server on it is not taken away to save money, to renew its image or the like
-  (`karpenter.sh/do-not-disrupt`); one server at a time may be evicted.
+- A server runs on the nodes of its own host alone, where the stack makes them, so that each host's limit and way of
+  buying holds.  Elsewhere a node with a server on it is not taken away to save money or the like
+  (`karpenter.sh/do-not-disrupt`); the stack's own nodes have a policy of theirs.  One server at a time may be evicted.
 
 Scaling.  KEDA on what vLLM and the gateway tell Prometheus, rather than an adapter of metrics for a plain
 HorizontalPodAutoscaler: it asks Prometheus itself, and it alone can go down to none.  Two questions, and the larger
@@ -19,17 +20,22 @@ answer counts: how many requests wait (one server more for each 25; docs.aws.ama
 ml-inference-autoscaling-hpa-keda), and how many are being worked on (so many servers that each has three quarters of
 what it can take).  The second keeps servers that are busy with an empty queue.  Servers go one at a time, after five
 minutes in which fewer would have done.  At none, vLLM tells nothing: what wakes a model is then the gateway's count of
-the answers that other hosts gave for it; until the first server is ready, they go on giving them.
+its requests, which other hosts answer until the first server is ready.
+
+What Prometheus does not know is no load of 0 but a failure (`ignoreNullValues`): the servers that there are stay, and a
+model that sleeps is woken by the gateway's count all the same.  KEDA does so since 2.17 (`currentReplicasIfHigher`, and
+no waking by a failure).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from corral.config.cluster import Prometheus
+from corral.hosts.naming import NODE_POOL_LABEL
 from corral.hosts.vllm.server import CACHE, PORT, SEQUENCES, Server, arguments, environment
 from corral.plan.plan import Fit
 
@@ -67,6 +73,10 @@ class Surroundings:
     """Whether there is a Hugging Face token."""
     key: bool
     """Whether vLLM asks for a key."""
+    requests: Callable[[str], str]
+    """By a model's name the counter of its requests at the gateway, as PromQL selects it."""
+    node_pool: str | None
+    """The pool of the host's nodes; None: nodes that are there already."""
     labels: Mapping[str, str]
     """On every object."""
 
@@ -108,10 +118,12 @@ def manifests(server: Server, around: Surroundings) -> dict[str, Manifest]:
     if around.prometheus and around.prometheus.scrape == "serviceMonitor":
         # For the Prometheus operator, which does not look at annotations.
         scraped = {"port": "http", "path": "/metrics", "interval": "15s"}
-        monitor = {"selector": {"matchLabels": _selector(server)}, "endpoints": [scraped]}
-        objects["service-monitor"] = manifest("monitoring.coreos.com/v1", "ServiceMonitor", monitor)
+        spec = {"selector": {"matchLabels": _selector(server)}, "endpoints": [scraped]}
+        monitor = manifest("monitoring.coreos.com/v1", "ServiceMonitor", spec)
+        monitor["metadata"] = {**metadata, "labels": {**labels, **around.prometheus.monitor_labels}}
+        objects["service-monitor"] = monitor
     if around.prometheus and server.fit and server.scales:
-        scaled = _scaled_object(server, server.fit, around.prometheus)
+        scaled = _scaled_object(server, server.fit, around.prometheus, around.requests(server.model))
         objects["scaled-object"] = manifest("keda.sh/v1alpha1", "ScaledObject", scaled)
     return objects
 
@@ -132,7 +144,7 @@ def _deployment(server: Server, around: Surroundings, labels: Mapping[str, str])
                 "labels": labels,
                 "annotations": {
                     "corral/model": server.model,
-                    "karpenter.sh/do-not-disrupt": "true",
+                    **({} if around.node_pool else {"karpenter.sh/do-not-disrupt": "true"}),
                     "prometheus.io/scrape": "true",
                     "prometheus.io/port": str(PORT),
                     "prometheus.io/path": "/metrics",
@@ -154,6 +166,11 @@ def _rollout(server: Server) -> dict[str, int]:
     return {"maxSurge": 1, "maxUnavailable": 0} if spare else {"maxSurge": 0, "maxUnavailable": 1}
 
 
+def grace_seconds(server: Server) -> int:
+    """How long a server that is to go may take."""
+    return _PRESTOP_SECONDS + server.drain_seconds + _STOP_SECONDS
+
+
 def _pod(server: Server, around: Surroundings) -> dict[str, Any]:
     shared = server.fit is not None and server.fit.gpus > 1
     volumes: list[dict[str, Any]] = [{"name": "cache", "emptyDir": {}}]
@@ -161,7 +178,10 @@ def _pod(server: Server, around: Surroundings) -> dict[str, Any]:
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}})
     placement = (
         {
-            "nodeSelector": {"node.kubernetes.io/instance-type": server.fit.instance},
+            "nodeSelector": {
+                "node.kubernetes.io/instance-type": server.fit.instance,
+                **({NODE_POOL_LABEL: around.node_pool} if around.node_pool else {}),
+            },
             "tolerations": [{"key": _GPU, "operator": "Exists", "effect": "NoSchedule"}],
         }
         if server.fit
@@ -171,7 +191,7 @@ def _pod(server: Server, around: Surroundings) -> dict[str, Any]:
         "serviceAccountName": ACCOUNT,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _PRESTOP_SECONDS + server.drain_seconds + _STOP_SECONDS,
+        "terminationGracePeriodSeconds": grace_seconds(server),
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         **placement,
         "topologySpreadConstraints": [
@@ -227,19 +247,18 @@ def _network_policy(server: Server, around: Surroundings) -> dict[str, Any]:
     }
 
 
-def _scaled_object(server: Server, fit: Fit, prometheus: Prometheus) -> dict[str, Any]:
+def _scaled_object(server: Server, fit: Fit, prometheus: Prometheus, requests: str) -> dict[str, Any]:
     """KEDA scales the Deployment of the server's name."""
     series = f"{{namespace={_quoted(server.namespace)},model_name={_quoted(server.served_as)}}}"
-    waiting = f"sum(vllm:num_requests_waiting{series}) or vector(0)"
-    running = f"sum(vllm:num_requests_running{series}) or vector(0)"
+    waiting = f"sum(vllm:num_requests_waiting{series})"
+    running = f"sum(vllm:num_requests_running{series})"
     triggers = [
         _trigger(prometheus, waiting, str(_WAITING_PER_SERVER)),
         _trigger(prometheus, running, str(_RUNNING_PER_SERVER)),
     ]
     if fit.least == 0:
         # Any demand wakes one server; no demand asks for a second one: vLLM's own metrics do.
-        demand = f"gen_ai_client_token_usage_count{{gen_ai_original_model={_quoted(server.model)}}}"
-        triggers.append(_trigger(prometheus, f"clamp_max(sum(increase({demand}[5m])), 1) or vector(0)", "1"))
+        triggers.append(_trigger(prometheus, demand(requests), "1"))
     behavior = {
         "scaleUp": {"stabilizationWindowSeconds": 0},
         "scaleDown": {
@@ -253,15 +272,28 @@ def _scaled_object(server: Server, fit: Fit, prometheus: Prometheus) -> dict[str
         "maxReplicaCount": fit.most,
         "pollingInterval": 15,
         "cooldownPeriod": _IDLE_SECONDS,
-        "fallback": {"failureThreshold": 4, "replicas": max(1, fit.least)},
+        "fallback": {
+            "failureThreshold": 4,
+            "replicas": max(1, fit.least),
+            "behavior": "currentReplicasIfHigher",
+        },
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}},
         "triggers": triggers,
     }
 
 
+def demand(requests: str) -> str:
+    """1 where the counter has grown within five minutes, 0 where it has not, nothing where nobody reads it.
+
+    A series that is born with its first request, as after a cut-over, has not grown by itself and counts too.
+    """
+    born = f"({requests} > 0 unless {requests} offset 5m)"
+    return f"count((increase({requests}[5m]) > 0) or {born}) > bool 0 or 0 * count({requests})"
+
+
 def _trigger(prometheus: Prometheus, query: str, threshold: str) -> dict[str, Any]:
     metadata = {"serverAddress": prometheus.url, "query": query, "threshold": threshold, "activationThreshold": "0"}
-    return {"type": "prometheus", "metadata": metadata}
+    return {"type": "prometheus", "metadata": {**metadata, "ignoreNullValues": "false"}}
 
 
 def _quoted(label: str) -> str:

@@ -1,6 +1,7 @@
 """What one model's servers are: all that the plan and the stack decide, vLLM's command line and its environment.
 
-The image's entry point is `vllm serve`, and a simulator's takes the same `--model`, `--served-model-name` and `--port`;
+The image's entry point is `vllm serve`, which takes the weights as its argument (`--model` after it is deprecated:
+vllm/utils/argparse_utils.py of v0.29).  A simulator's takes `--model`, and the same `--served-model-name` and `--port`;
 what is about GPUs is left out without them.  No secret stands on the command line: vLLM reads its key from
 `VLLM_API_KEY` and the Hugging Face token from `HF_TOKEN`.
 """
@@ -74,9 +75,9 @@ _GENERATION = re.compile(r"llama[-_]?([0-9])", re.IGNORECASE)
 
 def arguments(server: Server) -> list[str]:
     """What stands after the image's entry point."""
-    options = {"--model": server.weights, "--served-model-name": server.served_as, "--port": str(PORT)}
+    options = {"--served-model-name": server.served_as, "--port": str(PORT)}
     if server.fit is None:
-        return [*chain.from_iterable(options.items())]
+        return ["--model", server.weights, *chain.from_iterable(options.items())]
     options["--tensor-parallel-size"] = str(server.fit.gpus)
     if server.fit.context:
         options["--max-model-len"] = str(server.fit.context)
@@ -84,7 +85,7 @@ def arguments(server: Server) -> list[str]:
     options["--max-num-seqs"] = str(SEQUENCES)
     options["--shutdown-timeout"] = str(server.drain_seconds)
     streamed = _streamed(server.fit.gpus) if server.from_s3 else ()
-    return [*chain.from_iterable(options.items()), *_tools(server), *streamed]
+    return [server.weights, *chain.from_iterable(options.items()), *_tools(server), *streamed]
 
 
 def _tools(server: Server) -> list[str]:
