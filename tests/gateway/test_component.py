@@ -17,6 +17,7 @@ from corral.config.cluster import KubeconfigCluster
 from corral.config.registry import Registry
 from corral.gateway.component import Gateway, GatewayArgs
 from corral.gateway.manifests.resource import Network
+from corral.gateway.names import NAMES
 from corral.hosts.endpoint import KeyCredential
 from corral.hosts.images import Images
 from corral.plan.credentials import CallerCredentials
@@ -74,6 +75,8 @@ def program(
             images=Images(registry),
             identity=[identity],
             tags={"stack": "test"},
+            names=NAMES,
+            install=True,
         ),
     )
     pulumi.export("url", component.url)

@@ -93,7 +93,7 @@ def waits(reports: Sequence[RouteStatus]) -> list[float]:
         waited.append(seconds)
 
     try:
-        asyncio.run(wait_until_accepted("llama", "llama-1", read, wait))
+        asyncio.run(wait_until_accepted("llama", "corral/llama-1", read, wait))
     except pulumi.RunError:
         waited.append(-1)
     return waited
@@ -134,7 +134,7 @@ def test_the_error_says_what_is_refused_why_and_the_way_out():
         return
 
     with pytest.raises(pulumi.RunError) as refused:
-        asyncio.run(wait_until_accepted("llama", "llama-1", read, wait))
+        asyncio.run(wait_until_accepted("llama", "corral/llama-1", read, wait))
     assert str(refused.value) == (
         "the route of llama is not accepted: it names nobody. Nothing was deleted. Put that right and run `pulumi up "
         "--refresh`, which makes anew what is gone. `kubectl -n corral describe aigatewayroute,httproute llama-1` "

@@ -14,7 +14,7 @@ from corral.config.cluster import Gateway, GivenCertificate, LoadBalancerCertifi
 from corral.config.read import read_stack
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Network
-from corral.gateway.names import NAMESPACE
+from corral.gateway.names import NAMES
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
 from corral.plan.plan import Issuer, Plan, Rate, Target
@@ -52,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(built, tmp_path_factory.mktemp("kubernetes")) as server:
         for definition in crds.widened():
             server.define(definition)
-        for namespace in (NAMESPACE, "ingress"):
+        for namespace in (NAMES.namespace, "ingress"):
             server.namespace(namespace)
         yield server
 

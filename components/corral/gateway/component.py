@@ -23,7 +23,7 @@ from corral.gateway.manifests.hosts import UntranslatedProtocolError
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Inputs, Resource
 from corral.gateway.manifests.routes import route_key
-from corral.gateway.names import ENVOY_NAMESPACE, NAMESPACE, SERVICE
+from corral.gateway.names import ENVOY_NAMESPACE, GatewayNames
 from corral.gateway.software import Software, SoftwareArgs
 from corral.hosts.base import ClusterComponent, KubernetesObject
 from corral.hosts.endpoint import AmbientCredential, Endpoint
@@ -47,9 +47,12 @@ class GatewayArgs:
     cluster: ClusterComponent
     images: Images
     identity: Sequence[pulumi.Resource]
-    """The permissions that let the Envoys' service account (`SERVICE_ACCOUNT` in `ENVOY_NAMESPACE`) call the hosts that
+    """The permissions that let the Envoys' service account (that of `names`, in `ENVOY_NAMESPACE`) call the hosts that
     want no key; there before an Envoy starts, and what they allow before a route asks for it."""
     tags: Mapping[str, str]
+    names: GatewayNames
+    install: bool
+    """Whether to install the software; otherwise that of another gateway on the cluster serves this one too."""
 
 
 class Gateway(pulumi.ComponentResource):
@@ -82,10 +85,11 @@ class Gateway(pulumi.ComponentResource):
             issuer_keys=args.credentials.issuers,
             labels=labels(args.tags),
             route_annotations=wait_annotations("AIGatewayRoute"),
+            names=args.names,
         )
-        software = Software(
-            f"{name}-software",
-            SoftwareArgs(
+        before = [*cluster.ready]
+        if args.install:
+            software = SoftwareArgs(
                 provider=cluster.provider,
                 network=cluster.network,
                 images=args.images,
@@ -94,15 +98,14 @@ class Gateway(pulumi.ComponentResource):
                 grace_seconds=grace_seconds(args.plan.request_settings.drain_timeout),
                 labels=inputs.labels,
                 depends_on=cluster.ready,
-            ),
-            child,
-        )
+            )
+            before.append(Software(f"{name}-software", software, child).ready)
         namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
-            metadata={"name": NAMESPACE, "labels": dict(inputs.labels)},
-            opts=self._child(*cluster.ready, software.ready),
+            metadata={"name": args.names.namespace, "labels": dict(inputs.labels)},
+            opts=self._child(*before),
         )
-        secrets = host_credentials(name, args.endpoints, inputs.labels, self._child(namespace))
+        secrets = host_credentials(name, args.endpoints, args.names.namespace, inputs.labels, self._child(namespace))
         self.keys = {}
         if not args.plan.issuers:
             tenants = Tenants(
@@ -111,8 +114,9 @@ class Gateway(pulumi.ComponentResource):
                     tenants=[tenant.name for tenant in args.plan.tenants],
                     keys=args.credentials.keys,
                     provider=cluster.provider,
-                    namespace=namespace,
+                    namespace=args.names.namespace,
                     labels=inputs.labels,
+                    depends_on=[namespace],
                 ),
                 child,
             )
@@ -121,7 +125,7 @@ class Gateway(pulumi.ComponentResource):
             resources = render(inputs)
         except UntranslatedProtocolError as error:
             raise pulumi.RunError(str(error)) from None
-        gateway = self._apply(resources, secrets, [software.ready, namespace])
+        gateway = self._apply(resources, secrets, [*before, namespace])
         self.certificate = _certificate_name(args.gateway.certificate)
         self.address = self._address(gateway)
         host = pulumi.Output.from_input(args.gateway.hostname or self.address)
@@ -162,10 +166,10 @@ class Gateway(pulumi.ComponentResource):
     def _address(self, gateway: pulumi.CustomResource) -> pulumi.Output[str]:
         """The load balancer's, which is there once the Gateway is; within a cluster the Service's own name."""
         if self._args.cluster.network == "other" and not self._args.gateway.public:
-            return pulumi.Output.from_input(f"{SERVICE}.{ENVOY_NAMESPACE}.svc.cluster.local")
+            return pulumi.Output.from_input(f"{self._args.names.service}.{ENVOY_NAMESPACE}.svc.cluster.local")
         service = kubernetes.core.v1.Service.get(
             f"{self._name}-service",
-            gateway.id.apply(lambda _: f"{ENVOY_NAMESPACE}/{SERVICE}"),
+            gateway.id.apply(lambda _: f"{ENVOY_NAMESPACE}/{self._args.names.service}"),
             opts=pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider),
         )
         return service.status.apply(_ingress)

@@ -14,7 +14,7 @@ import pulumi_random as random
 
 from corral.gateway.manifests.hosts import host_authority, host_secret
 from corral.gateway.manifests.tenants import key_names
-from corral.gateway.names import NAMESPACE, TENANT_SECRET, object_name
+from corral.gateway.names import TENANT_SECRET, object_name
 from corral.hosts.endpoint import Endpoint
 
 _KEY_LENGTH = 48
@@ -24,14 +24,14 @@ _SECRET = pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"
 
 
 def host_credentials(
-    name: str, endpoints: Sequence[Endpoint], labels: Mapping[str, str], opts: pulumi.ResourceOptions
+    name: str, endpoints: Sequence[Endpoint], namespace: str, labels: Mapping[str, str], opts: pulumi.ResourceOptions
 ) -> dict[str, pulumi.CustomResource]:
     """The secret of each host that has one and the certificates of each that has an authority, by resource key."""
     resources: dict[str, pulumi.CustomResource] = {}
     for host, endpoint in sorted({endpoint.host: endpoint for endpoint in endpoints}.items()):
         metadata: Any = {
             "name": object_name(host),
-            "namespace": NAMESPACE,
+            "namespace": namespace,
             "labels": dict(labels),
             "annotations": {"corral/host": host},
         }
@@ -57,8 +57,10 @@ class TenantsArgs:
     keys: Mapping[str, Sequence[str]]
     """The keys that the stack gives, by tenant; in plain, and secrets from here on."""
     provider: kubernetes.Provider
-    namespace: pulumi.Resource
+    namespace: str
     labels: Mapping[str, str]
+    depends_on: Sequence[pulumi.Resource]
+    """The namespace."""
 
 
 class Tenants(pulumi.ComponentResource):
@@ -86,14 +88,14 @@ class Tenants(pulumi.ComponentResource):
         self.keys = {tenant: of_tenant[-1] for tenant, of_tenant in keys.items()}
         self.secret = kubernetes.core.v1.Secret(
             f"{name}-secret",
-            metadata={"name": TENANT_SECRET, "namespace": NAMESPACE, "labels": dict(args.labels)},
+            metadata={"name": TENANT_SECRET, "namespace": args.namespace, "labels": dict(args.labels)},
             string_data={
                 name: key
                 for tenant, of_tenant in keys.items()
                 for name, key in zip(key_names(tenant, len(of_tenant)), of_tenant, strict=True)
             },
             opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[args.namespace]), _SECRET
+                pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=args.depends_on), _SECRET
             ),
         )
         self.register_outputs({"keys": self.keys})

@@ -51,7 +51,6 @@ from pulumi.dynamic.dynamic import PROVIDER_KEY
 from corral.gateway.manifests.cutover import patch_key, wait_annotations
 from corral.gateway.manifests.resource import API_VERSIONS, Resource
 from corral.gateway.manifests.routes import route_key
-from corral.gateway.names import NAMESPACE
 from corral.hosts.base import KubernetesObject
 
 _POLL_SECONDS = (1, 1, 2, 4, 8, 16, 32)
@@ -147,13 +146,14 @@ def accepted(
     A preview reads what the last `pulumi up` did and judges nothing: what is read no more would be a change in it.
     """
 
-    async def when_accepted(route_name: str, status: Mapping[str, Any] | None) -> pulumi.Resource:
+    async def when_accepted(metadata: Mapping[str, Any], status: Mapping[str, Any] | None) -> pulumi.Resource:
         if status:  # mocks give none
-            read = _reader(name, route_name, status, opts)
-            await (read(0) if pulumi.runtime.is_dry_run() else wait_until_accepted(model, route_name, read))
+            path = f"{metadata['namespace']}/{metadata['name']}"
+            read = _reader(name, path, status, opts)
+            await (read(0) if pulumi.runtime.is_dry_run() else wait_until_accepted(model, path, read))
         return route
 
-    return pulumi.Output.all(route.metadata["name"], route.status).apply(lambda values: when_accepted(*values))
+    return pulumi.Output.all(route.metadata, route.status).apply(lambda values: when_accepted(*values))
 
 
 async def wait_until_accepted(
@@ -162,7 +162,7 @@ async def wait_until_accepted(
     read: Callable[[int], Awaitable[RouteStatus]],
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Returns once the route of that name is accepted.  Raises pulumi.RunError where it is not.
+    """Returns once the route, `<namespace>/<name>`, is accepted.  Raises pulumi.RunError where it is not.
 
     `read`: reads the status as it is now, and is given how often that was done before.
     """
@@ -175,10 +175,11 @@ async def wait_until_accepted(
             return
         if status.reported and refused_seconds >= _REFUSAL_SECONDS:
             break
+    namespace, _, route_name = route.partition("/")
     raise pulumi.RunError(
         f"the route of {model} is not accepted: {status.refusal}. Nothing was deleted. Put that right and run `pulumi "
         "up --refresh`, which makes anew what is gone. "
-        f"`kubectl -n {NAMESPACE} describe aigatewayroute,httproute {route}` shows what the gateway has"
+        f"`kubectl -n {namespace} describe aigatewayroute,httproute {route_name}` shows what the gateway has"
     )
 
 
@@ -186,7 +187,7 @@ def _reader(
     name: str, route: str, applied_status: Mapping[str, Any], opts: pulumi.ResourceOptions
 ) -> Callable[[int], Awaitable[RouteStatus]]:
     """`applied_status`: of the AIGatewayRoute as Pulumi has it, good enough as long as it says that all is well."""
-    at = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=f"{NAMESPACE}/{route}"))
+    at = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=route))
 
     def current(kind: str, attempt: int) -> KubernetesObject:
         return KubernetesObject(f"{name}/{kind}/{attempt}", {"apiVersion": API_VERSIONS[kind], "kind": kind}, at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from corral.hosts.naming import LABEL_LENGTH, hashed
 
 _SPANS = (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
@@ -25,20 +27,34 @@ def quantity(size: int) -> str:
     return str(size)
 
 
-NAMESPACE = "corral"
-"""Namespace of the Gateway, its policies, routes and secrets."""
+@dataclass(frozen=True)
+class GatewayNames:
+    """The names of one gateway's objects, by which it stands beside another one on the same cluster."""
+
+    gateway: str
+    """The Gateway, its class, and what there is one of beside it."""
+
+    @property
+    def namespace(self) -> str:
+        """That of the Gateway, its policies, routes and secrets."""
+        return self.gateway
+
+    @property
+    def service(self) -> str:
+        """The Service in front of the Envoys."""
+        return f"{self.gateway}-gateway"
+
+    @property
+    def service_account(self) -> str:
+        """The Envoys' account: who they are to the cloud, where a host wants no key but an identity (Pod Identity)."""
+        return f"{self.gateway}-gateway"
+
+
+NAMES = GatewayNames("corral")
+"""The names of a stack's gateway."""
 
 ENVOY_NAMESPACE = "envoy-gateway-system"
 """Namespace of Envoy Gateway and the Envoys.  No Gateway may be here (envoyproxy/ai-gateway issue 1708)."""
-
-SERVICE_ACCOUNT = "corral-gateway"
-"""The Envoys' account: who they are to the cloud, where a host wants no key but an identity (Pod Identity)."""
-
-SERVICE = "corral-gateway"
-"""The Service in front of the Envoys."""
-
-GATEWAY = "corral"
-"""The Gateway, and what there is one of beside it."""
 
 TENANT_SECRET = "tenants"  # noqa: S105
 """The API keys, by tenant."""

@@ -53,7 +53,7 @@ def deploy(file: Path | None = None) -> None:
     from corral.cluster.clusters import open_cluster
     from corral.gateway.component import Gateway, GatewayArgs
     from corral.gateway.manifests.cutover import requests
-    from corral.gateway.names import ENVOY_NAMESPACE, SERVICE_ACCOUNT
+    from corral.gateway.names import ENVOY_NAMESPACE, NAMES
     from corral.hosts.base import Site
     from corral.hosts.images import Images
     from corral.hosts.registry import hold_to_accounts, make_hosts
@@ -67,8 +67,10 @@ def deploy(file: Path | None = None) -> None:
     # The gateway calls, as itself, the hosts that want an identity and no key.  It has one whether there are such hosts
     # or not: a pod gets it when it starts, and a host that is added later would find Envoys without.
     policies = [host.invoke_policy for host in hosts.values() if host.invoke_policy is not None]
-    identity = cluster.identity("gateway-identity", ENVOY_NAMESPACE, SERVICE_ACCOUNT, policies, cluster)
-    args = GatewayArgs(plan, stack.gateway, credentials, endpoints, cluster, images, identity, tags)
+    identity = cluster.identity("gateway-identity", ENVOY_NAMESPACE, NAMES.service_account, policies, cluster)
+    args = GatewayArgs(
+        plan, stack.gateway, credentials, endpoints, cluster, images, identity, tags, NAMES, install=True
+    )
     gateway = Gateway("gateway", args)
 
     pulumi.export("url", gateway.url)

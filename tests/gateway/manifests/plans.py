@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from corral.config.cluster import Gateway, Replicas
 from corral.gateway.manifests.resource import Inputs
+from corral.gateway.names import NAMES
 from corral.hosts.endpoint import AmbientCredential, Endpoint, KeyCredential
 from corral.plan.plan import Credential, Issuer, Lifecycle, ModelPlan, Plan, Rate, RequestSettings, Target, TenantPlan
 from corral.plan.tenants import served_to
@@ -140,6 +141,7 @@ def inputs(plan: Plan, *endpoints: Endpoint, **differing: Any) -> Inputs:
         issuer_keys={},
         labels=LABELS,
         route_annotations=ANNOTATIONS,
+        names=NAMES,
     )
     return replace(default, **differing)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from corral.gateway.manifests.front import scheme
 from corral.gateway.manifests.resource import Inputs, Resource, reference
-from corral.gateway.names import GATEWAY, NAMESPACE, object_name
+from corral.gateway.names import NAMES, object_name
 from corral.hosts.naming import LABEL_LENGTH
 
 _REVISION_DIGITS = 8
@@ -79,7 +79,7 @@ def route_name(model: str, revision: str) -> str:
 def clusters(model: str) -> str:
     """Envoy's clusters of a model, those of all revisions of its route, as PromQL matches them."""
     route = route_name(model, revision="[0-9a-f]{8}")
-    return f'envoy_cluster_name=~"httproute/{NAMESPACE}/{route}/rule/[0-9]+(/.*)?"'
+    return f'envoy_cluster_name=~"httproute/{NAMES.namespace}/{route}/rule/[0-9]+(/.*)?"'
 
 
 def requests(model: str) -> str:
@@ -99,7 +99,8 @@ def patch_resource(inputs: Inputs, model: str, key: str, active: Resource) -> Re
     """
     rules = range(len(active.manifest["spec"]["rules"]))
     of_model = f"@.match.headers[0].string_match.exact == '{model}'"
-    others = [f"@.name != 'httproute/{NAMESPACE}/{active.name}/rule/{rule}/match/0/*'" for rule in rules]
+    namespace = inputs.names.namespace
+    others = [f"@.name != 'httproute/{namespace}/{active.name}/rule/{rule}/match/0/*'" for rule in rules]
     inactive = f"?({' && '.join([of_model, *others])})"
     spec = routes_patch(inputs, f"[{inactive}].match.headers", "/-", _UNMATCHED)
     annotations = {"corral/model": model}
@@ -109,9 +110,10 @@ def patch_resource(inputs: Inputs, model: str, key: str, active: Resource) -> Re
 def routes_patch(inputs: Inputs, where: str, path: str, value: Any) -> dict[str, Any]:
     """The spec of an EnvoyPatchPolicy that adds a value, under this path, to what a JSONPath leads to from Envoy's
     list of routes."""
+    names = inputs.names
     patch = {
         "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-        "name": f"{NAMESPACE}/{GATEWAY}/{scheme(inputs.gateway)}",
+        "name": f"{names.namespace}/{names.gateway}/{scheme(inputs.gateway)}",
         "operation": {"op": "add", "jsonPath": f"$.virtual_hosts[*].routes{where}", "path": path, "value": value},
     }
-    return {"targetRef": reference("Gateway", GATEWAY), "type": "JSONPatch", "jsonPatches": [patch]}
+    return {"targetRef": reference("Gateway", names.gateway), "type": "JSONPatch", "jsonPatches": [patch]}

@@ -99,10 +99,10 @@ def scheme(gateway: Gateway) -> Literal["http", "https"]:
 def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Resource]:
     """The resources by key, in the order in which they are made."""
     plan, gateway = inputs.plan, inputs.gateway
-    to_gateway = {"targetRefs": [reference("Gateway", names.GATEWAY)]}
+    to_gateway = {"targetRefs": [reference("Gateway", inputs.names.gateway)]}
 
     def resource(kind: str, spec: dict[str, Any], *needs: str, **annotations: str) -> Resource:
-        return inputs.resource(kind, names.GATEWAY, spec, needs=needs, annotations=annotations)
+        return inputs.resource(kind, inputs.names.gateway, spec, needs=needs, annotations=annotations)
 
     costs = [*(LOGGED_TOKENS if gateway.count_tokens else ()), *(TOKEN_COSTS if inputs.counts_tokens else ())]
     processor = {
@@ -118,11 +118,13 @@ def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, 
     if certificate:
         resources["certificate"] = certificate
     spec = {
-        "gatewayClassName": names.GATEWAY,
-        "infrastructure": {"parametersRef": reference("EnvoyProxy", names.GATEWAY)},
+        "gatewayClassName": inputs.names.gateway,
+        "infrastructure": {"parametersRef": reference("EnvoyProxy", inputs.names.gateway)},
         "listeners": [{**listener, "allowedRoutes": {"namespaces": {"from": "Same"}}}],
     }
-    resources["gateway"] = resource("Gateway", spec, *resources, **{f"{AI_GATEWAY}/gateway-config": names.GATEWAY})
+    resources["gateway"] = resource(
+        "Gateway", spec, *resources, **{f"{AI_GATEWAY}/gateway-config": inputs.names.gateway}
+    )
     resources["clients"] = resource("ClientTrafficPolicy", {**to_gateway, **_clients(plan.request_settings)}, "gateway")
     if inputs.has_limits:
         resources["limits"] = resource("BackendTrafficPolicy", {**to_gateway, **limits(plan, callers)}, "gateway")
@@ -138,7 +140,7 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
     spread = {
         "maxSkew": 1,
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": {f"{ENVOY_GATEWAY}/owning-gateway-name": names.GATEWAY}},
+        "labelSelector": {"matchLabels": {f"{ENVOY_GATEWAY}/owning-gateway-name": inputs.names.gateway}},
     }
     topologies = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
     image, pull_secrets = {}, {}
@@ -150,7 +152,7 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
         "provider": {
             "type": "Kubernetes",
             "kubernetes": {
-                "envoyServiceAccount": {"name": names.SERVICE_ACCOUNT},
+                "envoyServiceAccount": {"name": inputs.names.service_account},
                 "envoyDeployment": {
                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                     "pod": pod,
@@ -197,7 +199,7 @@ def _service(inputs: Inputs) -> dict[str, Any]:
         **gateway.annotations,
     }
     return {
-        "name": names.SERVICE,
+        "name": inputs.names.service,
         "type": "LoadBalancer" if on_eks or gateway.public else "ClusterIP",
         **({"loadBalancerClass": _NLB_CLASS} if on_eks else {}),
         **({"annotations": annotations} if annotations else {}),
@@ -232,11 +234,11 @@ def _listener(inputs: Inputs) -> tuple[dict[str, Any], Resource | None]:
             namespace, name = path.split("/")
             secret = {**reference("Secret", name), "namespace": namespace}
             grant = {
-                "from": [{"group": GATEWAY_API, "kind": "Gateway", "namespace": names.NAMESPACE}],
+                "from": [{"group": GATEWAY_API, "kind": "Gateway", "namespace": inputs.names.namespace}],
                 "to": [reference("Secret", name)],
             }
             source = inputs.resource(
-                "ReferenceGrant", names.object_name(names.NAMESPACE, name), grant, namespace=namespace
+                "ReferenceGrant", names.object_name(inputs.names.namespace, name), grant, namespace=namespace
             )
         case IssuedCertificate(issuer=issuer):
             secret = reference("Secret", names.CERTIFICATE_SECRET)
@@ -245,7 +247,7 @@ def _listener(inputs: Inputs) -> tuple[dict[str, Any], Resource | None]:
                 "dnsNames": [inputs.gateway.hostname],
                 "issuerRef": reference("ClusterIssuer", issuer),
             }
-            source = inputs.resource("Certificate", names.GATEWAY, certificate)
+            source = inputs.resource("Certificate", inputs.names.gateway, certificate)
     tls = {"mode": "Terminate", "certificateRefs": [secret]}
     return {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls}, source
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from corral.config.cluster import Gateway
 from corral.config.registry import Registry
-from corral.gateway.names import NAMESPACE
+from corral.gateway.names import GatewayNames
 from corral.hosts.endpoint import Endpoint
 from corral.plan.failover import KeepAlive
 from corral.plan.plan import Plan, Rate
@@ -71,6 +71,7 @@ class Inputs:
     """Labels of every object."""
     route_annotations: Mapping[str, str]
     """Annotations of every route, besides our own."""
+    names: GatewayNames
 
     @cached_property
     def by_target(self) -> Mapping[tuple[str, str], Endpoint]:
@@ -95,13 +96,13 @@ class Inputs:
         *,
         needs: Iterable[str] = (),
         annotations: Mapping[str, str] | None = None,
-        namespace: str = NAMESPACE,
+        namespace: str | None = None,
         revision: str = "",
     ) -> Resource:
         """An object in a namespace, the gateway's unless told otherwise; a GatewayClass is of the whole cluster."""
         metadata = {
             "name": name,
-            **({} if kind == "GatewayClass" else {"namespace": namespace}),
+            **({} if kind == "GatewayClass" else {"namespace": namespace or self.names.namespace}),
             "labels": dict(self.labels),
             **({"annotations": dict(annotations)} if annotations else {}),
         }

@@ -28,7 +28,7 @@ from corral.gateway.manifests.cutover import revision, route_name, routes_patch
 from corral.gateway.manifests.hosts import route_needs
 from corral.gateway.manifests.resource import Inputs, Resource, keep_alive, reference
 from corral.gateway.manifests.tenants import Caller, Group, called_by, groups
-from corral.gateway.names import GATEWAY, MODEL_HEADER, duration, object_name
+from corral.gateway.names import MODEL_HEADER, duration, object_name
 from corral.plan import failover
 from corral.plan.plan import ModelPlan, RequestSettings
 
@@ -49,7 +49,7 @@ def selection_resource(inputs: Inputs) -> Resource:
     and put on every list of routes that Envoy Gateway makes."""
     attempts = ("/host_selection_retry_max_attempts", failover.SELECTION_ATTEMPTS)
     spec = routes_patch(inputs, "[*].route.retry_policy", *attempts)
-    return inputs.resource("EnvoyPatchPolicy", GATEWAY, spec, needs=["gateway"])
+    return inputs.resource("EnvoyPatchPolicy", inputs.names.gateway, spec, needs=["gateway"])
 
 
 def model_resources(
@@ -80,7 +80,7 @@ def model_resources(
         "AIGatewayRoute",
         name,
         {
-            "parentRefs": [reference("Gateway", GATEWAY)],
+            "parentRefs": [reference("Gateway", inputs.names.gateway)],
             "rules": [_rule(inputs, group, callers, index) for index, group in enumerate(rules)],
         },
         needs=[*front, *resources, *(key for endpoint in endpoints for key in route_needs(endpoint))],
