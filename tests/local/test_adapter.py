@@ -77,7 +77,7 @@ def test_a_move_to_and_from_it_loses_nothing(gateway: Gateway):
 def test_a_stream_with_tools_is_answered(gateway: Gateway):
     tools: Any = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
     with gateway.client().chat.completions.stream(
-        model=LLAMA, messages=[{"role": "user", "content": "hello"}], tools=tools, tool_choice="required"
+        model=LLAMA, messages=[{"role": "user", "content": "look"}], tools=tools
     ) as chunks:
         (choice,) = chunks.get_final_completion().choices
     (call,) = choice.message.tool_calls or []

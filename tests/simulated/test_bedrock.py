@@ -32,7 +32,7 @@ HOST = SimulatedHost(
     protocol="bedrock-converse",
 )
 USER: Any = {"role": "user", "content": [{"text": "hello to you"}]}
-TOOLS: Any = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {}}}}]}
+TOOLS: Any = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}]}
 
 
 @pytest.fixture(autouse=True)
@@ -71,14 +71,16 @@ def test_all_that_is_said_is_counted(client: TestClient):
     result = {"toolResult": {"toolUseId": "t", "content": [{"text": "it is blue"}]}}
     sent = ask(
         {"role": "user", "content": [{"text": "one"}, image]},
-        {"role": "assistant", "content": [{"text": "two three"}, use]},
+        {"role": "assistant", "content": [{"text": "two three"}]},
+        {"role": "user", "content": [{"text": "four"}]},
+        {"role": "assistant", "content": [use]},
         {"role": "user", "content": [result]},
         system=[{"text": "be brief"}],
         inferenceConfig={"maxTokens": 2},
         toolConfig=TOOLS,
     )
     answer = client.post(path(), json=sent, headers=KEY)
-    assert answer.json() == whole("aws (simulated)", 1 + IMAGE_TOKENS + 2 + 3 + 2, 2, "max_tokens")
+    assert answer.json() == whole("aws (simulated)", 1 + IMAGE_TOKENS + 2 + 1 + 3 + 2, 2, "max_tokens")
 
 
 def events(body: bytes) -> list[tuple[str, Any]]:
@@ -106,9 +108,8 @@ def test_a_streamed_answer(client: TestClient):
 USE = {"toolUseId": "tooluse_simulated_0", "name": "look"}
 
 
-@pytest.mark.parametrize("choice", [{"any": {}}, {"tool": {"name": "look"}}])
-def test_a_forced_tool_is_called(client: TestClient, choice: dict[str, Any]):
-    sent = ask(toolConfig=TOOLS | {"toolChoice": choice})
+def test_a_tool_that_the_user_names_is_called(client: TestClient):
+    sent = ask({"role": "user", "content": [{"text": "take a look"}]}, toolConfig=TOOLS)
     answer = client.post(path(), json=sent, headers=KEY).json()
     assert (answer["output"]["message"]["content"], answer["stopReason"]) == (
         [{"toolUse": USE | {"input": {}}}],
@@ -123,6 +124,8 @@ def test_a_forced_tool_is_called(client: TestClient, choice: dict[str, Any]):
 
 
 ASSISTANT: Any = {"role": "assistant", "content": [{"text": "hi"}]}
+CALL: Any = {"toolUseId": "t", "name": "look", "input": {}}
+CALLED: Any = {"role": "assistant", "content": [{"toolUse": CALL}]}
 RESULT: Any = {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"text": "x"}]}}]}
 
 
@@ -135,6 +138,19 @@ RESULT: Any = {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "co
         (ask({"role": "user", "content": [{"text": " "}]}), False,
          "The text field in the ContentBlock object at messages.0.content.0 is blank."),
         (ask(RESULT), False, "The toolConfig field must be defined when using toolUse and toolResult content blocks."),
+        (ask(USER, {"role": "assistant", "content": [{"text": "hi"}, {"toolUse": CALL}]}, toolConfig=TOOLS), False,
+         "messages.1.content: Conversation blocks and tool use blocks cannot be provided in the same turn."),
+        (ask(USER, CALLED, {"role": "user", "content": [*RESULT["content"], {"text": "a"}]}, toolConfig=TOOLS), False,
+         "messages.2.content: Conversation blocks and tool result blocks cannot be provided in the same turn."),
+        (ask(USER, CALLED, USER, toolConfig=TOOLS), False,
+         "Expected toolResult blocks at messages.2.content for the following Ids: t"),
+        (ask(USER, ASSISTANT, RESULT, toolConfig=TOOLS), False, "The number of toolResult blocks at messages.2"),
+        (ask(toolConfig=TOOLS | {"toolChoice": {"any": {}}}), False,
+         "This model doesn't support the toolConfig.toolChoice.any field."),
+        (ask(toolConfig={"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {}}}}]}), False,
+         "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object."),
+        (ask(USER, {"role": "assistant", "content": [{"toolUse": CALL | {"name": "a b"}}]}, toolConfig=TOOLS), False,
+         "String should match pattern"),
         (ask(toolConfig=TOOLS), True, "This model doesn't support tool use in streaming mode."),
         (ask(inferenceConfig={"maxTokens": 0}), False, "Input should be greater than or equal to 1"),
         (ask({"role": "user", "content": []}), False, "List should have at least 1 item"),

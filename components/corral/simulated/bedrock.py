@@ -1,8 +1,10 @@
 """Bedrock's protocol at a stand-in: Converse and ConverseStream, signed requests, and AWS's errors.
 
-Shapes are those of botocore's `bedrock-runtime`, 2023-09-30.  It is strict where Bedrock is known to be: turns
-alternate and the user's comes first, no text is blank, and a conversation in which a tool was called has tools.  The
-words of these refusals are Bedrock's.
+Shapes and patterns are those of botocore's `bedrock-runtime`, 2023-09-30.  It is strict where Bedrock is known to be
+with Llama: turns alternate and the user's comes first, no text is blank, no turn mixes what is said with tool calls or
+their results, the results of all calls are in the next turn, a conversation in which a tool was called has tools, their
+schemas are objects, and no choice of a tool is forced.  The words of these refusals are Bedrock's, as people report
+them (strands-agents/harness-sdk 1223 and 1241, camel-ai/camel 3954, aaif-goose/goose 5064).
 
 A stream is in AWS's binary framing (smithy.io, the Amazon event stream specification).  A message is its length and
 that of its headers, a CRC of these two, the headers, the payload, and a CRC of all before it; numbers are big-endian,
@@ -40,6 +42,7 @@ from corral.simulated.requests import (
     TokenLimit,
     Whole,
     count,
+    named_tool,
 )
 from corral.simulated.shapes import to_json
 
@@ -103,8 +106,18 @@ class Named(_Shape):
     name: str
 
 
+class Schema(_Shape):
+    json_: Annotated[dict[str, JsonValue], Field(alias="json")]
+
+
+class Spec(_Shape):
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: Annotated[str, Field(min_length=1)] | None = None
+    input_schema: Schema
+
+
 class ToolSpec(_Shape):
-    tool_spec: Named
+    tool_spec: Spec
 
 
 class ToolChoice(_Shape):
@@ -130,7 +143,7 @@ class Block(_Shape):
 
     text: str | None = None
     image: Image | None = None
-    tool_use: dict[str, JsonValue] | None = None
+    tool_use: ToolUse | None = None
     tool_result: ToolResult | None = None
 
     @property
@@ -140,8 +153,17 @@ class Block(_Shape):
         return count(self.text or "") + (IMAGE_TOKENS if self.image else 0) + result
 
 
+_ToolId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.:-]{1,64}$")]
+
+
+class ToolUse(_Shape):
+    tool_use_id: _ToolId
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    input: dict[str, JsonValue]
+
+
 class ToolResult(_Shape):
-    tool_use_id: str
+    tool_use_id: _ToolId
     content: list[Block]
 
 
@@ -149,9 +171,19 @@ class Turn(_Shape):
     role: Literal["user", "assistant"]
     content: Annotated[list[Block], Field(min_length=1)]
 
+    @property
+    def calls(self) -> list[str]:
+        return [block.tool_use.tool_use_id for block in self.content if block.tool_use]
+
+    @property
+    def results(self) -> list[str]:
+        return [block.tool_result.tool_use_id for block in self.content if block.tool_result]
+
 
 class InferenceConfig(_Shape):
     max_tokens: TokenLimit | None = None
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class ConverseRequest(ModelRequest):
@@ -182,9 +214,38 @@ class ConverseRequest(ModelRequest):
                     f"The text field in the ContentBlock object at messages.{turn} is blank. Add text to the text "
                     "field, and try again."
                 )
-        if self.tool_config is None and any(block.tool_use or block.tool_result for _, block in self._blocks()):
-            raise ValueError("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
+        self._check_tools()
         return self
+
+    def _check_tools(self) -> None:
+        if self.tool_config is None and any(turn.calls or turn.results for turn in self.messages):
+            raise ValueError("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
+        called: list[str] = []
+        for number, turn in enumerate(self.messages):
+            for blocks, kind in ((turn.calls, "use"), (turn.results, "result")):
+                if blocks and len(blocks) < len(turn.content):
+                    raise ValueError(
+                        f"messages.{number}.content: Conversation blocks and tool {kind} blocks cannot be provided in "
+                        "the same turn."
+                    )
+            if missing := [call for call in called if call not in turn.results]:
+                place = f"messages.{number}.content"
+                raise ValueError(f"Expected toolResult blocks at {place} for the following Ids: {', '.join(missing)}")
+            if len(turn.results) > len(called):
+                raise ValueError(
+                    f"The number of toolResult blocks at messages.{number}.content exceeds the number of toolUse "
+                    "blocks of previous turn."
+                )
+            called = turn.calls
+        for number, tool in enumerate(self.tool_config.tools if self.tool_config else ()):
+            if tool.tool_spec.input_schema.json_.get("type") != "object":
+                place = f"toolConfig.tools.{number}.toolSpec.inputSchema.json.type"
+                raise ValueError(f"The value at {place} must be one of the following: object.")
+        choice = self.tool_config.tool_choice if self.tool_config else None
+        for kind in ("any", "tool"):
+            if choice is not None and getattr(choice, kind) is not None:
+                field = f"toolConfig.toolChoice.{kind}"
+                raise ValueError(f"This model doesn't support the {field} field. Remove {field} and try again.")
 
     def _blocks(self) -> Iterator[tuple[str, Block]]:
         for number, turn in enumerate(self.messages):
@@ -200,15 +261,13 @@ class ConverseRequest(ModelRequest):
         return any(block.image for _, block in self._blocks())
 
     @property
-    def forced_tool(self) -> str | None:
-        choice = self.tool_config.tool_choice if self.tool_config else None
-        if self.tool_config is None or choice is None or (choice.any is None and choice.tool is None):
-            return None
-        return choice.tool.name if choice.tool else self.tool_config.tools[0].tool_spec.name
+    def called_tool(self) -> str | None:
+        offered = [tool.tool_spec.name for tool in self.tool_config.tools] if self.tool_config else []
+        return named_tool(" ".join(block.text or "" for block in self.messages[-1].content), offered)
 
     def reply(self, host: str) -> Reply:
         texts = [[block.text for block in turn.content if block.text] for turn in self.messages if turn.role == "user"]
-        call = self.forced_tool
+        call = self.called_tool
         text = self.text(host, [" ".join(each) for each in texts if each], self.inference_config.max_tokens)
         prompt = sum(block.tokens for block in (*self.system, *(block for _, block in self._blocks())))
         answer = len(text.tokens)

@@ -33,6 +33,7 @@ from corral.simulated.requests import (
     count,
     demanded_tool,
     has_images,
+    named_tool,
     text_of,
 )
 from corral.simulated.responses import ResponseRequest
@@ -102,9 +103,12 @@ class ChatRequest(_CompletionRequest):
     tool_choice: str | Tool | None = None
 
     @property
-    def forced_tool(self) -> str | None:
+    def called_tool(self) -> str | None:
         chosen = self.tool_choice.name if isinstance(self.tool_choice, Tool) else None
-        return demanded_tool(self.tool_choice, chosen, [tool.name for tool in self.tools or () if tool.name])
+        offered = [tool.name for tool in self.tools or () if tool.name]
+        if self.tool_choice in (None, "auto") and self.messages[-1].role == "user":
+            return named_tool(text_of(self.messages[-1].content), offered)
+        return demanded_tool(self.tool_choice, chosen, offered)
 
     @property
     def with_tools(self) -> bool:
@@ -116,7 +120,7 @@ class ChatRequest(_CompletionRequest):
 
     def reply(self, host: str) -> Reply:
         texts = [text_of(message.content) for message in self.messages if message.role == "user"]
-        call = self.forced_tool
+        call = self.called_tool
         text = self.text(host, texts, self.max_completion_tokens or self.max_tokens)
         prompt = sum(content_tokens(message.content) for message in self.messages)
         return self._streamed(text, call, prompt) if self.stream else self._whole(text, call, prompt)

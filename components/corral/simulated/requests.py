@@ -202,13 +202,13 @@ class ModelRequest(BaseModel):
         return False
 
     @property
-    def forced_tool(self) -> str | None:
-        """The function that the answer must call, if any.  Raises ValueError if it is not on offer."""
+    def called_tool(self) -> str | None:
+        """The function that the answer calls, if any.  Raises ValueError if one is demanded that is not on offer."""
         return None
 
     @model_validator(mode="after")
-    def _a_forced_tool_is_on_offer(self) -> Self:
-        _ = self.forced_tool
+    def _a_demanded_tool_is_on_offer(self) -> Self:
+        _ = self.called_tool
         return self
 
     @abstractmethod
@@ -217,7 +217,7 @@ class ModelRequest(BaseModel):
 
     def text(self, host: str, texts: Sequence[str], limit: int | None) -> Text:
         """The answer to the last of the user's texts, of `limit` tokens at most; or the arguments of a tool call."""
-        if self.forced_tool:
+        if self.called_tool:
             return Text(("{}",))
         last = texts[-1] if texts else ""
         tokens = split(f"{host} (simulated) answers as {self.model}: {last[:ECHO_CHARACTERS]}")
@@ -234,6 +234,11 @@ class ModelRequest(BaseModel):
             if supported is False and wanted:
                 return Refusal(400, f"This model doesn't support {what}.", code="unsupported_value", param=param)
         return None
+
+
+def named_tool(text: str | None, offered: Sequence[str]) -> str | None:
+    """The first function on offer that the user's text names, as a model calls one that it is told to call."""
+    return next((name for name in offered if re.search(rf"\b{re.escape(name)}\b", text or "")), None)
 
 
 def demanded_tool(choice: object, chosen: str | None, offered: Sequence[str]) -> str | None:

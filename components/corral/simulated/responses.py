@@ -42,7 +42,7 @@ class ResponseRequest(ModelRequest):
     tool_choice: str | dict[str, Any] | None = None
 
     @property
-    def forced_tool(self) -> str | None:
+    def called_tool(self) -> str | None:
         offered = [tool["name"] for tool in self.tools or () if tool.get("type") == "function" and tool.get("name")]
         chosen = self.tool_choice.get("name") if isinstance(self.tool_choice, dict) else None
         return demanded_tool(self.tool_choice, chosen, offered)
@@ -65,7 +65,7 @@ class ResponseRequest(ModelRequest):
 
     def reply(self, host: str) -> Reply:
         texts = [text_of(item.content) for item in self._items if item.role == "user"]
-        call = self.forced_tool
+        call = self.called_tool
         text = self.text(host, texts, self.max_output_tokens)
         prompt = sum(map(content_tokens, self._contents)) + count(self.instructions or "")
         begun = self._begun()

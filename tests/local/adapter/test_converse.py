@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import validate_parameters
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from corral.local.adapter.converse import DEFAULT_LIMIT, Chunks, completion, converse, finish_reason
+from corral.local.adapter.converse import DEFAULT_LIMIT, FILLER, NO_OUTPUT, Chunks, completion, converse, finish_reason
 from corral.local.adapter.openai import ChatError, Head, in_chunks
 from corral.local.adapter.requests import ChatRequest
+from corral.simulated.bedrock import ConverseRequest
 
 USER: Any = {"role": "user", "content": "hello"}
 TURNS = [{"role": "user", "content": [{"text": "hello"}]}]
@@ -28,6 +32,18 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "argume
 def parameters(messages: list[Any] | None = None, /, output: int | None = None, **more: Any) -> dict[str, Any]:
     body = {"model": "us.meta.llama", "messages": messages or [USER]} | more
     return converse(ChatRequest.read(json.dumps(body).encode()), output)
+
+
+FOREIGN = "call|of another host " + 64 * "x"
+ALIAS = "call_" + sha256(FOREIGN.encode()).hexdigest()[:40]
+
+
+def result(call: str, text: str) -> dict[str, Any]:
+    return {"toolResult": {"toolUseId": call, "content": [{"text": text}]}}
+
+
+def request(**more: Any) -> ChatRequest:
+    return ChatRequest.read(json.dumps({"model": "m", "messages": [USER]} | more).encode())
 
 
 def image(url: str) -> Any:
@@ -128,20 +144,77 @@ CASES = [
             }
         },
     ),
+    Case("a tool, if it likes", {"tools": [TOOL], "tool_choice": "auto"}, {"toolConfig": {"tools": [TOOL_SPEC]}}),
+    Case("one call at a time", {"tools": [TOOL], "parallel_tool_calls": False}, {"toolConfig": {"tools": [TOOL_SPEC]}}),
     Case(
-        "a tool, if it likes",
-        {"tools": [TOOL], "tool_choice": "auto"},
-        {"toolConfig": {"tools": [TOOL_SPEC], "toolChoice": {"auto": {}}}},
+        "a schema without a type",
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}]},
+        {
+            "toolConfig": {
+                "tools": [
+                    {"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object", "properties": {"a": {}}}}}}
+                ]
+            }
+        },
     ),
     Case(
-        "some tool",
-        {"tools": [TOOL], "tool_choice": "required"},
-        {"toolConfig": {"tools": [TOOL_SPEC], "toolChoice": {"any": {}}}},
+        "more tokens than the model has", {"output": 4096, "max_tokens": 9999}, {"inferenceConfig": {"maxTokens": 4096}}
     ),
     Case(
-        "this tool",
-        {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "look"}}},
-        {"toolConfig": {"tools": [TOOL_SPEC], "toolChoice": {"tool": {"name": "look"}}}},
+        "an assistant that begins",
+        {},
+        {
+            "messages": [
+                {"role": "user", "content": [{"text": FILLER}]},
+                {"role": "assistant", "content": [{"text": "hi"}]},
+                *TURNS,
+            ]
+        },
+        [{"role": "assistant", "content": "hi"}, USER],
+    ),
+    Case("blank texts", {}, {}, [{"role": "assistant", "content": "\n\n"}, {"role": "user", "content": " "}, USER]),
+    Case(
+        "calls without tools, blank or missing results, foreign ids, keys that are given back",
+        {},
+        {
+            "messages": [
+                *TURNS,
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"toolUse": {"toolUseId": "call_1", "name": "look", "input": {"at": "sky"}}},
+                        {"toolUse": {"toolUseId": ALIAS, "name": "count", "input": {}}},
+                        {"toolUse": {"toolUseId": "call_3", "name": "count", "input": {}}},
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [result(ALIAS, "3"), result("call_1", NO_OUTPUT), result("call_3", NO_OUTPUT)],
+                },
+            ],
+            "toolConfig": {
+                "tools": [
+                    {"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object", "properties": {}}}}}
+                    for name in ("look", "count")
+                ]
+            },
+        },
+        [
+            USER | {"name": "jo", "cache_control": {"type": "ephemeral"}},
+            {
+                "role": "assistant",
+                "content": "\n\n",
+                "reasoning_content": "hm",
+                "annotations": [{}],
+                "tool_calls": [
+                    CALL | {"index": 0},
+                    {"id": FOREIGN, "type": "function", "function": {"name": "count", "arguments": ""}},
+                    {"id": "call_3", "type": "function", "function": {"name": "count", "arguments": "{}"}},
+                ],
+            },
+            {"role": "tool", "tool_call_id": FOREIGN, "content": "3"},
+            {"role": "tool", "tool_call_id": "call_1", "content": ""},
+        ],
     ),
     Case("no tool", {"tools": [TOOL], "tool_choice": "none"}, {}),
     Case(
@@ -150,10 +223,11 @@ CASES = [
         {
             "messages": [
                 *TURNS,
+                {"role": "assistant", "content": [{"text": "let me see"}]},
+                {"role": "user", "content": [{"text": FILLER}]},
                 {
                     "role": "assistant",
                     "content": [
-                        {"text": "let me see"},
                         {"toolUse": {"toolUseId": "call_1", "name": "look", "input": {"at": "sky"}}},
                         {"toolUse": {"toolUseId": "call_2", "name": "look", "input": {}}},
                     ],
@@ -161,11 +235,12 @@ CASES = [
                 {
                     "role": "user",
                     "content": [
-                        {"toolResult": {"toolUseId": "call_1", "content": [{"text": "blue"}]}},
-                        {"toolResult": {"toolUseId": "call_2", "content": [{"text": "nothing there"}]}},
-                        {"text": "go on"},
+                        result("call_1", "blue"),
+                        result("call_2", "nothing there"),
                     ],
                 },
+                {"role": "assistant", "content": [{"text": FILLER}]},
+                {"role": "user", "content": [{"text": "go on"}]},
             ],
             "toolConfig": {"tools": [TOOL_SPEC]},
         },
@@ -208,9 +283,15 @@ def test_a_chat_completion_is_asked_in_converse(case: Case):
         ([USER], {"seed": 1}, "seed", "seed cannot be asked of this host: Converse has nothing like it"),
         ([USER], {"frequency_penalty": 1}, "frequency_penalty", "frequency_penalty cannot be asked of this host"),
         ([USER], {"temperature": 1.5}, "temperature", "temperature is above 1, the most that this host takes"),
-        ([{"role": "system", "content": "x"}], {}, "messages", "messages holds no message of the user"),
-        ([{"role": "user", "content": ""}], {}, "messages[0].content", "messages[0].content says nothing"),
-        ([USER, {"role": "assistant"}], {}, "messages[1].content", "messages[1].content says nothing"),
+        ([{"role": "system", "content": "x"}], {}, "messages", "messages hold nothing that anybody says"),
+        ([{"role": "user", "content": ""}], {}, "messages", "messages hold nothing that anybody says"),
+        ([USER], {"tools": [TOOL], "tool_choice": "required"}, "tool_choice", "tool_choice can be auto or none alone"),
+        ([USER], {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "look"}}}, "tool_choice",
+         "tool_choice can be auto or none alone: Converse has nothing else for Llama"),
+        ([USER], {"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name",
+         "tools[0].function.name is no name that this host takes: up to 64 of A-Z, a-z, 0-9, _ and -"),
+        ([USER], {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "string"}}}]},
+         "tools[0].function.parameters.type", "tools[0].function.parameters.type is not object"),
         ([image("https://example.com/a.png")], {}, "messages[0].content[0].image_url.url",
          "messages[0].content[0].image_url.url must be a data: URL (data:image/png;base64,...): this host fetches"),
         ([image("data:image/bmp;base64,AAAA")], {}, "messages[0].content[0].image_url.url",
@@ -237,6 +318,39 @@ def test_what_converse_cannot_express_is_refused_and_named(
         parameters(messages, **more)
     assert (error.value.status, error.value.param) == (400, param)
     assert error.value.message.startswith(message)
+
+
+blank = st.sampled_from(["", "\n", "hello"])
+ids = st.sampled_from(["call_1", "call_2", FOREIGN])
+spoken = st.one_of(
+    st.builds(lambda text: {"role": "user", "content": text}, blank),
+    st.builds(
+        lambda text, calls: {
+            "role": "assistant",
+            "content": text,
+            "tool_calls": [CALL | {"id": each} for each in calls] or None,
+        },
+        blank,
+        st.lists(ids, unique=True, max_size=3),
+    ),
+)
+
+
+def with_results(messages: list[Any], texts: list[str]) -> list[Any]:
+    """Each call gets its result, in front of what the next one says."""
+    whole: list[Any] = []
+    for message in messages:
+        whole.append(message)
+        for each, text in zip(message.get("tool_calls") or (), texts, strict=False):
+            whole.append({"role": "tool", "tool_call_id": each["id"], "content": text})
+    return whole
+
+
+@given(st.lists(spoken, min_size=1, max_size=8), st.lists(blank, max_size=3), st.booleans())
+def test_bedrock_takes_every_conversation(messages: list[Any], texts: list[str], offered: bool):
+    asked = parameters([*with_results(messages, texts), USER], **({"tools": [TOOL]} if offered else {}))
+    asked.pop("modelId")
+    ConverseRequest.model_validate({"model": "m", "stream": False, **asked})
 
 
 META = {"RequestId": "r1", "HTTPStatusCode": 200}
@@ -283,7 +397,7 @@ def whole(message: dict[str, Any], finish: str) -> dict[str, Any]:
     ],
 )
 def test_an_answer_becomes_a_chat_completion(reply: dict[str, Any], want: dict[str, Any]):
-    made = completion(reply, "m", 5)
+    made = completion(reply, request(), 5)
     assert made == want
     ChatCompletion.model_validate(made, strict=True)
 
@@ -293,12 +407,12 @@ def test_an_answer_that_ends_too_early_is_none(missing: str):
     reply = answer({"text": "hello"})
     del reply[missing]
     with pytest.raises(ChatError) as error:
-        completion(reply, "m", 5)
+        completion(reply, request(), 5)
     assert error.value.status == 502
 
 
 def test_an_answer_without_an_id_gets_one():
-    first, second = (completion(answer() | {"ResponseMetadata": {}}, "m", 5)["id"] for _ in range(2))
+    first, second = (completion(answer() | {"ResponseMetadata": {}}, request(), 5)["id"] for _ in range(2))
     assert first != second
 
 
@@ -385,7 +499,7 @@ CALL_CHUNKS = [
     ],
 )
 def test_events_become_chunks(events: list[Any], wants_usage: bool, want: list[Any]):
-    chunks = Chunks(Head("chatcmpl-r1", "m", 5), wants_usage=wants_usage)
+    chunks = Chunks(Head("chatcmpl-r1", "m", 5), request(stream_options={"include_usage": wants_usage}))
     made = [one for event in events for one in chunks.of(event)]
     chunks.end()
     assert made == want
@@ -394,7 +508,7 @@ def test_events_become_chunks(events: list[Any], wants_usage: bool, want: list[A
 
 
 def test_a_stream_without_its_end_broke_off():
-    chunks = Chunks(Head("chatcmpl-r1", "m", 5), wants_usage=False)
+    chunks = Chunks(Head("chatcmpl-r1", "m", 5), request())
     assert list(chunks.of(START)) == [ROLE]
     with pytest.raises(ChatError, match="broke off") as error:
         chunks.end()
@@ -419,7 +533,7 @@ def test_a_stream_without_its_end_broke_off():
     ],
 )
 def test_a_whole_answer_is_streamed_on(reply: dict[str, Any], wants_usage: bool, want: list[Any]):
-    made = list(in_chunks(completion(reply, "m", 5), wants_usage=wants_usage))
+    made = list(in_chunks(completion(reply, request(), 5), wants_usage=wants_usage))
     assert made == want
     for one in made:
         ChatCompletionChunk.model_validate(one, strict=True)

@@ -208,7 +208,7 @@ class Bedrock:
                 answer = await self._threads.run(partial(self._client.converse, **parameters))
             except FAILURES as failure:
                 raise chat_error(failure) from None
-        return completion(answer, request.model, int(time.time()))
+        return completion(answer, request, int(time.time()))
 
     async def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
         parameters = converse(request, self.host.models[request.model].output)
@@ -216,7 +216,7 @@ class Bedrock:
             try:
                 async with aclosing(_events(self._threads, self._client, parameters)) as events:
                     head = Head(answer_id(await anext(events)), request.model, int(time.time()))
-                    chunks = Chunks(head, wants_usage=request.wants_usage)
+                    chunks = Chunks(head, request)
                     async for event in events:
                         for chunk in chunks.of(event):
                             yield chunk

@@ -2,8 +2,9 @@
 
 Policy.  Everything in it must be understood: a key that is not known here is refused by name, unless its value says
 nothing (null, or empty).  Keys that are for OpenAI's own records (who the user is, whether to keep the answer) do not
-change an answer; they are taken and end here.  Which of the other parameters a host can express is its own
-translation's to say (`ChatRequest.require_only`).
+change an answer; they are taken and end here, and so do those of a message that no Llama's template has a place for,
+most of which a client only gives back as it got them (ECHOED).  Which of the other parameters a host can express is its
+own translation's to say (`ChatRequest.require_only`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ RECORDS: Final = frozenset(
     {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "user"}
 )
 """The parameters that OpenAI keeps or bills by; no host's answer depends on them."""
+
+ECHOED: Final = frozenset({"annotations", "cache_control", "index", "name", "reasoning", "reasoning_content"})
+"""Keys of messages and their parts."""
 
 _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "frequency_penalty": (0,),
@@ -55,7 +59,7 @@ class _Part(_Open):
     @model_validator(mode="after")
     def _all_is_understood(self) -> Self:
         for key, value in (self.model_extra or {}).items():
-            if not _is_empty(value):
+            if key not in ECHOED and not _is_empty(value):
                 raise PydanticCustomError("not_understood", "{key}", {"key": key})
         return self
 
@@ -98,8 +102,8 @@ class ImageUrl(_Part):
     """The address of an image, or the image itself."""
 
     url: str
-    detail: Literal["auto"] | None = None
-    """No host takes `low` or `high`."""
+    detail: Literal["auto", "low", "high"] | None = None
+    """No Llama sees an image in more or less detail."""
 
 
 class ImagePart(_Part):
@@ -164,8 +168,6 @@ class ToolMessage(_Part):
     role: Literal["tool"]
     content: _TextOr[list[TextPart]]
     tool_call_id: str
-    name: str | None = None
-    """The function's, which the call names already."""
 
 
 Message = Annotated[
@@ -207,6 +209,7 @@ class ChatRequest(_Open):
     frequency_penalty: _Penalty = None
     stop: _TextOr[list[str]] | None = None
     tools: list[Tool[Function]] | None = None
+    parallel_tool_calls: bool | None = None
     tool_choice: (
         Annotated[
             Annotated[Literal["none", "auto", "required"], Tag("<text>")]
