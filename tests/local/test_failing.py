@@ -166,6 +166,66 @@ def test_a_stream_is_not_cut_while_tokens_come_however_long_it_takes(gateway: Ga
             control.set_speed("groq")
 
 
+class _Answers(BaseHTTPRequestHandler):
+    """A host that answers with the status that its path begins with, and with headers that are its own affair."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        status = int(self.path.split("/")[1])
+        self.send_response(status)
+        own = {"set-cookie": "a=b", "alt-svc": 'h3=":443"', "access-control-allow-origin": "*", "location": "/else"}
+        for name, value in {
+            "content-length": "2",
+            "content-type": "application/json",
+            "retry-after": "30",
+            **own,
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
+        """Says nothing on the terminal either."""
+
+
+STATUSES = (301, 302, 303, 307, 308, 402, 408, 409, 413, 424, 425, 429, 498, 520, 529)
+
+
+def test_what_is_a_host_s_trouble_another_host_answers_and_no_redirect_reaches_a_client(project: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as host:
+        threading.Thread(target=host.serve_forever).start()
+        by_status = {
+            f"s{status}": {
+                "kind": "openai",
+                "url": f"http://127.0.0.1:{host.server_port}/{status}",
+                "auth": "none",
+                "models": {f"m{status}": "m", f"alone{status}": "m"},
+            }
+            for status in (200, *STATUSES)
+        }
+        by_status["s200"]["models"] = {f"m{status}": "m" for status in STATUSES}
+        stack = {
+            "corral:hosts": by_status,
+            "corral:models": {
+                **{f"m{status}": {"shares": {f"s{status}": 100}, "fallback": ["s200"]} for status in STATUSES},
+                **{f"alone{status}": {"shares": {f"s{status}": 100}} for status in STATUSES},
+            },
+        }
+        try:
+            with serving(project, stack) as gateway:
+                answers = {status: chat(gateway.url, f"m{status}") for status in STATUSES}
+                alone = {status: chat(gateway.url, f"alone{status}") for status in STATUSES}
+        finally:
+            host.shutdown()
+    assert {answer.headers["x-corral-host"] for answer in answers.values()} == {"s200"}
+    assert {status: answer.status_code for status, answer in alone.items()} == {
+        status: 502 if status < 400 else status for status in STATUSES
+    }
+    own = {"location", "set-cookie", "alt-svc", "access-control-allow-origin"}
+    assert not [answer for answer in (*answers.values(), *alone.values()) if own & answer.headers.keys()]
+    assert (alone[429].headers["retry-after"], alone[429].headers["x-corral-attempts"]) == ("30", "1")
+
+
 class _FallsSilent(BaseHTTPRequestHandler):
     """A host that begins a stream and then says nothing more."""
 

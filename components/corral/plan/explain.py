@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from corral.config.problems import listed, number, size, span
 from corral.plan.checks.findings import Finding
 from corral.plan.failover import (
+    INCAPABLE_STATUS,
     MAX_ADDRESSES,
     REFUSED_STATUS,
     SELECTION_ATTEMPTS,
@@ -85,12 +86,13 @@ def _way(target: Target) -> str:
 
 def _failure(model: ModelPlan, plan: Plan) -> Iterator[str]:
     settings = plan.request_settings
-    refused = listed([str(status) for status in REFUSED_STATUS])
+    refused, incapable = (listed([str(each) for each in statuses]) for statuses in (REFUSED_STATUS, INCAPABLE_STATUS))
     yield (
         "A request that has not got the first byte of its answer leaves its host when connecting fails or takes longer "
         f"than {span(settings.connect_timeout)}, when the connection is reset, when the host answers "
-        f"{THROTTLED_STATUS} or 5xx, when it answers {refused} (a wrong key, a model that is gone), and when it is "
-        f"silent for {span(settings.idle_timeout)}, once."
+        f"{THROTTLED_STATUS} or 5xx, when it answers {refused} (a wrong key, a model that is gone), {incapable} (no "
+        f"credit, no room for it now) or a redirect (a wrong URL), and when it is silent for "
+        f"{span(settings.idle_timeout)}, once."
     )
     others = "the other sharing hosts by their weights, each at most once"
     fallbacks = f"the fallbacks in order ({', '.join(target.host for target in model.fallbacks)})"

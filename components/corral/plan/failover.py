@@ -22,8 +22,26 @@ REFUSED_STATUS = (401, 403, 404, 410)
 
 THROTTLED_STATUS = 429
 
-RETRIED_STATUS = (*REFUSED_STATUS, THROTTLED_STATUS)
+INCAPABLE_STATUS = (402, 408, 409, 413, 424, 425, 498)
+"""The host has no credit left, no time, no room for this one now (Groq: 413 beyond the tokens of a minute, 498 beyond
+its capacity), or a part of it failed.  None of these is the client's: the gateway refuses what is too large itself."""
+
+REDIRECT_STATUS = (301, 302, 303, 307, 308)
+"""The host's URL is wrong: a client that followed would show its key elsewhere."""
+
+RETRIED_STATUS = tuple(sorted((*REDIRECT_STATUS, *REFUSED_STATUS, *INCAPABLE_STATUS, THROTTLED_STATUS)))
 """All of them below 500, in order."""
+
+UNSUPPORTED_HEADER = "x-corral-unsupported"
+"""In a refusal of the adapter's the parameter that the host cannot take, so that another host is asked."""
+
+HOST_HEADERS = (
+    *("alt-svc", "set-cookie", "strict-transport-security", "location"),
+    *(f"access-control-{name}" for name in ("allow-origin", "allow-credentials", "allow-headers", "allow-methods")),
+    *("access-control-expose-headers", "access-control-max-age"),
+    *("openai-organization", "openai-project", "openai-version"),
+)
+"""Headers of answers that speak of the host's own site or of the account there, taken away by the local engine."""
 
 RETRY_ON = ("connect-failure", "refused-stream", "reset", "5xx", "retriable-status-codes")
 """What sends a request on, in Envoy's words; the last are `RETRIED_STATUS`."""
@@ -84,6 +102,12 @@ HOST_KEEP_ALIVE = KeepAlive(probes=3, idle_seconds=30, interval_seconds=10)
 CLIENT_KEEP_ALIVE = KeepAlive(probes=3, idle_seconds=60, interval_seconds=30)
 """To clients, of the kubernetes engine alone: its load balancer forgets a silent connection after 350 s.  The local
 engine has none before it, and closes a connection without a request itself."""
+
+
+def retried_status(hosts: int) -> list[int]:
+    """Below 500 what sends a request on where a model has so many hosts: a lone one that is busy is not asked again, so
+    that its `Retry-After` gets to the client."""
+    return [status for status in RETRIED_STATUS if hosts > 1 or status != THROTTLED_STATUS]
 
 
 def retries(model: ModelPlan) -> int:

@@ -101,7 +101,7 @@ def test_an_error_is_the_server_s_or_the_client_s():
 
 
 def test_a_host_fails_by_what_another_host_may_better():
-    assert [code for code in CODES if failed_attempt(code)] == [0, 401, 403, 404, 410, 429, 500, 503]
+    assert [code for code in CODES if failed_attempt(code)] == [0, 401, 403, 404, 410, 413, 429, 500, 503]
 
 
 ROUNDING = 1e-6

@@ -66,7 +66,7 @@ def model_resources(
         spec = {
             "targetRefs": [_rule_of(name, index)],
             **merge,
-            **_traffic(failover.retries_by_priority(model, group.hosts), inputs.plan.request_settings),
+            **_traffic(model, group.hosts, inputs.plan.request_settings),
         }
         resources[f"retries/{model.name}" + (f"/{index}" if index else "")] = inputs.resource(
             "BackendTrafficPolicy",
@@ -122,8 +122,8 @@ def _rule(inputs: Inputs, group: Group, callers: Mapping[str, Caller], index: in
     }
 
 
-def _traffic(attempts: tuple[int, int], settings: RequestSettings) -> dict[str, Any]:
-    per_priority, retries = attempts
+def _traffic(model: ModelPlan, hosts: tuple[str, ...], settings: RequestSettings) -> dict[str, Any]:
+    per_priority, retries = failover.retries_by_priority(model, hosts)
     back_off = {
         "baseInterval": duration(failover.BACK_OFF_MILLISECONDS),
         "maxInterval": duration(failover.MAX_BACK_OFF_MILLISECONDS),
@@ -132,7 +132,7 @@ def _traffic(attempts: tuple[int, int], settings: RequestSettings) -> dict[str, 
         "retry": {
             "numRetries": retries,
             "numAttemptsPerPriority": per_priority,
-            "retryOn": {"triggers": list(failover.RETRY_ON), "httpStatusCodes": list(failover.RETRIED_STATUS)},
+            "retryOn": {"triggers": list(failover.RETRY_ON), "httpStatusCodes": failover.retried_status(len(hosts))},
             "perRetry": {"backOff": back_off},
         },
         "healthCheck": {

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from corral.simulated.shapes import ErrorType, error_body
 
+UNSUPPORTED = "unsupported_parameter"
+"""The code of an error by which a request goes on to another host, which may take what this one cannot."""
+
 
 @dataclass(eq=False)
 class ChatError(Exception):
@@ -40,7 +43,7 @@ def invalid(param: str, why: str) -> ChatError:
 
 def unsupported(param: str, why: str) -> ChatError:
     """400: a parameter that OpenAI's API has and this host has not."""
-    return ChatError(400, f"{param} {why}", "unsupported_parameter", param)
+    return ChatError(400, f"{param} {why}", UNSUPPORTED, param)
 
 
 def bad_answer(why: str) -> ChatError:

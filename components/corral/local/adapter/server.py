@@ -26,9 +26,10 @@ from starlette.types import Receive, Scope, Send
 
 from corral.local.adapter.bedrock import Bedrock, Threads
 from corral.local.adapter.hosts import HOSTS, AdaptedHost, BedrockHost, HostClient
-from corral.local.adapter.openai import ChatError, in_chunks
+from corral.local.adapter.openai import UNSUPPORTED, ChatError, in_chunks
 from corral.local.adapter.replicate import Replicate
 from corral.local.adapter.requests import ChatRequest
+from corral.plan.failover import UNSUPPORTED_HEADER
 from corral.simulated.loopback import ClientLeftError, HttpCall, ProcessServer
 from corral.simulated.shapes import DONE, event, to_json
 
@@ -157,6 +158,8 @@ async def _refuse(call: HttpCall, host: str, error: ChatError) -> None:
         await call.end(event(body))
         return
     headers = [] if error.retry_after is None else [("retry-after", error.retry_after)]
+    if error.code == UNSUPPORTED and error.param:
+        headers.append((UNSUPPORTED_HEADER, error.param))
     await call.answer(error.status, to_json(body), *headers)
 
 

@@ -140,9 +140,11 @@ def _link(
 
 
 def model_clusters(model: ModelPlan, upstreams: Mapping[str, Upstream], settings: RequestSettings) -> list[Resource]:
-    """The links of a model's chain, and the chain itself.  A move of its shares replaces the first link alone."""
+    """The links of a model's chain, and the chain itself: one link for each attempt, two for a lone host, whose own
+    answer a client would not get otherwise.  A move of its shares replaces the first link alone."""
     links = [(link_name(model.name, 0), model.sharing)] if model.sharing else []
     links += [(link_name(model.name, target.priority), (target,)) for target in model.fallbacks]
+    attempts = [{"name": name} for name, targets in links for _ in targets]
     chain = {
         "name": model_name(model.name),
         "connect_timeout": milliseconds(settings.connect_timeout),
@@ -151,7 +153,7 @@ def model_clusters(model: ModelPlan, upstreams: Mapping[str, Upstream], settings
         "circuit_breakers": _UNBOUNDED,
         "cluster_type": extension(
             "clusters.composite.v3.ClusterConfig",
-            {"clusters": [{"name": name} for name, targets in links for _ in targets]},
+            {"clusters": attempts if len(attempts) > 1 else attempts * 2},
         ),
     }
     return [

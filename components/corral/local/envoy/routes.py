@@ -169,8 +169,9 @@ def _model_route(variant: ModelVariant, idle_timeout: int) -> Resource:
     if not model.sharing and not model.fallbacks:
         return replies.no_host_allowed(variant.name)
     retry_policy = {
-        "retry_on": ",".join(failover.RETRY_ON),
-        "retriable_status_codes": list(failover.RETRIED_STATUS),
+        "retry_on": ",".join((*failover.RETRY_ON, "retriable-headers")),
+        "retriable_status_codes": failover.retried_status(len(model.sharing) + len(model.fallbacks)),
+        "retriable_headers": [{"name": failover.UNSUPPORTED_HEADER, "present_match": True}],
         "num_retries": failover.retries(model),
         "per_try_idle_timeout": milliseconds(idle_timeout),
         "retry_back_off": {
@@ -188,6 +189,7 @@ def _model_route(variant: ModelVariant, idle_timeout: int) -> Resource:
             header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
             header(HOST_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:host)%"),
         ],
+        "response_headers_to_remove": [failover.UNSUPPORTED_HEADER, *failover.HOST_HEADERS],
         "route": {
             "cluster": model_name(model.name),
             "timeout": "0s",
