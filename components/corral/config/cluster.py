@@ -29,7 +29,7 @@ from corral.catalog.units import (
 
 
 class Prometheus(Strict):
-    """A Prometheus that scrapes the cluster, beside KEDA, which asks it how long vLLM's queues are."""
+    """A Prometheus that scrapes the cluster, beside KEDA, which asks it for requests under way and vLLM's queues."""
 
     url: Url
     """The URL of Prometheus as it is reached from within the cluster."""
@@ -80,7 +80,8 @@ class _Cluster(Strict):
     prometheus: Prometheus | None = Field(
         default=None, examples=[{"url": "http://prometheus-operated.monitoring.svc.cluster.local:9090"}]
     )
-    """The Prometheus by which KEDA scales vLLM.  Without one vLLM keeps its least number of servers, one at least."""
+    """The Prometheus by which KEDA scales vLLM and the Envoys.  Without one vLLM keeps its least number of servers,
+    one at least, and the number of Envoys follows their CPU."""
 
 
 class Addons(Strict):

@@ -80,6 +80,7 @@ class Gateway(pulumi.ComponentResource):
             endpoints=args.endpoints,
             gateway=args.gateway,
             network=cluster.network,
+            prometheus=cluster.prometheus,
             registry=args.images.registry,
             key_counts={tenant: len(keys) for tenant, keys in args.credentials.keys.items()},
             issuer_keys=args.credentials.issuers,

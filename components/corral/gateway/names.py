@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 from corral.hosts.naming import LABEL_LENGTH, hashed
 
@@ -48,6 +49,13 @@ class GatewayNames:
     def service_account(self) -> str:
         """The Envoys' account: who they are to the cloud, where a host wants no key but an identity (Pod Identity)."""
         return f"{self.gateway}-gateway"
+
+    @property
+    def deployment(self) -> str:
+        """The Envoys' Deployment, called as Envoy Gateway 1.8.3 calls it by itself (`GetHashedName` in its
+        internal/utils/misc.go): another name would be another one, and the one before would be deleted at once."""
+        digest = sha256(f"{self.namespace}/{self.gateway}".encode()).hexdigest()
+        return f"envoy-{self.namespace}-{self.gateway}-{digest[:8]}"
 
 
 NAMES = GatewayNames("corral")

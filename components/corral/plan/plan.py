@@ -17,7 +17,7 @@ from datetime import date
 from typing import Literal
 
 from corral.catalog.catalog import Protocol
-from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster
+from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas
 
 _PRIVATE = {"public": False}
 """Of a field that is no part of the plan for programs, nor of its hash: it serves checks and provisioning."""
@@ -310,6 +310,8 @@ class Plan:
     """Of the kubernetes engine."""
     certificate: Certificate | None = field(default=None, compare=False, metadata=_PRIVATE)
     """Of the kubernetes engine's gateway."""
+    replicas: Replicas | None = field(default=None, compare=False, metadata=_PRIVATE)
+    """Of its Envoys."""
 
     @property
     def targets(self) -> tuple[tuple[ModelPlan, Target], ...]:

@@ -136,6 +136,7 @@ def inputs(plan: Plan, *endpoints: Endpoint, **differing: Any) -> Inputs:
         endpoints=[own.get(at) or endpoint(*at) for at in targets],
         gateway=GATEWAY,
         network="eks",
+        prometheus=None,
         registry=None,
         key_counts={},
         issuer_keys={},

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
+from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate, Prometheus
 from corral.gateway.manifests.front import KEPT_HEADERS, LOGGED_TOKENS, access_log, front_resources
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Network
 from corral.local.envoy.listeners import access_log as local_log
-from tests.gateway.manifests.plans import inputs, model, plan
+from tests.gateway.manifests.plans import LABELS, inputs, model, plan
 
 ROUTES = {"namespaces": {"from": "Same"}}
 ARN = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
@@ -142,6 +142,78 @@ def test_an_envoy_that_goes_takes_connections_for_as_long_as_it_is_given_any(
     assert (spec["shutdown"], target_group) == (
         {"drainTimeout": want[0], "minDrainDuration": want[1]},
         deregistration and f"deregistration_delay.timeout_seconds={deregistration}",
+    )
+
+
+PROMETHEUS = Prometheus(url="http://prometheus.monitoring:9090", monitor_labels={"release": "prom"})
+
+
+def test_envoys_come_and_go_with_the_requests_under_way_where_these_are_counted():
+    resources = render(inputs(plan(model("llama", {"a": 100})), prometheus=PROMETHEUS))
+    provider = resources["proxy"].manifest["spec"]["provider"]["kubernetes"]
+    scaling = resources["scaling"].manifest
+    assert ("envoyHpa" in provider, provider["envoyDeployment"]["name"]) == (False, "envoy-corral-corral-f314e704")
+    assert scaling["metadata"] == {
+        "name": "corral",
+        "namespace": "envoy-gateway-system",
+        "labels": LABELS,
+        "annotations": {"validations.keda.sh/hpa-ownership": "false"},
+    }
+    query = (
+        'sum(envoy_http_downstream_rq_active{namespace="envoy-gateway-system",'
+        'envoy_http_conn_manager_prefix=~"https?-.*"})'
+    )
+    by_requests = {
+        "serverAddress": "http://prometheus.monitoring:9090",
+        "query": query,
+        "threshold": "300",
+        "activationThreshold": "0",
+        "ignoreNullValues": "false",
+    }
+    assert scaling["spec"] == {
+        "scaleTargetRef": {"name": "envoy-corral-corral-f314e704"},
+        "minReplicaCount": 2,
+        "maxReplicaCount": 10,
+        "pollingInterval": 15,
+        "cooldownPeriod": 900,
+        "fallback": {"failureThreshold": 4, "replicas": 2, "behavior": "currentReplicasIfHigher"},
+        "advanced": {
+            "horizontalPodAutoscalerConfig": {
+                "behavior": {
+                    "scaleUp": {"stabilizationWindowSeconds": 0},
+                    "scaleDown": {
+                        "stabilizationWindowSeconds": 300,
+                        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
+                    },
+                }
+            }
+        },
+        "triggers": [
+            {"type": "prometheus", "metadata": by_requests},
+            {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60"}},
+        ],
+    }
+    assert not {"scaling", "monitor"} & {*resources["route/llama"].needs}
+
+
+@pytest.mark.parametrize("scrape", ["serviceMonitor", "annotations"])
+def test_envoys_and_their_processors_are_scraped_by_a_monitor_that_the_operator_selects(scrape: str):
+    prometheus = PROMETHEUS.model_copy(update={"scrape": scrape})
+    resources = render(inputs(plan(model("llama", {"a": 100})), prometheus=prometheus))
+    monitor = resources["monitor"].manifest if "monitor" in resources else None
+    assert (monitor and (monitor["metadata"]["labels"], monitor["spec"])) == (
+        None
+        if scrape == "annotations"
+        else (
+            {**LABELS, "release": "prom"},
+            {
+                "selector": {"matchLabels": {"gateway.envoyproxy.io/owning-gateway-name": "corral"}},
+                "podMetricsEndpoints": [
+                    {"port": "metrics", "path": "/stats/prometheus", "interval": "15s"},
+                    {"port": "aigw-admin", "path": "/metrics", "interval": "15s"},
+                ],
+            },
+        )
     )
 
 

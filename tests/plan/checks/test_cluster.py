@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, KubeconfigCluster
+from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, KubeconfigCluster, Replicas
 from corral.plan.checks.cluster import cluster
 from corral.plan.plan import Plan
 from tests.gateway.manifests.plans import model, plan
@@ -56,3 +56,26 @@ def test_what_a_certificate_needs_may_be_there(settings: dict[str, Any], certifi
 
 def test_the_engine_of_one_machine_has_no_cluster():
     assert [*cluster(plan(model("llama", {"bedrock": 100})))] == []
+
+
+BY_CPU = "the number of Envoys follows their CPU"
+WAITING = ": a request that waits for its host needs none, and an Envoy holds some 500"
+PROMETHEUS = {"url": "http://prometheus.monitoring:9090"}
+NEW = {"publicFrom": ["203.0.113.0/24"]}
+THERE_ALREADY = {"kubeconfig": "~/.kube/config"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "replicas", "want"),
+    [
+        (NEW, (2, 10), [("note", f"{BY_CPU}{WAITING}")]),
+        (THERE_ALREADY, (2, 10), [("note", f"{BY_CPU}, and stays 2 where no metrics-server tells of it{WAITING}")]),
+        (THERE_ALREADY, (3, 3), []),
+        ({**THERE_ALREADY, "prometheus": PROMETHEUS}, (2, 10), []),
+    ],
+    ids=str,
+)
+def test_it_is_said_where_nobody_counts_the_requests_of_the_envoys(
+    settings: dict[str, Any], replicas: tuple[int, int], want: list[tuple[str, str]]
+):
+    assert on(settings, replicas=Replicas(min=replicas[0], max=replicas[1])) == want

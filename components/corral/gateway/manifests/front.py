@@ -26,6 +26,7 @@ from corral.gateway.manifests.resource import (
     reference,
 )
 from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, limits
+from corral.hosts.autoscaling import scaled, trigger
 from corral.plan import failover
 from corral.plan.plan import RequestSettings
 
@@ -48,6 +49,11 @@ _MAX_DEREGISTRATION_SECONDS = 3_600
 _ENVOY = {"cpu": "500m", "memory": "1Gi"}
 _PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
 """Resources that an Envoy, and the processor beside it, are sure to get.  Scaling by CPU needs both to be said."""
+
+_CPU_PERCENT = 60
+_REQUESTS_PER_ENVOY = 300
+"""Requests under way for each of which there is to be an Envoy: it fails beyond some 500 (its processor has two streams
+for each, and Envoy breaks at 1,024: envoyproxy/ai-gateway pull request 1884), and a new one takes a minute or two."""
 
 _TENANT = "tenant"
 
@@ -136,11 +142,18 @@ def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, 
 def _proxy(inputs: Inputs) -> dict[str, Any]:
     replicas = inputs.gateway.replicas
     delay = _NLB_DELAY_MILLISECONDS if inputs.network == "eks" else _SERVICE_DELAY_MILLISECONDS
-    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": _CPU_PERCENT}}
+    by_cpu = {
+        "envoyHpa": {
+            "minReplicas": replicas.min,
+            "maxReplicas": replicas.max,
+            "metrics": [{"type": "Resource", "resource": cpu}],
+        }
+    }
     spread = {
         "maxSkew": 1,
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": {f"{ENVOY_GATEWAY}/owning-gateway-name": inputs.names.gateway}},
+        "labelSelector": {"matchLabels": _envoys(inputs)},
     }
     topologies = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
     image, pull_secrets = {}, {}
@@ -154,15 +167,12 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
             "kubernetes": {
                 "envoyServiceAccount": {"name": inputs.names.service_account},
                 "envoyDeployment": {
+                    "name": inputs.names.deployment,
                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                     "pod": pod,
                     "container": {"resources": {"requests": _ENVOY}, **image},
                 },
-                "envoyHpa": {
-                    "minReplicas": replicas.min,
-                    "maxReplicas": replicas.max,
-                    "metrics": [{"type": "Resource", "resource": cpu}],
-                },
+                **({} if inputs.prometheus else by_cpu),
                 "envoyPDB": {"maxUnavailable": 1},
                 "envoyService": _service(inputs),
             },
@@ -173,6 +183,46 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
         },
         "telemetry": {"accessLog": access_log()},
     }
+
+
+def _envoys(inputs: Inputs) -> dict[str, str]:
+    """The labels of their pods."""
+    return {f"{ENVOY_GATEWAY}/owning-gateway-name": inputs.names.gateway}
+
+
+def scaling_resources(inputs: Inputs) -> dict[str, Resource]:
+    """By key what counts the requests of the Envoys and scales these by it; nothing without a Prometheus.
+
+    An Envoy fails when too many requests are under way, and one that waits for a host costs no CPU.  KEDA's own check
+    for another autoscaler is left out: Envoy Gateway takes its away a moment after it is told to.
+    """
+    if inputs.prometheus is None:
+        return {}
+
+    def resource(kind: str, spec: dict[str, Any], **annotations: str) -> Resource:
+        needs, namespace = ("gateway",), names.ENVOY_NAMESPACE
+        return inputs.resource(
+            kind, inputs.names.gateway, spec, needs=needs, annotations=annotations, namespace=namespace
+        )
+
+    replicas = inputs.gateway.replicas
+    of_gateway = f'namespace="{names.ENVOY_NAMESPACE}",envoy_http_conn_manager_prefix=~"https?-.*"'
+    under_way = f"sum(envoy_http_downstream_rq_active{{{of_gateway}}})"
+    by_cpu = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": str(_CPU_PERCENT)}}
+    triggers = [trigger(inputs.prometheus, under_way, _REQUESTS_PER_ENVOY), by_cpu]
+    spec = scaled(inputs.names.deployment, replicas.min, replicas.max, triggers)
+    resources = {"scaling": resource("ScaledObject", spec, **{"validations.keda.sh/hpa-ownership": "false"})}
+    if inputs.prometheus.scrape == "serviceMonitor":
+        endpoints = [
+            {"port": "metrics", "path": "/stats/prometheus", "interval": "15s"},
+            {"port": "aigw-admin", "path": "/metrics", "interval": "15s"},
+        ]
+        monitor = resource(
+            "PodMonitor", {"selector": {"matchLabels": _envoys(inputs)}, "podMetricsEndpoints": endpoints}
+        )
+        monitor.manifest["metadata"]["labels"] |= inputs.prometheus.monitor_labels
+        resources["monitor"] = monitor
+    return resources
 
 
 def access_log() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corral.gateway.manifests.cutover import patch_key, patch_resource
-from corral.gateway.manifests.front import front_resources
+from corral.gateway.manifests.front import front_resources, scaling_resources
 from corral.gateway.manifests.hosts import host_resources
 from corral.gateway.manifests.resource import Inputs, Resource
 from corral.gateway.manifests.routes import model_resources, route_key, selection_resource
@@ -19,6 +19,7 @@ def render(inputs: Inputs) -> dict[str, Resource]:
     calling = callers(inputs.plan, inputs.key_counts)
     resources = {**front_resources(inputs, calling), "selection": selection_resource(inputs)}
     front = tuple(resources)
+    resources |= scaling_resources(inputs)
     for endpoint in sorted(inputs.endpoints, key=lambda endpoint: (endpoint.host, endpoint.model)):
         resources |= host_resources(inputs, endpoint)
     for model in inputs.plan.models:

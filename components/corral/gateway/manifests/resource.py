@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from corral.config.cluster import Gateway
+from corral.config.cluster import Gateway, Prometheus
 from corral.config.registry import Registry
 from corral.gateway.names import GatewayNames
 from corral.hosts.endpoint import Endpoint
@@ -26,6 +26,8 @@ AI_GATEWAY = "aigateway.envoyproxy.io"
 
 _KINDS = {
     "v1": "ConfigMap Secret",
+    "keda.sh/v1alpha1": "ScaledObject",
+    "monitoring.coreos.com/v1": "PodMonitor",
     "cert-manager.io/v1": "Certificate ClusterIssuer",
     f"{GATEWAY_API}/v1": "BackendTLSPolicy Gateway GatewayClass HTTPRoute",
     f"{GATEWAY_API}/v1beta1": "ReferenceGrant",
@@ -62,6 +64,8 @@ class Inputs:
     """One for the host and the model of every target, drained ones included."""
     gateway: Gateway
     network: Network
+    prometheus: Prometheus | None
+    """The one that scrapes the cluster, beside KEDA."""
     registry: Registry | None
     key_counts: Mapping[str, int]
     """The number of API keys of each tenant that was given any; all others have one."""

@@ -21,10 +21,6 @@ ml-inference-autoscaling-hpa-keda), and how many are being worked on (so many se
 what it can take).  The second keeps servers that are busy with an empty queue.  Servers go one at a time, after five
 minutes in which fewer would have done.  At none, vLLM tells nothing: what wakes a model is then the gateway's count of
 its requests, which other hosts answer until the first server is ready.
-
-What Prometheus does not know is no load of 0 but a failure (`ignoreNullValues`): the servers that there are stay, and a
-model that sleeps is woken by the gateway's count all the same.  KEDA does so since 2.17 (`currentReplicasIfHigher`, and
-no waking by a failure).
 """
 
 from __future__ import annotations
@@ -35,6 +31,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corral.config.cluster import Prometheus
+from corral.hosts.autoscaling import scaled, trigger
 from corral.hosts.naming import NODE_POOL_LABEL
 from corral.hosts.vllm.server import CACHE, PORT, SEQUENCES, Server, arguments, environment
 from corral.plan.plan import Fit
@@ -51,10 +48,6 @@ NODE_READY_SECONDS = 1_800
 """For a node to come and to fetch the image."""
 _WAITING_PER_SERVER = 25
 _RUNNING_PER_SERVER = SEQUENCES * 3 // 4
-_SCALE_DOWN_SECONDS = 300
-"""In which fewer servers would have done."""
-_IDLE_SECONDS = 900
-"""Without a request, after which a model that may sleep does."""
 _GPU = "nvidia.com/gpu"
 """The resource, and the taint of the nodes that have it."""
 ACCOUNT = "vllm"
@@ -123,8 +116,8 @@ def manifests(server: Server, around: Surroundings) -> dict[str, Manifest]:
         monitor["metadata"] = {**metadata, "labels": {**labels, **around.prometheus.monitor_labels}}
         objects["service-monitor"] = monitor
     if around.prometheus and server.fit and server.scales:
-        scaled = _scaled_object(server, server.fit, around.prometheus, around.requests(server.model))
-        objects["scaled-object"] = manifest("keda.sh/v1alpha1", "ScaledObject", scaled)
+        spec = _scaled_object(server, server.fit, around.prometheus, around.requests(server.model))
+        objects["scaled-object"] = manifest("keda.sh/v1alpha1", "ScaledObject", spec)
     return objects
 
 
@@ -253,33 +246,13 @@ def _scaled_object(server: Server, fit: Fit, prometheus: Prometheus, requests: s
     waiting = f"sum(vllm:num_requests_waiting{series})"
     running = f"sum(vllm:num_requests_running{series})"
     triggers = [
-        _trigger(prometheus, waiting, str(_WAITING_PER_SERVER)),
-        _trigger(prometheus, running, str(_RUNNING_PER_SERVER)),
+        trigger(prometheus, waiting, _WAITING_PER_SERVER),
+        trigger(prometheus, running, _RUNNING_PER_SERVER),
     ]
     if fit.least == 0:
         # Any demand wakes one server; no demand asks for a second one: vLLM's own metrics do.
-        triggers.append(_trigger(prometheus, demand(requests), "1"))
-    behavior = {
-        "scaleUp": {"stabilizationWindowSeconds": 0},
-        "scaleDown": {
-            "stabilizationWindowSeconds": _SCALE_DOWN_SECONDS,
-            "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
-        },
-    }
-    return {
-        "scaleTargetRef": {"name": server.name},
-        "minReplicaCount": fit.least,
-        "maxReplicaCount": fit.most,
-        "pollingInterval": 15,
-        "cooldownPeriod": _IDLE_SECONDS,
-        "fallback": {
-            "failureThreshold": 4,
-            "replicas": max(1, fit.least),
-            "behavior": "currentReplicasIfHigher",
-        },
-        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}},
-        "triggers": triggers,
-    }
+        triggers.append(trigger(prometheus, demand(requests), 1))
+    return scaled(server.name, fit.least, fit.most, triggers)
 
 
 def demand(requests: str) -> str:
@@ -289,11 +262,6 @@ def demand(requests: str) -> str:
     """
     born = f"({requests} > 0 unless {requests} offset 5m)"
     return f"count((increase({requests}[5m]) > 0) or {born}) > bool 0 or 0 * count({requests})"
-
-
-def _trigger(prometheus: Prometheus, query: str, threshold: str) -> dict[str, Any]:
-    metadata = {"serverAddress": prometheus.url, "query": query, "threshold": threshold, "activationThreshold": "0"}
-    return {"type": "prometheus", "metadata": {**metadata, "ignoreNullValues": "false"}}
 
 
 def _quoted(label: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from corral.catalog.units import ANYWHERE
-from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, NewVpc
+from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, KubeconfigCluster, NewVpc, Replicas
 from corral.plan.checks.findings import Finding
 from corral.plan.plan import Plan
 
@@ -20,10 +20,13 @@ _ACCESS = "cluster/publicFrom"
 
 
 def cluster(plan: Plan) -> Iterator[Finding]:
-    """Errors: nobody reaches the API server; what an object needs is on no new cluster.  Notes: who reaches it."""
+    """Errors: nobody reaches the API server; what an object needs is on no new cluster.  Notes: who reaches it, and
+    that nobody counts requests."""
     if isinstance(plan.cluster, EksCluster):
         yield from _access(plan.cluster)
         yield from _addons(plan, plan.cluster)
+    if plan.cluster and plan.cluster.prometheus is None:
+        yield from _uncounted(plan.cluster, plan.replicas)
 
 
 def _access(eks: EksCluster) -> Iterator[Finding]:
@@ -56,13 +59,13 @@ def _access(eks: EksCluster) -> Iterator[Finding]:
 
 def _addons(plan: Plan, eks: EksCluster) -> Iterator[Finding]:
     addons, prometheus = eks.addons, eks.prometheus
-    if prometheus and any(target.kind == "vllm" and target.provisioned for _, target in plan.targets):
+    if prometheus:
         if not addons.keda:
-            yield _absent("keda", "corral:cluster.prometheus has vLLM scaled by KEDA", "KEDA")
+            yield _absent("keda", "corral:cluster.prometheus has Envoys and vLLM scaled by KEDA", "KEDA 2.17 or newer")
         if prometheus.scrape == "serviceMonitor" and not addons.prometheus_operator:
             yield _absent(
                 "prometheusOperator",
-                "corral:cluster.prometheus has the servers of vLLM scraped by a ServiceMonitor",
+                "corral:cluster.prometheus has Envoys and vLLM scraped by the operator's monitors",
                 "the Prometheus operator (or have Prometheus scrape by `annotations`)",
             )
     if isinstance(plan.certificate, IssuedCertificate) and not addons.certificates:
@@ -75,6 +78,19 @@ def _addons(plan: Plan, eks: EksCluster) -> Iterator[Finding]:
     if isinstance(plan.certificate, GivenCertificate) and not addons.certificates:
         secret = plan.certificate.secret
         yield _absent("certificates", f"corral:gateway.certificate is the secret {secret}", "that secret")
+
+
+def _uncounted(on: EksCluster | KubeconfigCluster, replicas: Replicas | None) -> Iterator[Finding]:
+    if replicas and replicas.min < replicas.max:
+        source = "" if isinstance(on, EksCluster) else f", and stays {replicas.min} where no metrics-server tells of it"
+        yield Finding(
+            "note",
+            "cluster/replicas",
+            f"the number of Envoys follows their CPU{source}: a request that waits for its host needs none, and an "
+            "Envoy holds some 500",
+            "name the Prometheus that counts requests, corral:cluster.prometheus, or have an Envoy for each 300 of the "
+            "peak, corral:gateway.replicas.min",
+        )
 
 
 def _absent(addon: str, need: str, what: str) -> Finding:
