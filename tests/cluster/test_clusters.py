@@ -27,6 +27,8 @@ def test_a_cluster_that_is_there_gets_a_provider_and_nothing_else():
         "context": "kind-corral",
         "clusterIdentifier": "kind-corral",
         "enableServerSideApply": "true",
+        "enableSecretMutable": "true",
+        "enableConfigMapMutable": "true",
     }
     (cluster,) = made
     nodes = cluster.gpu_nodes("vllm", Gpus(instance="dgx", min=1, max=1), 8, cluster)
@@ -63,7 +65,7 @@ def stack(**settings: Any) -> Stack:
     ids=["a new one", "one that is there"],
 )
 def test_a_stack_has_the_cluster_that_it_says(settings: dict[str, Any], want: str):
-    seen = run(lambda: open_cluster(stack(**settings), {}))
+    seen = run(lambda: open_cluster(stack(**settings), {"corral-stack": "prod"}))
     assert seen["cluster"].type == want
 
 

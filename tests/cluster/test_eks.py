@@ -183,6 +183,11 @@ def test_the_kubeconfig_is_a_secret_and_holds_a_command_instead_of_a_token(new: 
     }
 
 
+def test_a_secret_and_a_config_map_on_it_are_changed_in_place(new: World):
+    provider = new["cluster-provider"].inputs
+    assert (provider["enableSecretMutable"], provider["enableConfigMapMutable"]) == ("true", "true")
+
+
 def test_network_policies_are_enforced(new: World):
     assert new["cluster-network-policies"].inputs["data"] == {"enable-network-policy-controller": "true"}
 

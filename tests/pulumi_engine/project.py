@@ -40,6 +40,13 @@ PROGRAM = "from corral import deploy\n\ndeploy()\n"
 
 PASSPHRASE = "a passphrase of the tests"
 
+_SECRETS_PROVIDER = ("secretsprovider", "encryptedkey", "encryptionsalt")
+"""The keys of a stack file that say how its secrets are encrypted."""
+
+_PROXIES = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,localhost"}
+_NOWHERE = {**_PROXIES, **{name.upper(): value for name, value in _PROXIES.items()}}
+"""What beyond this machine a program calls by HTTP, it does not reach."""
+
 _NOT_OURS = ("AWS_", "ARM_", "AZURE_", "KUBE", "PULUMI_", "GOOGLE_")
 """How the variables begin that would lead an engine, or a program, to somebody's account."""
 
@@ -81,9 +88,8 @@ class Project:
         (folder / "stacks").mkdir(parents=True)
         shutil.copy(ROOT / "Pulumi.yaml", folder)
         example = (EXAMPLES / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
-        (folder / "stacks" / f"Pulumi.{stack}.yaml").write_text(
-            example.replace("~/.kube/config", f"{home}/{KUBECONFIG}")
-        )
+        content = yaml.safe_load(example.replace("~/.kube/config", f"{home}/{KUBECONFIG}"))
+        (folder / "stacks" / f"Pulumi.{stack}.yaml").write_text(_dumped(without_secrets(content)), encoding="utf-8")
         (folder / "stacks" / "__main__.py").write_text(PROGRAM)
         for where in (folder, folder / "stacks"):  # as `make` leaves them
             (where / ".venv").symlink_to(sys.prefix)
@@ -123,16 +129,16 @@ class Project:
         """Edits the `config` of the stack file, and gives keys to the hosts that are new."""
         content = yaml.safe_load(self.file.read_text(encoding="utf-8"))
         change(content["config"])
-        self.file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        self.file.write_text(_dumped(content), encoding="utf-8")
         self.give_keys()
 
     def preview(self) -> Outcome:
         """What `pulumi preview` says.  Raises FailedError."""
         return self._run(lambda stack, say: stack.preview(on_output=say).change_summary)
 
-    def up(self) -> Outcome:
-        """`pulumi up`.  Raises FailedError."""
-        return self._run(lambda stack, say: stack.up(on_output=say).summary.resource_changes)
+    def up(self, *replace: str) -> Outcome:
+        """`pulumi up`, with the URNs of what it is to replace.  Raises FailedError."""
+        return self._run(lambda stack, say: stack.up(on_output=say, replace=[*replace]).summary.resource_changes)
 
     def refresh(self) -> Outcome:
         """`pulumi refresh`.  Raises FailedError."""
@@ -184,6 +190,7 @@ class Project:
         """All the variables of the engine, for it to work on this project and in nobody's account."""
         return {
             **os.environ,
+            **_NOWHERE,
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(self._home),
             "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]),
@@ -194,6 +201,16 @@ class Project:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             FOLDER: str(self.folder / "providers"),
         }
+
+
+def without_secrets(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A stack file as it was before `pulumi stack init` and `pulumi config set --secret` wrote into it."""
+    config = {key: value for key, value in content["config"].items() if key != "corral:keys"}
+    return {**{key: value for key, value in content.items() if key not in _SECRETS_PROVIDER}, "config": config}
+
+
+def _dumped(content: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(content), sort_keys=False)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from corral.cli.init import template_text
-from tests.pulumi_engine.project import Project
+from tests.pulumi_engine.project import EXAMPLES, Project
 from tests.pulumi_engine.stacks import STACKS
 
 pytestmark = pytest.mark.engine
@@ -24,6 +25,20 @@ def test_a_preview_of_a_new_stack_promises_to_create_everything_and_touches_noth
     assert project.things() == []
 
 
+def test_a_stack_file_with_secrets_of_another_state_is_taken_without_them(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = yaml.safe_load((EXAMPLES / "Pulumi.kind.yaml").read_text(encoding="utf-8"))
+    content["config"]["corral:keys"] = {"deepinfra": {"secure": "v1:of another:passphrase"}}
+    content["encryptionsalt"] = "v1:b2YgYW5vdGhlcg==:v1:of another:passphrase"
+    (tmp_path / "Pulumi.kind.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    monkeypatch.setattr("tests.pulumi_engine.project.EXAMPLES", tmp_path)
+
+    there = Project.make(tmp_path / "project", "kind", home)
+
+    assert list(there.preview().changes) == ["create"]
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_is_up_is_there_and_nothing_is_left_to_do(stack: str, project: Callable[[str], Project]) -> None:
     there = project(stack)
@@ -35,12 +50,16 @@ def test_what_is_up_is_there_and_nothing_is_left_to_do(stack: str, project: Call
     assert {thing.urn for thing in there.things()} == {each["urn"] for each in there.managed() if _from_stand_in(each)}
 
 
-def test_a_refresh_finds_everything_as_it_was_made(project: Callable[[str], Project]) -> None:
-    there = project("prod")
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_refresh_finds_everything_as_it_was_made(stack: str, project: Callable[[str], Project]) -> None:
+    there = project(stack)
+    everything = {"same": len(there.managed())}
 
     there.refresh()
 
-    assert list(there.preview().changes) == ["same"]
+    assert there.preview().changes == everything
+    again = there.up()
+    assert (again.changes, again.history.events) == (everything, ())
 
 
 def _from_stand_in(resource: dict[str, object]) -> bool:

@@ -165,6 +165,12 @@ FAILURES = [
         id="a_value_of_a_wrong_type",
     ),
     pytest.param(
+        lambda: kubernetes.core.v1.ConfigMap("empty", metadata={"name": "empty", "annotations": {}}),
+        "urn:pulumi:test::corral::kubernetes:core/v1:ConfigMap::empty: metadata.annotations is empty, "
+        "which no API server keeps; leave it out",
+        id="an_empty_map_in_the_metadata",
+    ),
+    pytest.param(
         lambda: _custom({"schema": {"name": "OpenAI"}, "backendRef": _BACKEND, "rulez": []}),
         "urn:pulumi:test::corral::kubernetes:aigateway.envoyproxy.io/v1beta1:AIServiceBackend::custom: "
         "spec: Additional properties are not allowed ('rulez' was unexpected)",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 from pulumi.runtime.mocks import MockEngine
 from pulumi.runtime.settings import get_engine
 from typing_extensions import override
@@ -32,13 +31,12 @@ class ExistingCluster(ClusterComponent):
 
     def __init__(self, name: str, cluster: KubeconfigCluster, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:Existing", name, None, opts)
-        self.provider = kubernetes.Provider(
+        self.provider = self.connect(
             f"{name}-provider",
+            pulumi.ResourceOptions(parent=self),
             kubeconfig=cluster.kubeconfig,
             context=cluster.context,
             cluster_identifier=cluster.context or cluster.kubeconfig,
-            enable_server_side_apply=True,
-            opts=pulumi.ResourceOptions(parent=self),
         )
         self.ready = ()
         self.prometheus = cluster.prometheus

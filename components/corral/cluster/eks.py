@@ -97,12 +97,11 @@ class Eks(ClusterComponent):
         command = ("aws", "eks", "get-token", "--cluster-name", cluster.name, *in_region)
         prerequisites += admitted
         self.kubeconfig = pulumi.Output.secret(_kubeconfig(cluster, command))
-        self.provider = kubernetes.Provider(
+        self.provider = self.connect(
             f"{name}-provider",
+            pulumi.ResourceOptions(parent=self, depends_on=prerequisites),
             kubeconfig=self.kubeconfig,
             cluster_identifier=cluster.arn,
-            enable_server_side_apply=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=prerequisites),
         )
         policies = kubernetes.core.v1.ConfigMap(
             f"{name}-network-policies",

@@ -65,13 +65,12 @@ _ENVOY_DELAY_MILLISECONDS = 10_000
 
 def apply(name: str, resource: Resource, opts: pulumi.ResourceOptions) -> KubernetesObject:
     """Applies an object and has Pulumi wait for it as its kind needs."""
-    metadata = resource.manifest["metadata"]
+    metadata = dict(resource.manifest["metadata"])
     annotations = {**metadata.get("annotations", {}), **wait_annotations(resource.manifest["kind"])}
-    return KubernetesObject(
-        f"{name}/{resource.revision}" if resource.revision else name,
-        {**resource.manifest, "metadata": {**metadata, "annotations": annotations}},
-        opts,
-    )
+    if annotations:  # an API server keeps no empty ones, and Pulumi would add them each time
+        metadata["annotations"] = annotations
+    full_name = f"{name}/{resource.revision}" if resource.revision else name
+    return KubernetesObject(full_name, {**resource.manifest, "metadata": metadata}, opts)
 
 
 def cut_over(

@@ -87,7 +87,7 @@ class ClusterComponent(pulumi.ComponentResource):
     """A cluster that objects can be applied to."""
 
     provider: kubernetes.Provider
-    """To be given to everything that is applied to the cluster, as its `provider`."""
+    """To be given to everything that is applied to the cluster, as its `provider`; made by `connect`."""
     network: Literal["eks", "other"]
     """What it stands in: EKS, whose load balancers are known, or some other network."""
     ready: Sequence[pulumi.Resource]
@@ -97,6 +97,21 @@ class ClusterComponent(pulumi.ComponentResource):
     """Those from which pods call the internet; empty: unknown."""
     vpc: Vpc | None = None
     """None: not on AWS, or unknown."""
+
+    def connect(self, name: str, opts: pulumi.ResourceOptions, **cluster: Any) -> kubernetes.Provider:
+        """A provider that changes objects in place.
+
+        By itself it replaces a Secret or ConfigMap whose data change, which deletes it first: whatever reads the
+        tenants' keys or a host's is without them until it is made again.
+        """
+        return kubernetes.Provider(
+            name,
+            enable_server_side_apply=True,
+            enable_secret_mutable=True,
+            enable_config_map_mutable=True,
+            opts=opts,
+            **cluster,
+        )
 
     @abstractmethod
     def gpu_nodes(self, host: str, gpus: Gpus, count: int, parent: pulumi.Resource) -> Sequence[pulumi.Resource]:

@@ -2,7 +2,7 @@
 
 A program runs apart from everything else in this process.  The checks find a URN that is registered twice, a resource
 that a component made and did not make its child, a secret that stands in the open, and a Kubernetes object that breaks
-its schema.
+its schema or that an API server would not keep as it is.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _checked(world: World) -> World:
         faults = _faults(json.dumps(manifest, sort_keys=True, default=str))
         if faults is None:
             unchecked.add(f"{manifest['apiVersion']}/{manifest['kind']}")
-        mistakes += [f"{resource.urn}: {fault}" for fault in faults or ()]
+        mistakes += [f"{resource.urn}: {fault}" for fault in (*(faults or ()), *_not_kept(manifest))]
     if mistakes:
         raise AssertionError("\n".join(mistakes))
     return replace(world, unchecked=tuple(sorted(unchecked)))
@@ -105,6 +105,13 @@ def _checked(world: World) -> World:
 @lru_cache(maxsize=4096)
 def _faults(manifest: str) -> list[str] | None:
     return schemas.faults(json.loads(manifest))
+
+
+def _not_kept(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What an API server takes away from an object, so that each `pulumi up` would add it again."""
+    for path, value, _ in walk(manifest):
+        if path.startswith("metadata.") and value in ({}, []):
+            yield f"{path} is empty, which no API server keeps; leave it out"
 
 
 def manifests(world: World) -> Iterator[tuple[Recorded, dict[str, Any]]]:

@@ -9,7 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 from corral.testing import mock_outputs
-from corral.testing.recording import UNKNOWN
+from corral.testing.recording import UNKNOWN, revealed
+from tests.pulumi_engine.stand_ins.comparison import Path, differences
 from tests.pulumi_engine.stand_ins.store import Store
 
 _IMPORTING = threading.Lock()
@@ -32,20 +33,32 @@ class Cloud:
         """Another one each time, so that what is made anew is known by it."""
         return f"{name}-{uuid4().hex[:7]}"
 
-    def outputs(self, type_: str, name: str, inputs: Mapping[str, Any], id_: str | None) -> dict[str, Any]:
+    def outputs(
+        self,
+        type_: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        id_: str | None,
+        _before: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
         """What the cloud says of it; of one that is only planned, without id, what it is given."""
         outputs = mock_outputs.outputs(_class(self.package, type_), type_, name, {}, ())
         if self.package == "random":
             outputs["result"] = f"{mock_outputs.SECRET}-{id_}"
-        return _merged(outputs if id_ is not None else _unknown(outputs), inputs)
+        return merged(outputs if id_ is not None else _unknown(outputs), inputs)
 
-    def fixed(self, _type: str) -> tuple[str, ...]:
-        """The properties that cannot be changed in place."""
-        return ()
+    def configure(self, _options: Mapping[str, Any]) -> None:
+        """Takes the provider's own options: none matters here."""
 
-    def clash(self, _type: str, _old: Mapping[str, Any], _new: Mapping[str, Any]) -> bool:
-        """Whether the new one cannot be beside the old one."""
-        return False
+    def diff(
+        self, _type: str, old: Mapping[str, Any], _outputs: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> tuple[set[Path], set[Path], bool]:
+        """What differs; everything is changed in place."""
+        return {*differences(revealed(old), old, new)}, set(), False
+
+    def refreshed(self, _type: str, inputs: Mapping[str, Any], _outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What a program would have to say to get what is there: what it has said."""
+        return dict(inputs)
 
     def lookup(self, _type: str, _id: str) -> dict[str, Any] | None:
         """What is there and was not made here; None: nothing."""
@@ -74,9 +87,10 @@ def _unknown(value: Any) -> Any:
     return UNKNOWN
 
 
-def _merged(outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+def merged(outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs, with what the outputs have besides, at any depth."""
     below = {
-        key: _merged(outputs[key], value) if isinstance(outputs.get(key), dict) and isinstance(value, dict) else value
+        key: merged(outputs[key], value) if isinstance(outputs.get(key), dict) and isinstance(value, dict) else value
         for key, value in inputs.items()
     }
     return {**outputs, **below}

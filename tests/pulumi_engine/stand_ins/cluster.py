@@ -1,28 +1,50 @@
-"""What a Kubernetes cluster answers, as strict as an API server is about what is there.
+"""What a Kubernetes cluster answers, as strict as an API server is about what is there, and keeps.
 
 A namespaced object needs its namespace, and two resources are never one object.  An object that others name is not
-taken away under them: a cluster would let that happen, and requests would fail.
+taken away under them: a cluster would let that happen, and requests would fail.  An object gets what a server adds to
+it, and loses what it does not keep; the provider remembers beside it what it was given (`__inputs`).
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-from corral.testing.recording import UNKNOWN, revealed
+from corral.testing.recording import revealed
 from tests.pulumi_engine.history import kind_of
+from tests.pulumi_engine.stand_ins.cloud import merged
+from tests.pulumi_engine.stand_ins.comparison import (
+    RELEASE,
+    Path,
+    differences,
+    forced,
+    forcing,
+    normalised,
+    pruned,
+    secret_data,
+    without_empty,
+)
 from tests.pulumi_engine.stand_ins.store import Store, Thing
 
 PACKAGE = "kubernetes"
-_RELEASE = "kubernetes:helm.sh/v3:Release"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _SERVICE = "kubernetes:core/v1:Service"
 _ROUTE = "kubernetes:aigateway.envoyproxy.io/v1beta1:AIGatewayRoute"
 _HTTP_ROUTE = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
 _REFUSAL = "it was told to be refused"
 _ALWAYS = ("default", "kube-system")
+
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "kubernetes:apps/v1:Deployment": {"spec": {"progressDeadlineSeconds": 600, "revisionHistoryLimit": 10}},
+    "kubernetes:core/v1:Namespace": {"spec": {"finalizers": ["kubernetes"]}},
+    "kubernetes:core/v1:Secret": {"type": "Opaque"},
+    "kubernetes:core/v1:Service": {"spec": {"clusterIP": "10.0.0.1", "sessionAffinity": "None", "type": "ClusterIP"}},
+}
+"""Some of what an API server adds to an object that leaves it out."""
+
+_OWN = ("__inputs", "__initialApiVersion", "__fieldManager")
+"""What the provider keeps beside an object in Pulumi's state."""
 
 _NAMED: Mapping[str, str] = {"backendRefs": "AIServiceBackend"}
 """Per property that names objects without their kind the kind that is meant."""
@@ -35,6 +57,11 @@ class Cluster:
 
     def __init__(self, _package: str, store: Store) -> None:
         self._store = store
+        self._options: dict[str, bool] = {}
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        """Takes the provider's own options, those that are on or off: as JSON, or as they are."""
+        self._options = {name: str(value).lower() == "true" for name, value in options.items()}
 
     def refusal(self, verb: str, type_: str, inputs: Mapping[str, Any]) -> str | None:
         """Why it is not done; None: it is."""
@@ -51,24 +78,54 @@ class Cluster:
         namespace, name = _place(type_, inputs)
         return f"{namespace}/{name}" if namespace else name
 
-    def outputs(self, type_: str, _name: str, inputs: Mapping[str, Any], id_: str | None) -> dict[str, Any]:
-        """The object as it lives, or as it was planned.  A Secret lives in base64, whatever it was made of."""
-        outputs = dict(inputs)
-        if id_ is not None and type_ != _RELEASE:
-            outputs["metadata"] = {**inputs.get("metadata", {}), "uid": uuid4().hex}
-            outputs |= self.status(type_)
-        if type_.endswith(":Secret"):
-            plain = revealed(inputs.get("stringData", {}))
-            outputs["data"] = {key: _coded(value) for key, value in plain.items()} if plain is not UNKNOWN else UNKNOWN
-        return outputs
+    def outputs(
+        self, type_: str, name: str, inputs: Mapping[str, Any], id_: str | None, before: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """The object as it lives and what it was made of, or as it was planned.
 
-    def fixed(self, type_: str) -> tuple[str, ...]:
-        """The properties that cannot be changed in place."""
-        return ("name", "namespace") if type_ == _RELEASE else ("kind", "metadata.name", "metadata.namespace")
+        A Secret lives in base64, whatever it was made of.
+        """
+        if id_ is None or type_ == RELEASE:
+            return dict(inputs)
+        own = {
+            "__inputs": dict(inputs),
+            "__initialApiVersion": inputs["apiVersion"],
+            "__fieldManager": f"pulumi-{name}",
+        }
+        return {**self._live(type_, inputs, before), **self.status(type_), **own}
 
-    def clash(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-        """Whether the new one cannot be beside the old one: it has the same name."""
-        return _place(type_, old) == _place(type_, new)
+    def diff(
+        self, type_: str, old: Mapping[str, Any], outputs: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> tuple[set[Path], set[Path], bool]:
+        """What differs, what of it cannot be changed in place, and whether the old one has to go first: one name."""
+        if type_ == RELEASE:
+            changed, same = differences(revealed(old), old, new), False
+        else:
+            live = {key: value for key, value in revealed(outputs).items() if key not in _OWN}
+            changed, same = differences(live, outputs["__inputs"], new), _place(type_, live) == _place(type_, new)
+        replaced = forced(changed, forcing(type_, new, self._options))
+        return set(changed), replaced, bool(replaced) and same
+
+    def refreshed(self, type_: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What a program would have to say of the object to get it as it lives."""
+        return dict(inputs) if type_ == RELEASE else secret_data(type_, pruned(revealed(outputs), normalised(inputs)))
+
+    def _live(self, type_: str, inputs: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What an API server makes of an object, new or changed."""
+        sent = merged(_DEFAULTS.get(type_, {}), normalised(inputs))
+        earlier = (before or {}).get("metadata", {"uid": uuid4().hex, "creationTimestamp": "2026-01-01T00:00:00Z"})
+        changed = before is None or before.get("spec") != sent.get("spec")
+        metadata = {
+            **without_empty(sent["metadata"]),
+            "uid": earlier["uid"],
+            "creationTimestamp": earlier["creationTimestamp"],
+            "generation": earlier.get("generation", 0) + changed,
+            "resourceVersion": uuid4().hex,
+            "managedFields": [{"manager": "pulumi", "operation": "Apply", "apiVersion": sent["apiVersion"]}],
+        }
+        if type_ == _NAMESPACE:
+            metadata["labels"] = {**metadata.get("labels", {}), "kubernetes.io/metadata.name": metadata["name"]}
+        return {**sent, "metadata": metadata}
 
     def status(self, type_: str) -> dict[str, Any]:
         """What the controllers say now of an object of this type, as far as somebody looks at it."""
@@ -154,9 +211,5 @@ def _is(thing: Thing, kind: str, name: str, namespace: str) -> bool:
 
 def _place(type_: str, inputs: Mapping[str, Any]) -> tuple[str, str]:
     """Namespace (none: empty) and name."""
-    metadata = inputs if type_ == _RELEASE else inputs["metadata"]
+    metadata = inputs if type_ == RELEASE else inputs["metadata"]
     return metadata.get("namespace", ""), metadata["name"]
-
-
-def _coded(value: Any) -> Any:
-    return value if value is UNKNOWN else base64.b64encode(value.encode()).decode()

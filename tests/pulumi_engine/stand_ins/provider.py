@@ -12,8 +12,9 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from corral.testing.monitor import decoded, encoded
-from corral.testing.recording import revealed, walk
+from corral.testing.recording import revealed
 from tests.pulumi_engine.history import Event, Verb
+from tests.pulumi_engine.stand_ins.comparison import Path
 from tests.pulumi_engine.stand_ins.construct import construct
 from tests.pulumi_engine.stand_ins.store import Store, Thing
 
@@ -27,11 +28,23 @@ class World(Protocol):
 
     def id(self, type_: str, name: str, inputs: Mapping[str, Any], /) -> str: ...
 
-    def outputs(self, type_: str, name: str, inputs: Mapping[str, Any], id_: str | None, /) -> dict[str, Any]: ...
+    def configure(self, options: Mapping[str, Any], /) -> None: ...
 
-    def fixed(self, type_: str, /) -> tuple[str, ...]: ...
+    def outputs(
+        self,
+        type_: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        id_: str | None,
+        before: Mapping[str, Any] | None,
+        /,
+    ) -> dict[str, Any]: ...
 
-    def clash(self, type_: str, old: Mapping[str, Any], new: Mapping[str, Any], /) -> bool: ...
+    def diff(
+        self, type_: str, old: Mapping[str, Any], outputs: Mapping[str, Any], new: Mapping[str, Any], /
+    ) -> tuple[set[Path], set[Path], bool]: ...
+
+    def refreshed(self, type_: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], /) -> dict[str, Any]: ...
 
     def lookup(self, type_: str, id_: str, /) -> dict[str, Any] | None: ...
 
@@ -54,6 +67,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=self._version)
 
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:  # noqa: ARG002, N802
+        self._world.configure(decoded(request.args))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: ARG002, N802
@@ -71,21 +85,19 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:  # noqa: ARG002, N802
-        old, new = _leaves(request.old_inputs), _leaves(request.news)
-        paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
-        replaces = {path for path in paths if path in self._world.fixed(request.type)}
+        sent = map(decoded, (request.old_inputs, request.olds, request.news))
+        changed, replaced, delete_first = self._world.diff(request.type, *sent)
         return provider_pb2.DiffResponse(
-            changes=provider_pb2.DiffResponse.DIFF_SOME if paths else provider_pb2.DiffResponse.DIFF_NONE,
-            diffs=sorted({_top(path) for path in paths}),
-            replaces=sorted({_top(path) for path in replaces}),
-            deleteBeforeReplace=bool(replaces)
-            and self._world.clash(request.type, *map(_revealed, (request.old_inputs, request.news))),
+            changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE,
+            diffs=sorted({str(path[0]) for path in changed}),
+            replaces=sorted({str(path[0]) for path in replaced}),
+            deleteBeforeReplace=delete_first,
         )
 
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:  # noqa: N802
         inputs = decoded(request.properties)
         if request.preview:
-            planned = self._world.outputs(request.type, request.name, inputs, None)
+            planned = self._world.outputs(request.type, request.name, inputs, None, None)
             return provider_pb2.CreateResponse(properties=encoded(planned))
         event = self._begin("create", request.urn, inputs, context)
         id_ = self._world.id(request.type, request.name, event.inputs)
@@ -112,9 +124,9 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         thing = self._store.get(self._world.package, request.type, request.id)
         now = self._world.status(request.type)
         if thing is not None:
-            return provider_pb2.ReadResponse(
-                id=thing.id, inputs=_struct(thing.wire_inputs), properties=_struct({**thing.outputs, **now})
-            )
+            outputs = {**decoded(_struct(thing.outputs)), **now}
+            inputs = self._world.refreshed(request.type, decoded(request.inputs), outputs)
+            return provider_pb2.ReadResponse(id=thing.id, inputs=encoded(inputs), properties=encoded(outputs))
         existing = self._world.lookup(request.type, request.id)
         if existing is None:
             return provider_pb2.ReadResponse()
@@ -134,8 +146,9 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return event
 
     def _keep(self, request: Any, id_: str, inputs: Mapping[str, Any]) -> struct_pb2.Struct:
-        outputs = encoded(self._world.outputs(request.type, request.name, inputs, id_))
-        wire_inputs = MessageToDict(encoded(inputs))
+        earlier = self._store.get(self._world.package, request.type, id_)
+        before = decoded(_struct(earlier.outputs)) if earlier else None
+        outputs = encoded(self._world.outputs(request.type, request.name, inputs, id_, before))
         self._store.put(
             Thing(
                 self._world.package,
@@ -143,7 +156,6 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
                 id_,
                 request.urn,
                 revealed(inputs),
-                wire_inputs,
                 MessageToDict(outputs),
             )
         )
@@ -168,17 +180,5 @@ def _abort(context: grpc.ServicerContext, why: str, detail: Any = None) -> NoRet
     raise AssertionError(why)
 
 
-def _revealed(properties: struct_pb2.Struct) -> dict[str, Any]:
-    return revealed(decoded(properties))
-
-
-def _leaves(properties: struct_pb2.Struct) -> dict[str, str]:
-    return {path: repr(value) for path, value, _ in walk(decoded(properties))}
-
-
 def _struct(wire: Mapping[str, Any]) -> struct_pb2.Struct:
     return ParseDict(dict(wire), struct_pb2.Struct())
-
-
-def _top(path: str) -> str:
-    return path.partition(".")[0].partition("[")[0]

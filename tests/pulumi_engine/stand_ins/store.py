@@ -30,8 +30,6 @@ class Thing:
     urn: str
     inputs: Mapping[str, Any]
     """What it was given, in the open."""
-    wire_inputs: Mapping[str, Any]
-    """The same as it came over the wire: secrets marked."""
     outputs: Mapping[str, Any]
     """As they went over the wire."""
 
