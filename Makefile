@@ -13,8 +13,9 @@ serve: .venv/ready  ## Envoy, hosts, live table and page, and some traffic for t
 check: .venv/ready  ## whatever stands in stacks/: it can be deployed, its program runs on mocks, a share edit touches routes only
 	@$(BIN)/pytest --quiet --numprocesses=0 tests/test_stacks.py
 
-test: .venv/ready  ## all tests
-	@$(BIN)/pytest
+test: .venv/ready  ## all tests; a Pulumi engine for some of them is built beside the others, once
+	@$(BIN)/python -m tests.pulumi_engine.programs >/dev/null 2>&1 & engine=$$!; \
+	$(BIN)/pytest; status=$$?; kill $$engine 2>/dev/null; exit $$status
 
 lint: .venv/ready  ## lint, format and types
 	@$(BIN)/ruff check .

@@ -4,7 +4,8 @@
 
 A real engine works on a copy of the project, with the stand-ins of the engine tests for the providers: `pulumi up`
 once, then previews, in turn with those of a program that registers the resources of that stack and does nothing else
-(`bench/floor.py`).  The ratio is the median of the ratios within each round.  Skipped where no engine is on PATH.
+(`bench/floor.py`).  The ratio is the median of the ratios within each round.  Skipped where there is no
+engine and none can be built.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import machine
-from tests.pulumi_engine.home import furnish, missing
+from tests.go_programs import UnavailableError
+from tests.pulumi_engine.home import furnish
 from tests.pulumi_engine.project import Project, nobody
 
 STACK = "prod"
@@ -60,16 +62,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.preview", description="A preview beside the floor")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
-    if why := missing():
-        print(f"skipped: what a preview of {STACK} takes, as {why}")
-        return
     with tempfile.TemporaryDirectory(prefix="corral-bench-") as folder, nobody():
-        stack, floor = up(Path(folder))
+        try:
+            stack, floor = up(Path(folder))
+        except UnavailableError as why:
+            print(f"skipped: what a preview of {STACK} takes, as {why}")
+            return
         resources = len(stack.managed())
         for project in (floor, stack):
             seconds(project, resources)
         taken = [(seconds(floor, resources), seconds(stack, resources)) for _ in range(rounds)]
-    engine = subprocess.run(("pulumi", "version"), capture_output=True, text=True, check=True).stdout.strip()
+        version = subprocess.run(("pulumi", "version"), env=stack.environment, capture_output=True, text=True)
+    engine = version.stdout.strip()
     ratio = statistics.median(of_stack / of_floor for of_floor, of_stack in taken)
     shown = Table(f"preview without a change, {resources} resources", "seconds", "× floor", box=box.MARKDOWN)
     for name, times, relative in zip(("floor", STACK), zip(*taken, strict=True), (1.0, ratio), strict=True):

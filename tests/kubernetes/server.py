@@ -17,8 +17,6 @@ import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.kubernetes.binaries import Binaries
-
 _READY = 60
 """Seconds; three when nothing else runs."""
 
@@ -93,8 +91,8 @@ def _until(met: Any) -> None:
 
 
 @contextlib.contextmanager
-def running(binaries: Binaries, folder: Path) -> Iterator[Server]:
-    """An API server that is ready, with an etcd of its own; both end with the block."""
+def running(programs: Path, folder: Path) -> Iterator[Server]:
+    """An API server that is ready, with an etcd of its own, from that folder of programs; both end with the block."""
     etcd_client, etcd_peer, port = _free_ports(3)
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f"{token},tester,tester,system:masters\n")
@@ -103,7 +101,7 @@ def running(binaries: Binaries, folder: Path) -> Iterator[Server]:
         _started(
             stack,
             folder / "etcd.log",
-            str(binaries.etcd),
+            str(programs / "etcd"),
             f"--data-dir={folder / 'etcd'}",
             f"--listen-client-urls=http://127.0.0.1:{etcd_client}",
             f"--advertise-client-urls=http://127.0.0.1:{etcd_client}",
@@ -115,7 +113,7 @@ def running(binaries: Binaries, folder: Path) -> Iterator[Server]:
         _started(
             stack,
             folder / "apiserver.log",
-            str(binaries.apiserver),
+            str(programs / "kube-apiserver"),
             f"--etcd-servers=http://127.0.0.1:{etcd_client}",
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",

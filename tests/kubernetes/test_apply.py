@@ -18,6 +18,8 @@ from corral.gateway.names import NAMES
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
 from corral.plan.plan import Issuer, Plan, Rate, Target
+from corral.testing.stacks import read_version, run_program
+from corral.testing.world import manifests as objects_of
 from tests.gateway.manifests.plans import (
     API_KEY,
     BEARER,
@@ -31,9 +33,11 @@ from tests.gateway.manifests.plans import (
     plan,
     tenant,
 )
+from tests.go_programs import UnavailableError
 from tests.kubernetes import crds
-from tests.kubernetes.binaries import UnavailableError, binaries
+from tests.kubernetes.programs import api_server
 from tests.kubernetes.server import RefusedError, Server, running
+from tests.pulumi_engine.stand_ins.comparison import differences
 
 pytestmark = [pytest.mark.apiserver, crds.needed]
 
@@ -46,7 +50,7 @@ EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
-        built = binaries()
+        built = api_server()
     except UnavailableError as why:
         pytest.skip(str(why))
     with running(built, tmp_path_factory.mktemp("kubernetes")) as server:
@@ -141,6 +145,15 @@ def test_every_object_of_a_stack_is_taken(stack: str, server: Server):
     served = build(read_stack(EXAMPLES / f"Pulumi.{stack}.yaml", catalog), catalog)
     endpoints = [reached(one.name, to) for one in served.models for to in one.targets]
     assert refusals(server, manifests(served, *endpoints)) == []
+
+
+@pytest.mark.parametrize("stack", ["kind", "prod", "staging"])
+def test_every_object_of_a_program_is_kept_as_it_is_so_that_the_next_update_changes_nothing(stack: str, server: Server):
+    world = run_program(read_version(EXAMPLES / f"Pulumi.{stack}.yaml"))
+    applied = {resource.name: one for resource, one in objects_of(world) if server.defines(one)}
+    assert {one["kind"] for one in applied.values()} >= {"Gateway", "AIGatewayRoute", "SecurityPolicy"}
+    differing = {name: differences(server.apply(one), one, one) for name, one in applied.items()}
+    assert {name: where for name, where in differing.items() if where} == {}
 
 
 def refusals(server: Server, objects: dict[str, dict[str, Any]]) -> list[str]:

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.pulumi_engine.home import answering, furnish, missing
+from tests.go_programs import UnavailableError
+from tests.pulumi_engine.home import answering, furnish
 from tests.pulumi_engine.project import Project, nobody
 from tests.pulumi_engine.stacks import Swap, Swapped
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Pulumi's own folder.  Skips where no engine is on PATH."""
-    if why := missing():
-        pytest.skip(why)
-    folder = tmp_path_factory.mktemp("pulumi-home")
-    furnish(folder)
+    """Pulumi's own folder.  Skips where there is no engine and none can be built."""
+    folder = tmp_path_factory.mktemp("pulumi") / "home"
+    try:
+        furnish(folder)
+    except UnavailableError as why:
+        pytest.skip(str(why))
     with nobody(), answering(folder):
         yield folder
 

@@ -1,42 +1,43 @@
-"""Pulumi's own folder for a real engine, with stand-ins in it for the plug-ins of the providers."""
+"""Pulumi's own folder for a real engine, with the engine in it, and stand-ins for the plug-ins of the providers."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+from tests.pulumi_engine.programs import programs
 from tests.pulumi_engine.stand_ins.serve import WORLDS
 
 KUBECONFIG = "kubeconfig"
 """The file in the folder that names a cluster which answers."""
 
 _ROOT = Path(__file__).parents[2]
-_ENGINE = ("pulumi", "pulumi-language-python", "pulumi-resource-pulumi-python")
 _SDKS = {name: f"pulumi_{name.replace('-', '_')}" for name in WORLDS}
 
 _PLUGIN = """#!{python}
 import sys
 
 sys.path.insert(0, {root!r})
+from tests.pulumi_engine.programs import programs
 from tests.pulumi_engine.stand_ins.serve import serve
 
 serve({name!r}, {version!r})
 """
 
 
-def missing() -> str | None:
-    """Why there is no engine; None: there is one on PATH."""
-    return next((f"{program} is not on PATH" for program in _ENGINE if shutil.which(program) is None), None)
-
-
 def furnish(folder: Path) -> None:
-    """Makes the folder Pulumi's own: each stand-in in the version that the provider's SDK asks for."""
+    """Makes the folder Pulumi's own: `bin`, and each stand-in in the version that the provider's SDK asks for.
+
+    Raises `tests.go_programs.UnavailableError` where there is no engine.
+    """
+    (folder / "bin").mkdir(parents=True)
+    for name, program in programs().items():
+        (folder / "bin" / name).symlink_to(program)
     for name, sdk in _SDKS.items():
         version = json.loads(files(sdk).joinpath("pulumi-plugin.json").read_text())["version"]
         plugin = folder / "plugins" / f"resource-{name}-v{version}" / f"pulumi-resource-{name}"

@@ -180,7 +180,10 @@ class Project:
     def _stack(self) -> automation.Stack:
         if self._opened is None:
             workspace = automation.LocalWorkspace(
-                work_dir=str(self.folder), pulumi_home=str(self._home), env_vars=self.environment
+                work_dir=str(self.folder),
+                pulumi_home=str(self._home),
+                env_vars=self.environment,
+                pulumi_command=automation.PulumiCommand(str(self._home)),
             )
             self._opened = automation.Stack.create_or_select(self.stack, workspace)
         return self._opened
@@ -193,7 +196,7 @@ class Project:
             **_NOWHERE,
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(self._home),
-            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), str(self._home / "bin"), os.environ["PATH"]]),
             "PULUMI_BACKEND_URL": f"file://{self.state}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
