@@ -190,7 +190,15 @@ def _url(value: str) -> str:
         good = False
     if not good:
         raise ValueError(_NO_URL)
-    return value.rstrip("/")
+    base = value.rstrip("/")
+    endpoint = next((each for each in _ENDPOINTS if base.endswith(each)), None)
+    if endpoint:
+        raise ValueError(f"is the URL of an endpoint; the base URL is {base.removesuffix(endpoint)}")
+    return base
+
+
+_ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
+"""What a client puts behind a base URL."""
 
 
 def _address(value: str) -> str:
