@@ -201,6 +201,10 @@ def test_a_preview_has_credentials_of_its_own_and_no_passphrase():
         "diff": [],
         "comment": [],
         "preview": ["AWS_PREVIEW_ROLE", "AWS_REGION", "PREVIEW", "PULUMI_PREVIEW_TOKEN", "RUNNER"],
+        "drift": [
+            "AWS_PREVIEW_ROLE", "AWS_REGION", "AZURE_CLIENT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "DRIFT",
+            "PULUMI_CONFIG_PASSPHRASE", "PULUMI_PREVIEW_TOKEN", "RUNNER",
+        ],
         "up": [
             "AWS_REGION", "AWS_ROLE", "AZURE_CLIENT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID",
             "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "RUNNER",
@@ -208,7 +212,7 @@ def test_a_preview_has_credentials_of_its_own_and_no_passphrase():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("job", ["preview", "up"])
+@pytest.mark.parametrize("job", ["preview", "up", "drift"])
 def test_credentials_live_as_long_as_their_job(job: str):
     workflow: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/stack.yaml").read_text())["jobs"][job]
     (lasting,) = (

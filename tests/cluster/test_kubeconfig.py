@@ -167,7 +167,7 @@ def test_a_cluster_behind_a_proxy_is_left_to_the_provider(homes: Path, monkeypat
 def test_a_stack_whose_cluster_cannot_be_asked_is_refused_before_anything_is_made(
     homes: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(clusters, "get_engine", object)
+    monkeypatch.setattr(clusters, "on_mocks", lambda: False)
     stack = Stack.model_validate(
         {
             "name": "kind",

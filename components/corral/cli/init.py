@@ -27,6 +27,11 @@ PROGRAM = "from corral import deploy\n\ndeploy()\n"
 
 INSTALL = "python -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt"
 
+_SCHEDULE = """\
+  schedule:
+    - cron: "17 5 * * *"                           # drift, in the morning
+"""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What Pulumi takes for the name of a project, and any file system for that of a folder."""
 
@@ -108,9 +113,9 @@ def template_text(file: str, **values: str) -> str:
 
 
 def workflow(*, cluster: bool, **values: str) -> str:
-    """The workflow, with the jobs that deploy where there is a cluster."""
+    """The workflow, with the jobs that deploy, and that look for drift, where there is a cluster."""
     parts = ("workflow.yaml", "workflow-up.yaml") if cluster else ("workflow.yaml",)
-    return "".join(template_text(part, **values) for part in parts)
+    return "".join(template_text(part, schedule=_SCHEDULE if cluster else "", **values) for part in parts)
 
 
 def _requirements(template: Template) -> Iterator[str]:

@@ -61,6 +61,7 @@ VERBS = (
         "serve",
         "plan",
         "diff",
+        "drift",
         "explain",
         "verify",
         "status",

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pulumi
-from pulumi.runtime.mocks import MockEngine
-from pulumi.runtime.settings import get_engine
 from typing_extensions import override
 
 from corral.cluster.kubeconfig import UnusableClusterError, check_reachable
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
 from corral.config.stack import Stack
-from corral.hosts.base import ClusterComponent, require
+from corral.hosts.base import ClusterComponent, on_mocks, require
 
 
 class ExistingCluster(ClusterComponent):
@@ -65,7 +63,7 @@ def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOpt
     the one that is there cannot be asked.
     """
     if isinstance(stack.cluster, KubeconfigCluster):
-        if not isinstance(get_engine(), MockEngine):  # on mocks there is no cluster
+        if not on_mocks():
             try:
                 check_reachable(stack.cluster)
             except UnusableClusterError as error:

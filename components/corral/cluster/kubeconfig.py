@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -74,12 +74,12 @@ def _read(file: Path, name: str) -> Mapping[str, Any]:
         ) from None
     except (UnicodeDecodeError, yaml.YAMLError):  # what it would quote of the file may be a key
         content = None
-    if not isinstance(content, dict) or not isinstance(content.get("contexts"), list):
+    if not isinstance(content, dict) or not isinstance(cast("dict[str, Any]", content).get("contexts"), list):
         raise UnusableClusterError(
             f"{file} is no kubeconfig, as it has no `contexts`: write it anew with the tool that made the cluster, or "
             "name another file as corral:cluster.kubeconfig"
         )
-    return content
+    return cast("dict[str, Any]", content)
 
 
 def _absent(file: Path, name: str) -> str:
@@ -94,7 +94,7 @@ def _absent(file: Path, name: str) -> str:
 
 
 def _context(content: Mapping[str, Any], cluster: KubeconfigCluster, file: Path) -> str:
-    names = [str(each.get("name")) for each in content["contexts"] if isinstance(each, dict)]
+    names = [str(each.get("name")) for each in _entries(content, "contexts")]
     name = cluster.context or content.get("current-context")
     if not name:
         raise UnusableClusterError(f"{file} has no current context: name one as corral:cluster.context{_valid(names)}")
@@ -109,8 +109,15 @@ def _valid(names: Sequence[str]) -> str:
 
 def _entry(content: Mapping[str, Any], part: str, name: object) -> Mapping[str, Any]:
     """What a list of the file has under that name; empty where there is nothing."""
-    entries = [each for each in content.get(part) or () if isinstance(each, dict) and each.get("name") == name]
-    return (entries and entries[0].get(part.removesuffix("s"))) or {}
+    for each in _entries(content, part):
+        if each.get("name") == name:
+            return each.get(part.removesuffix("s")) or {}
+    return {}
+
+
+def _entries(content: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+    entries: list[Any] = content.get(part) or []
+    return [each for each in entries if isinstance(each, dict)]
 
 
 def _connect(host: str, port: int, at: str) -> None:

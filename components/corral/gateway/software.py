@@ -40,6 +40,7 @@ from corral.gateway.charts import (
 from corral.gateway.manifests.front import KEPT_HEADERS
 from corral.gateway.manifests.resource import Network
 from corral.gateway.names import ENVOY_NAMESPACE
+from corral.gateway.recovery import release_hooks
 from corral.hosts.base import KubernetesObject
 from corral.hosts.images import Images
 
@@ -235,6 +236,7 @@ class Software(pulumi.ComponentResource):
         self, part: str, chart: Chart, namespace: str, values: dict[str, Any], *depends_on: pulumi.Resource
     ) -> kubernetes.helm.v3.Release:
         """Named as its chart, so that a name inside it is the same on every cluster; rolled back where it fails."""
+        explained = pulumi.ResourceOptions(hooks=release_hooks(namespace, chart.name))
         return kubernetes.helm.v3.Release(
             f"{self._name}-{part}",
             name=chart.name,
@@ -245,7 +247,7 @@ class Software(pulumi.ComponentResource):
             skip_crds=True,
             atomic=True,
             timeout=_RELEASE_TIMEOUT_SECONDS,
-            opts=self._child(*depends_on),
+            opts=pulumi.ResourceOptions.merge(self._child(*depends_on), explained),
         )
 
 

@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+from pulumi.runtime.mocks import MockEngine
+from pulumi.runtime.settings import get_engine
 
 from corral.config.cluster import Prometheus
 from corral.config.hosts import Gpus, Host
@@ -46,6 +48,11 @@ def autonamed(*parts: str, limit: int, before: str, opts: pulumi.ResourceOptions
     name = physical(*parts, limit=limit - RANDOM_END)
     aliases = [pulumi.Alias(name=before)] if name != before else []
     return name, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))
+
+
+def on_mocks() -> bool:
+    """Whether the program runs without an engine, so that there is nothing that could be asked."""
+    return isinstance(get_engine(), MockEngine)
 
 
 class HostComponent(pulumi.ComponentResource):

@@ -33,6 +33,8 @@ _SERVICE = "kubernetes:core/v1:Service"
 _ROUTE = "kubernetes:aigateway.envoyproxy.io/v1beta1:AIGatewayRoute"
 _HTTP_ROUTE = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
 _REFUSAL = "it was told to be refused"
+_IN_USE = "cannot re-use a name that is still in use"
+"""As Helm says it."""
 _ALWAYS = ("default", "kube-system")
 
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -166,8 +168,9 @@ class Cluster:
 
     def _refusal(self, type_: str, inputs: Mapping[str, Any]) -> str | None:
         namespace, name = _place(type_, inputs)
-        if self._store.get(PACKAGE, type_, self.id(type_, name, inputs)):
-            return f"{kind_of(type_, inputs)} {name} is there already"
+        adopted = self._options.get("upsertExistingObjects") and type_ != RELEASE
+        if not adopted and self._store.get(PACKAGE, type_, self.id(type_, name, inputs)):
+            return _IN_USE if type_ == RELEASE else f'{kind_of(type_, inputs)} "{name}" already exists'
         there = {thing.id for thing in self._things() if thing.type == _NAMESPACE} | {*_ALWAYS}
         if namespace and namespace not in there:
             return f'namespaces "{namespace}" not found'

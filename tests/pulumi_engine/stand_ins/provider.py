@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol, cast
@@ -17,6 +18,9 @@ from tests.pulumi_engine.history import Event, Verb
 from tests.pulumi_engine.stand_ins.comparison import Path
 from tests.pulumi_engine.stand_ins.construct import construct
 from tests.pulumi_engine.stand_ins.store import Store, Thing
+
+_HANG_SECONDS = 0.1
+"""How often something that hangs asks whether it still does."""
 
 
 class World(Protocol):
@@ -162,7 +166,9 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return outputs
 
     def _end(self, event: Event, id_: str, outputs: struct_pb2.Struct, context: grpc.ServicerContext) -> None:
-        """Writes down that it is done; or, of what is there and does not get ready, that it failed."""
+        """Writes down that it is done; or, of what is there and does not get ready, that it failed, now or never."""
+        while self._store.fails("hang", event):
+            time.sleep(_HANG_SECONDS)
         ready = not self._store.fails("ready", event)
         self._store.note(replace(event, step="done" if ready else "failed"))
         if not ready:

@@ -1,7 +1,8 @@
-"""Runs a stand-in as a plugin of Pulumi: it says its port on the first line, and serves until it is killed."""
+"""Runs a stand-in as a plugin of Pulumi: it says its port on the first line, and serves while the engine is there."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,9 @@ from tests.pulumi_engine.stand_ins.store import Store
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
+_ENGINE_SECONDS = 1
+"""How often it is asked whether the engine is there."""
+
 WORLDS: Mapping[str, Callable[[str, Store], World]] = {
     "aws": Cloud,
     "azure-native": Cloud,
@@ -26,7 +30,8 @@ WORLDS: Mapping[str, Callable[[str, Store], World]] = {
 
 
 def serve(package: str, version: str) -> None:
-    """Never returns."""
+    """Returns when the engine has gone, even if it was killed."""
+    engine = os.getppid()
     store = Store.of_environment()
     server = grpc.server(ThreadPoolExecutor(max_workers=32), options=_UNLIMITED)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(
@@ -36,4 +41,6 @@ def serve(package: str, version: str) -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    while server.wait_for_termination(_ENGINE_SECONDS):
+        if os.getppid() != engine:
+            os._exit(1)  # a call that hangs holds nobody up

@@ -91,7 +91,7 @@ class Store:
         self._faults.write_text(json.dumps(faults), encoding="utf-8")
 
     def fails(self, what: str, event: Event) -> bool:
-        """Whether this is to fail; `what` is a verb, or `ready` for what is made and never gets ready."""
+        """Whether this is to fail; `what` is a verb, `ready` for what is made and never gets ready, or `hang`."""
         return self.is_faulty(what, event.kind, event.name)
 
     def is_faulty(self, what: str, kind: str, name: str) -> bool:
