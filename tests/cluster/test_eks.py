@@ -211,6 +211,7 @@ def test_a_network_has_a_private_and_a_public_subnet_per_zone(new: World):
         "3-public": ("us-east-1c", "10.64.242.0/24"),
     }
     assert not any(each["mapPublicIpOnLaunch"] for each in subnets.values())
+    assert {each.ignore_changes for each in new.of_type("Subnet")} == {("availabilityZone",)}
     assert subnets["1-private"]["tags"]["kubernetes.io/role/internal-elb"] == "1"
     assert subnets["1-public"]["tags"]["kubernetes.io/role/elb"] == "1"
 

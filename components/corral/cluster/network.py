@@ -103,10 +103,9 @@ class Network(pulumi.ComponentResource):
         return {**self._args.tags, "Name": f"{self._args.title}-{part}"}
 
     def _places(self) -> list[str]:
-        """The zones of the region, in order of name, as many as there are to be."""
+        """The zones of the region, in order of name, as many as there are to be; those count too that are impaired."""
         args = self._args
         there = aws.get_availability_zones(
-            state="available",
             exclude_zone_ids=list(_WITHOUT_EKS),
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
             opts=pulumi.InvokeOptions(parent=self),
@@ -126,7 +125,8 @@ class Network(pulumi.ComponentResource):
             availability_zone=place,
             map_public_ip_on_launch=False,
             tags=self._tags(title) | {f"kubernetes.io/role/{load_balancers}": "1"},
-            opts=self._child,
+            # AWS may name other zones later, and a subnet cannot move.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["availabilityZone"]),
         )
 
     def _route_table(self, name: str, title: str, route: aws.ec2.RouteTableRouteArgsDict) -> aws.ec2.RouteTable:

@@ -229,3 +229,16 @@ HERE = "arn:aws:bedrock:us-east-1:123456789012"
 )
 def test_an_id_tells_whether_it_is_a_profile(model_id: str, want: bool):
     assert is_profile(model_id) is want
+
+
+MAVERICK_QUOTA = "Cross-region model inference tokens per minute for Meta Llama 4 Maverick V1"
+
+
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [("Llama 4 Maverick 17B Instruct", "refused"), ("Llama 4 Scout 17B Instruct", "unknown")],
+)
+def test_the_quota_of_llama_4_is_found_by_the_name_that_aws_gives_it(name: str, want: str):
+    details = aws.model(modelName=name)
+    asked = replace(GOOD, model=details, quotas=[aws.quota(MAVERICK_QUOTA, 0)])
+    assert judge(MODEL, asked, NOW).outcome == want

@@ -12,7 +12,7 @@ from corral.config.hosts import Guardrail, InvocationLogs
 from corral.hosts.base import Vpc
 from corral.hosts.bedrock.access import BedrockModel
 from corral.hosts.bedrock.component import Bedrock, BedrockArgs
-from corral.hosts.bedrock.identity import PublishedGuardrail, invoke, log_trust, write_log
+from corral.hosts.bedrock.identity import invoke, log_trust, write_log
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.hosts.iam import document
 from corral.testing import World, run
@@ -142,6 +142,7 @@ def test_everything_the_stack_can_ask_for_is_made_of_whole_inputs():
         "bedrock-guardrail-version": {
             "guardrailArn": guardrail_arn,
             "description": world["bedrock-guardrail-version"].inputs["description"],
+            "skipDestroy": True,
             "region": "us-east-1",
         },
         group.name: {"retentionInDays": 90, "region": "us-east-1", "tags": TAGS},
@@ -191,9 +192,7 @@ def test_the_policy_names_the_application_profiles_and_the_guardrail():
             (MAVERICK.name, "bedrock-profile-llama-4-maverick-839901"),
         )
     }
-    guardrail = PublishedGuardrail(
-        f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn", "bedrock-guardrail-version-version"
-    )
+    guardrail = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:bedrock-guardrail-guardrailArn"
     want = invoke(ACCOUNT, [LLAMA, MAVERICK], profiles, guardrail)
     assert json.loads(world.outputs["invokePolicy"]) == document(want)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corral.hosts.bedrock.access import BedrockModel
-from corral.hosts.bedrock.identity import PublishedGuardrail, invoke, log_trust, partition, write_log
+from corral.hosts.bedrock.identity import invoke, log_trust, partition, write_log
 from corral.hosts.iam import document
 from tests.hosts.bedrock.aws import bedrock_model
 
@@ -20,6 +20,9 @@ INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 THROUGH = bedrock_model(f"us.{LLAMA}", ("us-east-1", "us-west-2"))
 PLAIN = bedrock_model(LLAMA, ("us-west-2",))
 GIVEN = bedrock_model(APPLICATION, ("us-east-1",))
+
+
+GUARDED = {"StringLike": {"bedrock:GuardrailIdentifier": f"{GUARDRAIL}:*"}}
 
 
 def foundation(region: str) -> str:
@@ -78,17 +81,29 @@ def allow(actions: list[str], resources: list[str], **equal: Any) -> dict[str, A
         pytest.param(
             PLAIN,
             {},
-            PublishedGuardrail(GUARDRAIL, "3"),
+            GUARDRAIL,
             [
-                allow(INVOKE, [foundation("us-west-2")], GuardrailIdentifier=f"{GUARDRAIL}:3"),
+                allow(INVOKE, [foundation("us-west-2")]) | {"Condition": GUARDED},
                 allow(["bedrock:ApplyGuardrail"], [GUARDRAIL]),
             ],
-            id="no call without the guardrail",
+            id="no call without a version of the guardrail",
+        ),
+        pytest.param(
+            PLAIN,
+            {"llama-3.3-70b": APPLICATION},
+            GUARDRAIL,
+            [
+                allow(INVOKE, [APPLICATION]) | {"Condition": GUARDED},
+                allow(INVOKE, [foundation("us-west-2")])
+                | {"Condition": {"StringEquals": {"bedrock:InferenceProfileArn": [APPLICATION]}, **GUARDED}},
+                allow(["bedrock:ApplyGuardrail"], [GUARDRAIL]),
+            ],
+            id="nor through a profile",
         ),
     ],
 )
 def test_the_gateway_may_call_what_the_plan_calls_and_nothing_else(
-    model: BedrockModel, profiles: dict[str, str], guardrail: PublishedGuardrail | None, want: list[dict[str, Any]]
+    model: BedrockModel, profiles: dict[str, str], guardrail: str | None, want: list[dict[str, Any]]
 ):
     statements = invoke(ACCOUNT, [model], profiles, guardrail)
     assert document(statements) == {"Version": "2012-10-17", "Statement": want}
@@ -104,10 +119,12 @@ def test_two_names_of_one_model_take_one_permission():
     st.booleans(),
     st.booleans(),
 )
-def test_no_document_has_a_wildcard(models: list[BedrockModel], application: bool, guarded: bool):
+def test_no_document_has_a_wildcard_but_for_the_version_of_a_guardrail(
+    models: list[BedrockModel], application: bool, guarded: bool
+):
     profiles = {model.name: APPLICATION for model in models} if application else {}
-    guardrail = PublishedGuardrail(GUARDRAIL, "1") if guarded else None
-    assert "*" not in json.dumps(document(invoke(ACCOUNT, models, profiles, guardrail)))
+    written = json.dumps(document(invoke(ACCOUNT, models, profiles, GUARDRAIL if guarded else None)))
+    assert "*" not in written.replace(json.dumps(GUARDED["StringLike"]), "")
 
 
 def test_the_log_is_written_by_bedrock_for_this_account_into_its_one_stream():

@@ -240,11 +240,16 @@ def _quotas(model: BedrockModel, response: Response, quotas: Sequence[Mapping[st
     return "allowed", "its quotas are above 0"
 
 
+_UNSAID = re.compile(r"instruct|[0-9]+b")
+"""Words of a model's name that a quota's may leave out: `Llama 4 Maverick 17B Instruct` has … `Maverick V1`."""
+
+
 def _counts(quota: str, details: Mapping[str, Any], *, profile: bool) -> bool:
     """Whether a quota of this name limits the calls: `Cross-region model inference tokens per minute for Meta …`."""
     what, _, whose = quota.lower().partition(" for ")
-    name = str(details["modelName"]).lower()
-    if whose.strip() not in (name, f"{details['providerName']} {name}".lower()):
+    of_quota = {*whose.split()} - {str(details["providerName"]).lower(), "v1"}
+    of_model = {*str(details["modelName"]).lower().split()}
+    if not of_quota or of_quota - of_model or not all(map(_UNSAID.fullmatch, of_model - of_quota)):
         return False
     manner = "cross-region" if profile else "on-demand"
     return re.search(rf"^{manner} .*\btokens per minute$|\btokens per day$", what) is not None

@@ -21,7 +21,6 @@ from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
 from corral.hosts.base import HostComponent, Site, Vpc, autonamed
 from corral.hosts.bedrock.access import BedrockModel
 from corral.hosts.bedrock.identity import (
-    PublishedGuardrail,
     foundation_arn,
     invoke,
     log_trust,
@@ -198,17 +197,19 @@ class Bedrock(HostComponent):
         guardrail: aws.bedrock.GuardrailVersion | None,
     ) -> pulumi.Output[str]:
         def document(outputs: Any) -> pulumi.Output[str]:
-            published = PublishedGuardrail(**outputs["guardrail"]) if outputs["guardrail"] else None
-            return policy(invoke(outputs["account"], self._args.models, outputs["profiles"], published))
+            return policy(invoke(outputs["account"], self._args.models, outputs["profiles"], outputs["guardrail"]))
 
         return pulumi.Output.all(
             account=account,
             profiles={model: profile.arn for model, profile in profiles.items()},
-            guardrail={"arn": guardrail.guardrail_arn, "version": guardrail.version} if guardrail else None,
+            guardrail=guardrail.guardrail_arn if guardrail else None,
         ).apply(document)
 
     def _guardrail(self, settings: Guardrail) -> aws.bedrock.GuardrailVersion:
-        """A guardrail and its version, which is published anew when the guardrail changes."""
+        """A guardrail and its version, which is published anew when the guardrail changes.
+
+        A version before stays, up to Bedrock's limit of 20, since the gateway still names it for a while.
+        """
         strength = settings.strength
         filters = [
             aws.bedrock.GuardrailContentPolicyConfigFiltersConfigArgs(
@@ -232,6 +233,7 @@ class Bedrock(HostComponent):
             f"{self._name}-guardrail-version",
             guardrail_arn=guardrail.guardrail_arn,
             description=f"{strength} {content}",
+            skip_destroy=True,
             region=self._args.region,
             opts=self._child,
         )

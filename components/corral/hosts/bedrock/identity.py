@@ -6,14 +6,14 @@ then asks for the foundation model's in each region to which the profile may sen
 that profile only (`bedrock:InferenceProfileArn`).  Through an application profile, the one it was copied from is let
 pass in that condition as well, since AWS does not document which of the two it names; calling the latter stays
 forbidden.  With a guardrail, a call without it is denied (`bedrock:GuardrailIdentifier`), so that a gateway which
-forgot to name it fails instead of letting everything through.
+forgot to name it fails instead of letting everything through.  Any published version of it will do, as the gateway
+learns of a new one a minute and a half after IAM may have.
 Source: docs.aws.amazon.com/bedrock, inference-profiles-prereq and guardrails-permissions-id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from corral.hosts.bedrock.access import BedrockModel, is_profile
 from corral.hosts.iam import Statement, trust
@@ -22,14 +22,6 @@ _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
 _INVOKE = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
 _LOG_STREAM = "aws/bedrock/modelinvocations"
 """The one log stream into which Bedrock writes, AWS's choice."""
-
-
-@dataclass(frozen=True)
-class PublishedGuardrail:
-    """One version of a guardrail."""
-
-    arn: str
-    version: str
 
 
 def partition(region: str) -> str:
@@ -55,11 +47,12 @@ def invoke(
     account: str,
     models: Sequence[BedrockModel],
     application_profiles: Mapping[str, str],
-    guardrail: PublishedGuardrail | None,
+    guardrail: str | None,
 ) -> list[Statement]:
     """What the gateway's identity may do: call these models from their region.
 
-    `application_profiles` has, per model's name, the ARN of the application profile it is called through.
+    `application_profiles` has, per model's name, the ARN of the application profile it is called through; `guardrail`
+    is an ARN.
     """
     statements: list[Statement] = []
     for model in models:
@@ -67,20 +60,18 @@ def invoke(
             if statement not in statements:
                 statements.append(statement)
     if guardrail:
-        statements.append(Statement(["bedrock:ApplyGuardrail"], [guardrail.arn], {}))
+        statements.append(Statement(["bedrock:ApplyGuardrail"], [guardrail], {}))
     return statements
 
 
-def _invoke(
-    model: BedrockModel, account: str, application: str | None, guardrail: PublishedGuardrail | None
-) -> Iterator[Statement]:
-    guarded = {"bedrock:GuardrailIdentifier": f"{guardrail.arn}:{guardrail.version}"} if guardrail else {}
+def _invoke(model: BedrockModel, account: str, application: str | None, guardrail: str | None) -> Iterator[Statement]:
+    guarded = {"StringLike": {"bedrock:GuardrailIdentifier": f"{guardrail}:*"}} if guardrail else {}
     foundation = [foundation_arn(model, destination) for destination in model.destinations]
     through = [arn for arn in (application, profile_arn(model, account)) if arn]
     called = through[:1] or foundation
-    yield Statement(_INVOKE, called, {"StringEquals": guarded} if guarded else {})
+    yield Statement(_INVOKE, called, guarded)
     if through:
-        yield Statement(_INVOKE, foundation, {"StringEquals": {"bedrock:InferenceProfileArn": through, **guarded}})
+        yield Statement(_INVOKE, foundation, {"StringEquals": {"bedrock:InferenceProfileArn": through}, **guarded})
 
 
 def log_trust(account: str) -> str:
