@@ -25,6 +25,7 @@ VERBS = (
     "drill",
     "key",
     "monitoring",
+    "registry",
     "schema",
 )
 OF_A_STACK = [

@@ -26,6 +26,7 @@ def nobodys_logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "docker"
     folder.mkdir()
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    monkeypatch.setenv("NO_PROXY", "*")
     return folder
 
 

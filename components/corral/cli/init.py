@@ -85,11 +85,13 @@ def init(
 def _texts(name: str, template: Template, stack: str) -> dict[str, str]:
     """By path what does not depend on this environment."""
     cluster = template is not Template.LOCAL
+    charts = "| edit without a registry | `corral registry pull`, once, and commit `stacks/charts` |\n"
     values = {
         "name": name,
         "stack": stack,
         "install": INSTALL,
         "up": f"pulumi up -s {stack}" if cluster else "save the file while `corral serve` runs",
+        "charts": charts if cluster else "",
         "deployed": ", `pulumi up` once it is merged" if cluster else "",
     }
     return {

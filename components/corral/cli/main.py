@@ -72,6 +72,7 @@ VERBS = (
         "schema",
     ),
     "key",
+    "registry",
 )
 """In the order of the help; each is a module of its name, and a function or a group of commands in it."""
 
