@@ -74,3 +74,10 @@ def test_a_new_cluster_needs_a_region():
         pulumi.RunError, match="the stack prod makes a cluster on EKS and says no region: set aws:region"
     ):
         run(lambda: open_cluster(stack(), {}))
+
+
+@pytest.mark.parametrize(("region", "part"), [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")])
+def test_a_region_of_another_partition_of_aws_is_refused(region: str, part: str):
+    want = f"makes a cluster on EKS in {region}, which is in {part}: .* Name a cluster that is there"
+    with pytest.raises(pulumi.RunError, match=want):
+        run(lambda: open_cluster(stack(region=region), {}))

@@ -257,3 +257,20 @@ def test_the_number_of_pods_can_follow_their_load(new: World):
     """EKS brings no metrics-server along."""
     addon = new["cluster-metrics-server"].inputs
     assert (addon["addonName"], addon["clusterName"]) == ("metrics-server", "corral-prod")
+
+
+def test_nothing_is_asked_of_the_cluster_until_its_api_server_lets_the_deployer_in(new: World):
+    let_in = new["cluster-let-in"]
+    assert {key: value for key, value in let_in.inputs.items() if key != "__provider"} == {
+        "name": "corral-prod",
+        "endpoint": "https://cluster-cluster-endpoint.example.com",
+        "certificate": "cluster-cluster-certificateAuthority-data",
+        "command": [
+            *("aws", "eks", "get-token", "--cluster-name", "corral-prod"),
+            *("--region", "us-east-1", "--output", "json"),
+        ],
+        "access": [DEPLOYER, ADMIN],
+        "preview": False,
+    }
+    assert {each.urn for each in new.resources if "-admin-" in each.name} <= let_in.dependencies
+    assert "cluster-let-in" in names(new, new["cluster-provider"].dependencies)

@@ -145,6 +145,28 @@ def test_the_boundary_lets_roles_do_what_they_are_for_and_take_no_more_rights(wo
     assert [each for each in refused if any(fnmatchcase(each, pattern) for pattern in allowed)] == []
 
 
+AZURE = {
+    "azure-native:resources:ResourceGroup": "Microsoft.Resources/subscriptions/resourceGroups",
+    "azure-native:cognitiveservices:Account": "Microsoft.CognitiveServices/accounts",
+    "azure-native:cognitiveservices:Deployment": "Microsoft.CognitiveServices/accounts/deployments",
+}
+"""By type of resource the type that Azure's actions name."""
+
+NOT_OF_A_RESOURCE = {
+    "Microsoft.CognitiveServices/accounts/listKeys/action": "the function that reads the account's key",
+    "Microsoft.CognitiveServices/locations/operationResults/read": "the wait for an account, not verified",
+}
+
+
+def test_the_role_for_azure_has_what_its_resources_take(world: World):
+    types = {each.type for each in world.resources if each.custom and each.type.startswith("azure-native:")}
+    assert types == {*AZURE}
+    text = (ROOT / "docs/hosts/azure.md").read_text(encoding="utf-8")
+    (role,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    acting = {f"{AZURE[each]}/{verb}" for each in types for verb in ("read", "write", "delete")}
+    assert {*role["Actions"]} == acting | {*NOT_OF_A_RESOURCE}
+
+
 def test_a_preview_takes_what_only_reads():
     verbs = ("Describe", "Get", "List")
     reading = {action for entry in TABLE.values() for action in entry["read"]}

@@ -70,7 +70,8 @@ def refused_by_aws(resource: Recorded) -> Iterator[str]:
     if resource.type not in AWS:
         return
     service, operation, member = AWS[resource.type]
-    rule = BOTOCORE.get_service_model(service).operation_model(operation).input_shape.members[member].metadata
+    shape: Any = BOTOCORE.get_service_model(service).operation_model(operation).input_shape
+    rule = shape.members[member].metadata
     name = resource.inputs.get("name") or f"{resource.name}-0123abc"
     pattern = rule.get("pattern") or WITHOUT_A_RULE[member]
     if not (re.fullmatch(pattern, name) and rule.get("min", 1) <= len(name) <= rule.get("max", 255)):
@@ -207,6 +208,7 @@ def test_every_type_with_a_name_has_a_rule(tmp_path: Any):
         "aws:ec2/vpcEndpoint:VpcEndpoint",
         "aws:eks/accessEntry:AccessEntry",
         "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+        "aws:eks/addon:Addon",
         "aws:eks/podIdentityAssociation:PodIdentityAssociation",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
         "aws:kms/key:Key",

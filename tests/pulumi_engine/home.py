@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
+import os
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
 from pathlib import Path
+from threading import Thread
 
 from tests.pulumi_engine.programs import programs
+from tests.pulumi_engine.stand_ins.cloud import API_SERVER
 from tests.pulumi_engine.stand_ins.serve import WORLDS
 
 KUBECONFIG = "kubeconfig"
@@ -48,10 +51,29 @@ def furnish(folder: Path) -> None:
 
 @contextlib.contextmanager
 def answering(folder: Path) -> Iterator[None]:
-    """A cluster for the program, which asks whether it is there; all else about it is the stand-in's."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    """A cluster for the program, which asks whether it is there and lets it in, and the AWS CLI, which prints a token
+    for it; all else about it is the stand-in's."""
+    aws = folder / "bin" / "aws"
+    aws.parent.mkdir(exist_ok=True)
+    aws.write_text("""#!/bin/sh\necho '{"status": {"token": "k8s-aws-v1.token"}}'\n""")
+    aws.chmod(0o755)
+    with HTTPServer(("127.0.0.1", 0), _ApiServer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
         contexts = [{"name": "kind-corral", "context": {"cluster": "kind-corral"}}]
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        clusters = [{"name": "kind-corral", "cluster": {"server": url}}]
+        os.environ[API_SERVER] = f"http://127.0.0.1:{server.server_port}"
+        clusters = [{"name": "kind-corral", "cluster": {"server": os.environ[API_SERVER]}}]
         (folder / KUBECONFIG).write_text(json.dumps({"contexts": contexts, "clusters": clusters}))
         yield
+        server.shutdown()
+
+
+class _ApiServer(BaseHTTPRequestHandler):
+    """Lets in whoever has a token."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.headers["Authorization"] else 401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass

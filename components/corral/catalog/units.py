@@ -286,6 +286,8 @@ _KEY_HASH = r"^sha256:[0-9a-f]{64}$"
 _DNS_NAME = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _KUBERNETES_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAMESPACED = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+_TAG_KEY = r"^[a-zA-Z0-9 ._:/=+@-]{1,128}$"
+_TAG_VALUE = r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$"
 _POLICY_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:policy/[A-Za-z0-9+=,.@_/-]+$"
 _AWS_ACCOUNT = r"^[0-9]{12}$"
 _AZURE_SUBSCRIPTION = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -300,6 +302,8 @@ MISMATCHES = {
     _NAMESPACED: "is not a namespace and a secret in it: write it like ingress/llm-tls",
     _CERTIFICATE_ARN: "is not the ARN of a certificate: write it like "
     "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
+    _TAG_KEY: "is not a tag's name at Bedrock: letters, digits, spaces and . _ : / = + @ -, at most 128 characters",
+    _TAG_VALUE: "is not a tag's value at Bedrock: letters, digits, spaces and . _ : / = + @ -, at most 256 characters",
     _POLICY_ARN: "is not the ARN of an IAM policy: write it like arn:aws:iam::123456789012:policy/corral-boundary",
     _AWS_ACCOUNT: "is not the number of an AWS account: 12 digits, in quotes",
     _AZURE_SUBSCRIPTION: "is not the id of an Azure subscription: write it like 01234567-89ab-cdef-0123-456789abcdef",
@@ -333,6 +337,8 @@ ReservationId = Annotated[str, Field(pattern=_RESERVATION)]
 VpcId = Annotated[str, Field(pattern=_VPC)]
 SubnetId = Annotated[str, Field(pattern=_SUBNET)]
 PrincipalArn = Annotated[str, Field(pattern=_ROLE)]
+TagKey = Annotated[str, Field(pattern=_TAG_KEY)]
+TagValue = Annotated[str, Field(pattern=_TAG_VALUE)]
 PolicyArn = Annotated[str, Field(pattern=_POLICY_ARN)]
 AwsAccount = Annotated[str, Field(pattern=_AWS_ACCOUNT)]
 AzureSubscription = Annotated[str, Field(pattern=_AZURE_SUBSCRIPTION)]

@@ -12,6 +12,7 @@ from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
 from corral.config.stack import Stack
 from corral.hosts.base import ClusterComponent, on_mocks, require
+from corral.hosts.bedrock.identity import partition
 
 
 class ExistingCluster(ClusterComponent):
@@ -73,6 +74,11 @@ def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOpt
         raise pulumi.RunError(
             f"the stack {stack.name} makes a cluster on EKS and says no region: set aws:region, or name a cluster that "
             "is there, corral:cluster.kubeconfig"
+        )
+    if (part := partition(stack.region)) != "aws":
+        raise pulumi.RunError(
+            f"the stack {stack.name} makes a cluster on EKS in {stack.region}, which is in {part}: the names of AWS's "
+            "policies are known for `aws` alone. Name a cluster that is there, corral:cluster.kubeconfig"
         )
     require("aws", "a cluster on EKS")
     from corral.cluster.eks import Eks, EksArgs

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 from typing_extensions import override
 
+from corral.cluster.access import LetIn
 from corral.cluster.gpu_nodes import GpuNodes, GpuNodesArgs
 from corral.cluster.network import Network, NetworkArgs
 from corral.cluster.roles import (
@@ -95,7 +96,14 @@ class Eks(ClusterComponent):
         admitted = self._admit(name, admins)
         in_region = ("--region", args.region, "--output", "json")
         command = ("aws", "eks", "get-token", "--cluster-name", cluster.name, *in_region)
-        prerequisites += admitted
+        let_in = LetIn(
+            f"{name}-let-in",
+            cluster,
+            command,
+            (*args.cluster.public_ranges, *admins.values()),
+            pulumi.ResourceOptions(parent=self, depends_on=admitted),
+        )
+        prerequisites += [*admitted, let_in]
         self.kubeconfig = pulumi.Output.secret(_kubeconfig(cluster, command))
         self.provider = self.connect(
             f"{name}-provider",

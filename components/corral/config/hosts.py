@@ -22,6 +22,8 @@ from corral.catalog.units import (
     Source,
     Strict,
     Subdomain,
+    TagKey,
+    TagValue,
     Text,
     Url,
     Variable,
@@ -93,7 +95,7 @@ class BedrockHost(_Host):
     """The AWS region that is called; by default `aws:region` of the stack."""
     accept_agreements: bool = False
     """The stack may sign the agreement of a model that is offered under one only (true).  Llama is under none."""
-    cost_tags: dict[Text, Text] = Field(default={}, examples=[{"team": "search"}])
+    cost_tags: dict[TagKey, TagValue] = Field(default={}, examples=[{"team": "search"}])
     """The tags by which AWS's bills tell the costs apart.  With any, each model is called through an application
     inference profile that has them."""
     guardrail: Guardrail | None = Field(default=None, examples=[{"strength": "HIGH"}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,9 @@ from tests.pulumi_engine.stand_ins.store import Store
 
 _IMPORTING = threading.Lock()
 """The SDKs import their modules when they are first asked for, which only one thread at a time may do."""
+
+API_SERVER = "CORRAL_TEST_API_SERVER"
+"""The variable with the URL at which the API server of a cluster on EKS answers."""
 
 _SDKS = {"aws": "pulumi_aws", "azure-native": "pulumi_azure_native", "random": "pulumi_random"}
 
@@ -45,6 +49,8 @@ class Cloud:
         outputs = mock_outputs.outputs(_class(self.package, type_), type_, name, {}, ())
         if self.package == "random":
             outputs["result"] = f"{mock_outputs.SECRET}-{id_}"
+        if type_ == "aws:eks/cluster:Cluster":
+            outputs |= {"endpoint": os.environ[API_SERVER], "certificateAuthority": {"data": ""}}
         return merged(outputs if id_ is not None else _unknown(outputs), inputs)
 
     def configure(self, _options: Mapping[str, Any]) -> None:
