@@ -9,7 +9,7 @@ from hypothesis import given
 from corral.config.stack import Stack
 from corral.plan import build as planning
 from corral.plan.checks.findings import Finding
-from corral.plan.checks.requests import parity, residency
+from corral.plan.checks.requests import parity, residency, translation
 from corral.plan.checks.run import check
 from tests.plan.strategies import stacks
 from tests.plan.world import CATALOG, HOSTS, LLAMA, SCOUT, TODAY, build, price_of
@@ -246,3 +246,18 @@ def test_every_region_that_can_be_reached_without_an_error_is_allowed(said: dict
             if target.live and model.allowed_regions is not None and name not in refused:
                 assert target.reaches
                 assert set(target.reaches) <= model.allowed_regions
+
+
+@pytest.mark.parametrize(
+    ("engine", "shares", "want"),
+    [
+        ("kubernetes", {"bedrock": 60, "deepinfra": 40}, ["warning"]),
+        ("kubernetes", {"bedrock": 100}, ["note"]),
+        ("kubernetes", {"bedrock": 0, "deepinfra": 100}, []),
+        ("local", {"bedrock": 60, "deepinfra": 40}, []),
+    ],
+    ids=str,
+)
+def test_what_a_cluster_does_not_translate_for_a_host_is_said(engine: str, shares: dict[str, int], want: list[str]):
+    plan = build({LLAMA: {"shares": shares}}, engine={"kind": engine})
+    assert [finding.level for finding in translation(plan)] == want

@@ -8,6 +8,9 @@ cannot be proved does not hold.
 Parity.  A request that one host can answer does not fail because another one got it.  Each live host is measured
 against the best of the sharing hosts.  Where something is unknown, on either side, nothing is found.  Limits within a
 twentieth of each other are the same limit: hosts call 128,000 and 131,072 tokens both 128k.
+
+Translation.  A gateway translates for a host that does not speak OpenAI's protocol, and not every path.  The local
+engine passes on to another host what it cannot translate.  On a cluster it is answered by the gateway itself.
 """
 
 from __future__ import annotations
@@ -64,6 +67,25 @@ def _refusal(model: ModelPlan, target: Target, allowed: frozenset[str]) -> tuple
         within = " or ".join(f"[{place}]" for place in places)
         way_out += f", or if {named} is in {listed(places)}, say that: corral:hosts.{target.host}.regions: {within}"
     return f"{target.host} may process a request in {named}", way_out
+
+
+def translation(plan: Plan) -> Iterator[Finding]:
+    """Warnings, where a cluster carries the plan out: a live host that is called by Converse, for which Envoy AI
+    Gateway 1.1 translates chats alone (internal/endpointspec/endpointspec.go); notes where no other host would."""
+    if plan.engine != "kubernetes":
+        return
+    for model, target in plan.live:
+        if target.protocol != "bedrock-converse":
+            continue
+        refused = "; a stream with tools is refused with 400" if target.tools_while_streaming is False else ""
+        unstreamed = ", with tools unstreamed" if refused else ""
+        yield Finding(
+            "warning" if any(other.protocol == "openai" for other in model.live) else "note",
+            f"translation/{model.name}/{target.host}",
+            f"on a cluster {target.host} answers {model.name} at /v1/chat/completions alone: what it gets at "
+            f"/v1/completions or /v1/responses is answered 500, and no other host is tried{refused}",
+            f"have clients call /v1/chat/completions{unstreamed}, or leave its share to another host, or accept it",
+        )
 
 
 def parity(plan: Plan, today: date) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from corral.config.stack import Engine
 from corral.plan.checks.cluster import cluster
 from corral.plan.checks.findings import Finding, accepted
 from corral.plan.checks.hosts import hosts
-from corral.plan.checks.requests import parity, residency
+from corral.plan.checks.requests import parity, residency, translation
 from corral.plan.checks.tenants import capacity, enforcement, listener, tenants
 from corral.plan.plan import Plan
 
@@ -27,6 +27,7 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
         *hosts(plan, today),
         *residency(plan),
         *parity(plan, today),
+        *translation(plan),
         *tenants(plan),
         *listener(plan),
         *enforcement(plan),
