@@ -184,6 +184,15 @@ def test_envoy_ai_gateway_keeps_the_tenant_of_a_request_for_the_log(deployed: Wo
     assert values["controller"]["logRequestHeaderAttributes"] == "x-corral-tenant:tenant"
 
 
+def test_charts_make_nothing_that_would_outlive_their_namespaces(deployed: World):
+    """By `helm template`: the hooks of Envoy Gateway 1.8.3 that are in no namespace are those of its injector, and what
+    cert-manager 1.21.2 has in kube-system is for its leases."""
+    envoy_gateway = deployed["gateway-software-envoy-gateway"].inputs["values"]
+    cert_manager = deployed["gateway-software-cert-manager"].inputs["values"]
+    assert envoy_gateway["topologyInjector"] == {"enabled": False}
+    assert cert_manager["global"]["leaderElection"] == {"namespace": "cert-manager"}
+
+
 def test_cert_manager_is_left_alone_where_the_cluster_has_it():
     deployed = run(lambda: program(gateway=config.Gateway(cert_manager=False)))
     assert [name for name in names(deployed.resources) if "cert" in name] == []

@@ -46,6 +46,9 @@ def cut_off(project: Project, during: dict[str, str], by: signal.Signals) -> str
         text, _ = running.communicate(timeout=_PATIENCE_SECONDS)
         assert running.returncode != 0
     project.store.set_faults([])
+    for file in project.state.rglob("*.json.attrs"):  # one that was cut off, too
+        if not file.stat().st_size:
+            file.unlink()
     return text
 
 
@@ -118,7 +121,7 @@ def go_on(project: Project) -> list[str]:
 
 def take_away_what_helm_left(project: Project, text: str) -> list[str]:
     """Does what the commands in the text do."""
-    command = r"kubectl -n (\S+) delete secret -l 'owner=helm,name=(\S+),status in \(pending-install,pending-upgrade,"
+    command = r"kubectl -n (\S+) delete secret -l 'owner=helm,name=([^',]+)'"
     releases = [f"{namespace}/{name}" for namespace, name in sorted(set(re.findall(command, text)))]
     for release in releases:
         project.store.remove("kubernetes", "kubernetes:helm.sh/v3:Release", release)

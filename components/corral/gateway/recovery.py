@@ -16,10 +16,11 @@ from pulumi.runtime.proto import resource_pb2
 
 from corral.hosts.base import on_mocks
 
-_IN_USE = ("cannot re-use a name that is still in use", "another operation (install/upgrade/rollback) is in progress")
-"""Helm 3.18, of a release whose record says that something is under way with it."""
+_IN_USE = "cannot re-use a name that is still in use"
+_UNDER_WAY = "another operation (install/upgrade/rollback) is in progress"
+"""What Helm 3.18 says of a release to be installed, or to be upgraded, of which it has a record."""
 
-_PENDING = "pending-install,pending-upgrade,pending-rollback"
+_PENDING = ",status in (pending-install,pending-upgrade,pending-rollback)"
 
 
 def adoption(stack: str) -> str:
@@ -48,14 +49,18 @@ def end_without_traceback(stack: str) -> None:
 
 
 def release_way_out(namespace: str, release: str, errors: Sequence[str]) -> str | None:
-    """What to do about a release that Helm does not touch, as something is under way with it; None: that is not why."""
-    if not any(text in error for text in _IN_USE for error in errors):
+    """What to do about a release that Helm does not touch because of its record; None: that is not why.
+
+    The record of one that is to be installed may well say `deployed`: the provider goes on when Pulumi is killed.
+    """
+    reasons = {text: any(text in error for error in errors) for text in (_IN_USE, _UNDER_WAY)}
+    if not any(reasons.values()):
         return None
-    selector = f"owner=helm,name={release},status in ({_PENDING})"
+    which = f"owner=helm,name={release}{'' if reasons[_IN_USE] else _PENDING}"
     return (
-        f"an `up` was cut off while Helm was at work on {release}, or somebody else has a release of that name. This "
-        "takes away what the first one left, and nothing else; then run `pulumi up` again: "
-        f"kubectl -n {namespace} delete secret -l '{selector}'"
+        f"Helm has a record of {release} in {namespace} that this stack does not know of: an `up` was cut off while "
+        "Helm was at work, or it is somebody else's. If it is this stack's, take the record away, which leaves what "
+        f"was installed, and run `pulumi up` again: kubectl -n {namespace} delete secret -l '{which}'"
     )
 
 

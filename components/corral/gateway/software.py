@@ -94,7 +94,9 @@ def _envoy_gateway(images: Images, *, counting: bool) -> dict[str, Any]:
 
     Patches of Envoy's configuration, which that recommends too, cut a model's traffic over from a route to the next;
     who may write a Backend or a patch in the gateway's namespace decides where requests go.  The definitions' chart has
-    the upgrade policy already.  An Envoy that waits longer than its timeout for those who count lets the request pass.
+    the upgrade policy already.  No Envoy is told its zone: no host is reached by zone, and the webhook for it would
+    outlive the chart, as Helm deletes no hooks.  An Envoy that waits longer than its timeout for those who count lets
+    the request pass.
     """
     rate_limiters: dict[str, Any] = {"rateLimitDeployment": {"replicas": _RATE_LIMITERS if counting else 0}}
     if counting:
@@ -111,6 +113,7 @@ def _envoy_gateway(images: Images, *, counting: bool) -> dict[str, Any]:
         "deployment": {"replicas": 2, "pod": {"topologySpreadConstraints": _spread(ENVOY_GATEWAY)}},
         "podDisruptionBudget": {"minAvailable": 1},
         "crds": {"gatewayAPI": {"safeUpgradePolicy": {"enabled": False}}},
+        "topologyInjector": {"enabled": False},
         "config": {
             "envoyGateway": {
                 "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
@@ -149,11 +152,13 @@ def _ai_gateway(images: Images) -> dict[str, Any]:
 
 
 def _cert_manager(images: Images) -> dict[str, Any]:
-    values: dict[str, Any] = {"crds": {"enabled": True, "keep": False}}
+    """Its leases are in its own namespace, and go with it: in kube-system they stay, and the next one waits."""
+    shared: dict[str, Any] = {"leaderElection": {"namespace": _CERT_NAMESPACE}}
+    values: dict[str, Any] = {"crds": {"enabled": True, "keep": False}, "global": shared}
     if images.registry:
         registry, _, namespace = images.named(CERT_MANAGER_REPOSITORIES).rpartition("/")
         values |= {"imageRegistry": registry, "imageNamespace": namespace}
-        values |= {"global": {"imagePullSecrets": images.pull_secrets}}
+        shared["imagePullSecrets"] = images.pull_secrets
     return values
 
 
