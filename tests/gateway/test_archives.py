@@ -170,6 +170,12 @@ def test_an_archive_that_was_changed_in_the_repository_is_refused_without_asking
     assert registry.requests == []
 
 
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path):
+    (tmp_path / "charts").write_text("")
+    why = refused(Archives(tmp_path / "charts"), Origin(None, tmp_path), ENVOY_GATEWAY)
+    assert why == f"{tmp_path}/charts/SHA256SUMS: Not a directory"
+
+
 @pytest.mark.parametrize(
     ("sums", "why"),
     [

@@ -69,6 +69,12 @@ class Archives:
 
     def complete(self, charts: Iterable[Chart], origin: Origin) -> list[Chart]:
         """Pulls those that are missing, and compares the others; those that were pulled.  Raises ArchiveError."""
+        try:
+            return self._completed(charts, origin)
+        except OSError as error:
+            raise ArchiveError(f"{error.filename}: {error.strerror}") from None
+
+    def _completed(self, charts: Iterable[Chart], origin: Origin) -> list[Chart]:
         recorded = dict(self._recorded())
         missing = [chart for chart in charts if not self._is_there(chart, recorded)]
         for chart in missing:
