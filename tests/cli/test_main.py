@@ -19,6 +19,7 @@ VERBS = (
     "diff",
     "explain",
     "verify",
+    "smoke",
     "status",
     "usage",
     "fault",
@@ -34,6 +35,7 @@ OF_A_STACK = [
     ("plan", "--json"),
     ("explain", "m"),
     ("verify",),
+    ("smoke",),
 ]
 
 

@@ -52,6 +52,13 @@ def extension(name: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {"name": f"envoy.{name}", "typed_config": {"@type": f"{_TYPES}.{kind}", **fields}}
 
 
+def patch_of(objects: Mapping[str, Manifest], json_path: str) -> dict[str, Any]:
+    """The operation of the patch of all routes that has this path."""
+    operations = [patch["operation"] for patch in objects["selection"]["spec"]["jsonPatches"]]
+    (operation,) = (each for each in operations if each["jsonPath"] == json_path)
+    return operation
+
+
 def retry_policy(objects: Mapping[str, Manifest], *, patched: bool) -> dict[str, Any]:
     """As `buildRetryPolicy` makes it, and as the patch leaves it."""
     retry = objects["retries"]["spec"]["retry"]
@@ -75,9 +82,7 @@ def retry_policy(objects: Mapping[str, Manifest], *, patched: bool) -> dict[str,
             update_frequency=retry["numAttemptsPerPriority"],
         ),
     }
-    (patch,) = objects["selection"]["spec"]["jsonPatches"]
-    operation = patch["operation"]
-    assert operation["jsonPath"] == "$.virtual_hosts[*].routes[*].route.retry_policy"
+    operation = patch_of(objects, "$.virtual_hosts[*].routes[*].route.retry_policy")
     return policy | ({operation["path"].removeprefix("/"): operation["value"]} if patched else {})
 
 
@@ -243,6 +248,34 @@ def test_two_failing_hosts_cost_no_request_while_a_third_is_well() -> None:
     cases = Cases()
     cases.add("both", {"failing": 90, "failing-too": 9, "lab": 1})
     assert cases.answers(200) == {"both": Counter({200: 200})}
+
+
+def test_an_answer_has_the_name_of_the_host_that_the_request_went_to_with() -> None:
+    """Envoy AI Gateway's processor puts it into the request on its way to the host; here a filter does."""
+    shares = {"groq": 50, "lab": 50}
+    cases = Cases()
+    cases.add("named", shares)
+    filters = [
+        extension(
+            "filters.http.header_mutation",
+            "extensions.filters.http.header_mutation.v3.HeaderMutation",
+            mutations={"request_mutations": [{"append": {"header": {"key": "x-corral-host", "value": "lab"}}}]},
+        ),
+        extension("filters.http.upstream_codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
+    ]
+    options = {
+        "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http_protocol_options": {}},
+        "http_filters": filters,
+    }
+    cases.clusters[0]["typed_extension_protocol_options"] = {
+        f"envoy.{options['@type'].partition('envoy.')[2]}": options
+    }
+    operation = patch_of(manifests(shares, ()), "$.virtual_hosts[*]")
+    assert operation["path"] == "/response_headers_to_add/-"
+    cases.routes[0]["response_headers_to_add"] = [operation["value"]]
+    with served(cases) as client:
+        assert client.get("/named").headers["x-corral-host"] == "lab"
 
 
 def test_without_the_patch_half_of_the_requests_are_lost_with_one_retry() -> None:

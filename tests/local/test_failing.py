@@ -93,6 +93,19 @@ def test_a_failing_host_with_nearly_all_the_traffic_costs_no_error(gateway: Gate
     assert {(answer.status_code, answer.headers["x-corral-host"]) for answer in answers} == {(200, "deepinfra")}
 
 
+def test_smoke_finds_the_host_for_which_another_one_answers(gateway: Gateway) -> None:
+    def outcomes() -> tuple[int, dict[str, str]]:
+        ended = gateway.run("smoke", "--json")
+        return ended.returncode, {
+            each["host"]: each["outcome"] for each in json.loads(ended.stdout) if each["model"] == "m"
+        }
+
+    fallbacks = {"together": "unknown", "coreweave": "unknown"}
+    assert outcomes() == (0, {"groq": "allowed", "deepinfra": "allowed", **fallbacks})
+    break_(gateway, "429", "groq")
+    assert outcomes() == (1, {"groq": "refused", "deepinfra": "allowed", **fallbacks})
+
+
 def test_a_host_that_dies_and_comes_back_under_load_loses_nothing_and_gets_its_share_again(gateway: Gateway) -> None:
     with Load(gateway.url) as load:
         load.more(100)

@@ -64,6 +64,7 @@ VERBS = (
         "drift",
         "explain",
         "verify",
+        "smoke",
         "status",
         "usage",
         "fault",

@@ -34,7 +34,7 @@ def verify(
     if as_json:
         print_json(verdicts)
     else:
-        console().print(_table(verdicts))
+        console().print(verdict_table(verdicts))
     if any(verdict.outcome == "refused" for verdict in verdicts):
         raise typer.Exit(1)
 
@@ -57,7 +57,8 @@ def _keys(plan: Plan) -> dict[str, str]:
     return {host: os.environ[variable] for host, variable in variables.items() if os.environ.get(variable)}
 
 
-def _table(verdicts: list[Verdict]) -> Table:
+def verdict_table(verdicts: list[Verdict]) -> Table:
+    """A row for each model at each host."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("MODEL", "HOST", "ID AT THE HOST", "VERDICT", "WHY"):
         table.add_column(name, overflow="fold")

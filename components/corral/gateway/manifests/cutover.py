@@ -102,18 +102,21 @@ def patch_resource(inputs: Inputs, model: str, key: str, active: Resource) -> Re
     namespace = inputs.names.namespace
     others = [f"@.name != 'httproute/{namespace}/{active.name}/rule/{rule}/match/0/*'" for rule in rules]
     inactive = f"?({' && '.join([of_model, *others])})"
-    spec = routes_patch(inputs, f"[{inactive}].match.headers", "/-", _UNMATCHED)
+    spec = routes_patch(inputs, (f".routes[{inactive}].match.headers", "/-", _UNMATCHED))
     annotations = {"corral/model": model}
     return inputs.resource("EnvoyPatchPolicy", object_name(model), spec, needs=[key], annotations=annotations)
 
 
-def routes_patch(inputs: Inputs, where: str, path: str, value: Any) -> dict[str, Any]:
-    """The spec of an EnvoyPatchPolicy that adds a value, under this path, to what a JSONPath leads to from Envoy's
-    list of routes."""
+def routes_patch(inputs: Inputs, *added: tuple[str, str, Any]) -> dict[str, Any]:
+    """The spec of an EnvoyPatchPolicy that adds values: where a JSONPath leads to from Envoy's virtual hosts, and below
+    that under a path."""
     names = inputs.names
-    patch = {
-        "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-        "name": f"{names.namespace}/{names.gateway}/{scheme(inputs.gateway)}",
-        "operation": {"op": "add", "jsonPath": f"$.virtual_hosts[*].routes{where}", "path": path, "value": value},
-    }
-    return {"targetRef": reference("Gateway", names.gateway), "type": "JSONPatch", "jsonPatches": [patch]}
+    patches = [
+        {
+            "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            "name": f"{names.namespace}/{names.gateway}/{scheme(inputs.gateway)}",
+            "operation": {"op": "add", "jsonPath": f"$.virtual_hosts[*]{where}", "path": path, "value": value},
+        }
+        for where, path, value in added
+    ]
+    return {"targetRef": reference("Gateway", names.gateway), "type": "JSONPatch", "jsonPatches": patches}

@@ -8,7 +8,8 @@ priority whole from 71 % of its hosts up, and Envoy Gateway 1.8.1 has no setting
 
 A retry draws by the same weights, and again while it meets a host that was tried.  Envoy Gateway 1.8.3 lets Envoy draw
 five times more and has no setting for it, so that half of the retries meet a failing host of 90 % again.  One patch of
-all routes (`selection_resource`) raises the number; no share is in it.  Goes when Envoy Gateway has a setting.
+all routes (`selection_resource`) raises the number; no share is in it.  It costs Envoy Gateway 70 ms of a CPU for each
+list of 30 routes, and a second for one of 100.  Goes when Envoy Gateway has a setting.
 
 Shares are in the route alone.  How often a request is tried again depends on how many hosts are named under `shares`,
 drained ones included, so that no share edit changes it.  The hosts stand in order of name, whatever their role, so that
@@ -28,7 +29,7 @@ from corral.gateway.manifests.cutover import revision, route_name, routes_patch
 from corral.gateway.manifests.hosts import route_needs
 from corral.gateway.manifests.resource import Inputs, Resource, keep_alive, reference
 from corral.gateway.manifests.tenants import Caller, Group, called_by, groups
-from corral.gateway.names import MODEL_HEADER, duration, object_name
+from corral.gateway.names import HOST_HEADER, MODEL_HEADER, duration, object_name
 from corral.plan import failover
 from corral.plan.plan import ModelPlan, RequestSettings
 
@@ -45,10 +46,13 @@ def route_key(model: str) -> str:
 
 
 def selection_resource(inputs: Inputs) -> Resource:
-    """The patch by which a retry finds a host that was not tried, whatever the shares; there before the first route,
-    and put on every list of routes that Envoy Gateway makes."""
-    attempts = ("/host_selection_retry_max_attempts", failover.SELECTION_ATTEMPTS)
-    spec = routes_patch(inputs, "[*].route.retry_policy", *attempts)
+    """The patch by which a retry finds a host that was not tried, whatever the shares, and an answer names its host.
+
+    It is there before the first route, and put on every list of routes that Envoy Gateway makes.
+    """
+    attempts = (".routes[*].route.retry_policy", "/host_selection_retry_max_attempts", failover.SELECTION_ATTEMPTS)
+    header = {"header": {"key": HOST_HEADER, "value": f"%REQ({HOST_HEADER})%"}}
+    spec = routes_patch(inputs, attempts, ("", "/response_headers_to_add/-", header))
     return inputs.resource("EnvoyPatchPolicy", inputs.names.gateway, spec, needs=["gateway"])
 
 
