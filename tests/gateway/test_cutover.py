@@ -176,10 +176,15 @@ def test_another_route_is_given_its_time(waited: list[float]):
     assert waited == [1.5]
 
 
-def test_nothing_is_waited_for_where_there_was_no_route(waited: list[float]):
+def test_a_route_where_there_was_none_is_named_with_its_time_and_not_waited_for_here(
+    waited: list[float], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(time, "time", lambda: 7.5)
     created = PropagationDelayProvider().create(routes(llama="a"))
-    PropagationDelayProvider().update("handover", routes(llama="a"), routes(llama="a", scout="c"))
-    assert (waited, created.outs) == ([], routes(llama="a"))
+    added = PropagationDelayProvider().update("handover", routes(llama="a"), routes(llama="a", scout="c"))
+    assert waited == []
+    assert created.outs == {**routes(llama="a"), "new": ["llama"], "first": True, "since": 7.5}
+    assert added.outs == {**routes(llama="a", scout="c"), "new": ["scout"], "first": False, "since": 7.5}
 
 
 def test_another_time_alone_is_no_change_and_another_provider_is_one_that_takes_no_time(waited: list[float]):

@@ -24,6 +24,7 @@ from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Inputs, Resource
 from corral.gateway.manifests.routes import route_key
 from corral.gateway.names import ENVOY_NAMESPACE, GatewayNames
+from corral.gateway.serving import ModelLists, NewRoutes, until_served
 from corral.gateway.software import Software, SoftwareArgs
 from corral.hosts.base import ClusterComponent, KubernetesObject
 from corral.hosts.endpoint import AmbientCredential, Endpoint
@@ -126,11 +127,15 @@ class Gateway(pulumi.ComponentResource):
             resources = render(inputs)
         except UntranslatedProtocolError as error:
             raise pulumi.RunError(str(error)) from None
-        gateway = self._apply(resources, secrets, [*before, namespace])
+        gateway, new = self._apply(resources, secrets, [*before, namespace])
         self.certificate = _certificate_name(args.gateway.certificate)
         self.address = self._address(gateway)
         host = pulumi.Output.from_input(args.gateway.hostname or self.address)
         self.url = host.apply(lambda host: f"{scheme(args.gateway)}://{host}/v1")
+        lists = pulumi.Output.all(url=self.url, key=next(iter(self.keys.values()), None)).apply(
+            lambda values: ModelLists(**values)
+        )
+        until_served(f"{name}-envoys", args.names.deployment, new, lists, args.gateway.handover, self._child())
         self.register_outputs(
             {"url": self.url, "address": self.address, "certificate": self.certificate, "keys": self.keys}
         )
@@ -144,8 +149,8 @@ class Gateway(pulumi.ComponentResource):
         resources: Mapping[str, Resource],
         secrets: Mapping[str, pulumi.CustomResource],
         base: Sequence[pulumi.Resource],
-    ) -> pulumi.CustomResource:
-        """Applies all, each after what it needs, and cuts over to the new routes; the Gateway.
+    ) -> tuple[pulumi.CustomResource, pulumi.Output[NewRoutes | None]]:
+        """Applies all, each after what it needs, and cuts over to the new routes; the Gateway, and what is new.
 
         `secrets`: by key what is needed beside the resources; `base`: what all of them need.
         """
@@ -161,8 +166,8 @@ class Gateway(pulumi.ComponentResource):
             if key not in patches:
                 needs = [applied.get(need) or secrets[need] for need in resource.needs]
                 applied[key] = apply(f"{name}-{key}", resource, self._child(*base, *needs, *needed.get(key, ())))
-        cut_over(name, models, resources, applied, self._args.gateway.handover, self._child())
-        return applied["gateway"]
+        new = cut_over(name, models, resources, applied, self._args.gateway.handover, self._child())
+        return applied["gateway"], new
 
     def _address(self, gateway: pulumi.CustomResource) -> pulumi.Output[str]:
         """The load balancer's, which is there once the Gateway is; within a cluster the Service's own name."""

@@ -51,6 +51,7 @@ from pulumi.dynamic.dynamic import PROVIDER_KEY
 from corral.gateway.manifests.cutover import patch_key, wait_annotations
 from corral.gateway.manifests.resource import API_VERSIONS, Resource
 from corral.gateway.manifests.routes import route_key
+from corral.gateway.serving import NewRoutes
 from corral.hosts.base import KubernetesObject
 
 _POLL_SECONDS = (1, 1, 2, 4, 8, 16, 32)
@@ -80,11 +81,13 @@ def cut_over(
     applied: Mapping[str, KubernetesObject],
     delay_milliseconds: int,
     opts: pulumi.ResourceOptions,
-) -> None:
+) -> pulumi.Output[NewRoutes | None]:
     """Makes the models' routes active once they are accepted and known everywhere; ends when every Envoy follows them.
 
-    `resources`: by key; `applied`: those of them that are in the cluster, all but the patches; `opts`: theirs.
+    `resources`: by key; `applied`: those of them that are in the cluster, all but the patches; `opts`: theirs.  Gives
+    the routes that were made where none was, once all is done; None: there are none.
     """
+    started = time.time()
     names = {model: resources[route_key(model)].name for model in models}
 
     def delay(part: str, milliseconds: int, after: Sequence[pulumi.Input[pulumi.Resource]]) -> PropagationDelay:
@@ -95,7 +98,10 @@ def cut_over(
     learned = delay("learned", delay_milliseconds, routes)
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[learned]))
     patches = [apply(f"{name}-{key}", resources[key], after) for key in map(patch_key, models)]
-    delay("followed", min(delay_milliseconds, _ENVOY_DELAY_MILLISECONDS), patches)
+    followed = delay("followed", min(delay_milliseconds, _ENVOY_DELAY_MILLISECONDS), patches)
+    return pulumi.Output.all(learned.new, learned.first, learned.since, followed.id).apply(
+        lambda values: NewRoutes(*values[:3]) if values[0] and (values[2] or 0) >= started else None
+    )
 
 
 @dataclass(frozen=True)
@@ -212,6 +218,11 @@ def is_cut_over(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
     return any(model in after and after[model] != route for model, route in before.items())
 
 
+def _new(before: Mapping[str, str], after: Mapping[str, str]) -> Properties:
+    """What is said of the models that had no route, of which `serving.py` takes care, and since when they have one."""
+    return {"new": sorted(after.keys() - before.keys()), "since": time.time()}
+
+
 class PropagationDelayProvider(ResourceProvider):
     """Waits when routes have changed.
 
@@ -222,21 +233,30 @@ class PropagationDelayProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def create(self, props: Properties) -> CreateResult:
-        return CreateResult("handover", dict(props))
+        return CreateResult("handover", {**props, **_new({}, props["routes"]), "first": True})
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
         return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in ("routes", PROVIDER_KEY)))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        new = _new(_olds["routes"], _news["routes"])
         if is_cut_over(_olds["routes"], _news["routes"]):
             time.sleep(_news["milliseconds"] / 1000)
-        return UpdateResult(dict(_news))
+        return UpdateResult({**_news, **new, "first": False})
 
 
 class PropagationDelay(pulumi.dynamic.Resource, module="gateway", name="Handover"):
     """The time that what it depends on is given whenever a model has another route; none where no model has."""
 
+    new: pulumi.Output[list[str]]
+    """The models that had no route when it last changed."""
+    first: pulumi.Output[bool]
+    """Whether it was made then."""
+    since: pulumi.Output[float]
+    """When that was, in seconds of the epoch."""
+
     def __init__(self, name: str, routes: Mapping[str, str], milliseconds: int, opts: pulumi.ResourceOptions) -> None:
         """`routes`: by model the name of its route."""
-        inputs = {"routes": dict(routes), "milliseconds": milliseconds}
+        outputs = dict.fromkeys(("new", "first", "since"))
+        inputs = {"routes": dict(routes), "milliseconds": milliseconds, **outputs}
         super().__init__(PropagationDelayProvider(), name, inputs, opts)

@@ -80,13 +80,14 @@ class KubernetesObject(pulumi.CustomResource):
     """An object of the cluster, of any kind, with what its controller says of it."""
 
     metadata: pulumi.Output[Any]
+    spec: pulumi.Output[Any]
     status: pulumi.Output[Any]
 
     def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
         """Where it is only read, its `id` is among the options, and its `manifest` says no more than API and kind."""
         api = manifest["apiVersion"]
         type_ = f"kubernetes:{api if '/' in api else f'core/{api}'}:{manifest['kind']}"
-        fields: Mapping[str, Any] = {} if opts.id is not None else manifest
+        fields: Mapping[str, Any] = {"spec": None} if opts.id is not None else manifest
         super().__init__(type_, name, {"metadata": None, "status": None, **fields}, opts)
 
 

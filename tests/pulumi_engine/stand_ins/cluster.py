@@ -30,6 +30,7 @@ from tests.pulumi_engine.stand_ins.store import Store, Thing
 PACKAGE = "kubernetes"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _SERVICE = "kubernetes:core/v1:Service"
+_DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 _ROUTE = "kubernetes:aigateway.envoyproxy.io/v1beta1:AIGatewayRoute"
 _HTTP_ROUTE = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
 _REFUSAL = "it was told to be refused"
@@ -144,11 +145,13 @@ class Cluster:
         return {}
 
     def lookup(self, type_: str, id_: str) -> dict[str, Any] | None:
-        """What the controllers make: the gateway's Service with its load balancer, and HTTPRoutes."""
+        """What the controllers make: the gateway's Service with its load balancer, its Envoys, and HTTPRoutes."""
         namespace, _, name = id_.rpartition("/")
         if type_ == _HTTP_ROUTE:
             metadata = {"name": name, "namespace": namespace, "generation": 1}
             return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata}
+        if type_ == _DEPLOYMENT:
+            return _envoys(namespace, name)
         if type_ != _SERVICE:
             return None
         return {
@@ -189,6 +192,18 @@ class Cluster:
             if where == namespace and (kind, name) in references(thing.inputs):
                 return f"the {thing.kind} {other} still names it"
         return None
+
+
+def _envoys(namespace: str, name: str) -> dict[str, Any]:
+    """Two, each with its processor beside it."""
+    processor = {"annotations": {"aigateway.envoyproxy.io/extproc-config-hash": "0"}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "generation": 2},
+        "spec": {"template": {"metadata": processor}},
+        "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
+    }
 
 
 def references(inputs: Mapping[str, Any]) -> set[tuple[str, str]]:
