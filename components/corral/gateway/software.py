@@ -3,7 +3,9 @@ Redis where tenants have limits.
 
 Definitions are applied by a `Chart`, which renders here and upgrades them with their release: Helm never upgrades what
 stands in a chart's `crds`, and cannot store a release as large as these.  All else are Helm `Release`s, as their charts
-have hooks and look up what is there, both of which a `Chart` drops.
+have hooks and look up what is there, both of which a `Chart` drops.  Pulumi keeps each definition three times in its
+state, and copies the state at each update: without the prose in their schemas, which nothing but `kubectl explain`
+reads, they are a third as large.
 
 The webhook that puts the processor beside each Envoy refuses pods while its certificate is wrong.  The chart's own one
 is good for a year and nobody renews it, so cert-manager makes it.
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -59,6 +61,9 @@ _RELEASE_TIMEOUT_SECONDS = 600
 
 _RATE_LIMITERS = 2
 """Pods that count what tenants use, where they have limits."""
+
+_VALUES = ("default", "enum", "example")
+"""The keys of a schema below which values stand, and no schemas."""
 
 _REDIS = "corral-redis"
 _REDIS_PORT = 6379
@@ -201,7 +206,9 @@ class Software(pulumi.ComponentResource):
             values={
                 "crds": {"gatewayAPI": {"enabled": True, "channel": "standard"}, "envoyGateway": {"enabled": True}}
             },
-            opts=self._child(),
+            opts=pulumi.ResourceOptions.merge(
+                self._child(), pulumi.ResourceOptions(transforms=[definition_without_prose])
+            ),
         )
         ai_definitions = self._release("ai-definitions", AI_GATEWAY_DEFINITIONS, _AI_NAMESPACE, {}, *ai_namespace)
         before: list[pulumi.Resource] = [*envoy_namespace, definitions]
@@ -254,6 +261,32 @@ class Software(pulumi.ComponentResource):
             timeout=_RELEASE_TIMEOUT_SECONDS,
             opts=pulumi.ResourceOptions.merge(self._child(*depends_on), explained),
         )
+
+
+def definition_without_prose(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+    """A custom resource definition without the descriptions in its schemas; whatever else there is stays as it is."""
+    if not args.type_.endswith(":CustomResourceDefinition"):
+        return None
+    spec: Any = args.props["spec"]
+    return pulumi.ResourceTransformResult({**args.props, "spec": _without_descriptions(spec)}, args.opts)
+
+
+def _without_descriptions(part: Any, *, fields: bool = False) -> Any:
+    """`fields`: the keys are names of fields, of which one may be `description`, and not a schema's own."""
+    match part:
+        case dict():
+            entries = cast("dict[str, Any]", part).items()
+            if fields:
+                return {name: _without_descriptions(schema) for name, schema in entries}
+            return {
+                key: below if key in _VALUES else _without_descriptions(below, fields=key == "properties")
+                for key, below in entries
+                if key != "description"
+            }
+        case list():
+            return [_without_descriptions(below) for below in cast("list[Any]", part)]
+        case _:
+            return part
 
 
 class Redis(pulumi.ComponentResource):

@@ -11,6 +11,8 @@ from corral.testing.monitor import decoded, encoded
 
 _DEFINITION = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
 
+_SCHEMA = {"description": "What there is of it.", "type": "object"}
+
 
 def construct(request: Any) -> provider_pb2.ConstructResponse:
     """Registers the chart and, below it, a definition that is called as the chart."""
@@ -39,6 +41,7 @@ def construct(request: Any) -> provider_pb2.ConstructResponse:
                         "apiVersion": "apiextensions.k8s.io/v1",
                         "kind": "CustomResourceDefinition",
                         "metadata": {"name": chart},
+                        "spec": {"versions": [{"schema": {"openAPIV3Schema": _SCHEMA}}]},
                     }
                 ),
                 provider=request.providers.get("kubernetes", ""),
