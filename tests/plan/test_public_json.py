@@ -85,9 +85,9 @@ WANT = {
             "servedBy": ["azure", "bedrock", "deepinfra", "vllm"],
         }
     ],
-    "limits": {
+    "requestSettings": {
         "connectTimeout": 5_000,
-        "idleTimeout": 120_000,
+        "idleTimeout": 600_000,
         "drainTimeout": 600_000,
         "ejectionTime": 10_000,
         "bodyLimit": 52_428_800,

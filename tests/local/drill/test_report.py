@@ -87,7 +87,7 @@ def test_the_rest_of_the_figures():
     )
     assert result.differences == (
         "connectTimeout is 1 s instead of 5 s",
-        "idleTimeout is 3 s instead of 120 s",
+        "idleTimeout is 3 s instead of 600 s",
         "ejectionTime is 1 s instead of 10 s",
         "it has tenants more: drill and drill-limited",
     )
