@@ -17,6 +17,7 @@ VERBS = (
     "serve",
     "plan",
     "diff",
+    "drift",
     "explain",
     "verify",
     "smoke",
