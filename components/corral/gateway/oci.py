@@ -14,6 +14,7 @@ import ssl
 import subprocess
 from collections.abc import Generator, Mapping
 from hashlib import sha256
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.request import parse_http_list, parse_keqv_list
@@ -92,7 +93,7 @@ class _Challenged(httpx.Auth):
         if self._authorization:
             request.headers["authorization"] = self._authorization
         response = yield request
-        if response.status_code != httpx.codes.UNAUTHORIZED:
+        if response.status_code != HTTPStatus.UNAUTHORIZED:
             return
         scheme, _, rest = response.headers.get("www-authenticate", "").partition(" ")
         self._authorization = self._basic
