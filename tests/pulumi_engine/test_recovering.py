@@ -12,17 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from corral.gateway.charts import GATEWAY_DEFINITIONS
 from tests.pulumi_engine.history import History
 from tests.pulumi_engine.project import FailedError, Project
 from tests.pulumi_engine.stacks import HOSTED
 
 pytestmark = pytest.mark.engine
 
-_PATIENCE_SECONDS = 180
+_PATIENCE_SECONDS = 600
 _POLL_SECONDS = 0.1
 
 _RELEASE = {"kind": "Release", "name": "gateway-software-cert-manager"}
-_DEFINITION = {"kind": "CustomResourceDefinition", "name": "gateway-software-gateway-definitions:gateway-crds-helm"}
+_DEFINITION = {
+    "kind": "CustomResourceDefinition",
+    "name": f"gateway-software-gateway-definitions:{GATEWAY_DEFINITIONS.archive}",
+}
 
 
 def cut_off(project: Project, during: dict[str, str], by: signal.Signals) -> str:
