@@ -98,7 +98,10 @@ def test_it_is_there_for_programs_too(project: Path, corral: Corral):
 @pytest.mark.parametrize(
     ("answer", "want"),
     [
-        (json.dumps({"steps": [], "diagnostics": [{"severity": "error", "message": "no cluster\n"}]}), "no cluster\n"),
+        (
+            json.dumps({"steps": [], "diagnostics": [{"severity": "error", "message": "no cluster\n"}] * 2}),
+            "no cluster\n",
+        ),
         ("", "no login\n"),
     ],
     ids=["with a reason", "without one"],

@@ -62,7 +62,9 @@ def _steps(stack: str) -> list[dict[str, Any]]:
     digest = _parsed(done.stdout)
     if done.returncode or "steps" not in digest:
         messages = [each["message"].strip() for each in digest.get("diagnostics", []) if each["severity"] == "error"]
-        complain("\n".join(messages) or "\n".join((done.stderr or done.stdout).splitlines()[-_LAST_LINES:]))
+        complain(
+            "\n".join(dict.fromkeys(messages)) or "\n".join((done.stderr or done.stdout).splitlines()[-_LAST_LINES:])
+        )
         raise typer.Exit(UNREADABLE)
     return digest["steps"]
 
