@@ -39,7 +39,7 @@ def check_reachable(cluster: KubeconfigCluster) -> None:
     Whether the credentials are good is for the API server to say.  A server behind a proxy is not connected to: the
     provider finds its own way through it.
     """
-    file = _home() / cluster.kubeconfig[2:] if cluster.kubeconfig.startswith("~/") else Path(cluster.kubeconfig)
+    file = file_of(cluster)
     content = _read(file, cluster.kubeconfig)
     name = _context(content, cluster, file)
     server = _entry(content, "clusters", _entry(content, "contexts", name).get("cluster"))
@@ -51,6 +51,11 @@ def check_reachable(cluster: KubeconfigCluster) -> None:
         )
     if not (server.get("proxy-url") or (url.scheme in getproxies() and not proxy_bypass(url.hostname))):
         _connect(url.hostname, url.port or _PORTS[url.scheme], f"{url.geturl()}, which {file} names")
+
+
+def file_of(cluster: KubeconfigCluster) -> Path:
+    """The kubeconfig, as the provider finds it."""
+    return _home() / cluster.kubeconfig[2:] if cluster.kubeconfig.startswith("~/") else Path(cluster.kubeconfig)
 
 
 def _home() -> Path:

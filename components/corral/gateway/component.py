@@ -68,6 +68,8 @@ class Gateway(pulumi.ComponentResource):
     """The target of a DNS name."""
     certificate: str | None
     """The proof of the gateway's name: a secret, an issuer or an ARN."""
+    namespace: pulumi.Resource
+    """That of `names`."""
     keys: Mapping[str, pulumi.Output[str]]
     """The API key of each tenant, its last one where it has several, a secret; empty where tenants have tokens."""
 
@@ -102,7 +104,7 @@ class Gateway(pulumi.ComponentResource):
                 depends_on=cluster.ready,
             )
             before.append(Software(f"{name}-software", software, child).ready)
-        namespace = kubernetes.core.v1.Namespace(
+        self.namespace = namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
             metadata={"name": args.names.namespace, "labels": dict(inputs.labels)},
             opts=self._child(*before),

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 LOOPBACK = "127.0.0.1"
 
 
-def bind(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 takes a free one.  Raises OSError.
+def bind(port: int, address: str = LOOPBACK) -> socket.socket:
+    """A listening socket, on loopback by itself; port 0 takes a free one.  Raises OSError.
 
     It names its protocol: asyncio sets TCP_NODELAY only where it does, and without it each answer takes 40 ms.
     """
@@ -32,7 +32,7 @@ def bind(port: int) -> socket.socket:
     try:
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((LOOPBACK, port))
+        listening.bind((address, port))
         listening.listen(2048)
     except OSError:
         listening.close()
@@ -72,7 +72,7 @@ def settings(app: ASGIApp, **more: Any) -> uvicorn.Config:
 
 
 _LONGEST_LINE_BYTES = 2**26
-_KEEP_ALIVE_SECONDS = 3600
+KEEP_ALIVE_SECONDS = 3600
 """How long an idle connection stays: longer than any client keeps it, so that no close of ours crosses a request."""
 
 Replace = Callable[[bytes], Awaitable[str | None]]
@@ -92,7 +92,7 @@ class ProcessServer(uvicorn.Server):
         self, app: ASGIApp, replace: Replace, close: Callable[[], Awaitable[None]] | None = None, **more: Any
     ) -> None:
         """`close` is called when nothing is served any more; `more` are Uvicorn's settings."""
-        super().__init__(settings(app, log_level="warning", timeout_keep_alive=_KEEP_ALIVE_SECONDS, **more))
+        super().__init__(settings(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS, **more))
         self._replace = replace
         self._close = close
         self._following: asyncio.Task[None] | None = None

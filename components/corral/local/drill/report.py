@@ -211,6 +211,8 @@ def effective(arrivals: Sequence[Arrival], saved: float, before: Shares, after: 
 
     Arrivals before the save count as such: the change cannot have come before.
     """
+    if _sharing(before) == _sharing(after):
+        return None
     arrivals = [arrival for arrival in arrivals if arrival.at >= saved]
     scores = [0.0]
     """Per place the log likelihood that the arrivals from there on follow the new shares, those before it the old."""
@@ -229,6 +231,10 @@ def effective(arrivals: Sequence[Arrival], saved: float, before: Shares, after: 
         latest=arrivals[min(likely[-1], len(arrivals) - 1)].at - saved,
         last_of_old=max(gone, default=0.0) if drained else None,
     )
+
+
+def _sharing(shares: Shares) -> dict[str, int]:
+    return {host: share for host, share in shares.items() if share}
 
 
 def _chance(shares: Shares, host: str) -> float:

@@ -14,8 +14,8 @@ Shares are whole percent, together always 100.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from corral.plan.plan import ModelPlan, Plan, Rate, TenantPlan
@@ -55,6 +55,10 @@ def drained(shares: Shares) -> dict[str, int]:
     new[gone] = 0
     new[others[0]] += 100 - sum(new.values())
     return new
+
+
+def _without_drained(shares: Shares) -> dict[str, int]:
+    return {host: share for host, share in drained(shares).items() if share}
 
 
 def _by_size(shares: Shares) -> list[str]:
@@ -157,17 +161,21 @@ def _unused_name(plan: Plan, name: str) -> str:
     return name
 
 
-Failure = Literal["503", "refused", "hang", "slow-first-byte", "429"]
+Failure = Literal["503", "refused", "reset", "hang", "slow-first-byte", "429"]
 
 FAILURES: Mapping[Failure, str] = {
     "503": "answers 503",
     "refused": "refuses connections",
+    "reset": "resets connections",
     "hang": "hangs",
     "slow-first-byte": "slow first byte",
     "429": "answers 429",
 }
 """The ways of failing, in their order."""
 
+_HERE: tuple[Failure, ...] = ("503", "refused", "hang", "slow-first-byte", "429")
+_ON_CLUSTER: tuple[Failure, ...] = ("503", "reset", "hang", "slow-first-byte", "429")
+"""A pod that stands for all hosts cannot refuse connections for one of them."""
 
 _HANG_SECONDS = 3.0
 """Until a host that hangs is given up: only from then on is there anything to see."""
@@ -176,6 +184,8 @@ _AWAITED_SECONDS = 2.0
 """About how long the event takes that a step waits for: a host in its place again, a limit that is exceeded."""
 
 _LEAST_SCALE = 0.1
+
+_EXCEEDING = "a tenant exceeds its limit"
 
 
 @dataclass(frozen=True)
@@ -240,10 +250,47 @@ def script(plan: Plan, scale: float = 1) -> Script:
         *_moves(plan, 8 * scale),
         Break(1.5 * scale, "unreadable"),
         Break(1.5 * scale, "sum"),
-        *_failures(plan, 4 * scale),
+        *_failures(plan, 4 * scale, _HERE),
         _all_at_once(plan, 4 * scale),
-        exhaust(plan, 2 * scale) or Skipped("a tenant exceeds its limit", "the stack declares no tenants"),
+        exhaust(plan, 2 * scale) or Skipped(_EXCEEDING, "the stack declares no tenants"),
     )
+
+
+def script_on_cluster(plan: Plan, scale: float = 1) -> Script:
+    """The steps on a cluster, where a host is taken out of the lists as well, which is another route and a cut-over."""
+    read_before = "a stack file is read and checked before anything reaches a cluster"
+    limit = exhaust(plan, 2 * scale) if has_limits(plan) else None
+    return (
+        Watch(8 * scale),
+        *_moves(plan, 8 * scale, remove=True),
+        Skipped(Break(0, "unreadable").title, read_before),
+        Skipped(Break(0, "sum").title, read_before),
+        *_failures(plan, 4 * scale, _ON_CLUSTER),
+        _all_at_once(plan, 4 * scale),
+        limit or Skipped(_EXCEEDING, "no tenant of the stack has a limit, so that nothing counts requests there"),
+    )
+
+
+def has_limits(plan: Plan) -> bool:
+    """Whether any tenant has limits that are counted by the minute."""
+    return any(rate != Rate() for rate in plan.rates)
+
+
+def moved(plan: Plan, shares: Mapping[str, Shares]) -> Plan:
+    """The plan after an edit of shares; a host that had a share and is named no more is no host of the model then."""
+
+    def edited(model: ModelPlan) -> ModelPlan:
+        of_model = shares.get(model.name, model.shares)
+        targets = [
+            replace(target, share=of_model[target.host], weight=of_model[target.host])
+            if not target.priority
+            else target
+            for target in model.targets
+            if target.priority or target.host in of_model
+        ]
+        return replace(model, targets=tuple(targets))
+
+    return replace(plan, models=tuple(map(edited, plan.models)))
 
 
 def scale_of(plan: Plan, seconds: float) -> float:
@@ -260,7 +307,7 @@ def declared(plan: Plan) -> dict[str, dict[str, int]]:
     return {model.name: model.shares for model in plan.models}
 
 
-def _moves(plan: Plan, seconds: float) -> tuple[Move | Skipped, ...]:
+def _moves(plan: Plan, seconds: float, *, remove: bool = False) -> tuple[Move | Skipped, ...]:
     as_declared = {name: shares for name, shares in declared(plan).items() if sum(map(bool, shares.values())) > 1}
     if not as_declared:
         return (Skipped("move shares", "no model has a second sharing host to move them to"),)
@@ -271,20 +318,21 @@ def _moves(plan: Plan, seconds: float) -> tuple[Move | Skipped, ...]:
     return (
         Move(seconds, "swap shares", edited(swapped)),
         Move(seconds, "drain the largest share to 0", edited(drained)),
+        *([Move(seconds, "take the drained hosts out", edited(_without_drained))] if remove else ()),
         Move(seconds, "back to what is declared", as_declared),
     )
 
 
-def _failures(plan: Plan, seconds: float) -> tuple[Fail | Skipped, ...]:
+def _failures(plan: Plan, seconds: float, ways: Sequence[Failure]) -> tuple[Fail | Skipped, ...]:
     shares = {host: sum(target.share for target in plan.at(host).values()) for host in plan.hosts}
     sharing = sorted((host for host, share in shares.items() if share), key=lambda host: (-shares[host], host))
     victims = [host for host in sharing if not _alone(plan, (host,))]
     if not victims:
         why = f"{sharing[0]} is the only host of {_alone(plan, (sharing[0],))[0]}"
-        return tuple(Skipped(f"a host: {words}", why) for words in FAILURES.values())
+        return tuple(Skipped(f"a host: {FAILURES[how]}", why) for how in ways)
     return tuple(
         Fail(seconds + _HANG_SECONDS * (how == "hang"), (victims[number % len(victims)],), how)
-        for number, how in enumerate(FAILURES)
+        for number, how in enumerate(ways)
     )
 
 
