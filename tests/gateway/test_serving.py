@@ -146,6 +146,12 @@ GIVEN = ", so it was given 100 s to get to know of scout"
             Proof("the gateway serves llama and scout: 10 lists of its models in a row say so"),
             20,
         ),
+        (
+            FIRST,
+            Lists(answers=[frozenset(), GONE, GONE, BOTH, GONE, BOTH]),
+            Proof("the gateway serves llama and scout: 10 lists of its models in a row say so"),
+            4,
+        ),
     ],
     ids=[
         "at once",
@@ -155,6 +161,7 @@ GIVEN = ", so it was given 100 s to get to know of scout"
         "tokens",
         "a new gateway out of reach",
         "a new gateway",
+        "out of reach after an answer",
     ],
 )
 def test_new_models_are_served_when_every_answer_names_them_else_time_is_given(

@@ -9,7 +9,9 @@ cut-over have nothing of it, and a preview waits for nothing.  Nothing here fail
 2. The route of a new model comes to the processors later than to the Envoys, in a secret: until then it is answered 404
    or 500.  So the gateway is asked for its models, which each processor answers by what it has and which no host sees,
    until many answers in a row name the new ones.  Where it cannot be reached from here, time is given instead: that of
-   a cut-over (`corral:gateway.handover`), in which the kubelet brings a changed secret to a pod.
+   a cut-over (`corral:gateway.handover`), in which the kubelet brings a changed secret to a pod.  One that has answered
+   can be reached: a processor of Envoy AI Gateway 1.1.0 that has no routes yet ends at the question, and its Envoy is
+   out of reach until it is back.
 """
 
 from __future__ import annotations
@@ -133,7 +135,7 @@ async def prove(
     now: Callable[[], float] = time.time,
 ) -> Proof:
     """Returns once the gateway has named the new models often enough, or after the delay; raises nothing."""
-    models, in_a_row = listed(list(new.models), "and"), 0
+    models, in_a_row, answered = listed(list(new.models), "and"), 0, False
     deadline = max(new.since, now() if new.first else 0) + delay_milliseconds / 1000
     by_hand = f"`corral smoke -s {pulumi.get_stack()}` asks each of its models for an answer"
     while True:
@@ -142,9 +144,12 @@ async def prove(
                 why = "its tenants have tokens, of which there is none here"
                 break
             in_a_row = in_a_row + 1 if await lists.read() >= {*new.models} else 0
+            answered = True
         except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
-            why = f"{type(error).__name__} at {lists.url}"
-            break
+            if not answered:
+                why = f"{type(error).__name__} at {lists.url}"
+                break
+            in_a_row = 0
         if in_a_row == _ANSWERS:
             return Proof(f"the gateway serves {models}: {_ANSWERS} lists of its models in a row say so")
         if now() >= deadline:
