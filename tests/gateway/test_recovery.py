@@ -43,7 +43,7 @@ def test_any_other_error_of_a_release_speaks_for_itself():
     assert release_way_out("certificates", "cert-manager", ["timed out waiting for the condition"]) is None
 
 
-class RefusedCall(grpc.RpcError, grpc.Call):
+class RefusedCall(grpc.RpcError, grpc.Call):  # pyright: ignore[reportIncompatibleMethodOverride] (the stubs differ)
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         self._code, self._details = code, details
 
@@ -70,5 +70,5 @@ def test_an_error_of_the_engine_ends_the_program_in_a_sentence(
     monkeypatch.setattr(settings, "grpc_error_to_exception", settings.grpc_error_to_exception)
     end_without_traceback("prod")
     with pytest.raises(pulumi.RunError) as ended:
-        settings.handle_grpc_error(RefusedCall(code, "context canceled"))
+        settings.handle_grpc_error(RefusedCall(code, "context canceled"))  # pyright: ignore[reportAbstractUsage]
     assert str(ended.value) == want

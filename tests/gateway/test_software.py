@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -34,7 +34,8 @@ def test_a_definition_loses_the_prose_of_its_schemas_and_nothing_else():
 
     bare = {"type": "string", "enum": ["description"]}
     assert result is not None
-    assert result.props["spec"]["versions"][0]["schema"]["openAPIV3Schema"] == {
+    props = cast("dict[str, Any]", result.props)
+    assert props["spec"]["versions"][0]["schema"]["openAPIV3Schema"] == {
         "type": "object",
         "default": {"description": "a value"},
         "required": ["description"],

@@ -348,7 +348,8 @@ def with_results(messages: list[Any], texts: list[str]) -> list[Any]:
 
 @given(st.lists(spoken, min_size=1, max_size=8), st.lists(blank, max_size=3), st.booleans())
 def test_bedrock_takes_every_conversation(messages: list[Any], texts: list[str], offered: bool):
-    asked = parameters([*with_results(messages, texts), USER], **({"tools": [TOOL]} if offered else {}))
+    more: dict[str, Any] = {"tools": [TOOL]} if offered else {}
+    asked = parameters([*with_results(messages, texts), USER], **more)
     asked.pop("modelId")
     ConverseRequest.model_validate({"model": "m", "stream": False, **asked})
 
