@@ -88,8 +88,9 @@ def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
 
 
 def recorded(config: Mapping[str, Any]) -> World:
+    keys = KEYS | ({"bedrock": f"[default]\n{NEVER}-bedrock"} if "kubeconfig" in config["corral:cluster"] else {})
     with tempfile.TemporaryDirectory() as folder:
-        return deploy("edited", Path(folder), config, KEYS)
+        return deploy("edited", Path(folder), config, keys)
 
 
 @settings(max_examples=12)
