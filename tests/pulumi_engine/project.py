@@ -56,7 +56,10 @@ class Outcome:
     """What one run of the engine did."""
 
     changes: Mapping[str, int]
-    """Per operation (`create`, `update`, `same` …) the number of resources."""
+    """Per operation (`create`, `update`, `same` …) the number of resources that the program makes.
+
+    What an `up` only looked up, and the next one does not, is discarded from the state: nothing is done to it.
+    """
     text: str
     """All that it said."""
     history: History
@@ -175,6 +178,7 @@ class Project:
         except automation.CommandError as error:
             raise FailedError(f"{output.getvalue()}\n{error}", self.history().since(before)) from None
         counted = {str(getattr(key, "value", key)): number for key, number in (changes or {}).items()}
+        counted.pop("discard", None)
         return Outcome(counted, output.getvalue(), self.history().since(before))
 
     def _stack(self) -> automation.Stack:
