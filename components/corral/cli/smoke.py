@@ -13,8 +13,7 @@ import httpx
 import typer
 
 from corral.cli.project import CommandError, StackOption, load, root, running
-from corral.cli.terminal import console, print_json
-from corral.cli.verify import verdict_table
+from corral.cli.verify import report
 from corral.gateway.smoke import Access
 from corral.gateway.smoke import smoke as ask
 from corral.plan.plan import Plan
@@ -50,12 +49,7 @@ def smoke(
             raise CommandError(f"{ca} has no certificates that can be read.") from None
     with httpx.Client(verify=trust, timeout=_ANSWER_SECONDS) as client:
         verdicts = list(ask(loaded.plan, access, client, requests))
-    if as_json:
-        print_json(verdicts)
-    else:
-        console().print(verdict_table(verdicts))
-    if any(verdict.outcome == "refused" for verdict in verdicts):
-        raise typer.Exit(1)
+    report(verdicts, as_json=as_json)
 
 
 def _key(variable: str | None) -> str | None:

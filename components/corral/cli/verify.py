@@ -31,12 +31,7 @@ def verify(
     """
     loaded = load(stack)
     verdicts = ask(_seen_from_here(loaded.plan, loaded.file.parent), _keys(loaded.plan))
-    if as_json:
-        print_json(verdicts)
-    else:
-        console().print(verdict_table(verdicts))
-    if any(verdict.outcome == "refused" for verdict in verdicts):
-        raise typer.Exit(1)
+    report(verdicts, as_json=as_json)
 
 
 def _seen_from_here(plan: Plan, folder: Path) -> Plan:
@@ -57,7 +52,17 @@ def _keys(plan: Plan) -> dict[str, str]:
     return {host: os.environ[variable] for host, variable in variables.items() if os.environ.get(variable)}
 
 
-def verdict_table(verdicts: list[Verdict]) -> Table:
+def report(verdicts: list[Verdict], *, as_json: bool) -> None:
+    """Prints the verdicts, and ends with exit status 1 where one is a refusal."""
+    if as_json:
+        print_json(verdicts)
+    else:
+        console().print(_table(verdicts))
+    if any(verdict.outcome == "refused" for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _table(verdicts: list[Verdict]) -> Table:
     """A row for each model at each host."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("MODEL", "HOST", "ID AT THE HOST", "VERDICT", "WHY"):

@@ -15,12 +15,11 @@ import pulumi_random as random
 from corral.gateway.manifests.hosts import host_authority, host_secret
 from corral.gateway.manifests.tenants import key_names
 from corral.gateway.names import TENANT_SECRET, object_name
+from corral.hosts.base import SECRET_DATA
 from corral.hosts.endpoint import Endpoint
 
 _KEY_LENGTH = 48
 """Letters and digits, some 285 bits."""
-
-_SECRET = pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
 
 
 def host_credentials(
@@ -40,7 +39,7 @@ def host_credentials(
                 f"{name}-{host_secret(host)}",
                 metadata=metadata,
                 string_data={entry: pulumi.Output.secret(value) for entry, value in endpoint.secret.items()},
-                opts=pulumi.ResourceOptions.merge(opts, _SECRET),
+                opts=pulumi.ResourceOptions.merge(opts, SECRET_DATA),
             )
         if endpoint.ca is not None:
             resources[host_authority(host)] = kubernetes.core.v1.ConfigMap(
@@ -95,7 +94,7 @@ class Tenants(pulumi.ComponentResource):
                 for name, key in zip(key_names(tenant, len(of_tenant)), of_tenant, strict=True)
             },
             opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=args.depends_on), _SECRET
+                pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=args.depends_on), SECRET_DATA
             ),
         )
         self.register_outputs({"keys": self.keys})

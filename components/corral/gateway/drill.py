@@ -38,7 +38,7 @@ from corral.gateway.manifests.drill import (
     service_name,
 )
 from corral.gateway.names import ENVOY_NAMESPACE
-from corral.hosts.base import KubernetesObject
+from corral.hosts.base import SECRET_DATA, KubernetesObject
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.images import Images
 from corral.hosts.naming import labels
@@ -123,9 +123,7 @@ def deploy_drill(args: DrillArgs, whole: Plan, plan: Plan) -> None:
             HOSTS_ENTRY: pulumi.Output.secret(args.description),
             TOKEN_ENTRY: pulumi.Output.secret(args.token),
         },
-        opts=pulumi.ResourceOptions.merge(
-            child, pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
-        ),
+        opts=pulumi.ResourceOptions.merge(child, SECRET_DATA),
     )
     ports = {host: each.port for host, each in args.hosts.items()}
     after = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[secret]))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -25,9 +25,14 @@ from corral.config.hosts import Gpus, Host
 from corral.config.problems import missing_extra
 from corral.config.stack import Stack
 from corral.hosts.endpoint import Endpoint
-from corral.hosts.images import Images
 from corral.hosts.naming import RANDOM_END, physical
 from corral.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from corral.hosts.images import Images
+
+SECRET_DATA = pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
+"""For a Secret: what is in it is secret in the state as well, as it was given and as it lives."""
 
 _EXTRAS = {"aws": ("boto3", "pulumi_aws"), "azure": ("pulumi_azure_native",)}
 """Per extra the modules without which its hosts and clusters cannot be made."""

@@ -15,6 +15,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from corral.config.registry import Registry
+from corral.hosts.base import SECRET_DATA
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,6 @@ class Images:
             metadata={"name": self.registry.pull_secret, "namespace": namespace, "labels": dict(labels)},
             type="kubernetes.io/dockerconfigjson",
             string_data={".dockerconfigjson": pulumi.Output.secret(self.login).apply(configuration)},
-            opts=pulumi.ResourceOptions.merge(
-                opts, pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
-            ),
+            opts=pulumi.ResourceOptions.merge(opts, SECRET_DATA),
         )
         return [secret]

@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from corral.config.hosts import Gpus, VllmHost
 from corral.config.secrets import HUGGING_FACE
-from corral.hosts.base import ClusterComponent, HostComponent, KubernetesObject, Site
+from corral.hosts.base import SECRET_DATA, ClusterComponent, HostComponent, KubernetesObject, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.iam import Statement, policy
 from corral.hosts.images import Images
@@ -165,9 +165,7 @@ class Vllm(HostComponent):
             f"{self._name}-secret",
             metadata={"name": SECRET, "namespace": inside, "labels": dict(self._surroundings.labels)},
             string_data={entry: pulumi.Output.secret(value) for entry, value in entries.items() if value is not None},
-            opts=pulumi.ResourceOptions.merge(
-                self._child([where]), pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
-            ),
+            opts=pulumi.ResourceOptions.merge(self._child([where]), SECRET_DATA),
         )
 
 

@@ -60,8 +60,6 @@ DEFAULT_LIMIT: Final = 2_048
 """Tokens of an answer that every Llama on Bedrock gives: the most that `max_gen_len` of its native API takes.
 docs.aws.amazon.com/bedrock, Meta Llama models."""
 
-_UNBOUNDED: Final = 2**31 - 1
-
 FILLER: Final = "…"
 """What a side says that said nothing, where Converse wants a turn of it."""
 
@@ -81,7 +79,7 @@ def converse(request: ChatRequest, output: int | None) -> dict[str, Any]:
     if request.temperature is not None and request.temperature > 1:
         raise unsupported("temperature", "is above 1, the most that this host takes")
     inference = {
-        "maxTokens": min(request.limit or output or DEFAULT_LIMIT, output or _UNBOUNDED),
+        "maxTokens": min(filter(None, (request.limit, output)), default=DEFAULT_LIMIT),
         "temperature": request.temperature,
         "topP": request.top_p,
         "stopSequences": request.stops or None,
