@@ -9,12 +9,12 @@ for pulumi-aws and 8 for pulumi-azure-native.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import botocore.session
-import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -161,7 +161,8 @@ def program(folder: Any, stack: str, hosts: tuple[str, str, str], models: Sequen
         "corral:tenants": {tenant: {"requestsPerMinute": 60}},
     }
     file = folder / f"Pulumi.{stack}.yaml"
-    file.write_text(yaml.safe_dump({"config": config}))
+    # JSON is YAML that has every name in quotes, also one that looks like a number
+    file.write_text(json.dumps({"config": config}))
     return run_program(read_version(file))
 
 

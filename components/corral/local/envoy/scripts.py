@@ -17,7 +17,7 @@ Before a request is routed, `admit`
 
 While the answer passes, `count` reads its tokens, or counts the pieces of one that is cut off; draws them from the
 tenant's limits; tells the client what is left of those; takes the event with the usage out of a stream whose client
-has not asked for it; and notes when the first byte came.
+has not asked for it; and notes when the first byte came.  A redirect becomes 502.
 
 For each attempt, `attempt` writes the host's id of the model into the body, its path and its `Host` header.
 

@@ -1,6 +1,5 @@
 -- One attempt at a host: its path, its Host header and its own name for the model.  Attempts of one request share their
--- headers, so that each overwrites what the one before has written; the body each has as it came.  A redirect is a host's
--- failure: its URL is wrong, and a client that followed would show its key elsewhere.
+-- headers, so that each overwrites what the one before has written; the body each has as it came.
 
 function envoy_on_request(handle)
   local headers = handle:headers()
@@ -18,9 +17,4 @@ function envoy_on_request(handle)
   local from, to = asked.named_from, asked.named_to
   body:setBytes(body:getBytes(0, from) .. id .. body:getBytes(to, body:length() - to))
   tidy()
-end
-
-function envoy_on_response(handle)
-  local headers = handle:headers()
-  if string.match(headers:get(':status'), '^30[12378]$') then headers:replace(':status', '502') end
 end

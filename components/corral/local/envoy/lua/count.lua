@@ -95,7 +95,10 @@ function envoy_on_response(handle)
       tell(found, headers)
     end
   end
-  if headers:get(':status') ~= '200' then return end
+  local status = headers:get(':status')
+  -- a redirect that is left is a host's failure: its URL is wrong, and a client that followed would show its key elsewhere
+  if match(status, '^30[12378]$') then headers:replace(':status', '502') end
+  if status ~= '200' then return end
   local is_stream = match(headers:get('content-type') or '', '^text/event%-stream') ~= nil
   local strip, charged, counted, tail, unfinished, first, told_by_host = asked.strip and is_stream, 0, 0, '', '', nil, false
   if strip then headers:remove('content-length') end
