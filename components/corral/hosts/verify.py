@@ -42,25 +42,23 @@ def verify(
     """
 
     def judge(host: str) -> dict[str, Judgement]:
-        """By model id."""
-        targets = [*plan.at(host).values()]
-        model_ids, target = [target.model_id for target in targets], targets[0]
+        """By the name of the model."""
+        targets = plan.at(host)
+        model_ids, target = [target.model_id for target in targets.values()], next(iter(targets.values()))
         if host in urls:
             target = replace(target, kind="openai", protocol="openai", url=urls[host], ca=None)
         try:
             if target.protocol == "bedrock-converse":
-                judgements = _probe_bedrock(model_ids, target.region, timeout)
-            else:
-                with _client(target, credentials.get(host), timeout, transport, simulated=host in urls) as client:
-                    judgements = _probe(model_ids, target, client)
+                return _probe_bedrock(targets, target.region, timeout)
+            with _client(target, credentials.get(host), timeout, transport, simulated=host in urls) as client:
+                return dict(zip(targets, _probe(model_ids, target, client), strict=True))
         except HostError as error:
-            return dict.fromkeys(model_ids, error.judgement)
-        return dict(zip(model_ids, judgements, strict=True))
+            return dict.fromkeys(targets, error.judgement)
 
     with ThreadPoolExecutor(_PARALLEL_HOSTS) as pool:
         by_host = dict(zip(plan.hosts, pool.map(judge, plan.hosts), strict=True))
     return [
-        Verdict(model.name, target.host, target.model_id, *by_host[target.host][target.model_id])
+        Verdict(model.name, target.host, target.model_id, *by_host[target.host][model.name])
         for model, target in plan.targets
     ]
 
@@ -91,22 +89,22 @@ def _probe(model_ids: Sequence[str], target: Target, client: httpx.Client) -> li
     return openai.probe(model_ids, client, load_catalog().hosts[target.kind].model_list)
 
 
-def _probe_bedrock(model_ids: Sequence[str], region: str | None, timeout: float) -> list[Judgement]:
+def _probe_bedrock(targets: Mapping[str, Target], region: str | None, timeout: float) -> dict[str, Judgement]:
     """Loads the SDK only here: most plans need none of it, and it is in an extra."""
     if find_spec("boto3") is None:
         raise HostError("unknown", missing_extra("aws", "asking Bedrock"))
     from corral.hosts.bedrock.probe import probe
 
-    return probe(model_ids, region, timeout)
+    return probe(targets, region, timeout)
 
 
 def signed_in() -> bool:
     """Whether this machine has AWS credentials and what it takes to use them."""
     if find_spec("boto3") is None:
         return False
-    from corral.hosts.bedrock import probe
+    from corral.hosts import aws
 
-    return probe.signed_in()
+    return aws.signed_in()
 
 
 def _headers(credential: Credential, key: str | None) -> dict[str, str]:

@@ -92,8 +92,8 @@ def test_it_is_allowed(model: BedrockModel, responses: dict[str, Any], why: str)
             f"us-east-1 takes no request by {aws.MODEL}: use the id of an inference profile",
         ),
         (
-            MODEL,
-            {"model": ABSENT},
+            PLAIN,
+            {"profile": None, "model": ABSENT},
             f"us-east-1 has no model {aws.MODEL}: choose another region or model",
         ),
         (
@@ -182,6 +182,13 @@ MAY_NOT = "these AWS credentials may not ask: allow "
             {"model": DENIED},
             f"{MAY_NOT}bedrock:GetFoundationModel; which quotas it has is unknown without the model's name",
         ),
+        (
+            {"model": ABSENT},
+            (
+                f"us-east-1 knows nothing of {aws.MODEL}, which the profile calls elsewhere; "
+                "which quotas it has is unknown without the model's name"
+            ),
+        ),
         ({"availability": DENIED}, f"{MAY_NOT}bedrock:GetFoundationModelAvailability"),
         ({"availability": ABSENT}, f"us-east-1 does not tell whether {aws.MODEL} is available"),
         (
@@ -242,3 +249,12 @@ def test_the_quota_of_llama_4_is_found_by_the_name_that_aws_gives_it(name: str, 
     details = aws.model(modelName=name)
     asked = replace(GOOD, model=details, quotas=[aws.quota(MAVERICK_QUOTA, 0)])
     assert judge(MODEL, asked, NOW).outcome == want
+
+
+def test_a_quota_of_0_comes_with_the_request_for_what_aws_gives_an_account():
+    responses = replace(GOOD, quotas=[aws.quota(value=0)], defaults={"L-0E7AA8B7": 600_000.0})
+    assert judge(MODEL, responses, NOW).why == (
+        f"the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: ask for AWS's default, `aws service-quotas "
+        "request-service-quota-increase --service-code bedrock --quota-code L-0E7AA8B7 --desired-value 600000 "
+        "--region us-east-1`"
+    )

@@ -9,6 +9,8 @@ from botocore.stub import Stubber
 
 from corral.hosts.bedrock import probe as bedrock
 from corral.hosts.probing import HostError, Judgement
+from corral.plan.plan import Target
+from tests.hosts.conftest import TARGET
 
 MODEL = "meta.llama3-3-70b-instruct-v1:0"
 PROFILE = f"us.{MODEL}"
@@ -66,14 +68,28 @@ def _says(aws: Stubber, operation: str, id_: str, answer: dict[str, Any] | str) 
         aws.add_response(operation, answer, {wanted: id_})
 
 
-def _probe(aws: Stubber, *model_ids: str) -> list[Judgement]:
+BEDROCK: dict[str, Any] = {
+    "host": "bedrock",
+    "kind": "bedrock",
+    "protocol": "bedrock-converse",
+    "region": "us-east-1",
+}
+
+
+def _target(model_id: str, **changes: Any) -> Target:
+    fields: dict[str, Any] = TARGET | BEDROCK | {"model_id": model_id} | changes
+    return Target(**fields)
+
+
+def _probe(aws: Stubber, *model_ids: str, **changes: Any) -> list[Judgement]:
     def stubbed(service: str, region: str, timeout: float) -> Any:
         assert (service, region, timeout) == ("bedrock", "us-east-1", 3.0)
         return aws.client
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bedrock, "client", stubbed)
-        return bedrock.probe(model_ids, "us-east-1", 3.0)
+        targets = {f"model {number}": _target(model_id, **changes) for number, model_id in enumerate(model_ids)}
+        return [*bedrock.probe(targets, "us-east-1", 3.0).values()]
 
 
 LEGACY = {"status": "LEGACY", "legacyTime": PAST}
@@ -86,7 +102,7 @@ LEGACY = {"status": "LEGACY", "legacyTime": PAST}
         ({"status": "ACTIVE", "endOfLifeTime": FUTURE}, "allowed", "active"),
         (LEGACY | {"endOfLifeTime": FUTURE}, "allowed", f"legacy: retires on {FUTURE.date()}"),
         (LEGACY, "allowed", "legacy: retires on a day not yet named"),
-        (LEGACY | {"endOfLifeTime": PAST}, "refused", "retired on 2026-07-07"),
+        (LEGACY | {"endOfLifeTime": PAST}, "refused", f"{MODEL} retired on 2026-07-07: use another model"),
     ],
     ids=str,
 )
@@ -106,7 +122,7 @@ def test_a_plain_id_is_asked_for_without_a_profile(aws: Stubber):
 def test_a_plain_id_that_needs_a_profile_is_refused(aws: Stubber):
     _says(aws, "get_foundation_model", MODEL, _model(inferenceTypesSupported=["PROVISIONED"]))
     assert _probe(aws, MODEL) == [
-        ("refused", "us-east-1 takes no request by this id: use that of an inference profile")
+        ("refused", f"us-east-1 takes no request by {MODEL}: use the id of an inference profile")
     ]
 
 
@@ -120,13 +136,9 @@ def test_an_application_profile_is_asked_for_by_its_arn(aws: Stubber):
 @pytest.mark.parametrize(
     ("code", "outcome", "why"),
     [
-        ("ResourceNotFoundException", "refused", "us-east-1 knows no such id"),
-        ("ValidationException", "refused", "us-east-1 knows no such id"),
-        (
-            "AccessDeniedException",
-            "unknown",
-            "these AWS credentials may not ask: allow bedrock:GetInferenceProfile and bedrock:GetFoundationModel",
-        ),
+        ("ResourceNotFoundException", "refused", "us-east-1 has no {absent}"),
+        ("ValidationException", "refused", "us-east-1 has no {absent}"),
+        ("AccessDeniedException", "unknown", "these AWS credentials may not ask: allow bedrock:{action}"),
         (
             "UnrecognizedClientException",
             "refused",
@@ -137,18 +149,49 @@ def test_an_application_profile_is_asked_for_by_its_arn(aws: Stubber):
         ("InternalServerException", "unknown", "it answers InternalServerException: try again later"),
     ],
 )
-@pytest.mark.parametrize(("operation", "id_"), [("get_inference_profile", PROFILE), ("get_foundation_model", MODEL)])
-def test_an_error_is_a_verdict(aws: Stubber, operation: str, id_: str, code: str, outcome: str, why: str):
+@pytest.mark.parametrize(
+    ("operation", "id_", "absent"),
+    [
+        ("get_inference_profile", PROFILE, f"inference profile {PROFILE}"),
+        ("get_foundation_model", MODEL, f"model {MODEL}: choose another region or model"),
+    ],
+)
+def test_an_error_is_a_verdict(aws: Stubber, operation: str, id_: str, absent: str, code: str, outcome: str, why: str):
     _says(aws, operation, id_, code)
-    assert _probe(aws, id_) == [(outcome, why)]
+    action = operation.title().replace("_", "")
+    assert _probe(aws, id_) == [(outcome, why.format(absent=absent, action=action))]
 
 
 def test_a_model_of_which_only_the_profile_is_known_is_unknown(aws: Stubber):
     _says(aws, "get_inference_profile", PROFILE, _profile())
     _says(aws, "get_foundation_model", MODEL, "ResourceNotFoundException")
     assert _probe(aws, PROFILE) == [
-        ("unknown", f"the profile is there, but us-east-1 knows nothing of {MODEL} behind it")
+        ("unknown", f"us-east-1 knows nothing of {MODEL}, which the profile calls elsewhere")
     ]
+
+
+def test_all_models_and_regions_of_a_profile_are_held_against_the_plan(aws: Stubber):
+    other = "meta.llama4-scout-17b-instruct-v1:0"
+    behind = [*_profile()["models"], {"modelArn": f"arn:aws:bedrock:us-west-1::foundation-model/{other}"}]
+    _says(aws, "get_inference_profile", PROFILE, _profile() | {"models": behind})
+    _says(aws, "get_foundation_model", MODEL, _model())
+    regions = "us-east-1, us-east-2, us-west-1, us-west-2"
+    assert _probe(aws, PROFILE, base_model=MODEL, reaches=("us-east-1", "us-east-2", "us-west-2")) == [
+        (
+            "refused",
+            (
+                "its profile sends requests to us-west-1 too, which the plan does not know of: list all of "
+                f"{regions} under corral:hosts.bedrock.models.model 0.reaches; "
+                f"behind {PROFILE} is {MODEL}, {other}, not {MODEL}: correct the id"
+            ),
+        )
+    ]
+
+
+def test_a_place_in_the_plan_stands_for_whatever_regions_a_profile_has(aws: Stubber):
+    _says(aws, "get_inference_profile", PROFILE, _profile())
+    _says(aws, "get_foundation_model", MODEL, _model())
+    assert _probe(aws, PROFILE, base_model=MODEL, reaches=("us",)) == [("allowed", "active")]
 
 
 def test_an_error_for_one_id_leaves_the_verdict_on_another(aws: Stubber):
@@ -156,7 +199,7 @@ def test_an_error_for_one_id_leaves_the_verdict_on_another(aws: Stubber):
     _says(aws, "get_inference_profile", gone, "ResourceNotFoundException")
     _says(aws, "get_inference_profile", PROFILE, "ThrottlingException")
     assert _probe(aws, gone, PROFILE) == [
-        ("refused", "us-east-1 knows no such id"),
+        ("refused", f"us-east-1 has no inference profile {gone}"),
         ("unknown", "it answers ThrottlingException: try again later"),
     ]
 
@@ -185,7 +228,7 @@ def test_what_cannot_be_asked_is_unknown(
 ):
     monkeypatch.setattr(bedrock, "client", client)
     with pytest.raises(HostError) as caught:
-        bedrock.probe([PROFILE], region, 3.0)
+        bedrock.probe({"m": _target(PROFILE)}, region, 3.0)
     assert caught.value.judgement == ("unknown", why)
 
 

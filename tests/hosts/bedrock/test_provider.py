@@ -8,6 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from pulumi.dynamic.dynamic import PROVIDER_KEY, serialize_provider
 
+from corral.hosts import aws as hosts_aws
 from corral.hosts.bedrock import probe
 from corral.hosts.bedrock.provider import ModelAccessProvider
 from tests.hosts.bedrock import aws
@@ -46,6 +47,9 @@ class Aws:
         self.quotas.add_response("list_service_quotas", first, {"ServiceCode": "bedrock"})
         rest = {"Quotas": [aws.quota(value=quota)]}
         self.quotas.add_response("list_service_quotas", rest, {"ServiceCode": "bedrock", "NextToken": "more"})
+        if not quota:
+            usual, named = {"Quota": aws.quota()}, {"ServiceCode": "bedrock", "QuotaCode": "L-0E7AA8B7"}
+            self.quotas.add_response("get_aws_default_service_quota", usual, named)
 
     def offers(self, *tokens: str) -> None:
         self.bedrock.add_response(
@@ -60,7 +64,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """AWS, which is asked exactly what a test says, all of it and nothing else."""
     with aws.stubbed("bedrock") as bedrock, aws.stubbed("service-quotas") as quotas:
         clients = {"bedrock": bedrock.client, "service-quotas": quotas.client}
-        monkeypatch.setattr(probe, "client", lambda service, _region, _timeout: clients[service])
+        for module in (probe, hosts_aws):
+            monkeypatch.setattr(module, "client", lambda service, *_: clients[service])
         probe.applied_quotas.cache_clear()
         yield Aws(bedrock, quotas)
         probe.applied_quotas.cache_clear()
@@ -107,8 +112,9 @@ def test_a_refusal_fails_the_preview_with_the_way_out(account: Aws):
         (
             "modelId",
             (
-                f"llama-3.3-70b: the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: have it raised in "
-                "Service Quotas, or through AWS Support where it is not adjustable"
+                f"llama-3.3-70b: the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: ask for AWS's "
+                "default, `aws service-quotas request-service-quota-increase --service-code bedrock --quota-code "
+                "L-0E7AA8B7 --desired-value 600000 --region us-east-1`"
             ),
         )
     ]

@@ -18,25 +18,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from corral.catalog.units import Strict
+from corral.hosts.aws import ErrorCode, increase, judge_error
 from corral.hosts.probing import Judgement, Outcome
+from corral.plan.plan import Target
 
+_REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _PROFILE = re.compile(r"[a-z-]+\.[a-z0-9]+\..+|arn:.+inference-profile/.+")
-
-_ABSENT = ("ResourceNotFoundException", "ValidationException")
-"""Bedrock calls an id that it does not know invalid as often as not found."""
-
-_BAD_CREDENTIALS = (
-    "ExpiredTokenException",
-    "IncompleteSignatureException",
-    "InvalidSignatureException",
-    "MissingAuthenticationTokenException",
-    "UnrecognizedClientException",
-)
 
 _WORST: Final[list[Outcome]] = ["refused", "unknown", "allowed"]
 
@@ -59,15 +51,50 @@ class BedrockModel(Strict):
     foundation: str
     """The foundation model's id."""
     destinations: list[str]
-    """Every region in which the plan expects a request to be processed, in order of name."""
+    """Every region in which the plan expects a request to be processed, in order of name; empty: it does not say."""
     accept_agreements: bool
 
+    @classmethod
+    def of(cls, name: str, target: Target, *, accept_agreements: bool) -> BedrockModel:
+        """A model so exactly that permissions can be written for it, and no wider ones than it takes.
 
-@dataclass(frozen=True)
-class ErrorCode:
-    """AWS answers with an error of this code."""
+        Raises UnknownModelError.
+        """
+        key = f"corral:hosts.{target.host}.models.{name}"
+        if target.base_model is None:
+            raise UnknownModelError(
+                f"which foundation model is behind {target.model_id} is not known: give {key}.id the id of an "
+                "inference profile, and the host `costTags` if its costs are to be told apart"
+            )
+        regions = target.reaches or ()
+        if not are_regions(regions):
+            extent = f"only as {', '.join(regions)}" if regions else "not at all"
+            raise UnknownModelError(
+                f"the regions in which {target.host} processes {name} are known {extent}: list them under "
+                f"{key}.reaches, as `aws bedrock get-inference-profile --inference-profile-identifier "
+                f"{target.model_id}` names them"
+            )
+        if target.region is None:
+            host = f"corral:hosts.{target.host}"
+            raise UnknownModelError(f"{target.host} has no region to call: set {host}.region, or aws:region")
+        return cls(
+            name=name,
+            host=target.host,
+            region=target.region,
+            model_id=target.model_id,
+            foundation=target.base_model,
+            destinations=[*regions],
+            accept_agreements=accept_agreements,
+        )
 
-    code: str
+
+class UnknownModelError(ValueError):
+    """The plan does not know enough of a model to provision it; the message says what, and the way out."""
+
+
+def are_regions(names: Sequence[str]) -> bool:
+    """Whether these are regions of AWS, and no places that stand for some."""
+    return bool(names) and all(map(_REGION.fullmatch, names))
 
 
 Response = Mapping[str, Any] | ErrorCode
@@ -85,6 +112,8 @@ class Responses:
     availability: Response
     offers: Response | None
     quotas: Sequence[Mapping[str, Any]] | ErrorCode
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    """By code what AWS gives an account of quotas that are 0 here, as far as it says so."""
 
 
 @dataclass(frozen=True)
@@ -101,30 +130,26 @@ class Access:
 def judge(model: BedrockModel, responses: Responses, now: datetime) -> Access:
     """The verdict on these responses."""
     offered = _is_offered(responses.offers)
-    judgements = (
+    outcome, why = _worst(
         *_profile(model, responses.profile),
         _life(model, responses.model, now),
         *_availability(model, responses.availability, offered),
         *_agreement(model, responses.availability, responses.offers),
-        _quotas(model, responses.model, responses.quotas),
+        _quotas(model, responses),
     )
+    return Access(outcome, why, sign=outcome != "refused" and offered)
+
+
+def judge_serving(model: BedrockModel, profile: Response | None, details: Response | None, now: datetime) -> Judgement:
+    """Of all that only whether its region serves it as the plan has it: its profile, and its life where it was asked
+    for."""
+    return _worst(*_profile(model, profile), *([_life(model, details, now)] if details else []))
+
+
+def _worst(*judgements: Judgement) -> Judgement:
     outcome = _WORST[min(_WORST.index(each) for each, _ in judgements)]
     reasons = [why for each, why in judgements if each == outcome]
-    return Access(outcome, "; ".join(dict.fromkeys(reasons)), sign=outcome != "refused" and offered)
-
-
-def judge_error(code: str, permissions: str, *, absent: Judgement) -> Judgement:
-    """What an error of this code means; `absent` where it says that what was asked for is not there.
-
-    `permissions` are the IAM actions that the call takes.
-    """
-    if code in _ABSENT:
-        return absent
-    if code in _BAD_CREDENTIALS:
-        return "refused", f"it refuses the AWS credentials ({code}): sign in again"
-    if code == "AccessDeniedException":
-        return "unknown", f"these AWS credentials may not ask: allow {permissions}"
-    return "unknown", f"it answers {code}: try again later"
+    return outcome, "; ".join(dict.fromkeys(reasons))
 
 
 def judge_lifecycle(details: Mapping[str, Any], now: datetime) -> Judgement:
@@ -156,7 +181,7 @@ def _profile(model: BedrockModel, profile: Response | None) -> Iterator[Judgemen
         yield judge_error(profile.code, "bedrock:GetInferenceProfile", absent=absent)
         return
     regions = {each["modelArn"].split(":")[3] for each in profile["models"]}
-    if strange := sorted(regions - {*model.destinations}):
+    if strange := sorted(regions - {*model.destinations} if model.destinations else ()):
         way_out = (
             f"list all of {', '.join(sorted(regions))} under corral:hosts.{model.host}.models.{model.name}.reaches"
         )
@@ -170,10 +195,10 @@ def _profile(model: BedrockModel, profile: Response | None) -> Iterator[Judgemen
 
 def _life(model: BedrockModel, response: Response, now: datetime) -> Judgement:
     if isinstance(response, ErrorCode):
-        absent: Judgement = (
-            "refused",
-            f"{model.region} has no model {model.foundation}: choose another region or model",
-        )
+        way_out = "choose another region or model"
+        absent: Judgement = "refused", f"{model.region} has no model {model.foundation}: {way_out}"
+        if is_profile(model.model_id):  # a profile may be called from where its model is not
+            absent = "unknown", f"{model.region} knows nothing of {model.foundation}, which the profile calls elsewhere"
         return judge_error(response.code, "bedrock:GetFoundationModel", absent=absent)
     details: Mapping[str, Any] = response["modelDetails"]
     if not is_profile(model.model_id) and not takes_plain_id(details):
@@ -219,25 +244,37 @@ def _agreement(model: BedrockModel, availability: Response, offers: Response | N
             return
 
 
-def _quotas(model: BedrockModel, response: Response, quotas: Sequence[Mapping[str, Any]] | ErrorCode) -> Judgement:
+def _quotas(model: BedrockModel, responses: Responses) -> Judgement:
+    details, quotas = responses.model, responses.quotas
     if isinstance(quotas, ErrorCode):
         absent: Judgement = ("unknown", "Service Quotas knows no quotas of Bedrock here")
         return judge_error(quotas.code, "servicequotas:ListServiceQuotas", absent=absent)
-    if isinstance(response, ErrorCode):
+    if isinstance(details, ErrorCode):
         return "unknown", "which quotas it has is unknown without the model's name"
-    details = response["modelDetails"]
-    counting = {
-        quota["QuotaName"]: quota["Value"]
-        for quota in quotas
-        if _counts(quota["QuotaName"], details, profile=is_profile(model.model_id))
-    }
-    if empty := sorted(name for name, value in counting.items() if value == 0):
-        names = " and ".join(f"“{name}”" for name in empty)
-        way_out = "have it raised in Service Quotas, or through AWS Support where it is not adjustable"
-        return "refused", f"the quota {names} of this account is 0 in {model.region}: {way_out}"
+    counting = counting_quotas(model, details, quotas)
+    if empty := [quota for quota in counting if quota["Value"] == 0]:
+        names = " and ".join(f"“{quota['QuotaName']}”" for quota in empty)
+        ways_out = dict.fromkeys(_raised(quota, responses.defaults, model.region) for quota in empty)
+        return "refused", f"the quota {names} of this account is 0 in {model.region}: {', '.join(ways_out)}"
     if not counting:
         return "unknown", f"Service Quotas lists no token quota of {model.foundation} in {model.region}"
     return "allowed", "its quotas are above 0"
+
+
+def counting_quotas(
+    model: BedrockModel, details: Mapping[str, Any], quotas: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Those of the region's quotas that limit calls of the model, in order of name."""
+    profile = is_profile(model.model_id)
+    counting = [quota for quota in quotas if _counts(quota["QuotaName"], details["modelDetails"], profile=profile)]
+    return sorted(counting, key=lambda quota: quota["QuotaName"])
+
+
+def _raised(quota: Mapping[str, Any], defaults: Mapping[str, float], region: str) -> str:
+    usual = defaults.get(quota["QuotaCode"])
+    if not quota["Adjustable"] or not usual:
+        return "have it raised in Service Quotas, or through AWS Support where it is not adjustable"
+    return f"ask for AWS's default, {increase('bedrock', quota['QuotaCode'], usual, region)}"
 
 
 _UNSAID = re.compile(r"instruct|[0-9]+b")

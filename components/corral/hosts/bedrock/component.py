@@ -19,7 +19,7 @@ import pulumi_aws as aws
 
 from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
 from corral.hosts.base import HostComponent, Site, Vpc, autonamed
-from corral.hosts.bedrock.access import BedrockModel
+from corral.hosts.bedrock.access import BedrockModel, UnknownModelError
 from corral.hosts.bedrock.identity import (
     foundation_arn,
     invoke,
@@ -33,7 +33,6 @@ from corral.hosts.iam import policy
 from corral.hosts.naming import GUARDRAIL_LENGTH, PROFILE_LENGTH, ROLE_LENGTH
 from corral.plan.plan import Target
 
-_REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _PROMPT_ATTACK = "PROMPT_ATTACK"
 """The one filter that looks at the prompt only: AWS demands NONE for its answer."""
 _FILTERS = ("HATE", "INSULTS", "MISCONDUCT", _PROMPT_ATTACK, "SEXUAL", "VIOLENCE")
@@ -71,7 +70,7 @@ class BedrockArgs:
         return cls(
             host=name,
             region=region,
-            models=tuple(_model(model, target, region, host) for model, target in targets.items()),
+            models=tuple(_model(model, target, host) for model, target in targets.items()),
             cost_tags=host.cost_tags,
             guardrail=host.guardrail,
             invocation_logs=host.invocation_logs,
@@ -81,30 +80,11 @@ class BedrockArgs:
         )
 
 
-def _model(name: str, target: Target, region: str, host: BedrockHost) -> BedrockModel:
-    """A model so exactly that permissions can be written for it, and no wider ones than it takes."""
-    key = f"corral:hosts.{target.host}.models.{name}"
-    if target.base_model is None:
-        raise pulumi.RunError(
-            f"which foundation model is behind {target.model_id} is not known: give {key}.id the id of an inference "
-            "profile, and the host `costTags` if its costs are to be told apart"
-        )
-    regions = target.reaches or ()
-    if not regions or not all(_REGION.fullmatch(each) for each in regions):
-        extent = f"only as {', '.join(regions)}" if regions else "not at all"
-        raise pulumi.RunError(
-            f"the regions in which {target.host} processes {name} are known {extent}: list them under {key}.reaches, "
-            f"as `aws bedrock get-inference-profile --inference-profile-identifier {target.model_id}` names them"
-        )
-    return BedrockModel(
-        name=name,
-        host=target.host,
-        region=region,
-        model_id=target.model_id,
-        foundation=target.base_model,
-        destinations=[*regions],
-        accept_agreements=host.accept_agreements,
-    )
+def _model(name: str, target: Target, host: BedrockHost) -> BedrockModel:
+    try:
+        return BedrockModel.of(name, target, accept_agreements=host.accept_agreements)
+    except UnknownModelError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 class ModelAccess(pulumi.dynamic.Resource, module="bedrock", name="ModelAccess"):
