@@ -26,8 +26,10 @@ ADMIN = "arn:aws:iam::123456789012:role/Platform"
 
 
 def world(*, gpus: Gpus | None = None, invoke_results: InvokeResults = INVOKE_RESULTS, **settings: Any) -> World:
+    instances = (gpus.instance,) if gpus else ()
+
     def program() -> None:
-        cluster = Eks("cluster", EksArgs("prod", EksCluster.model_validate(settings), "us-east-1", TAGS))
+        cluster = Eks("cluster", EksArgs("prod", EksCluster.model_validate(settings), "us-east-1", TAGS, instances))
         if gpus:
             cluster.gpu_nodes("vllm", gpus, 4, cluster)
 
@@ -228,6 +230,21 @@ def test_images_and_weights_come_without_leaving_aws(new: World):
 def test_nothing_is_let_in_from_the_internet(new: World):
     rules = [rule for each in new.of_type("SecurityGroup") for rule in each.inputs["ingress"]]
     assert [rule["cidrBlocks"] for rule in rules] == [["10.64.0.0/16"]]
+
+
+def test_the_zones_are_those_that_offer_the_gpu_nodes():
+    zones: InvokeResults = {
+        "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {
+            "names": [f"us-east-1{zone}" for zone in "abcd"]
+        },
+        "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": lambda _: {
+            "locations": ["us-east-1d", "us-east-1b"]
+        },
+    }
+    gpus = Gpus(instance="g6e.12xlarge", min=1, max=4)
+    seen = world(gpus=gpus, invoke_results={**INVOKE_RESULTS, **zones}, network={"zones": 3})
+    placed = {each.inputs["availabilityZone"] for each in seen.of_type("aws:ec2/subnet:Subnet")}
+    assert placed == {"us-east-1a", "us-east-1b", "us-east-1d"}
 
 
 def test_a_region_with_too_few_zones_is_said_to_have_them():

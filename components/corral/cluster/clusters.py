@@ -8,6 +8,7 @@ import pulumi
 from typing_extensions import override
 
 from corral.cluster.kubeconfig import UnusableClusterError, check_reachable
+from corral.cluster.zones import gpu_instances
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
 from corral.config.stack import Stack
@@ -83,4 +84,4 @@ def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOpt
     require("aws", "a cluster on EKS")
     from corral.cluster.eks import Eks, EksArgs
 
-    return Eks("cluster", EksArgs(stack.name, stack.cluster, stack.region, tags), opts)
+    return Eks("cluster", EksArgs(stack.name, stack.cluster, stack.region, tags, gpu_instances(stack)), opts)

@@ -41,6 +41,8 @@ class EksArgs:
     cluster: EksCluster
     region: str
     tags: Mapping[str, str]
+    instances: Sequence[str]
+    """The types of the GPU nodes of the stack's hosts, for the choice of zones."""
 
 
 class Eks(ClusterComponent):
@@ -186,7 +188,7 @@ class Eks(ClusterComponent):
         vpc = self._args.cluster.network
         if isinstance(vpc, GivenVpc):
             return vpc.vpc, vpc.subnets, ()
-        args = NetworkArgs(vpc=vpc, region=self._args.region, title=self._title, tags=self._args.tags)
+        args = NetworkArgs(vpc, self._args.region, self._title, self._args.tags, self._args.instances)
         network = Network(f"{name}-network", args, self._child)
         self.public_addresses = network.public_addresses
         return network.vpc_id, network.private_subnets, network.ways_out

@@ -1,41 +1,17 @@
-"""The network of a new cluster, and how its addresses are divided: a pure function, the same for ever, since a subnet
-cannot be resized.
-"""
+"""The network of a new cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 import pulumi
 import pulumi_aws as aws
 
+from corral.cluster.zones import REGULAR, WITHOUT_EKS, places, zones
 from corral.config.cluster import NewVpc
 
-_BITS = 4
-"""A VPC has sixteen blocks: a private subnet in each of the first, all public subnets in the last."""
-
 _INTERNET = "0.0.0.0/0"
-_WITHOUT_EKS = ("cac1-az3", "use1-az3", "usw1-az2")
-"""Zones in which EKS has no control plane; not verified against its network requirements."""
-
-
-@dataclass(frozen=True)
-class Zone:
-    """The subnets in one availability zone."""
-
-    private: str
-    """For nodes and pods: 4,091 addresses in a /16."""
-    public: str
-    """For NAT, and for a load balancer on the internet where one is asked for."""
-
-
-def zones(cidr: str, count: int) -> tuple[Zone, ...]:
-    """The subnets of so many zones, six at most, in a VPC of a size from /16 to /20."""
-    blocks = list(IPv4Network(cidr).subnets(_BITS))
-    public = list(blocks[-1].subnets(_BITS))
-    return tuple(Zone(str(blocks[zone]), str(public[zone])) for zone in range(count))
 
 
 @dataclass(frozen=True)
@@ -47,6 +23,8 @@ class NetworkArgs:
     title: str
     """What its parts are called in AWS's console."""
     tags: Mapping[str, str]
+    instances: Sequence[str]
+    """The types of the GPU nodes."""
 
 
 class Network(pulumi.ComponentResource):
@@ -103,19 +81,26 @@ class Network(pulumi.ComponentResource):
         return {**self._args.tags, "Name": f"{self._args.title}-{part}"}
 
     def _places(self) -> list[str]:
-        """The zones of the region, in order of name, as many as there are to be; those count too that are impaired."""
-        args = self._args
+        """The zones of its subnets; those count too that are impaired."""
+        args, invoke = self._args, pulumi.InvokeOptions(parent=self)
+        name, value = REGULAR
         there = aws.get_availability_zones(
-            exclude_zone_ids=list(_WITHOUT_EKS),
-            filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-            opts=pulumi.InvokeOptions(parent=self),
+            exclude_zone_ids=list(WITHOUT_EKS), filters=[{"name": name, "values": [value]}], opts=invoke
         ).names
         if len(there) < args.vpc.zones:
             raise pulumi.RunError(
                 f"{args.region} has {len(there)} zones for a cluster, not {args.vpc.zones}: "
                 "lower corral:cluster.network.zones"
             )
-        return sorted(there)[: args.vpc.zones]
+        offered = [
+            aws.ec2.get_instance_type_offerings(
+                location_type="availability-zone",
+                filters=[{"name": "instance-type", "values": [instance]}],
+                opts=invoke,
+            ).locations
+            for instance in args.instances
+        ]
+        return places(there, offered, args.vpc.zones)
 
     def _subnet(self, name: str, title: str, cidr: str, place: str, load_balancers: str) -> aws.ec2.Subnet:
         return aws.ec2.Subnet(

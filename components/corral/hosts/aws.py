@@ -114,14 +114,15 @@ class Account:
             api = client(service, self.region)
             if api is None:
                 raise HostError("unknown", "there are no AWS credentials to ask with: sign in")
-            if api.can_paginate(operation):
-                return api.get_paginator(operation).paginate(**parameters).build_full_result()
-            return getattr(api, operation)(**parameters)
-        except ClientError as error:
-            code = error_code(error).code
-            if code in absent:
-                return None
-            raise HostError(*judge_error(code, _action(api, operation))) from None
+            try:
+                if api.can_paginate(operation):
+                    return api.get_paginator(operation).paginate(**parameters).build_full_result()
+                return getattr(api, operation)(**parameters)
+            except ClientError as error:
+                code = error_code(error).code
+                if code in absent:
+                    return None
+                raise HostError(*judge_error(code, _action(api, operation))) from None
         except BotoCoreError as error:
             name = type(error).__name__
             way_out = "sign in again (aws sso login)" if name in _SIGNED_OUT else "see whether it is in reach from here"

@@ -38,7 +38,7 @@ class Verdict:
 class HostError(Exception):
     """What a probe found holds for everything it was to ask of the host: `refused` or `unknown`, with why."""
 
-    def __init__(self, outcome: Literal["refused", "unknown"], why: str) -> None:
+    def __init__(self, outcome: Outcome, why: str) -> None:
         super().__init__(why)
         self.judgement: Judgement = (outcome, why)
 

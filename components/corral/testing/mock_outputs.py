@@ -39,6 +39,12 @@ INVOKE_RESULTS: dict[str, InvokeResult] = {
         "names": [f"{args.get('region', REGION)}{zone}" for zone in "abc"],
         "zoneIds": ["use1-az1", "use1-az2", "use1-az3"],
     },
+    "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": lambda args: {
+        "id": args.get("region", REGION),
+        "instanceTypes": args["filters"][0]["values"] * 3,
+        "locationTypes": [args["locationType"]] * 3,
+        "locations": [f"{args.get('region', REGION)}{zone}" for zone in "abc"],
+    },
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
         "accountId": ACCOUNT,
         "arn": f"arn:aws:iam::{ACCOUNT}:user/deployer",

@@ -112,7 +112,7 @@ class Responses:
     availability: Response
     offers: Response | None
     quotas: Sequence[Mapping[str, Any]] | ErrorCode
-    defaults: Mapping[str, float] = field(default_factory=dict)
+    defaults: Mapping[str, float] = field(default_factory=dict[str, float])
     """By code what AWS gives an account of quotas that are 0 here, as far as it says so."""
 
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.cluster.network import Zone, zones
+from corral.cluster.zones import Zone, places, zones
 
 
 def test_a_vpc_is_divided_among_its_zones():
@@ -27,3 +28,18 @@ def test_subnets_lie_in_the_vpc_and_beside_each_other(prefix: int, count: int):
 @given(count=st.integers(2, 5))
 def test_a_zone_more_leaves_the_others_as_they_are(count: int):
     assert zones("10.64.0.0/16", count + 1)[:count] == zones("10.64.0.0/16", count)
+
+
+@pytest.mark.parametrize(
+    ("offered", "count", "want"),
+    [
+        ([], 3, "abc"),
+        (["bde"], 3, "bde"),
+        (["d"], 2, "ad"),
+        (["abc", "abc", "e"], 3, "abe"),
+        (["xyz"], 2, "ab"),
+    ],
+    ids=["no GPUs", "as many as offer the type", "one offers it", "each type has one", "no zone offers it"],
+)
+def test_zones_are_chosen_so_that_each_instance_type_is_offered_in_one(offered: list[str], count: int, want: str):
+    assert places("edcba", offered, count) == [*want]
