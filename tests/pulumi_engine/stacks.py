@@ -28,12 +28,10 @@ STACKS = tuple(stack for stack in _ALL if _on_a_cluster(stack))
 """Those that Pulumi carries out."""
 
 SHARED = tuple(
-    (stack, model)
+    (stack, next(model for model, declared in _config(stack)["corral:models"].items() if len(declared["shares"]) > 1))
     for stack in STACKS
-    for model, declared in _config(stack)["corral:models"].items()
-    if len(declared["shares"]) > 1
 )
-"""Stack and model, of every model whose traffic several hosts share."""
+"""Stack and model: of each the first whose traffic several hosts share."""
 
 
 def move_share(model: str) -> Edit:

@@ -65,16 +65,15 @@ def test_a_route_that_is_not_accepted_keeps_the_host_that_leaves(project: Callab
     assert not any(name.startswith(f"gateway-service/{swap.leaves}/") for _, name in _names(there))
 
 
-@pytest.mark.parametrize("kind", ["AIGatewayRoute", "HTTPRoute"])
 def test_a_refused_route_fails_the_update_with_the_reason_until_it_is_accepted(
-    kind: str, project: Callable[[str], Project]
+    project: Callable[[str], Project],
 ) -> None:
     stack, model = SHARED[0]
     there = project(stack)
     there.edit(move_share(model))
 
-    there.store.set_faults([{"what": "accept", "kind": kind}])
-    for _ in ("edited", "not edited"):
+    for kind in ("AIGatewayRoute", "HTTPRoute"):  # the second `up` finds nothing that was edited
+        there.store.set_faults([{"what": "accept", "kind": kind}])
         with pytest.raises(FailedError, match=f"the route of {model} is not accepted: .* it was told to be refused"):
             there.up()
         assert not {"create", "update", "replace", "delete"} & there.preview().changes.keys()
