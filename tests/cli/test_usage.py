@@ -72,7 +72,7 @@ def test_a_table_of_tenants_models_and_hosts_with_a_total(corral: Corral):
         ["–", "–", "–", "1", "0", "1", "0", "0", "–", "$0.00"],
         ["total", "4", "0", "1", "1,000,500", "3,000,500", "25.0%", "$2.96", "+", "unknown"],
         [],
-        ["Server", "errors:", "5xx,", "or", "no", "answer.", "Client", "errors:", "4xx."],
+        ["Server", "errors:", "5xx,", "or", "no", "whole", "answer.", "Client", "errors:", "4xx."],
         ["Tokens", "without", "a", "known", "price:", "1,000.", "Their", "cost", "is", "unknown,", "not", "nothing."],
     ]
 
@@ -97,7 +97,13 @@ def test_as_json(corral: Corral):
     outcome = corral("usage", "--by", "host", "--json", "--since", "2026-11-20", "--until", "2026-11-22")
     assert (outcome.status, outcome.err) == (0, "")
     document = json.loads(outcome.out)
-    zero = {"unpricedTokens": 0, "uncountedRequests": 0, "simulatedRequests": 0}
+    zero = {
+        "cachedTokens": 0,
+        "reasoningTokens": 0,
+        "unpricedTokens": 0,
+        "uncountedRequests": 0,
+        "simulatedRequests": 0,
+    }
     groq = {
         "requests": 2,
         "serverErrors": 0,

@@ -35,6 +35,8 @@ EXPOSED = {
         "corral_attempts_total",
         "corral_tokens_total",
         "corral_cost_dollars_total",
+        "corral_cached_tokens_total",
+        "corral_reasoning_tokens_total",
         "corral_unpriced_tokens_total",
         "corral_limited_total",
         "corral_share_percent",

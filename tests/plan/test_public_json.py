@@ -59,7 +59,7 @@ WANT = {
                     "toolsWhileStreaming": False,
                     "vision": False,
                     "lifecycle": {"state": "available", "why": None, "on": None},
-                    "price": {"input": 720_000, "output": 720_000, "source": "catalog"},
+                    "price": {"input": 720_000, "output": 720_000, "source": "catalog", "cachedInput": None},
                     "verified": True,
                     "asOf": "2026-08-20",
                     "source": "the host's page",

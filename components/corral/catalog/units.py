@@ -358,6 +358,9 @@ class Price(Strict):
     """The dollars for a million tokens of the prompt, like 0.72."""
     output: MicroDollars
     """The dollars for a million tokens of the answer, like 0.72."""
+    cached_input: MicroDollars | None = None
+    """The dollars for a million tokens of the prompt that the host has kept from one before, like 0.36; they cost what
+    `input` says where nothing is said."""
 
 
 Auth = Literal["bearer", "api-key", "aws", "none"]

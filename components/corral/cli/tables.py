@@ -194,7 +194,7 @@ def status_table(models: Sequence[ModelStatus]) -> Sheet:
     return sheet
 
 
-LEGEND = "Server errors: 5xx, or no answer. Client errors: 4xx."
+LEGEND = "Server errors: 5xx, or no whole answer. Client errors: 4xx."
 
 
 def _totals(model: ModelStatus) -> tuple[Text, ...]:

@@ -83,6 +83,10 @@ def footnotes(summed: Summed) -> Text:
     notes = [LEGEND]
     if whole.unpriced_tokens:
         notes.append(f"Tokens without a known price: {whole.unpriced_tokens:,}. Their cost is unknown, not nothing.")
+    if whole.cached_tokens:
+        notes.append(f"Tokens in that the hosts had kept from prompts before: {whole.cached_tokens:,}.")
+    if whole.reasoning_tokens:
+        notes.append(f"Tokens out that were thoughts: {whole.reasoning_tokens:,}.")
     if whole.uncounted:
         notes.append(f"Requests whose host has not said how many tokens it counted: {whole.uncounted:,}.")
     if whole.simulated:
@@ -100,7 +104,9 @@ class Amounts:
     server_errors: int
     client_errors: int
     input_tokens: int
+    cached_tokens: int
     output_tokens: int
+    reasoning_tokens: int
     estimated_tokens: int
     cost_micro_dollars: int | None
     """None: nothing of it is known."""
@@ -116,7 +122,9 @@ def _amounts(sums: Sums) -> Amounts:
         server_errors=sums.server_errors,
         client_errors=sums.client_errors,
         input_tokens=sums.input_tokens,
+        cached_tokens=sums.cached_tokens,
         output_tokens=sums.output_tokens,
+        reasoning_tokens=sums.reasoning_tokens,
         estimated_tokens=sums.estimated_tokens,
         cost_micro_dollars=sums.micro_dollars,
         cost_complete=sums.complete,

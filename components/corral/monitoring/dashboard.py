@@ -27,7 +27,7 @@ _PANELS = (
     _Panel(
         "Errors",
         "percentunit",
-        "Requests that ended in a 5xx or in no answer at all.",
+        "Requests that ended in a 5xx, or in no answer or half of one.",
         {"corral:error_ratio:rate5m": _MODEL},
     ),
     _Panel(

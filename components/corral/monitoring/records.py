@@ -1,7 +1,7 @@
 """The recorded names that alerts and dashboard read, the same for both engines, and how each engine records them.
 
     corral:requests:rate<window>       {stack, model}              requests a second, as clients see them
-    corral:error_ratio:rate<window>    {stack, model}              part of them that ended in a 5xx or in no answer
+    corral:error_ratio:rate<window>    {stack, model}              part of them that ended in a 5xx, or not at all
     corral:duration_seconds:p50, :p99  {stack, model}
     corral:first_byte_seconds:p50      {stack, model}
     corral:tokens:rate5m               {stack, model, direction}   tokens a second, `input` or `output`
@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from corral.gateway.manifests.cutover import clusters
-from corral.plan.plan import ModelPlan, Plan, Target
+from corral.plan.plan import ModelPlan, Plan, Price, Target
 
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 """Those of the burn rates in `alerts`."""
@@ -134,10 +134,17 @@ def _tokens(model: ModelPlan, of: str, labels: Mapping[str, str]) -> Iterator[Re
         f" * {micro_dollars * 3600} / {_MILLION * _MILLION}"
         for model_id, targets in _by_id(model).items()
         if len({target.price for target in targets}) == 1 and (price := targets[0].price)
-        for direction, micro_dollars in (("input", price.input), ("output", price.output))
+        for direction, micro_dollars in _prices(price)
     ]
     if costs:
         yield Record("corral:cost_dollars:per_hour", " + ".join(costs), labels)
+
+
+def _prices(price: Price) -> Iterator[tuple[str, int]]:
+    """By the type that Envoy AI Gateway gives tokens; those of `input` have the cached ones among them."""
+    yield from (("input", price.input), ("output", price.output))
+    if price.cached_input is not None:
+        yield "cached_input", price.cached_input - price.input
 
 
 def _shares(model: ModelPlan, answers: str, labels: Mapping[str, str]) -> Iterator[Record]:

@@ -100,7 +100,7 @@ def price_of(host: HostEntry, model: ModelEntry) -> Price | None:
     if record is not None and (price := _one_price(record)) is not None:
         return price
     if model.price is not None:
-        return Price(model.price.input, model.price.output, source="catalog")
+        return Price(model.price.input, model.price.output, "catalog", model.price.cached_input)
     return None
 
 
@@ -121,7 +121,9 @@ def _one_price(record: ModelInfo) -> Price | None:
     dollars = record.prices.input_mtok, record.prices.output_mtok
     if not (isinstance(dollars[0], Decimal) and isinstance(dollars[1], Decimal)):
         return None
-    return Price(_micro(dollars[0]), _micro(dollars[1]), source="genai-prices")
+    cached = record.prices.cache_read_mtok
+    kept = _micro(cached) if isinstance(cached, Decimal) else None
+    return Price(_micro(dollars[0]), _micro(dollars[1]), "genai-prices", kept)
 
 
 def _micro(dollars: Decimal) -> int:

@@ -30,6 +30,8 @@ class Price:
     input: int
     output: int
     source: str
+    cached_input: int | None = None
+    """Of the tokens of a prompt that the host has kept from one before; None: they cost what the others do."""
 
 
 @dataclass(frozen=True)

@@ -303,5 +303,5 @@ def _price(
 ) -> Price | None:
     """The stack's, else what `price_of` knows of the id."""
     if stated.price:
-        return Price(stated.price.input, stated.price.output, "stack")
+        return Price(stated.price.input, stated.price.output, "stack", stated.price.cached_input)
     return price_of(entry, of_id or ModelEntry(id=model_id, as_of=entry.as_of, source="stack"))

@@ -105,6 +105,15 @@ def test_tokens_without_a_price_are_counted_apart() -> None:
     assert (spending.cost, spending.unpriced) == ({}, {("search", "m", "lab"): 10})
 
 
+def test_tokens_that_a_host_had_kept_cost_what_it_charges_for_them() -> None:
+    kept = Tariff(FIRST, {"m": {"bedrock": Price(10**6, 10**7, "stack", cached_input=10**5)}})
+    readings = counted(3_000_000, 0) + Counter({Series("cached_tokens", "m", "bedrock", tenant="search"): 1_000_000})
+    for prices, want in ((kept, 3 * DOLLAR - 9 * DOLLAR // 10), (charged(1, 10), 3 * DOLLAR), (Tariff(FIRST, {}), 0)):
+        spending = Spending()
+        spending.charge(readings, prices)
+        assert (spending.cost.total(), spending.unpriced.total()) == (want, 0 if want else 3_000_000)
+
+
 def test_one_token_is_not_rounded_away() -> None:
     spending = Spending()
     for number in range(1, 1_001):

@@ -27,10 +27,10 @@ PLAN = build(
     }
 )
 COUNTED = {
-    f"requests.tenant.search.model.{LLAMA}.host.bedrock.code.200": 7,
-    "requests.tenant.-.model.unknown model.host..code.404": 5,
-    "requests.tenant..model.-.host.-.code.404": 1,
-    f"attempts.model.{LLAMA}.host.bedrock.code.503": 2,
+    f"requests.tenant.search.model.{LLAMA}.host.bedrock.code.200.end.-/-": 7,
+    "requests.tenant.-.model.unknown model.host..code.404.end.-/-": 5,
+    "requests.tenant..model.-.host.-.code.404.end.-/-": 1,
+    f"attempts.model.{LLAMA}.host.bedrock.code.503.end.-/-": 2,
     f"limited.tenant.search.model.{LLAMA}.limit.tokens": 4,
     f"input_tokens.tenant.search.model.{LLAMA}.host.bedrock": 1_000_000,
     f"output_tokens.tenant.search.model.{LLAMA}.host.bedrock": 500_000,
@@ -146,6 +146,8 @@ FAMILIES = {
     "corral_requests": "counter",
     "corral_attempts": "counter",
     "corral_limited": "counter",
+    "corral_cached_tokens": "counter",
+    "corral_reasoning_tokens": "counter",
     "corral_request_duration_seconds": "histogram",
     "corral_first_byte_seconds": "histogram",
     "corral_tokens": "counter",

@@ -17,6 +17,7 @@ from corral.local.statistics.readings import (
     failed_attempt,
     parse,
     quantile,
+    result,
     series_of,
     server_error,
 )
@@ -29,12 +30,18 @@ ODD = "org/with:odd.host.name"
 @pytest.mark.parametrize(
     ("name", "want"),
     [
-        (f"corral.requests.model.{M}.host.azure.code.200", Series("requests", M, "azure", 200)),
-        (f"corral.requests.tenant.search.model.{M}.host.azure.code.200", Series("requests", M, "azure", 200, "search")),
-        (f"corral.requests.tenant.-.model.{M}.host.-.code.503", Series("requests", M, "", 503)),
-        ("corral.requests.tenant.a.model.unknown model.host..code.404", Series("requests", "", "", 404, "a")),
-        (f"corral.attempts.model.{M}.host.my-lab.code.0", Series("attempts", M, "my-lab", 0)),
-        (f"corral.attempts.model.{ODD}.host.azure.code.0", Series("attempts", ODD, "azure", 0)),
+        (f"corral.requests.model.{M}.host.azure.code.200.end.-/-", Series("requests", M, "azure", 200)),
+        (
+            f"corral.requests.tenant.search.model.{M}.host.azure.code.200.end.-/-",
+            Series("requests", M, "azure", 200, "search"),
+        ),
+        (f"corral.requests.tenant.-.model.{M}.host.-.code.503.end.-/-", Series("requests", M, "", 503)),
+        ("corral.requests.tenant.a.model.unknown model.host..code.404.end.-/-", Series("requests", "", "", 404, "a")),
+        (f"corral.attempts.model.{M}.host.my-lab.code.0.end.-/-", Series("attempts", M, "my-lab", 0)),
+        (f"corral.attempts.model.{ODD}.host.azure.code.0.end.-/-", Series("attempts", ODD, "azure", 0)),
+        (f"corral.requests.model.{M}.host.azure.code.200.end.UC/-", Series("requests", M, "azure", 0)),
+        (f"corral.requests.model.{M}.host.azure.code.200.end.-/error", Series("requests", M, "azure", 0)),
+        (f"corral.attempts.model.{M}.host.azure.code.503.end.URX,UF/-", Series("attempts", M, "azure", 503)),
         (f"corral.duration.model.{M}.host.azure", Series("duration", M, "azure")),
         (f"corral.output_tokens.tenant.a.model.{M}.host.azure", Series("output_tokens", M, "azure", tenant="a")),
         (f"corral.limited.tenant.a.model.{ODD}.limit.tokens", Series("limited", ODD, tenant="a", limit="tokens")),
@@ -51,6 +58,40 @@ def test_a_name_says_what_is_counted(name: str, want: Series | None):
     assert series_of(name) == want
 
 
+@pytest.mark.parametrize(
+    ("status", "flags", "failure", "want"),
+    [
+        (200, "-", "-", 200),
+        (200, None, None, 200),
+        (200, "DC", "-", 200),
+        (200, "UPE", "-", 0),
+        (200, "URX,UT", "-", 0),
+        (200, "-", "unfinished", 0),
+        (200, "DC", "error", 0),
+        (429, "UC", "error", 429),
+        (502, "UC", "-", 502),
+        (0, "DC", "-", 0),
+    ],
+)
+def test_an_answer_that_began_and_was_none_counts_as_one_that_never_came(
+    status: int, flags: str | None, failure: str | None, want: int
+):
+    assert result(status, flags, failure) == want
+
+
+def test_the_attempt_at_a_stream_that_failed_is_one_that_failed():
+    entries = [
+        {"name": f"corral.requests.tenant..model.{M}.host.azure.code.200.end.-/error", "value": 2},
+        {"name": f"corral.attempts.model.{M}.host.azure.code.200.end.-/", "value": 5},
+        {"name": f"corral.attempts.model.{M}.host.azure.code.200.end.UPE/", "value": 1},
+    ]
+    assert parse(entries).counters == {
+        Series("requests", M, "azure", 0): 2,
+        Series("attempts", M, "azure", 200): 3,
+        Series("attempts", M, "azure", 0): 3,
+    }
+
+
 def test_what_is_wanted_of_envoy_s_statistics():
     detail = {
         "name": f"corral.duration.model.{M}.host.azure",
@@ -58,8 +99,8 @@ def test_what_is_wanted_of_envoy_s_statistics():
         "intervals": [],
     }
     entries = [
-        {"name": f"corral.requests.tenant.search.model.{M}.host.azure.code.200", "value": 3},
-        {"name": f"corral.requests.tenant.support.model.{M}.host.azure.code.200", "value": 4},
+        {"name": f"corral.requests.tenant.search.model.{M}.host.azure.code.200.end.-/-", "value": 3},
+        {"name": f"corral.requests.tenant.support.model.{M}.host.azure.code.200.end.-/-", "value": 4},
         {"name": "http.gateway.downstream_rq_active", "value": 5},
         {"name": "http.gateway.lua.corral.active.search", "value": 2},
         {"name": "cluster.model/m shares.outlier_detection.ejections_active", "value": 1},

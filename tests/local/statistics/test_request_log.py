@@ -34,6 +34,7 @@ def test_a_line_of_the_log() -> None:
         input_tokens=10,
         output_tokens=20,
         estimated=False,
+        flags="-",
     )
 
 

@@ -19,6 +19,22 @@ PRICED = Tariffs([Tariff(AT - timedelta(days=1), {"m": {"bedrock": Price(720_000
 """10 tokens of prompt and 20 of an answer cost 27.2 micro-dollars."""
 
 
+def test_half_an_answer_is_a_server_error_that_costs_what_it_took() -> None:
+    broken = replace(REQUEST, flags="UC", estimated=True)
+    failed = replace(REQUEST, failure="error")
+    assert add_up([broken, failed, replace(REQUEST, flags="DC")], (), PRICED) == {
+        (): Sums(3, 2, 0, 30, 60, 20, millionths=3 * (10 * 720_000 + 20 * 1_000_000))
+    }
+
+
+def test_cached_tokens_cost_what_they_cost_and_thoughts_what_answers_do() -> None:
+    kept = Tariffs([Tariff(AT, {"m": {"bedrock": Price(720_000, 1_000_000, "stack", cached_input=70_000)}})])
+    request = replace(REQUEST, cached_tokens=8, reasoning_tokens=15)
+    for tariffs, prompt in ((PRICED, 10 * 720_000), (kept, 2 * 720_000 + 8 * 70_000)):
+        want = Sums(1, 0, 0, 10, 20, millionths=prompt + 20_000_000, cached_tokens=8, reasoning_tokens=15)
+        assert add_up([request], (), tariffs) == {(): want}
+
+
 def test_requests_are_added_up_by_what_they_have_in_common() -> None:
     requests = [
         REQUEST,

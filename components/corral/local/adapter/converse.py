@@ -288,8 +288,12 @@ def answer_id(answer: Mapping[str, Any]) -> str:
     return f"chatcmpl-{answer['ResponseMetadata'].get('RequestId') or uuid.uuid4().hex}"
 
 
-def _usage(tokens: Mapping[str, int]) -> dict[str, int]:
-    return usage(tokens["inputTokens"], tokens["outputTokens"], tokens["totalTokens"])
+def _usage(tokens: Mapping[str, int]) -> dict[str, Any]:
+    """Bedrock counts what it has kept of a prompt, and what it keeps now, beside the rest of it."""
+    cached = tokens.get("cacheReadInputTokens", 0)
+    prompt = tokens["inputTokens"] + cached + tokens.get("cacheWriteInputTokens", 0)
+    details = {"prompt_tokens_details": {"cached_tokens": cached}} if cached else {}
+    return usage(prompt, tokens["outputTokens"], tokens["totalTokens"]) | details
 
 
 def _tool_call(tool_use: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Head:
     """Seconds since 1970."""
 
     def completion(
-        self, message: Mapping[str, Any], finish: FinishReason, usage: Mapping[str, int] | None
+        self, message: Mapping[str, Any], finish: FinishReason, usage: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """An answer in one piece; None as its usage: it is not known."""
         message = {"role": "assistant", "content": None, "refusal": None, **message}
@@ -83,7 +83,7 @@ class Head:
         choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish}
         return self._object("chat.completion.chunk", [choice])
 
-    def usage(self, usage: Mapping[str, int]) -> dict[str, Any]:
+    def usage(self, usage: Mapping[str, Any]) -> dict[str, Any]:
         """The last chunk of a stream that was asked for its usage."""
         return self._object("chat.completion.chunk", []) | {"usage": dict(usage)}
 

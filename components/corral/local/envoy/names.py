@@ -29,6 +29,12 @@ TO_HEADER = "x-corral-to"
 HOST_HEADER = "x-corral-host"
 """Tells the client which host answered."""
 
+HOST_MODEL_HEADER = "x-corral-host-model"
+"""Tells the client, and the filter that counts, by which id of the model that host was asked."""
+
+HOST_REQUEST_ID_HEADER = "x-corral-host-request-id"
+"""Tells the client the id under which the host knows the request; `x-request-id` is the gateway's own."""
+
 ATTEMPTS_HEADER = "x-corral-attempts"
 """Tells the client how many hosts were tried."""
 

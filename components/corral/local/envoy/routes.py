@@ -28,6 +28,8 @@ from corral.local.envoy.names import (
     ATTEMPTS_HEADER,
     GATEWAY,
     HOST_HEADER,
+    HOST_MODEL_HEADER,
+    HOST_REQUEST_ID_HEADER,
     MODEL_HEADER,
     NAMESPACE,
     TENANT_HEADER,
@@ -188,6 +190,8 @@ def _model_route(variant: ModelVariant, idle_timeout: int) -> Resource:
         "response_headers_to_add": [
             header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
             header(HOST_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:host)%"),
+            header(HOST_MODEL_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:id)%"),
+            header(HOST_REQUEST_ID_HEADER, "%RESPONSE_HEADER(x-request-id)%"),
         ],
         "response_headers_to_remove": [failover.UNSUPPORTED_HEADER, *failover.HOST_HEADERS],
         "route": {

@@ -1,13 +1,15 @@
 """What Envoy counts for Corral: requests as clients see them, and attempts as hosts see them.
 
-    corral.requests       {tenant, model, host, code}   one for each request; `host` is the one that answered
-    corral.input_tokens   {tenant, model, host}         tokens of prompts, as hosts say
-    corral.output_tokens  {tenant, model, host}         tokens of answers; of one that was cut off, the pieces that came
-    corral.limited        {tenant, model, limit}        requests that were refused for a limit
-    corral.duration       {model, host}                 milliseconds until the answer was complete, retries included
-    corral.first_byte     {model, host}                 milliseconds until the answer began
-    corral.attempts       {model, host, code}           one for each attempt at a host, failed ones included
-    corral.active         {link}                        attempts at an upstream that have not ended
+    corral.requests          {tenant, model, host, code, end}  one for each request; `host` is the one that answered
+    corral.input_tokens      {tenant, model, host}        tokens of prompts, as hosts say
+    corral.cached_tokens     {tenant, model, host}        those of them that the host had kept from a prompt before
+    corral.output_tokens     {tenant, model, host}        tokens of answers; of one that was cut off its pieces
+    corral.reasoning_tokens  {tenant, model, host}        those of them that were thoughts
+    corral.limited           {tenant, model, limit}       requests that were refused for a limit
+    corral.duration          {model, host}                milliseconds until the answer was complete, retries included
+    corral.first_byte        {model, host}                milliseconds until the answer began
+    corral.attempts          {model, host, code, end}     one for each attempt at a host, failed ones included
+    corral.active            {link}                       attempts at an upstream that have not ended
 
 and, where they are limited, the requests under way: all of them, and those of a tenant.
 
@@ -20,7 +22,7 @@ is `lua` and the script's prefix, and then in one piece the script's own name fo
 same way, from a name, a tag and the tag's value.
 
 `model` is the name of the route, never what a client wrote: an unknown model cannot make a new series.  What there is
-none of is `-`.
+none of is `-`.  `end` is how the answer ended: Envoy's response flags, a slash, and the failure that `count` has noted.
 """
 
 from __future__ import annotations
@@ -31,6 +33,10 @@ from corral.local.envoy.resource import Resource, extension
 PREFIX = "corral"
 REQUESTS, DURATION, FIRST_BYTE, ATTEMPTS, LIMITED = "requests", "duration", "first_byte", "attempts", "limited"
 INPUT_TOKENS, OUTPUT_TOKENS = "input_tokens", "output_tokens"
+CACHED_TOKENS, REASONING_TOKENS = "cached_tokens", "reasoning_tokens"
+
+FAILURES = ("error", "unfinished")
+"""What `count` notes of a stream that failed: an error in it, or no end."""
 
 ACTIVE = "active"
 
@@ -53,7 +59,7 @@ def _tag(name: str, value: str) -> Resource:
 
 _TENANT = _tag("tenant", metadata("asked:tenant"))
 _TARGET = [_tag("model", "%ROUTE_NAME%"), _tag("host", f"%UPSTREAM_METADATA({NAMESPACE}:host)%")]
-_CODE = _tag("code", "%RESPONSE_CODE%")
+_RESULT = [_tag("code", "%RESPONSE_CODE%"), _tag("end", f"%RESPONSE_FLAGS%/{metadata('answer:failure')}")]
 
 
 def _logger(prefix: str, stats: Resource, *noted: str) -> Resource:
@@ -90,7 +96,7 @@ def count_requests() -> list[Resource]:
     tags = [_TENANT, *_TARGET]
     limited = [_TENANT, _tag("model", metadata("limited:model")), _tag("limit", metadata("limited:limit"))]
     requests = {
-        "counters": [_counter(REQUESTS, [*tags, _CODE])],
+        "counters": [_counter(REQUESTS, [*tags, *_RESULT])],
         "histograms": [_milliseconds(DURATION, "%DURATION%")],
     }
     answers = {
@@ -100,9 +106,11 @@ def count_requests() -> list[Resource]:
         ],
         "histograms": [_milliseconds(FIRST_BYTE, metadata("answer:first_byte"))],
     }
+    details = [_counter(name, tags, metadata(f"answer:{name}")) for name in (CACHED_TOKENS, REASONING_TOKENS)]
     return [
         _logger(PREFIX, requests),
         _logger(PREFIX, answers, "answer"),
+        _logger(PREFIX, {"counters": details}, "answer", CACHED_TOKENS),
         _logger(PREFIX, {"counters": [_counter(LIMITED, limited)]}, "limited"),
         _ended(ACTIVE, "asked", "counted_of_all"),
         _ended(f"{ACTIVE}.{metadata('asked:tenant')}", "asked", "counted_of_tenant"),
@@ -117,7 +125,7 @@ def count_attempts() -> list[Resource]:
         "value_fixed": 1,
         "add_subtract": {"add_log_type": "UpstreamPoolReady", "sub_log_type": "UpstreamEnd"},
     }
-    counter = _counter(ATTEMPTS, [*_TARGET, _CODE])
+    counter = _counter(ATTEMPTS, [*_TARGET, *_RESULT])
     return [{**_logger(PREFIX, {"counters": [counter]}), **ended}, _logger(PREFIX, {"gauges": [under_way]})]
 
 

@@ -210,7 +210,7 @@ class _Builder:
         """Micro-dollars an hour, if the last seconds went on for so long."""
         spent = 0
         for price, tally in parts:
-            more = cost(price, tally.input_tokens, tally.output_tokens) if tally.tokens else 0
+            more = cost(price, tally.input_tokens, tally.output_tokens, tally.cached_tokens) if tally.tokens else 0
             if more is None or tally.uncounted:
                 return {}
             spent += more

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from corral.local.envoy.statistics import INPUT_TOKENS, OUTPUT_TOKENS
+from corral.local.envoy.statistics import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from corral.local.errors import EngineError
 from corral.local.state_folder import StateFolder
 from corral.local.statistics.readings import Series
@@ -32,9 +32,12 @@ class UsageError(EngineError):
     """The log or its prices cannot be read.  The message says what is wrong and the way out."""
 
 
-def cost(price: Price | None, input_tokens: int, output_tokens: int) -> int | None:
-    """Millionths of a micro-dollar; None: the price is unknown."""
-    return None if price is None else input_tokens * price.input + output_tokens * price.output
+def cost(price: Price | None, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int | None:
+    """Millionths of a micro-dollar; None: the price is unknown.  The cached tokens are among those of the prompt."""
+    if price is None:
+        return None
+    cached = price.input if price.cached_input is None else price.cached_input
+    return input_tokens * price.input + output_tokens * price.output - cached_tokens * (price.input - cached)
 
 
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -119,7 +122,7 @@ class Spending:
     def charge(self, counters: Counter[Series], tariff: Tariff) -> None:
         """Adds what was counted since the last time."""
         for series, number in counters.items():
-            if series.counter not in (INPUT_TOKENS, OUTPUT_TOKENS):
+            if series.counter not in (INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS):
                 continue
             payer = (series.tenant, series.model, series.host)
             more = number - self._before[series]
@@ -127,8 +130,9 @@ class Spending:
                 tariff.price(series.model, series.host),
                 input_tokens=more if series.counter == INPUT_TOKENS else 0,
                 output_tokens=more if series.counter == OUTPUT_TOKENS else 0,
+                cached_tokens=more if series.counter == CACHED_TOKENS else 0,
             )
-            self.unpriced[payer] += more if spent is None else 0
+            self.unpriced[payer] += more if spent is None and series.counter != CACHED_TOKENS else 0
             if spent is not None:
                 self.cost[payer] += spent
         self._before = counters

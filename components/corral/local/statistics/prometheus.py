@@ -2,7 +2,7 @@
 
 `docs/usage.md` has the table of them.  All have the label `stack`.  `tenant` is `-` where nobody was asked, or the
 caller is unknown; `model` is empty for a request that asked for none that there is, `host` where none answered; `code`
-is 0 where the answer never came.
+is 0 where the answer never came, or did not come whole.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _COUNTERS = (
     ("corral_requests", "Requests, by the host that answered.", statistics.REQUESTS, (*_PAYER, "code")),
     ("corral_attempts", "Attempts at a host, failed ones included.", statistics.ATTEMPTS, (*_HOST, "code")),
     ("corral_limited", "Requests refused by a limit.", statistics.LIMITED, ("tenant", "model", "limit")),
+    ("corral_cached_tokens", "Tokens of prompts that hosts had kept.", statistics.CACHED_TOKENS, _PAYER),
+    ("corral_reasoning_tokens", "Tokens of answers that were thoughts.", statistics.REASONING_TOKENS, _PAYER),
 )
 _COMPLETE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _BEGUN = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 120.0)

@@ -1,8 +1,11 @@
 """Envoy's statistics, read from its admin interface in this one place: counters, times, who is ejected.
 
 Policy.  One format serves all who want numbers: JSON, in which histograms keep their bins.  There the tags are parts of
-a statistic's name, `corral.requests.tenant.<tenant>.model.<model>.host.<host>.code.<code>`.  Of these names only a
-model's may hold a dot, so that a statistic's is read from both its ends.
+a statistic's name, `corral.requests.tenant.<tenant>.model.<model>.host.<host>.code.<code>.end.<end>`.  Of these names
+only a model's may hold a dot, so that a statistic's is read from both its ends.
+
+What is a failure is said here for all screens.  An answer that began well and then broke off, or was an error, counts
+with the code 0, as one that never came.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ class Series(NamedTuple):
     model: str
     host: str = ""
     code: int = 0
-    """HTTP status; 0 where the answer never came."""
+    """HTTP status; 0 where the answer never came, or did not come whole."""
     tenant: str = ""
     limit: str = ""
     """That refused a request: `requests` or `tokens` of a minute, or `concurrent`."""
@@ -80,6 +83,21 @@ class Readings:
         )
 
 
+_UNFINISHED = frozenset(("LR", "SI", "UC", "UF", "UPE", "UR", "UT"))
+"""Envoy's flags of an answer that its host has not finished.  Those of a client that left (`DC`) are not among them."""
+
+
+def result(status: int, flags: str | None, failure: str | None) -> int:
+    """The code that a request, or an attempt, counts with: its status, or 0 if the answer that began was none.
+
+    `flags` are Envoy's, with commas; `failure` is what the gateway has found in the answer; of either `-` is none.
+    """
+    if status >= 400:
+        return status
+    broken = (failure or "-") != "-" or not _UNFINISHED.isdisjoint((flags or "").split(","))
+    return 0 if broken else status
+
+
 def server_error(code: int) -> bool:
     """Whether a request that ended so is lost: by a fault of ours or of a host, or without any answer."""
     return code == 0 or code >= 500
@@ -96,12 +114,16 @@ def failed_attempt(code: int) -> bool:
 
 
 _COUNTERS = "|".join(
-    (statistics.REQUESTS, statistics.ATTEMPTS, statistics.LIMITED, statistics.INPUT_TOKENS, statistics.OUTPUT_TOKENS)
+    (
+        *(statistics.REQUESTS, statistics.ATTEMPTS, statistics.LIMITED, statistics.INPUT_TOKENS),
+        *(statistics.OUTPUT_TOKENS, statistics.CACHED_TOKENS, statistics.REASONING_TOKENS),
+    )
 )
+_FAILED = tuple(f"/{failure}" for failure in statistics.FAILURES)
 _TIMES = f"{statistics.DURATION}|{statistics.FIRST_BYTE}"
 _NAME = re.compile(
     rf"{statistics.PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>[^.]*))?\.model\.(?P<model>.*)"
-    r"(?:\.host\.(?P<host>[^.]*)(?:\.code\.(?P<code>\d+))?|\.limit\.(?P<limit>\w+))"
+    r"(?:\.host\.(?P<host>[^.]*)(?:\.code\.(?P<code>\d+)\.end\.(?P<flags>[^./]*)/(?P<failure>[^.]*))?|\.limit\.(?P<limit>\w+))"
 )
 _EJECTIONS = ".outlier_detection.ejections_active"
 _ACTIVE = f"http.{GATEWAY}.downstream_rq_active"
@@ -117,7 +139,8 @@ def series_of(name: str) -> Series | None:
     model, host, tenant, limit = (
         value if value and value != "-" else "" for value in match.group("model", "host", "tenant", "limit")
     )
-    return Series(match["counter"], "" if " " in model else model, host, int(match["code"] or 0), tenant, limit)
+    code = result(int(match["code"] or 0), match["flags"], match["failure"])
+    return Series(match["counter"], "" if " " in model else model, host, code, tenant, limit)
 
 
 def parse(entries: Iterable[dict[str, Any]], ejected_members: frozenset[tuple[str, str]] = frozenset()) -> Readings:
@@ -134,6 +157,10 @@ def parse(entries: Iterable[dict[str, Any]], ejected_members: frozenset[tuple[st
             active_of_tenants[name.removeprefix(_ACTIVE_OF_TENANT)] = entry["value"]
         elif series := series_of(name):
             counters[series] += entry["value"]
+            if name.endswith(_FAILED):  # of the attempt Envoy has seen no failure
+                attempt = Series(statistics.ATTEMPTS, series.model, series.host)
+                counters[attempt] += entry["value"]
+                counters[attempt._replace(code=200)] -= entry["value"]
         for histogram in entry.get("histograms", {}).get("details", ()):
             if series := series_of(histogram["name"]):
                 for each in histogram["totals"]:

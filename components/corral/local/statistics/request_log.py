@@ -27,6 +27,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 from corral.local.errors import EngineError
 from corral.local.state_folder import SUFFIX, StateFolder, replace_file
 from corral.local.statistics.cost import UsageError, read_tariffs, tariff, with_tariff
+from corral.local.statistics.readings import result
 from corral.plan.plan import Plan
 
 EXAMPLES = "1h, 7d, 2026-11-01 or 2026-11-01T12:30"
@@ -81,6 +82,19 @@ class Request:
     """Of the answer; None: the host has not said, or there is no such thing (embeddings)."""
     estimated: bool | None = None
     """Whether the answer was cut off, so that its tokens are the pieces that came."""
+    flags: str | None = None
+    """Envoy's, of how it ended."""
+    failure: str | None = None
+    """Why an answer that began is none; None: it is one."""
+    cached_tokens: Number | None = None
+    """Those of the prompt that the host had kept from one before; None: it has not said."""
+    reasoning_tokens: Number | None = None
+    """Those of the answer that were thoughts; None: the host has not said."""
+
+    @property
+    def code(self) -> int:
+        """The status, or 0 if the answer was none."""
+        return result(self.status, self.flags, self.failure)
 
     @property
     def uncounted(self) -> bool:

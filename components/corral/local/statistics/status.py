@@ -54,7 +54,7 @@ class ModelStatus:
     model: str
     requests: int
     server_errors: int
-    """Requests that ended in a 5xx, or in no answer at all."""
+    """Requests that ended in a 5xx, or in no answer or half of one."""
     client_errors: int
     """Requests that ended in a 4xx."""
     hosts: tuple[HostStatus, ...]

@@ -116,12 +116,14 @@ class Tally:
     requests: int = 0
     """Answered by the host; of a model those that no host answered as well."""
     server_errors: int = 0
-    """Requests that ended in a 5xx, or in no answer at all."""
+    """Requests that ended in a 5xx, or in no answer or half of one."""
     client_errors: int = 0
     """Requests that ended in a 4xx."""
     attempts: int = 0
     failed_attempts: int = 0
     input_tokens: int = 0
+    cached_tokens: int = 0
+    """Those of them that the host had kept from a prompt before."""
     output_tokens: int = 0
 
     @property
@@ -144,6 +146,8 @@ class Tally:
             self.failed_attempts += number * readings.failed_attempt(series.code)
         elif series.counter == statistics.INPUT_TOKENS:
             self.input_tokens += number
+        elif series.counter == statistics.CACHED_TOKENS:
+            self.cached_tokens += number
         elif series.counter == statistics.OUTPUT_TOKENS:
             self.output_tokens += number
 

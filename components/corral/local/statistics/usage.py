@@ -29,7 +29,7 @@ class Sums:
 
     requests: int = 0
     server_errors: int = 0
-    """Requests that ended in a 5xx, or whose client left before the answer began."""
+    """Requests that ended in a 5xx or in half an answer, or whose client left before the answer began."""
     client_errors: int = 0
     """Requests that ended in a 4xx."""
     input_tokens: int = 0
@@ -44,6 +44,10 @@ class Sums:
     """Requests that a simulated host served: they cost nobody anything."""
     millionths: int = 0
     """What the tokens with a price cost, in millionths of a micro-dollar."""
+    cached_tokens: int = 0
+    """Those of prompts that hosts had kept from prompts before."""
+    reasoning_tokens: int = 0
+    """Those of answers that were thoughts."""
 
     @property
     def tokens(self) -> int:
@@ -65,15 +69,17 @@ class Sums:
         """One request more."""
         prompt, answer = request.input_tokens or 0, request.output_tokens or 0
         self.requests += 1
-        self.server_errors += server_error(request.status)
-        self.client_errors += client_error(request.status)
+        self.server_errors += server_error(request.code)
+        self.client_errors += client_error(request.code)
         self.input_tokens += prompt
+        self.cached_tokens += request.cached_tokens or 0
         self.output_tokens += answer
+        self.reasoning_tokens += request.reasoning_tokens or 0
         self.uncounted += request.uncounted
         self.simulated += simulated
         if request.estimated:
             self.estimated_tokens += answer
-        spent = cost(price, prompt, answer)
+        spent = cost(price, prompt, answer, request.cached_tokens or 0)
         if spent is None:
             self.unpriced_tokens += prompt + answer
         else:

@@ -53,13 +53,14 @@ def counted(ran: Ran) -> dict[str, Any]:
     return ran.metadata["corral"].get("answer", {})
 
 
-def told(prompt: int, answer: int) -> dict[str, Any]:
+def told(prompt: int, answer: int, cached: int | None = None, reasoning: int = 0) -> dict[str, Any]:
     return {
         "input_tokens": prompt,
         "input_counted": prompt,
         "output_tokens": answer,
         "estimated": False,
         "first_byte": 250,
+        **({} if cached is None else {"cached_tokens": cached, "reasoning_tokens": reasoning}),
     }
 
 
@@ -99,7 +100,7 @@ def test_a_stream_whose_client_asked_for_the_usage_passes_as_it_is(stream: tuple
     pieces, _, _ = stream
     worker = Worker()
     ran = answered(worker, pieces, strip=False)
-    assert ran.passed == (*pieces, b"")
+    assert b"".join(ran.passed) == b"".join(pieces)
     assert (counted(ran), drawn(worker)) == (told(12, 34), 46)
 
 
@@ -142,26 +143,31 @@ CHAT = {
 @pytest.mark.parametrize(
     ("kind", "whole", "want"),
     [
-        (JSON, json.dumps(CHAT), told(12, 34)),
-        (JSON, json.dumps(CHAT, indent=2), told(12, 34)),
-        (JSON, json.dumps(dict(reversed(CHAT.items()))), told(12, 34)),
+        (JSON, json.dumps(CHAT), told(12, 34, cached=1)),
+        (JSON, json.dumps(CHAT, indent=2), told(12, 34, cached=1)),
+        (JSON, json.dumps(dict(reversed(CHAT.items()))), told(12, 34, cached=1)),
         (
             JSON,
             json.dumps({"data": [{"embedding": [0.5] * 900}], "usage": {"prompt_tokens": 9, "total_tokens": 9}}),
             told(9, 0),
         ),
-        (JSON, json.dumps({"output": [{"text": "x"}], **COMPLETED["response"]}), told(12, 34)),
+        (JSON, json.dumps({"output": [{"text": "x"}], **COMPLETED["response"]}), told(12, 34, cached=3, reasoning=4)),
         (JSON, json.dumps({"choices": [], "usage": None}), {}),
         (JSON, json.dumps({"choices": [], "usage": {}}), {}),
         (JSON, json.dumps({"choices": [{"message": {"content": '"usage":{"prompt_tokens":5}'}}]}), {}),
         (JSON, '{"usage":{"prompt_tokens":' + "9" * 40 + ',"completion_tokens":1}}', told(10**8, 1)),
         (JSON, "no JSON at all", {}),
-        (STREAM, events(json.dumps({"delta": "Hey"}), json.dumps(COMPLETED)).decode(), told(12, 34)),
+        (
+            STREAM,
+            events(json.dumps({"delta": "Hey"}), json.dumps(COMPLETED)).decode(),
+            told(12, 34, cached=3, reasoning=4),
+        ),
         (
             STREAM,
             events(
                 '{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":12,"completion_tokens":1}}',
                 '{"choices":[{"delta":{"content":"b"}}],"usage":{"prompt_tokens":12,"completion_tokens":34}}',
+                "[DONE]",
             ).decode(),
             told(12, 34),
         ),
@@ -172,7 +178,7 @@ def test_the_usage_is_found_wherever_an_api_has_it(kind: str, whole: str, want: 
         pieces = [whole[at : at + size].encode() for at in range(0, len(whole), size)]
         worker = Worker()
         ran = answered(worker, pieces, kind, strip=False)
-        assert ran.passed == (*pieces, b"")
+        assert (ran.body if kind == JSON else b"".join(ran.passed)) == whole.encode()
         assert counted(ran) == want
         assert drawn(worker) == want.get("input_tokens", 0) + want.get("output_tokens", 0)
 
@@ -253,3 +259,59 @@ def test_a_tenant_that_was_withdrawn_meanwhile_draws_on_nothing() -> None:
         pieces=[events(USAGE)],
     )
     assert (ran.metadata["corral"]["answer"], worker.values) == (told(12, 34), {})
+
+
+def test_an_answer_has_the_name_that_was_asked_for_whatever_the_host_calls_it() -> None:
+    whole = {"id": "1", "model": "Org/Its-Own", "choices": [{"message": {"content": 'a "model": "Org/Its-Own"'}}]}
+    for indent in (None, 2):
+        ran = answered(Worker(), [json.dumps(whole, indent=indent).encode()], JSON)
+        assert json.loads(ran.body) == {**whole, "model": "m"}
+
+
+NAMED = [
+    '{"model":"Org/Its-Own","choices":[{"delta":{"content":"Hey"}}]}',
+    r'{"choices":[{"delta":{"content":"\"model\":\"Org/Its-Own\""},"finish_reason":"stop"}],"model":"Org/Its-Own"}',
+]
+
+
+@given(split(events(*NAMED, "[DONE]")), st.booleans())
+def test_so_has_every_event_of_a_stream_however_it_comes(pieces: list[bytes], strip: bool) -> None:
+    ran = answered(Worker(), pieces, strip=strip)
+    ours = [each.replace('"model":"Org/Its-Own"', '"model":"m"') for each in NAMED]
+    assert b"".join(ran.passed) == events(*ours, "[DONE]")
+
+
+@pytest.mark.parametrize("choices", ["", '"choices":null,', '"choices":[ ],'])
+def test_an_event_of_usage_is_one_whether_or_not_it_has_choices(choices: str) -> None:
+    of_usage = "{" + choices + '"usage":{"prompt_tokens":12,"completion_tokens":34}}'
+    ran = answered(Worker(), [events(SAYS, ENDS, of_usage, "[DONE]")])
+    assert b"".join(ran.passed) == events(SAYS, ENDS, "[DONE]")
+    assert counted(ran) == told(12, 34)
+
+
+@pytest.mark.parametrize(
+    ("data", "failure"),
+    [
+        ([SAYS, ENDS], None),
+        ([SAYS, "[DONE]"], None),
+        ([SAYS, USAGE], None),
+        (['{"choices":[{"delta":{"content":"error"}}],"error":null}', QUOTES, ENDS, "[DONE]"], None),
+        ([json.dumps(COMPLETED)], None),
+        (['{"type":"message_stop"}'], None),
+        ([], "unfinished"),
+        ([SAYS], "unfinished"),
+        ([SAYS, r'{"choices":[{"delta":{"content":"data: [DONE]\n\n"}}]}'], "unfinished"),
+        (['{"error":{"message":"no"}}', "[DONE]"], "error"),
+        (['{"error": "no"}'], "error"),
+        ([SAYS, '{"choices":[],"error":{"code":502}}', "[DONE]"], "error"),
+        ([SAYS, '{"choices":[{"delta":{},"finish_reason":"error"}]}', "[DONE]"], "error"),
+        (['{"object":"error","message":"no"}'], "error"),
+        (['{"type":"response.failed","response":{}}'], "error"),
+    ],
+)
+def test_a_stream_that_is_an_error_or_does_not_end_is_a_failure(data: list[str], failure: str | None) -> None:
+    for end in ("\n", "\r\n"):
+        whole = events(*data, end=end)
+        for size in (7, len(whole) + 1):
+            ran = answered(Worker(), [whole[at : at + size] for at in range(0, len(whole), size)])
+            assert counted(ran).get("failure") == failure

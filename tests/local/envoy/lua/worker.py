@@ -26,7 +26,7 @@ class Ran:
     body: bytes
     """Of a request, as the script left it."""
     passed: tuple[bytes, ...]
-    """The pieces of an answer, as the script left them."""
+    """The pieces of an answer, as the script left them; one that it has waited for is one piece."""
     status: int | None
     """What the script itself has answered."""
     sent: Mapping[str, str]
@@ -123,7 +123,7 @@ class Worker:
             headers=_texts(of[b"headers"]),
             metadata=_texts(of[b"metadata"]),
             body=of[b"body"] or b"",
-            passed=tuple(passed[at] for at in range(1, len(pieces) + 1)) if passed[1] is not None else (),
+            passed=tuple(passed[at] for at in range(1, len(pieces) + 1) if passed[at] is not None),
             status=int(sent.pop(":status")) if sent else None,
             sent=sent,
             answer=response[b"body"] if response else b"",

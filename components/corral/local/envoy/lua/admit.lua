@@ -19,6 +19,9 @@ local NAMESPACE = 'corral'
 --   endpoint, length, strip, at          it was let through: the path within the API, the length of its body, whether
 --                                        its usage is to be taken out of the answer, and when (ms)
 --   named_from, named_to                 bytes of the body before the model's name, and as far as its end
+--   added                                bytes behind that name in which a stream is asked for its usage, if they are ours
+--
+-- An attempt notes there that its host `refused` those bytes.
 local function remember(handle, known)
   handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'asked', known)
 end
@@ -266,7 +269,9 @@ local function ask(handle, headers, known, of, said)
   end
   local moved = 0
   if options then
+    known.added = not members_found.stream_options and #text or nil
     text, moved = with_options(text, members_found, options)
+    known.added = known.added and #text - known.added
     body:setBytes(text)
   end
   known.endpoint, known.length, known.strip, known.at = endpoint, #text, options ~= nil, now / 1000

@@ -1,20 +1,65 @@
--- One attempt at a host: its path, its Host header and its own name for the model.  Attempts of one request share their
--- headers, so that each overwrites what the one before has written; the body each has as it came.
+-- One attempt at a host: its path, its Host header and its own name for the model; and whether its answer is one.
+-- Attempts of one request share their headers, so that each overwrites what the one before has written; the body each
+-- has as it came.
+
+local find, lower, match = string.find, string.lower, string.match
+
+local NAMESPACE = 'corral'
+local MUCH_SPACE = 64 -- bytes at either end of an answer that are searched for its first and last sign
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local authority, prefix, id = string.match(headers:get('x-corral-to'), '^(%S*) (%S*) (.*)$')
-  local asked = handle:streamInfo():dynamicMetadata():get('corral').asked
+  local authority, prefix, id = match(headers:get('x-corral-to'), '^(%S*) (%S*) (.*)$')
+  local known = handle:streamInfo():dynamicMetadata():get(NAMESPACE)
+  local asked = known.asked
   headers:remove('x-corral-to')
   headers:remove('x-corral-link')
   headers:replace(':path', prefix .. asked.endpoint)
   headers:replace(':authority', authority)
-  if id == '"' .. asked.model .. '"' then
+  local without = known.refused and asked.added or 0
+  if without == 0 and id == '"' .. asked.model .. '"' then
     -- an attempt before may have told the length of a longer body
     return headers:replace('content-length', string.format('%d', asked.length))
   end
   local body = handle:body()
   local from, to = asked.named_from, asked.named_to
-  body:setBytes(body:getBytes(0, from) .. id .. body:getBytes(to, body:length() - to))
+  body:setBytes(body:getBytes(0, from) .. id .. body:getBytes(to + without, body:length() - to - without))
   tidy()
+end
+
+-- A host that refuses a stream in which it is asked for its usage may take it without: that was the gateway's own wish.
+local function refuses_usage(handle, headers)
+  local metadata = handle:streamInfo():dynamicMetadata()
+  local known = metadata:get(NAMESPACE)
+  if known.refused or not known.asked.added then return end
+  metadata:set(NAMESPACE, 'refused', true)
+  headers:replace('x-corral-unsupported', 'stream_options')
+end
+
+local function fail(handle, body, message)
+  local headers = handle:headers()
+  headers:replace(':status', '502')
+  headers:replace('content-type', 'application/json')
+  if body then
+    body:setBytes('{"error":{"message":"' .. message .. '","type":"server_error","code":"bad_answer","param":null}}')
+  end
+end
+
+-- An answer that is not streamed waits until it is whole: where it breaks off, or is none, another host answers.
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local status = headers:get(':status')
+  if status == '400' or status == '422' then return refuses_usage(handle, headers) end
+  if status ~= '200' then return end
+  local kind = lower(headers:get('content-type') or 'json')
+  if match(kind, '^text/event%-stream') then return end
+  local body = handle:body()
+  local length = body and body:length() or 0
+  local ends = math.min(length, MUCH_SPACE)
+  local start = body and body:getBytes(0, ends) or ''
+  if not find(kind, 'json', 1, true) or not match(start, '^%s*{')
+    or not match(body:getBytes(length - ends, ends), '}%s*$') then
+    return fail(handle, body, 'The answer of the host is not the JSON it should be.')
+  end
+  if match(start, '^%s*{%s*"error"%s*:%s*[{"]') then handle:headers():replace(':status', '502') end
 end
