@@ -19,6 +19,7 @@ VERBS = (
     "diff",
     "drift",
     "explain",
+    "preflight",
     "verify",
     "smoke",
     "status",

@@ -16,10 +16,16 @@ import pytest
 import yaml
 
 from corral.cluster.roles import CONTROL_PLANE, NODES
+from corral.hosts.aws import Account
+from corral.hosts.vllm.weights import of_s3
 from corral.testing.mock_outputs import INVOKE_RESULTS
 from corral.testing.recording import Recorded, World
 from corral.testing.stacks import read_version, run_program
+from tests.cluster import test_preflight as preflight_of_cluster
+from tests.gateway import test_preflight as preflight_of_gateway
 from tests.gateway.deployed import EXAMPLES
+from tests.hosts.account import FakeAccount
+from tests.hosts.bedrock import aws
 
 ROOT = Path(__file__).parents[2]
 TABLE: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "aws_actions.yaml").read_text())
@@ -171,3 +177,32 @@ def test_a_preview_takes_what_only_reads():
     verbs = ("Describe", "Get", "List")
     reading = {action for entry in TABLE.values() for action in entry["read"]}
     assert [each for each in sorted(reading) if not each.partition(":")[2].startswith(verbs)] == []
+
+
+def test_the_policy_for_a_preflight_is_what_it_takes_and_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    preflight_of_gateway.checked(
+        tmp_path,
+        answers={
+            "describe_certificate": preflight_of_gateway.certificate(),
+            "get_foundation_model_availability": aws.availability("NOT_AVAILABLE"),
+            "list_foundation_model_agreement_offers": aws.offers(),
+        },
+        gateway=f'    certificate: {{acm: "{preflight_of_gateway.ARN}"}}\n',
+    )
+    taken_actions = {*FakeAccount.current.actions}
+    spot = preflight_of_cluster.stack(instance="p5.48xlarge", capacityType="spot")
+    reserved = preflight_of_cluster.stack(preflight_of_cluster.GIVEN, **preflight_of_cluster.RESERVED)
+    for stack in (spot, reserved):
+        preflight_of_cluster.judged(
+            monkeypatch,
+            stack,
+            describe_capacity_reservations=preflight_of_cluster.reservation(),
+            describe_subnets=preflight_of_cluster.subnets("a", "b"),
+        )
+        taken_actions |= {*FakeAccount.current.actions}
+    FakeAccount({"list_objects_v2": {"IsTruncated": False}}).installed(monkeypatch)
+    of_s3("s3://weights/llama", Account("us-east-1"))
+    taken_actions |= {*FakeAccount.current.actions}
+    assert actions(statements("permissions.md", "Preflight")) == taken_actions
+    verbs = ("Describe", "Get", "List")
+    assert [each for each in sorted(taken_actions) if not each.partition(":")[2].startswith(verbs)] == []

@@ -63,6 +63,7 @@ VERBS = (
         "diff",
         "drift",
         "explain",
+        "preflight",
         "verify",
         "smoke",
         "status",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from corral.cli.project import StackOption, load
 from corral.cli.terminal import console, print_json
-from corral.hosts.probing import Verdict
+from corral.hosts.probing import Precondition, Verdict
 from corral.hosts.verify import verify as ask
 from corral.plan.plan import Plan, Target
 
@@ -52,7 +53,7 @@ def _keys(plan: Plan) -> dict[str, str]:
     return {host: os.environ[variable] for host, variable in variables.items() if os.environ.get(variable)}
 
 
-def report(verdicts: list[Verdict], *, as_json: bool) -> None:
+def report(verdicts: Sequence[Verdict] | Sequence[Precondition], *, as_json: bool) -> None:
     """Prints the verdicts, and ends with exit status 1 where one is a refusal."""
     if as_json:
         print_json(verdicts)
@@ -62,12 +63,13 @@ def report(verdicts: list[Verdict], *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _table(verdicts: list[Verdict]) -> Table:
-    """A row for each model at each host."""
+def _table(verdicts: Sequence[Verdict] | Sequence[Precondition]) -> Table:
+    """A row for each model at each host, or for each of what a part of the stack needs."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("MODEL", "HOST", "ID AT THE HOST", "VERDICT", "WHY"):
+    of_models = all(isinstance(verdict, Verdict) for verdict in verdicts)
+    for name in (*(("MODEL", "HOST", "ID AT THE HOST") if of_models else ("PART", "NEEDS")), "VERDICT", "WHY"):
         table.add_column(name, overflow="fold")
     for verdict in verdicts:
-        outcome = Text(verdict.outcome, style=_STYLE[verdict.outcome])
-        table.add_row(verdict.model, verdict.host, verdict.model_id, outcome, verdict.why)
+        *subject, outcome, why = astuple(verdict)
+        table.add_row(*subject, Text(outcome, style=_STYLE[outcome]), why)
     return table

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
+from corral.config.problems import missing_extra
 from corral.hosts.probing import HostError, Judgement
 
 TIMEOUT_SECONDS = 5.0
@@ -34,6 +36,9 @@ _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 _SIGNED_OUT = ("SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError")
 """botocore's errors for a session of single sign-on that has ended."""
+
+OTHER_ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket"}
+"""Of the operations that are asked those whose IAM action is called otherwise."""
 
 _NO_QUOTA = ("NoSuchResourceException",)
 
@@ -101,19 +106,29 @@ def _session(service: str) -> Any | None:
 
 
 class Account:
-    """What the credentials of the environment may read in one region; each answer is whole, all pages of it."""
+    """What the credentials of the environment may read in one region; each answer is whole, all pages of it.
+
+    A service that could not be reached once is not waited for again.
+    """
 
     def __init__(self, region: str) -> None:
         self.region = region
+        self._clients: dict[str, Any] = {}
+        self._out_of_reach: dict[str, HostError] = {}
 
-    def read(self, service: str, operation: str, absent: Collection[str] = (), **parameters: Any) -> Any | None:
+    def read(self, service: str, operation: str, absent: Collection[str] = (), **parameters: Any) -> Any:
         """What AWS answers; None where its error is one of `absent`.  Raises HostError for any other."""
+        if find_spec("boto3") is None:
+            raise HostError("unknown", missing_extra("aws", "asking AWS"))
         from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
 
+        if service in self._out_of_reach:
+            raise self._out_of_reach[service]
         try:
-            api = client(service, self.region)
+            api = self._clients.get(service) or client(service, self.region)
             if api is None:
                 raise HostError("unknown", "there are no AWS credentials to ask with: sign in")
+            self._clients[service] = api
             try:
                 if api.can_paginate(operation):
                     return api.get_paginator(operation).paginate(**parameters).build_full_result()
@@ -126,7 +141,8 @@ class Account:
         except BotoCoreError as error:
             name = type(error).__name__
             way_out = "sign in again (aws sso login)" if name in _SIGNED_OUT else "see whether it is in reach from here"
-            raise HostError("unknown", f"AWS cannot be asked ({name}): {way_out}") from None
+            self._out_of_reach[service] = HostError("unknown", f"AWS cannot be asked ({name}): {way_out}")
+            raise self._out_of_reach[service] from None
 
     def quota(self, service: str, code: str) -> float | None:
         """What applies to the account, or AWS's default where nothing else does; None: there is no such quota here."""
@@ -144,8 +160,9 @@ def error_code(error: Exception) -> ErrorCode:
 
 
 def _action(api: Any, operation: str) -> str:
-    """The IAM action that an operation takes: it is called like the operation, in the namespace that signs it."""
-    return f"{api.meta.service_model.signing_name}:{api.meta.method_to_api_mapping[operation]}"
+    """The IAM action that an operation takes: most are called like it, in the namespace that signs it."""
+    name = f"{api.meta.service_model.signing_name}:{api.meta.method_to_api_mapping[operation]}"
+    return OTHER_ACTIONS.get(name, name)
 
 
 def increase(service: str, code: str, value: float, region: str) -> str:

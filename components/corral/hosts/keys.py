@@ -35,6 +35,14 @@ def missing_key(host: str, plan: Plan) -> str:
     return f"{host} is called with a key, and corral:keys has none for it: `{command}`"
 
 
+def elsewhere(cloud: str, kind: str, actual: str, wanted: str, shows: str) -> str:
+    """That the credentials are those of another account than the stack's."""
+    return (
+        f"the credentials for {cloud} are those of the {kind} {actual}, and the stack is for {wanted} "
+        f"(corral:accounts.{cloud.lower()}): take the right ones ({shows} shows which they are)"
+    )
+
+
 def refusal(plan: Plan, findings: Sequence[Finding], held: Collection[str]) -> str | None:
     """Every reason, one a line, and after them whatever else was found; None: it can be deployed.
 

@@ -12,12 +12,15 @@ import errno
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import httpx
 
 Outcome = Literal["refused", "allowed", "unknown"]
+
+_Arguments = ParamSpec("_Arguments")
 
 Judgement = tuple[Outcome, str]
 """What a probe tells of one model id: the outcome, and why in words, the way out included; never a credential."""
@@ -33,6 +36,33 @@ class Verdict:
     model_id: str
     outcome: Outcome
     why: str
+
+
+@dataclass(frozen=True)
+class Precondition:
+    """Whether something is there that a deployment needs."""
+
+    part: str
+    """A host's name, or `AWS`, `Azure`, `cluster`, `gateway`."""
+    subject: str
+    """What it needs."""
+    outcome: Outcome
+    why: str
+
+    @classmethod
+    def of(
+        cls,
+        part: str,
+        subject: str,
+        judge: Callable[_Arguments, Judgement],
+        *arguments: _Arguments.args,
+        **more: _Arguments.kwargs,
+    ) -> Precondition:
+        """By the judgement that is returned, or raised as HostError."""
+        try:
+            return cls(part, subject, *judge(*arguments, **more))
+        except HostError as error:
+            return cls(part, subject, *error.judgement)
 
 
 class HostError(Exception):
@@ -53,26 +83,30 @@ def get(client: httpx.Client, url: httpx.URL | str) -> httpx.Response:
 
     Raises HostError: refused for 401 and 403, unknown where there is no answer, for 429 and for 5xx.
     """
+    response = answer(client, url)
+    match response.status_code:
+        case 401:
+            raise HostError("refused", "it refuses the key (HTTP 401): give it a valid one")
+        case 403:
+            raise HostError("refused", "it refuses this key, or this network (HTTP 403): check what both may do")
+        case _:
+            return response
+
+
+def answer(client: httpx.Client, url: httpx.URL | str, method: str = "GET") -> httpx.Response:
+    """Likewise, refusals included.  Raises HostError, unknown, where there is no answer, for 429 and for 5xx."""
     why = ""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_SECONDS)
         try:
-            response = client.get(url)
+            response = client.request(method, url)
         except httpx.HTTPError as error:
             why = _unreachable(error, client.base_url)
         else:
-            match response.status_code:
-                case 401:
-                    raise HostError("refused", "it refuses the key (HTTP 401): give it a valid one")
-                case 403:
-                    raise HostError(
-                        "refused", "it refuses this key, or this network (HTTP 403): check what both may do"
-                    )
-                case 429 | 500 | 501 | 502 | 503 | 504:
-                    why = f"it answers HTTP {response.status_code}: try again later"
-                case _:
-                    return response
+            if response.status_code not in (429, 500, 501, 502, 503, 504):
+                return response
+            why = f"it answers HTTP {response.status_code}: try again later"
     raise HostError("unknown", why)
 
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 
 import pulumi
 
-from corral.config.cluster import EksCluster
 from corral.config.stack import Stack
 from corral.hosts.base import HostComponent, Site, require
+from corral.hosts.keys import elsewhere
 from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
+from corral.hosts.preflight import on_aws
 from corral.hosts.vllm.component import Vllm, VllmArgs
 from corral.plan.plan import Plan
 
@@ -33,14 +34,14 @@ def hold_to_accounts(stack: Stack, plan: Plan) -> None:
     Raises `pulumi.RunError` where the credentials are those of another account.
     """
     accounts = stack.accounts
-    on_aws = isinstance(stack.cluster, EksCluster) or any(target.kind == "bedrock" for _, target in plan.targets)
-    if accounts.aws and on_aws:
+    if accounts.aws and on_aws(stack, plan):
         require("aws", "corral:accounts.aws")
         import pulumi_aws as aws
 
         account = aws.get_caller_identity().account_id
         if account != accounts.aws:
-            raise pulumi.RunError(_elsewhere("AWS", "account", account, accounts.aws, "`aws sts get-caller-identity`"))
+            why = elsewhere("AWS", "account", account, accounts.aws, "`aws sts get-caller-identity`")
+            raise pulumi.RunError(f"{why}. Nothing was made")
     if accounts.azure and any(target.kind == "azure" and target.provisioned for _, target in plan.targets):
         require("azure", "corral:accounts.azure")
         from pulumi_azure_native import authorization
@@ -48,16 +49,10 @@ def hold_to_accounts(stack: Stack, plan: Plan) -> None:
         subscription = authorization.get_client_config().subscription_id
         if subscription != accounts.azure:
             shows = "`az account show`, or ARM_SUBSCRIPTION_ID,"
-            raise pulumi.RunError(_elsewhere("Azure", "subscription", subscription, accounts.azure, shows))
+            why = elsewhere("Azure", "subscription", subscription, accounts.azure, shows)
+            raise pulumi.RunError(f"{why}. Nothing was made")
     if accounts.permissions_boundary:
         pulumi.runtime.register_stack_transformation(_bounding(accounts.permissions_boundary))
-
-
-def _elsewhere(cloud: str, kind: str, actual: str, wanted: str, shows: str) -> str:
-    return (
-        f"the credentials for {cloud} are those of the {kind} {actual}, and the stack is for {wanted} "
-        f"(corral:accounts.{cloud.lower()}): take the right ones ({shows} shows which they are). Nothing was made"
-    )
 
 
 def _bounding(policy: str) -> pulumi.ResourceTransformation:

@@ -11,7 +11,6 @@ destroyed and made anew.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,37 +20,9 @@ from pulumi_azure_native import cognitiveservices, network, resources
 
 from corral.catalog.units import ANYWHERE
 from corral.config.hosts import AzureHost, PrivateEndpoint
+from corral.hosts.azure.deployments import FORMAT, Deployment, UnstatedError, account_name, deployments
 from corral.hosts.base import HostComponent, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
-from corral.plan.plan import Target
-
-_FORMAT = "Meta"
-"""Azure's name for who made the model."""
-_NAME_LENGTH = 64
-
-
-def account_name(resource_group: str) -> str:
-    """The account's name and subdomain: 2 to 64 lower-case letters, digits and `-`, an alphanumeric at either end.
-
-    The end of a longer name is kept, since it is the random part.
-    """
-    return re.sub(r"[^a-z0-9-]", "-", resource_group.lower())[-_NAME_LENGTH:].strip("-")
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """One model to deploy."""
-
-    name: str
-    """The name clients ask for."""
-    deployment: str
-    """What it is called in Azure: the plan's id of the model."""
-    azure_model: str
-    """Azure's name of the model."""
-    version: str | None
-    """None: Azure's default of the day."""
-    capacity: int
-    """Thousand tokens a minute, or provisioned units."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +56,14 @@ class AzureArgs:
                 f"corral:hosts.{name}.allowFrom (`anywhere` opens it to all that have its key), or give it a "
                 "`privateEndpoint`"
             )
+        try:
+            deployed = deployments(targets, host)
+        except UnstatedError as error:
+            raise pulumi.RunError(str(error)) from None
         return cls(
             host=name,
             location=host.location,
-            deployments=tuple(_deployment(model, target, host) for model, target in targets.items()),
+            deployments=deployed,
             sku=host.sku,
             content_filter=host.content_filter,
             key_header=next(iter(targets.values())).credential.header,
@@ -96,21 +71,6 @@ class AzureArgs:
             private_endpoint=host.private_endpoint,
             tags=site.tags,
         )
-
-
-def _deployment(model: str, target: Target, host: AzureHost) -> Deployment:
-    capacity = host.capacity.get(model)
-    if capacity is None:
-        raise pulumi.RunError(
-            f"{target.host} gives {model} no capacity: set corral:hosts.{target.host}.capacity.{model}"
-        )
-    return Deployment(
-        name=model,
-        deployment=target.model_id,
-        azure_model=target.base_model or target.model_id,
-        version=host.versions.get(model),
-        capacity=capacity,
-    )
 
 
 class Azure(HostComponent):
@@ -172,7 +132,7 @@ class Azure(HostComponent):
         before: list[pulumi.Resource] = []
         for each in self._args.deployments:
             upgrade = "OnceCurrentVersionExpired" if each.version else "OnceNewDefaultVersionAvailable"
-            model = cognitiveservices.DeploymentModelArgs(format=_FORMAT, name=each.azure_model, version=each.version)
+            model = cognitiveservices.DeploymentModelArgs(format=FORMAT, name=each.azure_model, version=each.version)
             deployments[each.name] = cognitiveservices.Deployment(
                 f"{self._name}-deployment-{each.name}",
                 account_name=account.name,

@@ -1,0 +1,264 @@
+"""What a cluster needs before `pulumi up`: a new one on EKS its version, its zones and the quotas that it takes of the
+account; one that is there is to answer.  Only reads.
+
+Policy.  A quota is held against what others use of it: what is tagged as the stack's own, or is a node of its cluster,
+is counted as wanted and not as used, so that the verdict is the same before the first `up` and after.  Less than the
+least that the stack takes is refused; less than the most is allowed, and says what to ask for.  Nodes on spot are
+bought on demand where there is no spot.  Which quota counts an instance type is known for the families with NVIDIA's
+GPUs (AWS General Reference, Amazon EC2 endpoints and quotas); of another it is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from corral.cluster.kubeconfig import UnusableClusterError, check_reachable
+from corral.cluster.zones import REGULAR, WITHOUT_EKS, gpu_instances, places
+from corral.config.cluster import EksCluster, GivenVpc, KubeconfigCluster, NewVpc
+from corral.config.hosts import Gpus, Reservation, VllmHost
+from corral.config.stack import Stack
+from corral.hosts.aws import Account, increase
+from corral.hosts.naming import CLUSTER_LENGTH, physical
+from corral.hosts.probing import HostError, Judgement, Precondition
+
+_PART = "cluster"
+
+
+@dataclass(frozen=True)
+class _Quota:
+    service: str
+    code: str
+    name: str
+
+
+_ADDRESSES = _Quota("ec2", "L-0263D0A3", "EC2-VPC Elastic IPs")
+_VPCS = _Quota("vpc", "L-F678F1CE", "VPCs per Region")
+_P = _Quota("ec2", "L-417A185B", "Running On-Demand P instances")
+_FAMILIES: Sequence[tuple[re.Pattern[str], _Quota, _Quota | None]] = (
+    (
+        re.compile(r"(g|gr|vt)\d"),
+        _Quota("ec2", "L-DB2E81BA", "Running On-Demand G and VT instances"),
+        _Quota("ec2", "L-3819A6DF", "All G and VT Spot Instance Requests"),
+    ),
+    (re.compile(r"p[234]"), _P, _Quota("ec2", "L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests")),
+    (re.compile(r"p5"), _P, _Quota("ec2", "L-C4BD4855", "All P5 Spot Instance Requests")),
+    (re.compile(r"p\d"), _P, None),
+)
+"""By the beginning of an instance type the quotas, in vCPUs, on demand and on spot; None: AWS's reference has none."""
+
+
+def preconditions(stack: Stack) -> Iterator[Precondition]:
+    """All of the stack's cluster."""
+    if isinstance(stack.cluster, KubeconfigCluster):
+        yield Precondition.of(_PART, "API server", _reachable, stack.cluster)
+    elif stack.region is None:
+        yield Precondition(_PART, "region", "refused", "the stack says none: set aws:region")
+    else:
+        yield from _Eks(stack, stack.cluster, Account(stack.region)).preconditions()
+
+
+def _reachable(cluster: KubeconfigCluster | EksCluster) -> Judgement:
+    try:
+        if isinstance(cluster, KubeconfigCluster):
+            check_reachable(cluster)
+    except UnusableClusterError as error:
+        return "refused", str(error)
+    return "allowed", "it answers; whether it lets you in is for `pulumi up` to see"
+
+
+@dataclass
+class _Eks:
+    stack: Stack
+    cluster: EksCluster
+    account: Account
+
+    def preconditions(self) -> Iterator[Precondition]:
+        yield Precondition.of(_PART, f"Kubernetes {self.cluster.version}", self._version)
+        yield Precondition.of(_PART, "zones", self._placed)
+        if isinstance(network := self.cluster.network, NewVpc):
+            yield Precondition.of(_PART, "VPC", self._unused, _VPCS, "describe_vpcs", "Vpcs", 1)
+            addresses = ("describe_addresses", "Addresses", network.zones)
+            yield Precondition.of(_PART, "elastic IPs", self._unused, _ADDRESSES, *addresses)
+        for name, gpus in self._gpus.items():
+            yield Precondition.of(name, f"{gpus.instance} in the zones", self._offered, gpus)
+            if isinstance(gpus.capacity_type, Reservation):
+                id_ = gpus.capacity_type.reservation
+                yield Precondition.of(name, id_, self._reserved, gpus, id_)
+        for spot in (False, True):
+            for quota, hosts in self._bought(spot=spot).items():
+                subject = f"vCPUs, {'spot' if spot else 'on demand'}"
+                yield Precondition.of(", ".join(hosts), subject, self._vcpus, quota, hosts, spot=spot)
+
+    def _bought(self, *, spot: bool) -> Mapping[_Quota | None, Mapping[str, Gpus]]:
+        """The hosts by the quota that their nodes are bought from."""
+        bought: dict[_Quota | None, dict[str, Gpus]] = {}
+        for name, gpus in self._gpus.items():
+            if gpus.capacity_type == ("spot" if spot else "onDemand"):
+                bought.setdefault(_quota(gpus.instance, spot=spot), {})[name] = gpus
+        return bought
+
+    def _placed(self) -> Judgement:
+        return "allowed", ", ".join(self._zones)
+
+    def _unused(self, quota: _Quota, operation: str, kind: str, wanted: int) -> Judgement:
+        """Of a kind of thing that the stack tags as its own."""
+        there = self.account.read("ec2", operation)[kind]
+        others = [each for each in there if ("corral-stack", self.stack.name) not in _tags(each)]
+        return self._headroom(quota, len(others), wanted, wanted)
+
+    @cached_property
+    def _gpus(self) -> Mapping[str, Gpus]:
+        hosts = {name: host.gpus for name, host in self.stack.hosts.items() if isinstance(host, VllmHost)}
+        return {name: gpus for name, gpus in hosts.items() if gpus}
+
+    def _version(self) -> Judgement:
+        version = self.cluster.version
+        answer = self.account.read(
+            "eks", "describe_cluster_versions", ("InvalidParameterException",), clusterVersions=[version]
+        )
+        versions: list[dict[str, Any]] = answer["clusterVersions"] if answer else []
+        for each in versions:
+            if each.get("versionStatus") == "STANDARD_SUPPORT":
+                end = each.get("endOfStandardSupportDate")
+                return "allowed", f"in standard support{f' until {end.date()}' if end else ''}"
+            if each.get("versionStatus"):
+                state = each["versionStatus"].replace("_", " ").lower()
+                return "refused", f"{state}: EKS makes it with standard support only; raise corral:cluster.version"
+        return "refused", f"EKS has no version {version} in {self.account.region}: correct corral:cluster.version"
+
+    @cached_property
+    def _zones(self) -> Sequence[str]:
+        """Those of the subnets that are there, or that the program would choose."""
+        network = self.cluster.network
+        if isinstance(network, GivenVpc):
+            return self._given(network)
+        filters = [{"Name": "tag:corral-stack", "Values": [self.stack.name]}]
+        if subnets := self.account.read("ec2", "describe_subnets", Filters=filters)["Subnets"]:
+            return sorted({subnet["AvailabilityZone"] for subnet in subnets})
+        name, value = REGULAR
+        answer = self.account.read("ec2", "describe_availability_zones", Filters=[{"Name": name, "Values": [value]}])
+        names = [zone["ZoneName"] for zone in answer["AvailabilityZones"] if zone["ZoneId"] not in WITHOUT_EKS]
+        if len(names) < network.zones:
+            raise HostError(
+                "refused",
+                f"{self.account.region} has {len(names)} zones for a cluster, not {network.zones}: "
+                "lower corral:cluster.network.zones",
+            )
+        return places(names, [self._offering(instance) for instance in gpu_instances(self.stack)], network.zones)
+
+    def _given(self, network: GivenVpc) -> Sequence[str]:
+        answer = self.account.read(
+            "ec2", "describe_subnets", ("InvalidSubnetID.NotFound",), SubnetIds=[*network.subnets]
+        )
+        if answer is None:
+            raise HostError(
+                "refused", f"{self.account.region} has not all of these subnets: correct corral:cluster.network.subnets"
+            )
+        if elsewhere := [each["SubnetId"] for each in answer["Subnets"] if each["VpcId"] != network.vpc]:
+            raise HostError("refused", f"{', '.join(elsewhere)} is not in {network.vpc}: name subnets of that VPC")
+        zones = sorted({subnet["AvailabilityZone"] for subnet in answer["Subnets"]})
+        if len(zones) < 2:
+            raise HostError("refused", "its subnets are all in one zone: name private ones in two or more")
+        return zones
+
+    def _offering(self, instance: str) -> list[str]:
+        answer = self.account.read(
+            "ec2",
+            "describe_instance_type_offerings",
+            LocationType="availability-zone",
+            Filters=[{"Name": "instance-type", "Values": [instance]}],
+        )
+        return sorted(each["Location"] for each in answer["InstanceTypeOfferings"])
+
+    def _offered(self, gpus: Gpus) -> Judgement:
+        zones, offering = self._zones, self._offering(gpus.instance)
+        if here := [zone for zone in zones if zone in offering]:
+            return "allowed", f"offered in {', '.join(here)}"
+        where = f"only in {', '.join(offering)}" if offering else f"nowhere in {self.account.region}"
+        return "refused", f"offered {where}, and the cluster is in {', '.join(zones)}: take another instance type"
+
+    def _reserved(self, gpus: Gpus, id_: str) -> Judgement:
+        answer = self.account.read(
+            "ec2",
+            "describe_capacity_reservations",
+            ("InvalidCapacityReservationId.NotFound",),
+            CapacityReservationIds=[id_],
+        )
+        if not answer or not answer["CapacityReservations"]:
+            return "refused", f"{self.account.region} has no such reservation of this account"
+        (reservation,) = answer["CapacityReservations"]
+        if reservation["InstanceType"] != gpus.instance:
+            return "refused", f"it is for {reservation['InstanceType']}, not for {gpus.instance}: correct gpus.instance"
+        if reservation["State"] != "active":
+            return "refused", f"it is {reservation['State']}: name one that is active"
+        if reservation["AvailabilityZone"] not in self._zones:
+            zones = ", ".join(self._zones)
+            return "refused", f"it is in {reservation['AvailabilityZone']}, and the cluster is in {zones}"
+        total = reservation["TotalInstanceCount"]
+        return "allowed", f"active, {total} instances{f', and at most {gpus.max} wanted' if total < gpus.max else ''}"
+
+    def _vcpus(self, quota: _Quota | None, hosts: Mapping[str, Gpus], *, spot: bool) -> Judgement:
+        if quota is None:
+            instances = ", ".join(dict.fromkeys(gpus.instance for gpus in hosts.values()))
+            return "unknown", f"which quota counts {instances} is not known here: see Service Quotas, Amazon EC2"
+        sizes = {gpus.instance: self._size(gpus.instance) for gpus in hosts.values()}
+        # A server that sleeps at 0 takes a node to wake on.
+        least = sum(max(gpus.min, 1) * sizes[gpus.instance] for gpus in hosts.values())
+        most = sum(gpus.max * sizes[gpus.instance] for gpus in hosts.values())
+        judgement = self._headroom(quota, self._others_vcpus(quota, spot=spot), least, most)
+        if judgement[0] != "refused" or not spot:
+            return judgement
+        on_demand = _quota(next(iter(sizes)), spot=False)
+        outcome, why = self._vcpus(on_demand, hosts, spot=False)
+        if outcome == "allowed":
+            return outcome, f"nodes are bought on demand ({why}), as spot has no room: {judgement[1]}"
+        return judgement
+
+    def _size(self, instance: str) -> int:
+        answer = self.account.read("ec2", "describe_instance_types", ("InvalidInstanceType",), InstanceTypes=[instance])
+        if answer is None:
+            raise HostError("refused", f"{self.account.region} has no instance type {instance}: take another")
+        return answer["InstanceTypes"][0]["VCpuInfo"]["DefaultVCpus"]
+
+    def _others_vcpus(self, quota: _Quota, *, spot: bool) -> int:
+        states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+        answer = self.account.read("ec2", "describe_instances", Filters=states)
+        own = ("aws:eks:cluster-name", physical("corral", self.stack.name, limit=CLUSTER_LENGTH))
+        cpus = [
+            instance["CpuOptions"]
+            for reservation in answer["Reservations"]
+            for instance in reservation["Instances"]
+            if _quota(instance["InstanceType"], spot=spot) == quota
+            and (instance.get("InstanceLifecycle") == "spot") is spot
+            and own not in _tags(instance)
+        ]
+        return sum(each["CoreCount"] * each["ThreadsPerCore"] for each in cpus)
+
+    def _headroom(self, quota: _Quota, used: int, least: int, most: int) -> Judgement:
+        value = self.account.quota(quota.service, quota.code)
+        if value is None:
+            return "unknown", f"Service Quotas has no “{quota.name}” ({quota.code}) in {self.account.region}"
+        free = max(0, round(value) - used)
+        place = f"“{quota.name}” is {value:.0f} in {self.account.region}, of which others leave {free}"
+        request = increase(quota.service, quota.code, used + most, self.account.region)
+        if free < least:
+            return "refused", f"{place}, and {least} are wanted at least: {request}"
+        if free < most:
+            return "allowed", f"{place}: enough for the least, {least}, and not for the most, {most}: {request}"
+        return "allowed", f"{place}, and {most} are wanted"
+
+
+def _quota(instance: str, *, spot: bool) -> _Quota | None:
+    """The quota that counts the vCPUs of an instance type; None: unknown."""
+    for family, on_demand, on_spot in _FAMILIES:
+        if family.match(instance):
+            return on_spot if spot else on_demand
+    return None
+
+
+def _tags(resource: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(tag["Key"], tag["Value"]) for tag in resource.get("Tags", ())}

@@ -1,0 +1,70 @@
+"""An account of AWS whose answers a test says, each in the shape that botocore's Stubber holds it to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from botocore.stub import Stubber
+
+from corral.hosts import aws as hosts_aws
+from corral.hosts.bedrock import probe
+from tests.hosts.bedrock.aws import stubbed
+
+Answer = Mapping[str, Any] | str | Exception | Callable[[Mapping[str, Any]], Mapping[str, Any] | str]
+"""A response, the code of an error, what happens to the connection, or one of these by the call's parameters."""
+
+
+class FakeAccount:
+    """Answers each operation as often as it is asked; keeps the IAM actions that were taken."""
+
+    current: FakeAccount
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        """By operation, like `describe_vpcs`."""
+        self.answers = dict(answers)
+        self.actions: list[str] = []
+
+    @staticmethod
+    @cache
+    def _client(service: str) -> Any:
+        """One for all tests of a process: it takes a second to make one of EC2."""
+        stubber = stubbed(service)
+
+        def answer(params: Mapping[str, Any], model: Any, **_: object) -> None:
+            FakeAccount.current._answer(stubber, xform_name(model.name), params, model)
+
+        stubber.client.meta.events.register_first("before-parameter-build.*.*", answer)
+        stubber.activate()
+        return stubber.client
+
+    def _answer(self, stubber: Stubber, operation: str, params: Mapping[str, Any], model: Any) -> None:
+        action = f"{model.service_model.signing_name}:{model.name}"
+        self.actions.append(hosts_aws.OTHER_ACTIONS.get(action, action))
+        answer = self.answers[operation]
+        answer = answer(params) if callable(answer) else answer
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, str):
+            stubber.add_client_error(operation, answer)
+        else:
+            stubber.add_response(operation, dict(answer))
+
+    def client(self, service: str, *_: object) -> Any:
+        """In place of `corral.hosts.aws.client`."""
+        FakeAccount.current = self
+        return self._client(service)
+
+    def installed(self, patch: pytest.MonkeyPatch) -> FakeAccount:
+        """This account, for all that asks AWS in this process."""
+        for module in (hosts_aws, probe):
+            patch.setattr(module, "client", self.client)
+        return self
+
+
+def quota(service: str, code: str, value: float) -> dict[str, Any]:
+    """What GetServiceQuota answers."""
+    return {"Quota": {"ServiceCode": service, "QuotaCode": code, "QuotaName": code, "Value": value}}
