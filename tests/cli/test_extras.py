@@ -14,6 +14,7 @@ LOCAL = (
     "openai",
     "prometheus_client",
     "psutil",
+    "rstr",
     "starlette",
     "uvicorn",
     "uvloop",

@@ -30,7 +30,7 @@ except pulumi.RunError as refused:
 
 AWS = ("boto3", "botocore", "pulumi_aws")
 AZURE = ("pulumi_azure_native",)
-LOCAL = ("httptools", "prometheus_client", "psutil", "starlette", "uvicorn", "uvloop", "watchfiles")
+LOCAL = ("httptools", "prometheus_client", "psutil", "rstr", "starlette", "uvicorn", "uvloop", "watchfiles")
 KIND = {"kubeconfig": "~/.kube/config", "context": "kind-corral"}
 AZURE_HOST = {"location": "eastus2", "capacity": {"llama-3.3-70b": 100}, "allowFrom": ["anywhere"]}
 

@@ -123,6 +123,20 @@ def test_a_tool_that_the_user_names_is_called(client: TestClient):
     ]
 
 
+def test_a_call_has_arguments_and_a_stop_sequence_ends_an_answer(client: TestClient):
+    at = {"type": "object", "properties": {"at": {"type": "integer"}}, "required": ["at"]}
+    tools = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": at}}}]}
+    sent = ask({"role": "user", "content": [{"text": "take a look"}]}, toolConfig=tools)
+    called = client.post(path(), json=sent, headers=KEY).json()
+    assert called["output"]["message"]["content"] == [{"toolUse": USE | {"input": {"at": 0}}}]
+
+    stopped = client.post(path(), json=ask(inferenceConfig={"stopSequences": [" answers"]}), headers=KEY).json()
+    assert (stopped["output"]["message"]["content"], stopped["stopReason"]) == (
+        [{"text": "aws (simulated)"}],
+        "stop_sequence",
+    )
+
+
 ASSISTANT: Any = {"role": "assistant", "content": [{"text": "hi"}]}
 CALL: Any = {"toolUseId": "t", "name": "look", "input": {}}
 CALLED: Any = {"role": "assistant", "content": [{"toolUse": CALL}]}

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from openai import OpenAI
+from pydantic import BaseModel, Field
 
 from corral.simulated.openai import DIMENSIONS, Prompts, prompts_tokens
 from corral.simulated.requests import ECHO_CHARACTERS, IMAGE_TOKENS
@@ -18,7 +20,8 @@ MESSAGES: Any = [
     {"role": "user", "content": "hello to you"},
 ]
 USAGE = {"prompt_tokens": 6, "completion_tokens": 8, "total_tokens": 14}
-TOOLS: Any = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("look", "count")]
+PARAMETERS: Any = {"type": "object", "properties": {"at": {"type": "integer", "minimum": 2}}, "required": ["at"]}
+TOOLS: Any = [{"type": "function", "function": {"name": name, "parameters": PARAMETERS}} for name in ("look", "count")]
 
 
 def what(answer: Any) -> dict[str, Any]:
@@ -139,13 +142,75 @@ def test_a_forced_tool_is_called(groq: OpenAI, choice: Any, name: str, *, stream
     assert (made.finish_reason, made.message.content) == ("tool_calls", None)
     (call,) = made.message.tool_calls or []
     assert call.type == "function"
-    assert (call.id, call.function.name, call.function.arguments) == ("call_simulated_0", name, "{}")
+    assert (call.id, call.function.name, call.function.arguments) == ("call_simulated_0", name, '{"at": 2}')
 
 
-@pytest.mark.parametrize("choice", ["auto", "none"])
-def test_a_tool_that_is_only_on_offer_is_not_called(groq: OpenAI, choice: Any):
-    (made,) = groq.chat.completions.create(model=MODEL, messages=MESSAGES, tools=TOOLS, tool_choice=choice).choices
+def test_a_tool_that_is_not_to_be_called_is_not(groq: OpenAI):
+    (made,) = groq.chat.completions.create(model=MODEL, messages=MESSAGES, tools=TOOLS, tool_choice="none").choices
     assert (made.message.content, made.message.tool_calls) == (ANSWER, None)
+
+
+def test_a_tool_that_may_be_called_is_at_times_and_for_the_same_texts_again(groq: OpenAI):
+    def called(text: str) -> list[str]:
+        messages: Any = [{"role": "user", "content": text}]
+        (made,) = groq.chat.completions.create(model=MODEL, messages=messages, tools=TOOLS).choices
+        return [call.function.name for call in made.message.tool_calls or () if call.type == "function"]
+
+    assert called("count them") == ["count"]
+    texts = [f"question {n}" for n in range(20)]
+    first = [called(text) for text in texts]
+    assert {name for names in first for name in names} == {"look"}
+    assert 2 < first.count([]) < 18
+    assert [called(text) for text in texts] == first
+
+
+class Weather(BaseModel):
+    city: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    degrees: float | None
+
+
+def test_json_is_answered_where_it_is_asked_for(groq: OpenAI):
+    parsed = groq.chat.completions.parse(model=MODEL, messages=MESSAGES, response_format=Weather)
+    assert parsed.choices[0].message.parsed
+    assert parsed.choices[0].message.parsed.degrees is None
+    response = groq.responses.parse(model=MODEL, input="hello to you", text_format=Weather)
+    assert response.output_parsed == parsed.choices[0].message.parsed
+    mode: Any = {"type": "json_object"}
+    free = groq.chat.completions.create(model=MODEL, messages=MESSAGES, response_format=mode)
+    assert json.loads(free.choices[0].message.content or "") == {"answer": ANSWER}
+
+
+@pytest.mark.parametrize("stop", ["hello", ["never", "to", "hello"]])
+def test_a_stop_sequence_ends_the_answer_and_is_not_in_it(groq: OpenAI, stop: Any):
+    (choice,) = groq.chat.completions.create(model=MODEL, messages=MESSAGES, stop=stop).choices
+    assert (choice.message.content, choice.finish_reason) == (ANSWER.removesuffix(" hello to you"), "stop")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_token_has_its_probability_where_that_is_asked_for(groq: OpenAI, *, stream: bool):
+    request: dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "logprobs": True, "top_logprobs": 2, "seed": 7}
+    if stream:
+        with groq.chat.completions.stream(**request) as chunks:
+            (choice,) = chunks.get_final_completion().choices
+    else:
+        (choice,) = groq.chat.completions.create(**request).choices
+    assert choice.logprobs
+    tokens = choice.logprobs.content or []
+    assert "".join(token.token for token in tokens) == ANSWER
+    assert {token.logprob for token in tokens} == {0}
+    assert [[top.token for top in token.top_logprobs] for token in tokens] == [[token.token] for token in tokens]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_completion_s_tokens_have_their_places(lenient_groq: OpenAI, *, stream: bool):
+    request: dict[str, Any] = {"model": MODEL, "prompt": "one", "max_tokens": 2, "logprobs": 1, "stream": stream}
+    answer: Any = lenient_groq.completions.create(**request)
+    chunks = [*answer] if stream else [answer]
+    having = [choice.logprobs for chunk in chunks for choice in chunk.choices if choice.logprobs]
+    places = [
+        place for each in having for place in zip(each.tokens, each.text_offset, each.token_logprobs, strict=True)
+    ]
+    assert places == [("groq", 0, 0), (" (simulated)", 4, 0)]
 
 
 PREFIX = f"groq (simulated) answers as {MODEL}:"

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import struct
 from binascii import crc32
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import quote
 
@@ -41,8 +42,8 @@ from corral.simulated.requests import (
     Text,
     TokenLimit,
     Whole,
+    chosen_tool,
     count,
-    named_tool,
 )
 from corral.simulated.shapes import to_json
 
@@ -184,6 +185,7 @@ class InferenceConfig(_Shape):
     max_tokens: TokenLimit | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    stop_sequences: Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=2500)] = []
 
 
 class ConverseRequest(ModelRequest):
@@ -263,7 +265,18 @@ class ConverseRequest(ModelRequest):
     @property
     def called_tool(self) -> str | None:
         offered = [tool.tool_spec.name for tool in self.tool_config.tools] if self.tool_config else []
-        return named_tool(" ".join(block.text or "" for block in self.messages[-1].content), offered)
+        texts = [block.text for block in self.messages[-1].content if block.text]
+        return chosen_tool(" ".join(texts), offered) if texts else None
+
+    @property
+    def answer_schema(self) -> object:
+        call = self.called_tool
+        tools = self.tool_config.tools if self.tool_config else ()
+        return next((tool.tool_spec.input_schema.json_ for tool in tools if tool.tool_spec.name == call), None)
+
+    @property
+    def stop_sequences(self) -> Sequence[str]:
+        return self.inference_config.stop_sequences
 
     def reply(self, host: str) -> Reply:
         texts = [[block.text for block in turn.content if block.text] for turn in self.messages if turn.role == "user"]
@@ -271,14 +284,16 @@ class ConverseRequest(ModelRequest):
         text = self.text(host, [" ".join(each) for each in texts if each], self.inference_config.max_tokens)
         prompt = sum(block.tokens for block in (*self.system, *(block for _, block in self._blocks())))
         answer = len(text.tokens)
-        reason = "tool_use" if call else "max_tokens" if text.cut else "end_turn"
+        reason = "tool_use" if call else "max_tokens" if text.cut else "stop_sequence" if text.stopped else "end_turn"
         end: dict[str, Any] = {
             "usage": {"inputTokens": prompt, "outputTokens": answer, "totalTokens": prompt + answer},
             "metrics": {"latencyMs": 1},
         }
         if self.stream:
             return _streamed(text, call, reason, end, prompt)
-        block: dict[str, Any] = {"toolUse": _tool_use(call) | {"input": {}}} if call else {"text": str(text)}
+        block: dict[str, Any] = (
+            {"toolUse": _tool_use(call) | {"input": json.loads(str(text))}} if call else {"text": str(text)}
+        )
         output = {"message": {"role": "assistant", "content": [block]}}
         return Whole(to_json({"output": output, "stopReason": reason} | end), prompt, answer)
 

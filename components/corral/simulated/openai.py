@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 
 from corral.simulated.hosts import SimulatedHost
 from corral.simulated.requests import (
+    ANY_OBJECT,
     Content,
     Dialect,
     ErrorAnswer,
@@ -29,11 +30,11 @@ from corral.simulated.requests import (
     Text,
     TokenLimit,
     Whole,
+    chosen_tool,
     content_tokens,
     count,
     demanded_tool,
     has_images,
-    named_tool,
     text_of,
 )
 from corral.simulated.responses import ResponseRequest
@@ -55,6 +56,18 @@ class Message(BaseModel):
 
 class Named(BaseModel):
     name: str
+    parameters: dict[str, Any] | None = None
+
+
+class JsonSchema(BaseModel):
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+
+
+class ResponseFormat(BaseModel):
+    """`{"type": "json_schema", "json_schema": {"name": ..., "schema": {...}}}`, or another type alone."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
 
 
 class Tool(BaseModel):
@@ -73,7 +86,13 @@ class _CompletionRequest(ModelRequest):
 
     max_tokens: TokenLimit | None = None
     n: Choices | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
     stream_options: StreamOptions | None = None
+
+    @property
+    def stop_sequences(self) -> Sequence[str]:
+        return [self.stop] if isinstance(self.stop, str) else self.stop or ()
 
     def _head(self, kind: str, prefix: str) -> dict[str, Any]:
         """The beginning of an answer, or of each of its chunks."""
@@ -101,13 +120,29 @@ class ChatRequest(_CompletionRequest):
     max_completion_tokens: TokenLimit | None = None
     tools: list[Tool] | None = None
     tool_choice: str | Tool | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+    @property
+    def answer_schema(self) -> object:
+        if call := self.called_tool:
+            function = next(tool.function for tool in self.tools or () if tool.name == call)
+            return (function and function.parameters) or ANY_OBJECT
+        match self.response_format:
+            case ResponseFormat(type="json_schema", json_schema=JsonSchema(schema_=dict() as schema)):
+                return schema
+            case ResponseFormat(type="json_object" | "json_schema"):
+                return ANY_OBJECT
+            case _:
+                return None
 
     @property
     def called_tool(self) -> str | None:
         chosen = self.tool_choice.name if isinstance(self.tool_choice, Tool) else None
         offered = [tool.name for tool in self.tools or () if tool.name]
         if self.tool_choice in (None, "auto") and self.messages[-1].role == "user":
-            return named_tool(text_of(self.messages[-1].content), offered)
+            return chosen_tool(text_of(self.messages[-1].content), offered)
         return demanded_tool(self.tool_choice, chosen, offered)
 
     @property
@@ -133,7 +168,7 @@ class ChatRequest(_CompletionRequest):
                 {
                     "index": index,
                     "message": message | {"tool_calls": [_tool_call(index, call, str(text))]} if call else message,
-                    "logprobs": None,
+                    "logprobs": None if call else self._logprobs(text.tokens),
                     "finish_reason": "tool_calls" if call else text.finish,
                 }
                 for index in range(n)
@@ -146,8 +181,9 @@ class ChatRequest(_CompletionRequest):
         choices = range(self.n or 1)
         head = self._head("chat.completion.chunk", "chatcmpl-")
 
-        def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
-            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+        def chunk(index: int, delta: dict[str, Any], finish: str | None = None, *tokens: str) -> bytes:
+            logprobs = self._logprobs(tokens) if tokens else None
+            choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
             return event(head | {"choices": [choice]})
 
         def opening(index: int) -> bytes:
@@ -159,13 +195,21 @@ class ChatRequest(_CompletionRequest):
         def delta(index: int, token: str) -> bytes:
             if call:
                 return chunk(index, {"tool_calls": [{"index": 0, "function": {"arguments": token}}]})
-            return chunk(index, {"content": token})
+            return chunk(index, {"content": token}, None, token)
 
         tokens = _interleaved([delta(index, token) for token in text.tokens] for index in choices)
         closing = b"".join(chunk(index, {}, "tool_calls" if call else text.finish) for index in choices)
         return Streamed(
             b"".join(map(opening, choices)), tokens, self._closed(head, closing, prompt, len(tokens)), prompt
         )
+
+    def _logprobs(self, tokens: Iterable[str]) -> dict[str, Any] | None:
+        """Every token was certain, and has no alternative."""
+        if not self.logprobs:
+            return None
+        certain = [{"token": token, "logprob": 0.0, "bytes": list(token.encode())} for token in tokens]
+        content = [one | {"top_logprobs": [one] if self.top_logprobs else []} for one in certain]
+        return {"content": content, "refusal": None}
 
 
 def _tool_call(index: int, name: str, arguments: str) -> dict[str, Any]:
@@ -203,6 +247,7 @@ class TextRequest(_CompletionRequest):
     """A completion: one choice, or `n`, for each prompt."""
 
     prompt: Prompts
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
 
     def reply(self, host: str) -> Reply:
         texts = [
@@ -214,21 +259,35 @@ class TextRequest(_CompletionRequest):
         head = self._head("text_completion", "cmpl-")
         if self.stream:
             return self._streamed(head, texts, prompt)
-        choices = [_choice(index, str(text), text.finish) for index, text in enumerate(texts)]
+        choices = [self._choice(index, text.tokens, text.finish) for index, text in enumerate(texts)]
         answer = sum(len(text.tokens) for text in texts)
         return Whole(to_json(head | {"choices": choices, "usage": usage(prompt, answer)}), prompt, answer)
 
     def _streamed(self, head: dict[str, Any], texts: Sequence[Text], prompt: int) -> Streamed:
-        def chunk(index: int, token: str, finish: str | None) -> bytes:
-            return event(head | {"choices": [_choice(index, token, finish)]})
+        def chunk(index: int, tokens: Sequence[str], finish: str | None, place: int = 0) -> bytes:
+            return event(head | {"choices": [self._choice(index, tokens, finish, place)]})
 
-        tokens = _interleaved([chunk(index, token, None) for token in text.tokens] for index, text in enumerate(texts))
-        closing = b"".join(chunk(index, "", text.finish) for index, text in enumerate(texts))
+        tokens = _interleaved(
+            [
+                chunk(index, [token], None, len("".join(text.tokens[:number])))
+                for number, token in enumerate(text.tokens)
+            ]
+            for index, text in enumerate(texts)
+        )
+        closing = b"".join(chunk(index, (), text.finish) for index, text in enumerate(texts))
         return Streamed(b"", tokens, self._closed(head, closing, prompt, len(tokens)), prompt)
 
-
-def _choice(index: int, text: str, finish: str | None) -> dict[str, Any]:
-    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+    def _choice(self, index: int, tokens: Sequence[str], finish: str | None, place: int = 0) -> dict[str, Any]:
+        """`place` is where the tokens begin in the whole text, in characters."""
+        logprobs = None
+        if self.logprobs is not None and tokens:  # every token was certain
+            logprobs = {
+                "tokens": [*tokens],
+                "token_logprobs": [0.0] * len(tokens),
+                "top_logprobs": [{token: 0.0} for token in tokens] if self.logprobs else None,
+                "text_offset": [place + len("".join(tokens[:number])) for number in range(len(tokens))],
+            }
+        return {"index": index, "text": "".join(tokens), "logprobs": logprobs, "finish_reason": finish}
 
 
 DIMENSIONS = 16

@@ -10,7 +10,7 @@ import re
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, SkipValidation
@@ -98,6 +98,8 @@ class Input(BaseModel):
 
     prompt: str
     max_tokens: TokenLimit | None = None
+    stop_sequences: str | None = None
+    """With commas between them."""
 
 
 class NewPrediction(ModelRequest):
@@ -109,6 +111,10 @@ class NewPrediction(ModelRequest):
     wait_seconds: float
     """How long to wait for its end; 0: not at all."""
     keep: SkipValidation[Callable[[Prediction], None]]
+
+    @property
+    def stop_sequences(self) -> Sequence[str]:
+        return (self.input.stop_sequences or "").split(",")
 
     def reply(self, host: str) -> Reply:
         prompt = _MARKS.sub("", self.input.prompt)

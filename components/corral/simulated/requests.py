@@ -1,9 +1,11 @@
 """The common part of the protocols of stand-ins: requests, replies, refusals, and how tokens are counted.
 
-A request is read into a `ModelRequest`, which makes its own reply.  The reply is the same for the same request: the
-host's name, its own id of the model, and an echo of what the user said last, so that a person sees where a request
-went and a test knows the answer's tokens.  What is refused has the codes of OpenAI's errors; Bedrock's words for a
-Llama that refuses tools while it streams are quoted as they are.
+A request is read into a `ModelRequest`, which makes its own reply.  The reply is the same for the same request,
+whatever its `seed`: the host's name, its own id of the model, and an echo of what the user said last, so that a person
+sees where a request went and a test knows the answer's tokens; or JSON, where that is asked for; or the call of a tool,
+with arguments that fit its schema.  A tool that may be called is, where the user's text names it, and for one text in
+four; which ones is the same at every host, so that an application can be rehearsed.  What is refused has the codes of
+OpenAI's errors; Bedrock's words for a Llama that refuses tools while it streams are quoted as they are.
 
 The rule for tokens.  A token is a word: a run of characters that are not white space.  An image counts IMAGE_TOKENS.
 A prompt's tokens are those of all its texts, whoever speaks, and of its images; the definitions of tools count
@@ -16,15 +18,17 @@ import hmac
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, cast
+from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.instances import instance
 from corral.simulated.shapes import ErrorType
 
 IMAGE_TOKENS = 256
@@ -152,10 +156,11 @@ Reply = Whole | Streamed
 
 @dataclass(frozen=True)
 class Text:
-    """One answer: its tokens, and whether the request's limit ended it."""
+    """One answer: its tokens, and whether the request's limit, or one of its stop sequences, ended it."""
 
     tokens: tuple[str, ...]
     cut: bool = False
+    stopped: bool = False
 
     def __str__(self) -> str:
         return "".join(self.tokens)
@@ -206,9 +211,20 @@ class ModelRequest(BaseModel):
         """The function that the answer calls, if any.  Raises ValueError if one is demanded that is not on offer."""
         return None
 
+    @property
+    def answer_schema(self) -> object:
+        """The JSON Schema of the call's arguments, or of the text; None: the text is prose."""
+        return None
+
+    @property
+    def stop_sequences(self) -> Sequence[str]:
+        """What ends the answer, and is not in it."""
+        return ()
+
     @model_validator(mode="after")
-    def _a_demanded_tool_is_on_offer(self) -> Self:
-        _ = self.called_tool
+    def _it_can_be_answered(self) -> Self:
+        if self.answer_schema is not None:
+            instance(self.answer_schema)
         return self
 
     @abstractmethod
@@ -217,11 +233,17 @@ class ModelRequest(BaseModel):
 
     def text(self, host: str, texts: Sequence[str], limit: int | None) -> Text:
         """The answer to the last of the user's texts, of `limit` tokens at most; or the arguments of a tool call."""
+        schema = self.answer_schema
         if self.called_tool:
-            return Text(("{}",))
+            return Text(tuple(split(json.dumps(instance(schema)))))
         last = texts[-1] if texts else ""
-        tokens = split(f"{host} (simulated) answers as {self.model}: {last[:ECHO_CHARACTERS]}")
-        return Text(tuple(tokens[:limit]), cut=limit is not None and len(tokens) > limit)
+        whole = f"{host} (simulated) answers as {self.model}: {last[:ECHO_CHARACTERS]}"
+        if schema is not None:
+            whole = json.dumps({"answer": whole} if schema == ANY_OBJECT else instance(schema))
+        kept = min((whole.partition(stop)[0] for stop in self.stop_sequences if stop), key=len, default=whole)
+        tokens = split(kept)
+        cut = limit is not None and len(tokens) > limit
+        return Text(tuple(tokens[:limit]), cut=cut, stopped=not cut and kept != whole)
 
     def unsupported(self, model: SimulatedModel) -> Refusal | None:
         """400: something that this model does not do at this host."""
@@ -236,9 +258,17 @@ class ModelRequest(BaseModel):
         return None
 
 
-def named_tool(text: str | None, offered: Sequence[str]) -> str | None:
-    """The first function on offer that the user's text names, as a model calls one that it is told to call."""
-    return next((name for name in offered if re.search(rf"\b{re.escape(name)}\b", text or "")), None)
+ANY_OBJECT: Mapping[str, str] = {"type": "object"}
+"""The schema of an answer in JSON mode."""
+
+_CALLING = 4
+"""Of so many texts one has a tool called that none of them names."""
+
+
+def chosen_tool(text: str, offered: Sequence[str]) -> str | None:
+    """The function that the model calls when it may: the first that the user's text names, or at times the first."""
+    named = next((name for name in offered if re.search(rf"\b{re.escape(name)}\b", text)), None)
+    return named or next(iter(offered if crc32(text.encode()) % _CALLING == 0 else ()), None)
 
 
 def demanded_tool(choice: object, chosen: str | None, offered: Sequence[str]) -> str | None:

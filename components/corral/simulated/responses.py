@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from itertools import count as numbers
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from corral.simulated.requests import (
+    ANY_OBJECT,
     Content,
     ModelRequest,
     Reply,
@@ -17,6 +18,7 @@ from corral.simulated.requests import (
     Text,
     TokenLimit,
     Whole,
+    chosen_tool,
     content_tokens,
     count,
     demanded_tool,
@@ -34,16 +36,44 @@ class Item(BaseModel):
     output: Content = None
 
 
+class Format(BaseModel):
+    """`{"type": "json_schema", "name": ..., "schema": {...}}`, or another type alone."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+
+
+class TextFormat(BaseModel):
+    format: Format | None = None
+
+
 class ResponseRequest(ModelRequest):
     input: str | Annotated[list[Item], Field(min_length=1)]
     instructions: str | None = None
     max_output_tokens: TokenLimit | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    text_format: Annotated[TextFormat | None, Field(alias="text")] = None
+
+    @property
+    def _functions(self) -> dict[str, dict[str, Any]]:
+        return {tool["name"]: tool for tool in self.tools or () if tool.get("type") == "function" and tool.get("name")}
+
+    @property
+    def answer_schema(self) -> object:
+        if call := self.called_tool:
+            return self._functions[call].get("parameters") or ANY_OBJECT
+        wanted = self.text_format.format if self.text_format else None
+        if wanted is None or wanted.type == "text":
+            return None
+        return wanted.schema_ or ANY_OBJECT
 
     @property
     def called_tool(self) -> str | None:
-        offered = [tool["name"] for tool in self.tools or () if tool.get("type") == "function" and tool.get("name")]
+        offered = [*self._functions]
+        last = self._items[-1]
+        if self.tool_choice in (None, "auto") and last.role == "user":
+            return chosen_tool(text_of(last.content), offered)
         chosen = self.tool_choice.get("name") if isinstance(self.tool_choice, dict) else None
         return demanded_tool(self.tool_choice, chosen, offered)
 
