@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 
 import pytest
 
-from corral.local.placement import Placement, Simulate, Unreachable, place, unguarded
+from corral.local.placement import Placement, Simulate, Unreachable, past_proxy, place, unguarded
 from corral.plan.plan import Plan
 from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, build
 
@@ -149,3 +150,29 @@ def test_real_hosts_lack_a_guardrail_that_the_stack_gives_them():
     )
     assert unguarded(plan, {"bedrock": None, "deepinfra": None}) == ["bedrock"]
     assert unguarded(plan, {"bedrock": "asked for", "deepinfra": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, []),
+        ({"https_proxy": "http://proxy:3128"}, ["deepinfra", "other"]),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "localhost,.deepinfra.com"}, ["other"]),
+        ({"http_proxy": "http://proxy:3128"}, ["lab"]),
+        ({"https_proxy": "http://proxy:3128", "no_proxy": "*"}, []),
+    ],
+)
+def test_hosts_that_a_proxy_is_meant_for_and_envoy_calls_itself_are_named(
+    environment: dict[str, str], named: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    lab = {"kind": "openai", "url": "http://llm.lab:8000/v1", "models": {"llama-3.3-70b": "m"}, "auth": "none"}
+    hosts = {"bedrock": {"region": "us-east-1"}, "deepinfra": {}, "lab": lab}
+    hosts["other"] = lab | {"url": "https://llm.other.example.com/v1"}
+    shares = {"bedrock": 25, "deepinfra": 25, "lab": 25, "other": 25}
+    plan = build({"llama-3.3-70b": {"shares": shares}}, hosts)
+    assert past_proxy(plan, dict.fromkeys(plan.live_hosts, None)) == named
+    assert past_proxy(plan, dict.fromkeys(plan.live_hosts, "asked for")) == []

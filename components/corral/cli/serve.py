@@ -18,7 +18,7 @@ from corral.cli.project import StackOption, load_servable, root, stack_file
 from corral.cli.tables import findings_text, status_table, tenant_lines
 from corral.cli.terminal import lossy_console, print_prose, until_signalled
 from corral.local.errors import EngineError
-from corral.local.placement import unguarded
+from corral.local.placement import past_proxy, unguarded
 from corral.local.session import Notify, Options, Session, serving
 from corral.local.source import Source
 from corral.local.traffic import send_traffic
@@ -103,6 +103,11 @@ def _introduce(session: Session, out: Console) -> None:
     if session.plan.engine == "kubernetes" and (hosts := unguarded(session.plan, session.simulated)):
         out.print(
             f"Not simulated, and asked here without the guardrail that pulumi up makes: {', '.join(hosts)}.\n",
+            style="yellow",
+        )
+    if hosts := past_proxy(session.plan, session.simulated):
+        out.print(
+            f"Called straight, for Envoy uses no HTTPS_PROXY (corral verify does): {', '.join(hosts)}.\n",
             style="yellow",
         )
     warnings = [finding for finding in loaded.findings if finding.level == "warning" and not finding.accepted]

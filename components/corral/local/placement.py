@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import certifi
 
@@ -90,6 +92,20 @@ def place(
             way_out = f"{way_out}, or rehearse" if way_out else "rehearse"
             unreachable.append(Unreachable(host, f"{host}: {obstacle}; {way_out} with --simulate"))
     return placements, tuple(unreachable)
+
+
+def past_proxy(plan: Plan, simulated: Mapping[str, str | None]) -> list[str]:
+    """The real hosts that the environment's `HTTPS_PROXY` is meant for, and that Envoy, which knows none, calls itself.
+
+    Bedrock and Replicate are called by the adapter, through the proxy.
+    """
+    proxies = getproxies()
+    urls = {
+        host: urlsplit(target.url)
+        for host, target in plan.live_hosts.items()
+        if simulated[host] is None and target.protocol == "openai" and target.url
+    }
+    return [host for host, url in urls.items() if url.scheme in proxies and not proxy_bypass(url.netloc)]
 
 
 def unguarded(plan: Plan, simulated: Mapping[str, str | None]) -> list[str]:
