@@ -11,7 +11,7 @@ import yaml
 from botocore.loaders import Loader
 from genai_prices.data import providers
 
-from corral.catalog.catalog import Catalog, Shape
+from corral.catalog.catalog import Catalog, Shape, Takes
 from corral.catalog.load import DATA, load_catalog
 from corral.catalog.units import Restricted, Retired
 
@@ -243,6 +243,7 @@ def test_llama_3_3_on_bedrock_in_full():
         "id": "us.meta.llama3-3-70b-instruct-v1:0",
         "context": 128000,
         "output": None,
+        **dict.fromkeys(Takes.model_fields),
         "streaming": True,
         "tools": True,
         "tools_while_streaming": False,

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from corral.catalog.catalog import Takes
 from corral.hosts import probing
 from corral.plan.plan import Credential, Lifecycle, Target
 
@@ -22,10 +23,7 @@ TARGET: dict[str, Any] = {
     "region": None,
     "context": None,
     "output": None,
-    "streaming": None,
-    "tools": None,
-    "tools_while_streaming": None,
-    "vision": None,
+    "takes": Takes(),
     "lifecycle": Lifecycle("available"),
     "price": None,
     "verified": True,

@@ -12,7 +12,8 @@ import trustme
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.catalog.catalog import Takes
+from corral.simulated.hosts import SimulatedHost
 from corral.simulated.loopback import bind
 from corral.simulated.server import simulated_app
 from corral.simulated.simulation import Simulation
@@ -47,7 +48,7 @@ def real_host(folder: Path, key: str | None, name: str = "localhost") -> Iterato
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
     header = "authorization" if key else None
-    lab = SimulatedHost(name="lab", path="/v1", header=header, key=key, models={"Lab-M": SimulatedModel()})
+    lab = SimulatedHost(name="lab", path="/v1", header=header, key=key, models={"Lab-M": Takes()})
     app = simulated_app(Simulation([lab]), "unused")
     listening = bind(0)
     host = RealHost(listening.getsockname()[1], folder)

@@ -36,13 +36,7 @@ def bedrock(url: str, key: AwsKey | None) -> BedrockHost:
         ca=None,
         connect_timeout=limits.connect_timeout,
         idle_timeout=limits.idle_timeout,
-        models={
-            BEDROCK.model_id: AdaptedModel(
-                output=BEDROCK.output,
-                streaming=BEDROCK.streaming,
-                tools_while_streaming=BEDROCK.tools_while_streaming,
-            )
-        },
+        models={BEDROCK.model_id: AdaptedModel(streaming=True, tools=True, tools_while_streaming=False, vision=False)},
         region=BEDROCK.region or "",
         key=key,
     )
@@ -50,9 +44,7 @@ def bedrock(url: str, key: AwsKey | None) -> BedrockHost:
 
 def replicate(url: str, key: str, ca: str | None) -> ReplicateHost:
     limits = plan_of(REPLICATE).request_settings
-    model = AdaptedModel(
-        output=REPLICATE.output, streaming=REPLICATE.streaming, tools_while_streaming=REPLICATE.tools_while_streaming
-    )
+    model = AdaptedModel(output=REPLICATE.output, **REPLICATE.takes.model_dump())
     return ReplicateHost(
         name="replicate",
         url=url,

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
-from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.catalog.catalog import Takes
+from corral.simulated.hosts import SimulatedHost
 from tests.local.gateway import Gateway, Load, chat, serving, until
 from tests.simulated.process import SimulatedProcess
 
@@ -86,29 +86,26 @@ def test_a_stream_with_tools_is_answered(gateway: Gateway):
     assert call.function.name == "look"
 
 
-def test_what_the_adapter_cannot_ask_of_a_host_another_host_answers(gateway: Gateway):
+def test_what_only_the_adapter_knows_that_a_host_does_not_take_another_host_answers(gateway: Gateway):
     mixed = {LLAMA: {"shares": {"bedrock": 90, "groq": 10}}, "m": {"shares": {"replicate": 90, "groq": 10}}}
     models = {"groq": {"models": {LLAMA: "g", "m": "g"}}}
     gateway.move(STACK | {"corral:hosts": STACK["corral:hosts"] | models, "corral:models": mixed})
-    asked: list[dict[str, Any]] = [
-        {"seed": 1},
-        {"n": 2},
-        {"response_format": {"type": "json_object"}},
-        {"logprobs": True},
-    ]
-    for more in asked:
-        for model in mixed:
-            body = {"model": model, "messages": [{"role": "user", "content": "x"}], **more}
-            answers = [httpx.post(f"{gateway.url}/chat/completions", json=body) for _ in range(10)]
-            assert {(answer.status_code, answer.headers["x-corral-host"]) for answer in answers} == {(200, "groq")}
-            assert not [answer for answer in answers if "x-corral-unsupported" in answer.headers]
+    for model, more in (
+        (LLAMA, {"temperature": 1.5}),
+        (LLAMA, {"service_tier": "priority"}),
+        ("m", {"logit_bias": {"1": 1}}),
+    ):
+        answers = [chat(gateway.url, model, **more) for _ in range(10)]
+        assert {(answer.status_code, answer.headers["x-corral-host"]) for answer in answers} == {(200, "groq")}
+        assert not [answer for answer in answers if "x-corral-unsupported" in answer.headers]
 
 
 def test_what_no_host_of_a_model_takes_is_the_client_s_to_read(gateway: Gateway):
-    body = {"model": LLAMA, "messages": [{"role": "user", "content": "x"}], "seed": 1}
-    answer = httpx.post(f"{gateway.url}/chat/completions", json=body)
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", "seed")
+    for more in ({"seed": 1}, {"logit_bias": {"1": 1}}):
+        answer = chat(gateway.url, LLAMA, **more)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (400, "unsupported_parameter")
+        assert error["param"] == next(iter(more))
 
 
 def test_bedrock_is_real_with_credentials_of_this_machine(project: Path):
@@ -118,7 +115,7 @@ def test_bedrock_is_real_with_credentials_of_this_machine(project: Path):
         path="",
         header="authorization",
         key="a-secret",
-        models={model: SimulatedModel()},
+        models={model: Takes()},
         protocol="bedrock-converse",
     )
     elsewhere = SimulatedProcess.start([host])

@@ -77,11 +77,53 @@ def test_completions_embeddings_and_responses_are_routed_too(gateway: Gateway) -
     assert events[-1].type == "response.completed"
 
 
-def test_what_a_host_behind_the_adapter_has_not_got_another_host_answers(gateway: Gateway) -> None:
-    body = {"model": "llama-3.3-70b", "input": "hello"}
-    answers = [httpx.post(f"{gateway.url}/responses", json=body) for _ in range(12)]
-    assert {answer.status_code for answer in answers} == {200}
-    assert {answer.headers["x-corral-host"] for answer in answers} <= {"azure", "vllm"}
+TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+
+OUTCOMES: list[tuple[str, dict[str, Any], set[str]]] = [
+    ("/chat/completions", {}, {"azure", "bedrock", "vllm"}),
+    ("/chat/completions", {"reasoning_effort": "low", "stream": True}, {"azure", "bedrock", "vllm"}),
+    ("/chat/completions", {"response_format": {"type": "json_object"}}, {"azure", "vllm"}),
+    ("/chat/completions", {"response_format": SCHEMA}, {"azure", "vllm"}),
+    ("/chat/completions", {"seed": 1, "stream": True}, {"azure", "vllm"}),
+    ("/chat/completions", {"n": 2}, {"azure", "vllm"}),
+    ("/chat/completions", {"logprobs": True}, {"azure", "vllm"}),
+    ("/chat/completions", {"frequency_penalty": 1}, {"azure", "vllm"}),
+    ("/chat/completions", {"service_tier": "flex"}, {"azure", "vllm"}),
+    ("/chat/completions", {"tools": TOOLS, "parallel_tool_calls": False}, {"bedrock", "vllm"}),
+    ("/chat/completions", {"tools": TOOLS, "stream": True}, {"bedrock", "vllm"}),
+    ("/chat/completions", {"tools": TOOLS, "tool_choice": "required"}, {"vllm"}),
+    ("/chat/completions", {"max_tokens": 9_000}, {"bedrock", "vllm"}),
+    ("/completions", {"prompt": "hello"}, {"azure", "vllm"}),
+    ("/responses", {"input": "hello"}, {"azure", "vllm"}),
+    ("/embeddings", {"input": "hello"}, {"azure"}),
+]
+
+
+@pytest.mark.parametrize(("path", "more", "hosts"), OUTCOMES, ids=str)
+def test_the_outcome_of_a_request_does_not_depend_on_the_host_that_was_drawn(
+    gateway: Gateway, path: str, more: dict[str, Any], hosts: set[str]
+) -> None:
+    body = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "x"}], **more}
+    with httpx.Client() as client:
+        answers = [client.post(f"{gateway.url}{path}", json=body) for _ in range(12)]
+    assert {answer.status_code for answer in answers} == {200}, answers[0].text
+    assert {answer.headers["x-corral-host"] for answer in answers} <= hosts
+    assert not [answer for answer in answers if "x-corral-unsupported" in answer.headers]
+
+
+def test_what_no_host_of_a_model_takes_is_refused_by_name(gateway: Gateway) -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    answer = chat(gateway.url, "llama-3.3-70b", messages=[{"role": "user", "content": [part]}])
+    assert (answer.status_code, answer.json()["error"]) == (
+        400,
+        {
+            "message": "No host of llama-3.3-70b takes this: vision.",
+            "type": "invalid_request_error",
+            "code": "unsupported_parameter",
+            "param": "messages",
+        },
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from corral.catalog.catalog import Takes
 from corral.plan.plan import Credential, Lifecycle, Price, Target, Unserved
 from tests.plan.world import BEDROCK, DEEPINFRA, HOSTS, LAB, LLAMA, SCOUT, VLLM, build
 
@@ -36,7 +37,13 @@ CASES = [
         "the stack's fields override the catalog's one by one",
         "bedrock",
         {"models": {LLAMA: {"context": 1, "toolsWhileStreaming": True, "tools": False}}},
-        replace(BEDROCK, context=1, tools_while_streaming=True, tools=False),
+        replace(BEDROCK, context=1, takes=Takes(streaming=True, tools=False, tools_while_streaming=True, vision=False)),
+    ),
+    Case(
+        "what the stack says of a host holds for its models, but for those of which it says something else",
+        "bedrock",
+        {"takes": {"tools": False, "seed": False, "vision": True}, "models": {LLAMA: {"tools": True}}},
+        replace(BEDROCK, takes=Takes(streaming=True, tools=True, tools_while_streaming=False, vision=True, seed=False)),
     ),
     Case(
         "every field can be overridden",
@@ -77,10 +84,7 @@ CASES = [
             region=None,
             context=1,
             output=2,
-            streaming=False,
-            tools=False,
-            tools_while_streaming=False,
-            vision=True,
+            takes=Takes(streaming=False, tools=False, tools_while_streaming=False, vision=True),
             lifecycle=Lifecycle("retired", on=date(2027, 1, 1)),
             price=Price(1_000_000, 2_000_000, "stack"),
             verified=True,
@@ -102,7 +106,7 @@ CASES = [
             url="https://api.groq.com/openai/v1",
             credential=Credential(header="authorization", ambient=False, variable="GROQ_API_KEY"),
             reaches=("eu-west-1",),
-            tools=None,
+            takes=Takes(),
             price=None,
             verified=True,
         ),
@@ -125,7 +129,7 @@ CASES = [
         "a model that only the stack knows",
         "deepinfra",
         {"models": {"mine": "mine"}},
-        replace(NEW_ID, tools=None),
+        replace(NEW_ID, takes=Takes()),
         model="mine",
     ),
     Case("vLLM serves what it has weights of, by our name", "vllm", {}, VLLM),
@@ -217,7 +221,7 @@ CASES = [
             model_id="Llama-Meta",
             url="https://meta.example.com/v1",
             credential=Credential(header="authorization", ambient=False, variable="META_API_KEY"),
-            tools=None,
+            takes=Takes(),
         ),
     ),
     Case(
@@ -231,7 +235,7 @@ CASES = [
         "a model that is a placeholder, filled in",
         "deepinfra",
         {"models": {"llama-5": "mine"}},
-        replace(NEW_ID, tools=None),
+        replace(NEW_ID, takes=Takes()),
         model="llama-5",
     ),
 ]

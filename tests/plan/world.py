@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from corral.catalog.catalog import Catalog, HostEntry, ModelEntry
+from corral.catalog.catalog import Catalog, HostEntry, ModelEntry, Takes
 from corral.config.stack import Stack
 from corral.plan import build as planning
 from corral.plan.plan import Credential, Lifecycle, ModelPlan, Plan, Price, Target
@@ -170,10 +170,7 @@ BEDROCK = Target(
     region="us-east-1",
     context=128_000,
     output=None,
-    streaming=True,
-    tools=True,
-    tools_while_streaming=False,
-    vision=False,
+    takes=Takes(streaming=True, tools=True, tools_while_streaming=False, vision=False),
     lifecycle=AVAILABLE,
     price=Price(720_000, 720_000, "catalog"),
     verified=True,
@@ -199,10 +196,7 @@ AZURE = Target(
     region="eastus2",
     context=128_000,
     output=8_192,
-    streaming=None,
-    tools=False,
-    tools_while_streaming=False,
-    vision=None,
+    takes=Takes(tools=False, tools_while_streaming=False),
     lifecycle=AVAILABLE,
     price=Price(710_000, 710_000, "catalog"),
     verified=True,
@@ -228,10 +222,7 @@ VLLM = Target(
     region="us-east-1",
     context=None,
     output=None,
-    streaming=None,
-    tools=True,
-    tools_while_streaming=None,
-    vision=False,
+    takes=Takes(tools=True, vision=False),
     lifecycle=AVAILABLE,
     price=None,
     verified=True,
@@ -256,10 +247,7 @@ DEEPINFRA = Target(
     region=None,
     context=None,
     output=None,
-    streaming=None,
-    tools=True,
-    tools_while_streaming=None,
-    vision=None,
+    takes=Takes(tools=True),
     lifecycle=AVAILABLE,
     price=Price(130_000, 400_000, "catalog"),
     verified=False,
@@ -284,10 +272,7 @@ LAB = Target(
     region=None,
     context=8_192,
     output=None,
-    streaming=None,
-    tools=None,
-    tools_while_streaming=None,
-    vision=None,
+    takes=Takes(),
     lifecycle=AVAILABLE,
     price=Price(0, 0, "stack"),
     verified=True,

@@ -9,7 +9,8 @@ import pytest
 from openai import OpenAI
 from starlette.testclient import TestClient
 
-from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.catalog.catalog import Takes
+from corral.simulated.hosts import SimulatedHost
 from corral.simulated.server import simulated_app
 from corral.simulated.simulation import Simulation
 from tests.simulated.process import SimulatedProcess
@@ -19,23 +20,23 @@ GROQ = SimulatedHost(
     path="/openai/v1",
     header="authorization",
     key="groq-key",
-    models={"llama-3.3-70b-versatile": SimulatedModel(), "llama-3.1-8b-instant": SimulatedModel()},
+    models={"llama-3.3-70b-versatile": Takes(), "llama-3.1-8b-instant": Takes()},
 )
 AZURE = SimulatedHost(
     name="azure",
     path="/openai/v1",
     header="api-key",
     key="azure-key",
-    models={"Llama-3.3-70B-Instruct": SimulatedModel(tools=False, vision=False)},
+    models={"Llama-3.3-70B-Instruct": Takes(tools=False, vision=False)},
 )
 BEDROCK = SimulatedHost(
     name="bedrock",
     path="/v1",
     header="authorization",
     key="bedrock-key",
-    models={"us.meta.llama3-3-70b-instruct-v1:0": SimulatedModel(tools=True, tools_while_streaming=False)},
+    models={"us.meta.llama3-3-70b-instruct-v1:0": Takes(tools=True, tools_while_streaming=False)},
 )
-LAB = SimulatedHost(name="lab", path="", header=None, key=None, models={"Llama 3.3": SimulatedModel(streaming=False)})
+LAB = SimulatedHost(name="lab", path="", header=None, key=None, models={"Llama 3.3": Takes(streaming=False)})
 HOSTS = (GROQ, AZURE, BEDROCK, LAB)
 
 

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from corral.catalog.catalog import Takes
 from corral.simulated import bedrock as eventstream
-from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.hosts import SimulatedHost
 from corral.simulated.requests import IMAGE_TOKENS
 from corral.simulated.simulation import Fault, Simulation
 
@@ -28,7 +29,7 @@ HOST = SimulatedHost(
     path="",
     header="authorization",
     key="aws-key",
-    models={LLAMA: SimulatedModel(tools_while_streaming=False, vision=True), ARN: SimulatedModel()},
+    models={LLAMA: Takes(tools_while_streaming=False, vision=True), ARN: Takes()},
     protocol="bedrock-converse",
 )
 USER: Any = {"role": "user", "content": [{"text": "hello to you"}]}

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corral.catalog.catalog import Takes
 from corral.plan.plan import Credential, ModelPlan, Plan, Target
 from corral.simulated.hosts import (
     HostsError,
     SimulatedHost,
-    SimulatedModel,
     Speed,
     from_json,
     simulated_hosts,
@@ -31,7 +31,8 @@ def some(what: Any, /, **given: Any) -> Any:
 
 
 def target(host: str, model_id: str, **given: Any) -> Target:
-    fields = {"kind": host, "protocol": "openai", "url": "https://example.com/v1", "credential": BEARER} | given
+    fields = {"kind": host, "protocol": "openai", "url": "https://example.com/v1", "credential": BEARER}
+    fields |= {"takes": Takes()} | given
     return some(Target, host=host, model_id=model_id, **fields)
 
 
@@ -40,22 +41,24 @@ def plan(*models: tuple[Target, ...]) -> Plan:
     return some(Plan, stack="test", models=named)
 
 
-def host(name: str, models: dict[str, SimulatedModel], **given: Any) -> SimulatedHost:
+def host(name: str, models: dict[str, Takes], **given: Any) -> SimulatedHost:
     fields: dict[str, Any] = {"path": "/v1", "header": "authorization", "key": f"{name}-key"} | given
     return SimulatedHost(name=name, models=models, **fields)
 
 
 def test_a_simulated_host_serves_every_id_that_the_plan_names_for_it_and_what_each_can_do():
-    small = target("groq", "small", url="https://api.groq.com/openai/v1", tools=True)
-    large = target("groq", "large", url="https://api.groq.com/openai/v1", streaming=True, vision=False, weight=0)
+    small = target("groq", "small", url="https://api.groq.com/openai/v1", takes=Takes(tools=True))
+    large = target(
+        "groq", "large", url="https://api.groq.com/openai/v1", takes=Takes(streaming=True, vision=False), weight=0
+    )
     routing = plan((small, target("lab", "Small", credential=OPEN)), (large,))
 
     got = simulated_hosts(routing, ["lab", "groq", "lab"], {"groq": "groq-key", "lab": "unused", "together": "unused"})
 
     assert got == (
-        host("groq", {"small": SimulatedModel(tools=True), "large": SimulatedModel(streaming=True, vision=False)},
+        host("groq", {"small": Takes(tools=True), "large": Takes(streaming=True, vision=False)},
              path="/openai/v1"),
-        host("lab", {"Small": SimulatedModel()}, header=None, key=None),
+        host("lab", {"Small": Takes()}, header=None, key=None),
     )  # fmt: skip
 
 
@@ -85,7 +88,7 @@ def test_a_simulated_host_keeps_the_path_the_protocol_and_the_credential_header_
 ):
     (got,) = simulated_hosts(plan((target("h", "id", **given),)), ["h"], {"h": "h-key"})
     protocol, key = given.get("protocol", "openai"), "h-key" if header else None
-    assert got == host("h", {"id": SimulatedModel()}, path=path, header=header, key=key, protocol=protocol)
+    assert got == host("h", {"id": Takes()}, path=path, header=header, key=key, protocol=protocol)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +115,7 @@ described_hosts = st.builds(
     path=st.sampled_from(["", "/v1", "/openai/v1", "/v1/openai"]),
     header=st.sampled_from(["authorization", "api-key"]),
     key=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1),
-    models=st.dictionaries(
-        st.text(), st.builds(SimulatedModel, streaming=facts, tools=facts, tools_while_streaming=facts, vision=facts)
-    ),
+    models=st.dictionaries(st.text(), st.builds(Takes, **dict.fromkeys(Takes.model_fields, facts))),
     speed=st.builds(Speed, latency=st.integers(0, 10_000), tokens_per_second=st.none() | st.integers(1, 10_000)),
 )
 

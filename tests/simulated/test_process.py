@@ -18,15 +18,16 @@ import httpx
 import pytest
 from openai import APIConnectionError, OpenAI, RateLimitError
 
+from corral.catalog.catalog import Takes
 from corral.simulated.control import ControlError, SimulatedControl
-from corral.simulated.hosts import SimulatedHost, SimulatedModel, to_json
+from corral.simulated.hosts import SimulatedHost, to_json
 from tests.simulated.process import SimulatedProcess
 
 Until = Callable[[Callable[[], bool]], None]
 BIG, SMALL = "llama-3.3-70b-versatile", "llama-3.1-8b-instant"
 HELLO: Any = [{"role": "user", "content": "hello"}]
 LONG: Any = [{"role": "user", "content": "word " * 300}]
-LAB = SimulatedHost(name="lab", path="", header=None, key=None, models={"Llama 3.3": SimulatedModel()})
+LAB = SimulatedHost(name="lab", path="", header=None, key=None, models={"Llama 3.3": Takes()})
 
 
 def groq(child: SimulatedProcess) -> OpenAI:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from corral.simulated.hosts import SimulatedHost, SimulatedModel, Speed
+from corral.catalog.catalog import Takes
+from corral.simulated.hosts import SimulatedHost, Speed
 from corral.simulated.simulation import Count, Fault, Simulation
 
 MODEL = "meta/llama-4-maverick-instruct"
@@ -20,7 +21,7 @@ HOST = SimulatedHost(
     path="/v1",
     header="authorization",
     key="r-key",
-    models={MODEL: SimulatedModel()},
+    models={MODEL: Takes()},
     protocol="replicate",
 )
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from corral.simulated.hosts import SimulatedHost, SimulatedModel, Speed
+from corral.catalog.catalog import Takes
+from corral.simulated.hosts import SimulatedHost, Speed
 from corral.simulated.simulation import ActiveFault, Fault, Faults, HostState, Simulation, State
 
 
@@ -89,7 +90,7 @@ def host(name: str, *models: str, latency: int = 0) -> SimulatedHost:
         path="/v1",
         header=None,
         key=None,
-        models={model: SimulatedModel() for model in models},
+        models={model: Takes() for model in models},
         speed=Speed(latency=latency),
     )
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from corral.simulated.hosts import SimulatedHost, SimulatedModel, Speed
+from corral.catalog.catalog import Takes
+from corral.simulated.hosts import SimulatedHost, Speed
 from corral.simulated.simulation import Count, Fault, FaultKind, Simulation
 
 GROQ, AZURE, BEDROCK, LAB = "/groq/openai/v1", "/azure/openai/v1", "/bedrock/v1", "/lab"
@@ -122,21 +123,21 @@ def test_a_body_that_the_route_does_not_take_is_refused(
 @pytest.mark.parametrize(
     ("facts", "more", "refused"),
     [
-        (SimulatedModel(), {"stream": True, "tools": [TOOL]}, None),
-        (SimulatedModel(streaming=False), {"stream": True}, "This model doesn't support streaming."),
-        (SimulatedModel(streaming=False), {"stream": False}, None),
-        (SimulatedModel(tools=False), {"tools": [TOOL]}, "This model doesn't support tool use."),
-        (SimulatedModel(tools=False), {"tools": []}, None),
-        (SimulatedModel(tools_while_streaming=False), {"stream": True, "tools": [TOOL]},
+        (Takes(), {"stream": True, "tools": [TOOL]}, None),
+        (Takes(streaming=False), {"stream": True}, "This model doesn't support streaming."),
+        (Takes(streaming=False), {"stream": False}, None),
+        (Takes(tools=False), {"tools": [TOOL]}, "This model doesn't support tool use."),
+        (Takes(tools=False), {"tools": []}, None),
+        (Takes(tools_while_streaming=False), {"stream": True, "tools": [TOOL]},
          "This model doesn't support tool use in streaming mode."),
-        (SimulatedModel(tools_while_streaming=False), {"tools": [TOOL]}, None),
-        (SimulatedModel(tools_while_streaming=False), {"stream": True}, None),
-        (SimulatedModel(vision=False), {"content": IMAGE}, "This model doesn't support image input."),
-        (SimulatedModel(vision=True), {"content": IMAGE}, None),
+        (Takes(tools_while_streaming=False), {"tools": [TOOL]}, None),
+        (Takes(tools_while_streaming=False), {"stream": True}, None),
+        (Takes(vision=False), {"content": IMAGE}, "This model doesn't support image input."),
+        (Takes(vision=True), {"content": IMAGE}, None),
     ],
 )  # fmt: skip
 def test_what_a_model_does_not_do_is_refused(
-    client: TestClient, simulation: Simulation, facts: SimulatedModel, more: dict[str, Any], refused: str | None
+    client: TestClient, simulation: Simulation, facts: Takes, more: dict[str, Any], refused: str | None
 ):
     host = SimulatedHost(name="h", path="/v1", header=None, key=None, models={"id": facts})
     simulation.replace([host])

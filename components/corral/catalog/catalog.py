@@ -19,21 +19,55 @@ Protocol = Literal["openai", "bedrock-converse", "replicate"]
 _Positive = Annotated[int, Field(gt=0)]
 
 
-class ModelFacts(Strict):
-    """The facts of one model at one host, be they the catalog's or a stack's."""
+class Takes(Strict):
+    """The parts of the API of OpenAI that a host takes (true) or does not (false); it may take what is left out."""
 
-    context: _Positive | None = None
-    """The most tokens that a prompt and its answer may have together."""
-    output: _Positive | None = None
-    """The most tokens that an answer may have."""
     streaming: bool | None = None
     """The host can stream the model's answers (true), or cannot (false)."""
     tools: bool | None = None
     """The model calls tools there (true), or does not (false)."""
     tools_while_streaming: bool | None = None
     """The model calls tools in a streamed answer there (true), or does not (false)."""
+    tool_choice: bool | None = None
+    """A request can force a tool there, `tool_choice` (true), or cannot (false)."""
     vision: bool | None = None
     """The model takes images there (true), or does not (false)."""
+    image_urls: bool | None = None
+    """The host fetches images from `http` addresses (true), or takes `data:` URLs alone (false)."""
+    json_mode: bool | None = None
+    """The host takes `response_format: {type: json_object}` (true), or does not (false)."""
+    json_schema: bool | None = None
+    """The host takes `response_format: {type: json_schema}` (true), or does not (false)."""
+    choices: bool | None = None
+    """The host gives several answers to a request, `n` above 1 (true), or one alone (false)."""
+    logprobs: bool | None = None
+    """The host tells the probabilities of tokens, `logprobs` (true), or does not (false)."""
+    seed: bool | None = None
+    """The host takes a `seed` (true), or does not (false)."""
+    penalties: bool | None = None
+    """The host takes `presence_penalty` and `frequency_penalty` (true), or does not (false)."""
+    completions: bool | None = None
+    """The host serves the model at `/v1/completions` (true), or does not (false)."""
+    responses: bool | None = None
+    """The host serves the model at `/v1/responses` (true), or does not (false)."""
+    embeddings: bool | None = None
+    """The host serves the model at `/v1/embeddings` (true), or does not (false)."""
+
+
+class TakesEntry(Takes):
+    """What a host takes of requests for all of its models."""
+
+    as_of: Day
+    source: str
+
+
+class ModelFacts(Takes):
+    """The facts of one model at one host, be they the catalog's or a stack's."""
+
+    context: _Positive | None = None
+    """The most tokens that a prompt and its answer may have together."""
+    output: _Positive | None = None
+    """The most tokens that an answer may have."""
     reaches: list[Text] | None = Field(default=None, min_length=1, examples=[["us-east-1", "us-west-2"]])
     """The regions in which the host may process a request to the model, all of them."""
     price: Price | None = Field(default=None, examples=[{"input": 0.72, "output": 0.72}])
@@ -72,6 +106,8 @@ class HostEntry(Strict):
     placeholder: str | None = None
     """Why nothing can be called here unless the stack fills it in."""
     note: str | None = None
+    takes: TakesEntry | None = None
+    """Of all models that do not say otherwise."""
     models: dict[str, ModelEntry] = Field(default={})
     as_of: Day
     source: str

@@ -10,6 +10,7 @@ from rich.text import Text
 from corral.cli.project import StackOption, load
 from corral.cli.tables import findings_text, plan_table, tenants_table
 from corral.cli.terminal import console, print_json, print_prose
+from corral.plan.capabilities import answering
 from corral.plan.public_json import content_hash
 
 _OPEN_TO_ALL = "No tenants are declared: only this machine can call, and needs no key."
@@ -25,7 +26,10 @@ def plan(
     """
     loaded = load(stack)
     if as_json:
-        print_json({"hash": content_hash(loaded.plan), "plan": loaded.plan, "findings": loaded.findings})
+        hashed = content_hash(loaded.plan)
+        of_local = loaded.plan.models if loaded.plan.engine == "local" else ()
+        routed = {model.name: answering(model) for model in of_local}
+        print_json({"hash": hashed, "plan": loaded.plan, "answering": routed, "findings": loaded.findings})
     else:
         out = console()
         of = f" on the {loaded.plan.engine} engine, plan {content_hash(loaded.plan)[:12]}\n"

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from corral.catalog.catalog import ModelFacts
+from corral.catalog.catalog import ModelFacts, Takes
 from corral.catalog.units import (
     Auth,
     Bytes,
@@ -64,6 +64,9 @@ class _Host(Strict):
     certificates are."""
     regions: list[Text] | None = Field(default=None, min_length=1, examples=[["us-east-1"]])
     """The regions in which this host processes requests, for all its models; by default the catalog's."""
+    takes: Takes = Field(default=Takes(), examples=[{"jsonSchema": False}])
+    """The parts of OpenAI's API that the host takes (true) or not (false), for all its models; by default the
+    catalog's."""
     models: dict[ModelName, IdOrMore] = Field(default={}, examples=[{"llama-3.3-70b": "Llama-3.3-70B"}])
     """The host's own id per model, or a mapping with all that differs from the catalog."""
 

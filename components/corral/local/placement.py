@@ -131,12 +131,7 @@ def adapted_host(
         "name": name,
         "url": simulated.base_url(port) if simulated else targets[0].url or "",
         "ca": ca,
-        "models": {
-            each.model_id: AdaptedModel(
-                output=each.output, streaming=each.streaming, tools_while_streaming=each.tools_while_streaming
-            )
-            for each in targets
-        },
+        "models": {each.model_id: AdaptedModel(output=each.output, **each.takes.model_dump()) for each in targets},
         "connect_timeout": plan.request_settings.connect_timeout,
         "idle_timeout": plan.request_settings.idle_timeout,
     }

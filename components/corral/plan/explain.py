@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from corral.config.problems import listed, number, size, span
+from corral.plan.capabilities import CAPABILITIES, answering, lacking
 from corral.plan.checks.findings import Finding
 from corral.plan.failover import (
     INCAPABLE_STATUS,
@@ -18,7 +19,6 @@ from corral.plan.failover import (
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
 from corral.plan.plan import ModelPlan, Plan, RequestSettings, Target
 from corral.plan.residency import ANYWHERE, stays_within
-from corral.plan.targets import CAPABILITIES, lacking
 from corral.plan.tenants import who_may_ask
 
 _WIDTH = 100
@@ -41,7 +41,7 @@ def _course(model: ModelPlan, plan: Plan) -> Iterator[Iterator[str]]:
     """The paragraphs, as sentences, of a model that a request can reach."""
     yield _failure(model, plan)
     yield _afterwards(model.live, plan.request_settings)
-    yield _limits(model.live, plan)
+    yield _limits(model, plan)
     yield _residency(model)
     yield _money(model)
 
@@ -132,14 +132,11 @@ def _afterwards(live: Sequence[Target], settings: RequestSettings) -> Iterator[s
     yield f"A host that is removed has {span(settings.drain_timeout)} to finish what it has begun."
 
 
-def _limits(live: Sequence[Target], plan: Plan) -> Iterator[str]:
-    settings = plan.request_settings
+def _limits(model: ModelPlan, plan: Plan) -> Iterator[str]:
+    settings, live = plan.request_settings, model.live
     yield from _least("context (prompt and answer together)", live, lambda target: target.context)
     yield from _least("limit of an answer", live, lambda target: target.output)
-    for what, _ in CAPABILITIES:
-        without = [target.host for target in live if what in lacking(target)]
-        if without:
-            yield f"No {what} at {listed(without, 'and')}."
+    yield from _unrouted(live) if plan.engine == "kubernetes" else _refused(model)
     yield f"A request's body may have {size(settings.body_limit)}; a larger one gets 413."
     if settings.concurrent and plan.engine == "local":
         yield (
@@ -152,6 +149,24 @@ def _limits(live: Sequence[Target], plan: Plan) -> Iterator[str]:
                 f"{target.host} takes {number(target.tokens_per_minute)} tokens a minute, the capacity that the stack "
                 "declares; beyond that it answers 429."
             )
+
+
+def _refused(model: ModelPlan) -> Iterator[str]:
+    """What no host takes; who takes what not all do is a finding."""
+    nobody = [what for answers in answering(model) if not answers.hosts for what in answers.what]
+    if nobody:
+        yield f"No host takes {listed(nobody)}: a request that needs it gets 400."
+
+
+def _unrouted(live: Sequence[Target]) -> Iterator[str]:
+    """What not every host takes, where a request is not routed by it."""
+    lacks = {target.host: lacking(target, "kubernetes") for target in live}
+    for name, what in CAPABILITIES.items():
+        without = [host for host, names in lacks.items() if name in names]
+        if without:
+            yield f"No {what} at {listed(without, 'and')}."
+    if any(lacks.values()):
+        yield "On a cluster a request is not routed by what it needs: such a host may get it all the same."
 
 
 def _least(what: str, live: Sequence[Target], limit: Callable[[Target], int | None]) -> Iterator[str]:

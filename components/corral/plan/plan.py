@@ -12,11 +12,12 @@ Everything here is plain and whole: integers for weights and money, no I/O, no P
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
-from corral.catalog.catalog import Protocol
+from corral.catalog.catalog import Protocol, Takes
 from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas
 
 _PRIVATE = {"public": False}
@@ -112,10 +113,7 @@ class Target:
     """The region that is called, for a host that has one."""
     context: int | None
     output: int | None
-    streaming: bool | None
-    tools: bool | None
-    tools_while_streaming: bool | None
-    vision: bool | None
+    takes: Takes
     lifecycle: Lifecycle
     price: Price | None
     verified: bool
@@ -207,6 +205,16 @@ class ModelPlan:
     def shares(self) -> dict[str, int]:
         """The share of each host, drained ones at 0; fallbacks have none."""
         return {target.host: target.share for target in self.targets if target.priority == 0}
+
+    def only(self, allowed: Callable[[Target], bool]) -> ModelPlan:
+        """The model as requests meet it that may go to some of its targets alone.
+
+        Shares and weights stay as they are; where no sharing host is left, the first fallback moves up to priority 0.
+        """
+        left = [target for target in self.targets if allowed(target)]
+        order = {old: new for new, old in enumerate(sorted({target.priority for target in left if target.live}))}
+        moved = (replace(target, priority=order.get(target.priority, 0)) for target in left)
+        return replace(self, targets=tuple(sorted(moved, key=lambda target: (target.priority, target.host))))
 
 
 @dataclass(frozen=True)

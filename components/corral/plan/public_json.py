@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol, cast
 
 from pydantic.alias_generators import to_camel
 
+from corral.catalog.catalog import Takes
 from corral.plan.plan import Plan
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
@@ -39,6 +40,8 @@ def to_json(value: object) -> Json:
             return [to_json(each) for each in cast("tuple[object, ...]", value)]
         case set() | frozenset():
             return [*sorted(cast("frozenset[str]", value))]
+        case Takes():
+            return {to_camel(name): getattr(value, name) for name in Takes.model_fields}
         case Mapping():
             return {name: to_json(each) for name, each in cast("Mapping[str, object]", value).items()}
         case _ if is_dataclass(value):

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from corral.catalog import units
-from corral.catalog.catalog import Catalog, HostEntry, ModelEntry, ModelFacts
+from corral.catalog.catalog import Catalog, HostEntry, ModelEntry, ModelFacts, Takes
 from corral.catalog.units import Restricted, Retired
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import AzureHost, BedrockHost, Host, ModelAtHost, VllmHost
@@ -84,25 +84,6 @@ def credential(name: str, host: Host, entry: HostEntry, stack: Stack) -> Credent
     return Credential(header, ambient=False, variable=variable or f"{name.upper().replace('-', '_')}_API_KEY")
 
 
-TOOLS_WHILE_STREAMING = "tools while streaming"
-"""Not said of a host that refuses tools or streaming altogether."""
-
-CAPABILITIES: tuple[tuple[str, Callable[[Target], bool | None]], ...] = (
-    ("streaming", lambda target: target.streaming),
-    ("tools", lambda target: target.tools),
-    (TOOLS_WHILE_STREAMING, lambda target: target.tools_while_streaming),
-    ("vision", lambda target: target.vision),
-)
-
-
-def lacking(target: Target) -> tuple[str, ...]:
-    """The capabilities that the target is known not to have."""
-    without = [what for what, has in CAPABILITIES if has(target) is False]
-    if "streaming" in without or "tools" in without:
-        return tuple(what for what in without if what != TOOLS_WHILE_STREAMING)
-    return tuple(without)
-
-
 PriceOf = Callable[[HostEntry, ModelEntry], Price | None]
 """What is known of a price outside the stack; None: nothing."""
 
@@ -118,7 +99,7 @@ def serve(
     model_id = _id(host, entry, model, stated, listed)
     if model_id is None:
         return _unserved(model, name, host, catalog, share=share, priority=priority)
-    facts = _facts(stated, listed)
+    facts = _facts(entry.takes, listed, host.takes, stated)
     of_id = listed if listed and listed.id == model_id else None
     called = region(host, stack)
     return Target(
@@ -137,10 +118,7 @@ def serve(
         region=called,
         context=facts.context,
         output=facts.output,
-        streaming=facts.streaming,
-        tools=facts.tools,
-        tools_while_streaming=facts.tools_while_streaming,
-        vision=facts.vision,
+        takes=Takes.model_construct(**{name: getattr(facts, name) for name in Takes.model_fields}),
         lifecycle=_lifecycle(stated.lifecycle or (listed and listed.lifecycle)),
         price=_price(stated, entry, of_id, model_id, price_of),
         verified=of_id.verified if of_id else True,
@@ -168,11 +146,15 @@ def _listed(entry: HostEntry, model: str, model_id: str | None) -> ModelEntry | 
     return next((entry.models[name] for name in sorted(entry.models) if entry.models[name].id == model_id), ours)
 
 
-def _facts(stated: ModelFacts, listed: ModelFacts | None) -> ModelFacts:
-    """The stack's facts, and the catalog's where the stack has none."""
-    of_catalog = {name: getattr(listed, name, None) for name in ModelFacts.model_fields}
-    of_stack = {name: getattr(stated, name) for name in of_catalog if getattr(stated, name) is not None}
-    return ModelFacts.model_construct(**of_catalog | of_stack)
+def _facts(*known: Takes | None) -> ModelFacts:
+    """Field by field the last that says anything."""
+    facts = {
+        name: value
+        for each in known
+        for name in ModelFacts.model_fields
+        if (value := getattr(each, name, None)) is not None
+    }
+    return ModelFacts.model_construct(**facts)
 
 
 def _id(host: Host, entry: HostEntry, model: str, stated: ModelAtHost, listed: ModelEntry | None) -> str | None:

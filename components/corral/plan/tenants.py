@@ -9,7 +9,6 @@ their weights, and where none of these is left, the fallbacks in order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from corral.catalog.catalog import Catalog
 from corral.config import tenants as declared
@@ -38,16 +37,9 @@ def issuers(stack: Stack) -> tuple[Issuer, ...]:
 
 
 def served_to(model: ModelPlan, tenant: TenantPlan) -> ModelPlan:
-    """The model as the tenant's requests meet it: only with the hosts that its residency allows.
-
-    Shares and weights stay as they are; where no sharing host is left, the first fallback moves up to priority 0.
-    """
-    if tenant.allowed_regions is None:
-        return model
-    left = [target for target in model.targets if stays_within(target, tenant.allowed_regions)]
-    order = {old: new for new, old in enumerate(sorted({target.priority for target in left if target.live}))}
-    moved = (replace(target, priority=order.get(target.priority, 0)) for target in left)
-    return replace(model, targets=tuple(sorted(moved, key=lambda target: (target.priority, target.host))))
+    """The model as the tenant's requests meet it: only with the hosts that its residency allows."""
+    regions = tenant.allowed_regions
+    return model if regions is None else model.only(lambda target: stays_within(target, regions))
 
 
 def keys_variable(tenant: str) -> str:

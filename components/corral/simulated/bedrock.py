@@ -4,7 +4,9 @@ Shapes and patterns are those of botocore's `bedrock-runtime`, 2023-09-30.  It i
 with Llama: turns alternate and the user's comes first, no text is blank, no turn mixes what is said with tool calls or
 their results, the results of all calls are in the next turn, a conversation in which a tool was called has tools, their
 schemas are objects, and no choice of a tool is forced.  The words of these refusals are Bedrock's, as people report
-them (strands-agents/harness-sdk 1223 and 1241, camel-ai/camel 3954, aaif-goose/goose 5064).
+them (strands-agents/harness-sdk 1223 and 1241, camel-ai/camel 3954, aaif-goose/goose 5064).  A tier that a model is not
+served at is a ValidationException too (release notes of strands-agents/sdk-python 1.35.0); its words, and those for a
+schema where the model takes none, are not known and taken to be alike, and so is that a Llama has one tier alone.
 
 A stream is in AWS's binary framing (smithy.io, the Amazon event stream specification).  A message is its length and
 that of its headers, a CRC of these two, the headers, the payload, and a CRC of all before it; numbers are big-endian,
@@ -22,7 +24,7 @@ import json
 import re
 import struct
 from binascii import crc32
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import quote
 
@@ -41,6 +43,7 @@ from corral.simulated.requests import (
     Streamed,
     Text,
     TokenLimit,
+    Want,
     Whole,
     chosen_tool,
     count,
@@ -188,6 +191,28 @@ class InferenceConfig(_Shape):
     stop_sequences: Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=2500)] = []
 
 
+class JsonSchema(_Shape):
+    schema_: Annotated[str, Field(alias="schema")]
+    """JSON in a text."""
+
+
+class TextStructure(_Shape):
+    json_schema: JsonSchema
+
+
+class TextFormat(_Shape):
+    type: Literal["json_schema"]
+    structure: TextStructure
+
+
+class OutputConfig(_Shape):
+    text_format: TextFormat | None = None
+
+
+class ServiceTier(_Shape):
+    type: Literal["priority", "default", "flex", "reserved"]
+
+
 class ConverseRequest(ModelRequest):
     """A conversation to continue; `model` and `stream` are in the path."""
 
@@ -197,6 +222,14 @@ class ConverseRequest(ModelRequest):
     system: Annotated[list[Block], Field(default=[])]
     inference_config: InferenceConfig = InferenceConfig()
     tool_config: ToolConfig | None = None
+    output_config: OutputConfig = OutputConfig()
+    service_tier: ServiceTier | None = None
+
+    @property
+    def wants(self) -> Iterable[Want]:
+        yield from super().wants
+        field = "the outputConfig.textFormat field"
+        yield Want("json_schema", self.output_config.text_format is not None, field)
 
     @model_validator(mode="after")
     def _it_is_as_bedrock_wants_it(self) -> Self:
@@ -244,6 +277,8 @@ class ConverseRequest(ModelRequest):
                 place = f"toolConfig.tools.{number}.toolSpec.inputSchema.json.type"
                 raise ValueError(f"The value at {place} must be one of the following: object.")
         choice = self.tool_config.tool_choice if self.tool_config else None
+        if self.service_tier is not None and self.service_tier.type != "default":
+            raise ValueError(f"This model doesn't support the {self.service_tier.type} service tier.")
         for kind in ("any", "tool"):
             if choice is not None and getattr(choice, kind) is not None:
                 field = f"toolConfig.toolChoice.{kind}"
@@ -272,6 +307,8 @@ class ConverseRequest(ModelRequest):
     def answer_schema(self) -> object:
         call = self.called_tool
         tools = self.tool_config.tools if self.tool_config else ()
+        if call is None and self.output_config.text_format:
+            return json.loads(self.output_config.text_format.structure.json_schema.schema_)
         return next((tool.tool_spec.input_schema.json_ for tool in tools if tool.tool_spec.name == call), None)
 
     @property

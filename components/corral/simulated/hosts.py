@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from corral.catalog.catalog import Protocol
+from corral.catalog.catalog import Protocol, Takes
 from corral.catalog.units import Exact, HostName
 from corral.plan.plan import Plan, Target
 
@@ -46,15 +46,6 @@ class Speed(Exact):
     """The rate of one answer; None: all tokens at once."""
 
 
-class SimulatedModel(Exact):
-    """The abilities of one of a host's model ids; False is refused with 400, None is unknown and allowed."""
-
-    streaming: bool | None = None
-    tools: bool | None = None
-    tools_while_streaming: bool | None = None
-    vision: bool | None = None
-
-
 class SimulatedHost(Exact):
     """One simulated host."""
 
@@ -64,8 +55,8 @@ class SimulatedHost(Exact):
     header: Literal["authorization", "api-key"] | None
     """Where the key is expected: `Authorization: Bearer`, or `api-key:` (a bearer is taken there as well)."""
     key: Annotated[str, Field(min_length=1)] | None = Field(repr=False)
-    models: dict[str, SimulatedModel]
-    """By the host's own model id."""
+    models: dict[str, Takes]
+    """By the host's own model id; false is refused with 400, None is unknown and allowed."""
     protocol: Protocol = "openai"
     speed: Speed = Speed()
 
@@ -114,15 +105,7 @@ def _simulated(plan: Plan, name: str, key: str | None) -> SimulatedHost:
         header=header,
         key=key if header is not None else None,
         protocol=targets[0].protocol,
-        models={
-            target.model_id: SimulatedModel(
-                streaming=target.streaming,
-                tools=target.tools,
-                tools_while_streaming=target.tools_while_streaming,
-                vision=target.vision,
-            )
-            for target in targets
-        },
+        models={target.model_id: target.takes for target in targets},
     )
 
 

@@ -29,6 +29,7 @@ from corral.simulated.requests import (
     Streamed,
     Text,
     TokenLimit,
+    Want,
     Whole,
     chosen_tool,
     content_tokens,
@@ -89,6 +90,15 @@ class _CompletionRequest(ModelRequest):
     seed: int | None = None
     stop: str | list[str] | None = None
     stream_options: StreamOptions | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+    @property
+    def wants(self) -> Iterable[Want]:
+        yield from super().wants
+        yield Want("choices", (self.n or 1) > 1, "n above 1", "n")
+        yield Want("seed", self.seed is not None, "seed", "seed")
+        yield Want("penalties", bool(self.presence_penalty or self.frequency_penalty), "penalties", "presence_penalty")
 
     @property
     def stop_sequences(self) -> Sequence[str]:
@@ -136,6 +146,20 @@ class ChatRequest(_CompletionRequest):
                 return ANY_OBJECT
             case _:
                 return None
+
+    @property
+    def wants(self) -> Iterable[Want]:
+        yield from super().wants
+        forced = self.with_tools and self.tool_choice not in (None, "auto", "none")
+        yield Want("tool_choice", forced, "a forced tool", "tool_choice")
+        yield Want("logprobs", bool(self.logprobs or self.top_logprobs), "logprobs", "logprobs")
+        kind = self.response_format and self.response_format.type
+        yield Want("json_mode", kind == "json_object", "JSON mode", "response_format")
+        yield Want("json_schema", kind == "json_schema", "JSON schemas", "response_format")
+        fetched = any(
+            part.is_fetched for each in self.messages if isinstance(each.content, list) for part in each.content
+        )
+        yield Want("image_urls", fetched, "images that it has to fetch", "messages")
 
     @property
     def called_tool(self) -> str | None:
@@ -249,6 +273,12 @@ class TextRequest(_CompletionRequest):
     prompt: Prompts
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
 
+    @property
+    def wants(self) -> Iterable[Want]:
+        yield from super().wants
+        yield Want("completions", wanted=True, what="completions")
+        yield Want("logprobs", self.logprobs is not None, "logprobs", "logprobs")
+
     def reply(self, host: str) -> Reply:
         texts = [
             self.text(host, [prompt] if isinstance(prompt, str) else [], self.max_tokens)
@@ -300,6 +330,10 @@ class EmbeddingRequest(ModelRequest):
     input: Prompts
     dimensions: Annotated[int, Field(ge=1, le=4096)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
+
+    @property
+    def wants(self) -> Iterable[Want]:
+        yield Want("embeddings", wanted=True, what="embeddings")
 
     def reply(self, host: str) -> Reply:
         prompt = prompts_tokens(self.input)

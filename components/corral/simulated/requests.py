@@ -27,7 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.catalog.catalog import Takes
+from corral.simulated.hosts import SimulatedHost
 from corral.simulated.instances import instance
 from corral.simulated.shapes import ErrorType
 
@@ -42,6 +43,13 @@ class Part(BaseModel):
 
     type: str
     text: str | None = None
+    image_url: str | dict[str, Any] | None = None
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether it is an image that stands elsewhere."""
+        url: object = self.image_url.get("url") if isinstance(self.image_url, dict) else self.image_url
+        return isinstance(url, str) and url.lower().startswith("http")
 
     @property
     def is_image(self) -> bool:
@@ -171,6 +179,17 @@ class Text:
         return "length" if self.cut else "stop"
 
 
+@dataclass(frozen=True)
+class Want:
+    """Something that a request may ask for, and that a host may be known not to take."""
+
+    fact: str
+    """The fact of `Takes`."""
+    wanted: bool
+    what: str
+    param: str | None = None
+
+
 TokenLimit = Annotated[int, Field(ge=1)]
 """The most tokens an answer may have."""
 
@@ -245,16 +264,21 @@ class ModelRequest(BaseModel):
         cut = limit is not None and len(tokens) > limit
         return Text(tuple(tokens[:limit]), cut=cut, stopped=not cut and kept != whole)
 
-    def unsupported(self, model: SimulatedModel) -> Refusal | None:
+    @property
+    def wants(self) -> Iterable[Want]:
+        """What it asks for that not every host takes."""
+        yield Want("streaming", bool(self.stream), "streaming", "stream")
+        yield Want("tools", self.with_tools, "tool use", "tools")
+        tools_while_streaming = self.with_tools and bool(self.stream)
+        yield Want("tools_while_streaming", tools_while_streaming, "tool use in streaming mode", "tools")
+        yield Want("vision", self.with_images, "image input", "messages")
+
+    def unsupported(self, model: Takes) -> Refusal | None:
         """400: something that this model does not do at this host."""
-        for supported, wanted, what, param in (
-            (model.streaming, self.stream, "streaming", "stream"),
-            (model.tools, self.with_tools, "tool use", "tools"),
-            (model.tools_while_streaming, self.with_tools and self.stream, "tool use in streaming mode", "tools"),
-            (model.vision, self.with_images, "image input", "messages"),
-        ):
-            if supported is False and wanted:
-                return Refusal(400, f"This model doesn't support {what}.", code="unsupported_value", param=param)
+        for want in self.wants:
+            if want.wanted and getattr(model, want.fact) is False:
+                message = f"This model doesn't support {want.what}."
+                return Refusal(400, message, code="unsupported_value", param=want.param)
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterable
 from itertools import count as numbers
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from corral.simulated.requests import (
     Streamed,
     Text,
     TokenLimit,
+    Want,
     Whole,
     chosen_tool,
     content_tokens,
@@ -67,6 +69,11 @@ class ResponseRequest(ModelRequest):
         if wanted is None or wanted.type == "text":
             return None
         return wanted.schema_ or ANY_OBJECT
+
+    @property
+    def wants(self) -> Iterable[Want]:
+        yield from super().wants
+        yield Want("responses", wanted=True, what="responses")
 
     @property
     def called_tool(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from corral.catalog.catalog import Takes
 from corral.config.cluster import Gateway, Replicas
 from corral.gateway.manifests.resource import Inputs
 from corral.gateway.names import NAMES
@@ -44,10 +45,7 @@ def target(host: str, share: int, weight: int, priority: int) -> Target:
         region=None,
         context=None,
         output=None,
-        streaming=None,
-        tools=None,
-        tools_while_streaming=None,
-        vision=None,
+        takes=Takes(),
         lifecycle=Lifecycle("available"),
         price=None,
         verified=True,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import openai
 import pytest
 
+from corral.catalog.catalog import Takes
 from corral.local.adapter.hosts import (
     HOSTS,
     TOKEN_VARIABLE,
@@ -22,7 +23,7 @@ from corral.local.adapter.hosts import (
     BedrockHost,
     ReplicateHost,
 )
-from corral.simulated.hosts import SimulatedHost, SimulatedModel
+from corral.simulated.hosts import SimulatedHost
 from tests.simulated.process import SimulatedProcess
 
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
@@ -37,7 +38,7 @@ SIMULATED = (
         path="",
         header="authorization",
         key="bedrock-key",
-        models={LLAMA: SimulatedModel(tools_while_streaming=False, vision=True), SCOUT: SimulatedModel()},
+        models={LLAMA: Takes(tools_while_streaming=False, vision=True), SCOUT: Takes()},
         protocol="bedrock-converse",
     ),
     SimulatedHost(
@@ -45,7 +46,7 @@ SIMULATED = (
         path="/v1",
         header="authorization",
         key="replicate-key",
-        models={MAVERICK: SimulatedModel(tools=False), BIG: SimulatedModel(tools=False)},
+        models={MAVERICK: Takes(tools=False), BIG: Takes(tools=False)},
         protocol="replicate",
     ),
 )

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from corral.local.adapter.converse import DEFAULT_LIMIT, FILLER, NO_OUTPUT, Chunks, completion, converse, finish_reason
+from corral.local.adapter.hosts import AdaptedModel
 from corral.local.adapter.openai import ChatError, Head, in_chunks
 from corral.local.adapter.requests import ChatRequest
 from corral.simulated.bedrock import ConverseRequest
@@ -31,7 +32,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "argume
 
 def parameters(messages: list[Any] | None = None, /, output: int | None = None, **more: Any) -> dict[str, Any]:
     body = {"model": "us.meta.llama", "messages": messages or [USER]} | more
-    return converse(ChatRequest.read(json.dumps(body).encode()), output)
+    return converse(ChatRequest.read(json.dumps(body).encode()), AdaptedModel(output=output))
 
 
 FOREIGN = "call|of another host " + 64 * "x"
@@ -57,6 +58,8 @@ class Case:
     want: dict[str, Any]
     messages: list[Any] = field(default_factory=lambda: [USER])
 
+
+SCHEMA = {"type": "object", "properties": {"at": {"type": "string"}}, "additionalProperties": False}
 
 CASES = [
     Case("a user's message", {}, {}),
@@ -264,6 +267,21 @@ CASES = [
         ],
     ),
     Case("what is for the records", {"user": "me", "metadata": {"a": "b"}, "n": 1, "stream": True}, {}),
+    Case("how much to reason, which no Llama does", {"reasoning_effort": "low", "service_tier": "auto"}, {}),
+    Case("a tier", {"service_tier": "flex"}, {"serviceTier": {"type": "flex"}}),
+    Case("a text, said as such", {"response_format": {"type": "text"}}, {}),
+    Case(
+        "a schema",
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "at", "schema": SCHEMA, "strict": True}}},
+        {
+            "outputConfig": {
+                "textFormat": {
+                    "type": "json_schema",
+                    "structure": {"jsonSchema": {"name": "at", "schema": json.dumps(SCHEMA)}},
+                }
+            }
+        },
+    ),
 ]
 
 
@@ -281,6 +299,9 @@ def test_a_chat_completion_is_asked_in_converse(case: Case):
     [
         ([USER], {"n": 2}, "n", "n cannot be asked of this host: Converse has nothing like it"),
         ([USER], {"seed": 1}, "seed", "seed cannot be asked of this host: Converse has nothing like it"),
+        ([USER], {"response_format": {"type": "json_object"}}, "response_format", "response_format cannot be asked of"),
+        ([USER], {"response_format": {"type": "json_schema"}}, "response_format", "response_format cannot be asked of"),
+        ([USER], {"service_tier": "scale"}, "service_tier", "service_tier is none that this host has"),
         ([USER], {"frequency_penalty": 1}, "frequency_penalty", "frequency_penalty cannot be asked of this host"),
         ([USER], {"temperature": 1.5}, "temperature", "temperature is above 1, the most that this host takes"),
         ([{"role": "system", "content": "x"}], {}, "messages", "messages hold nothing that anybody says"),

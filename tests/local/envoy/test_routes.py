@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from corral.local.envoy.routes import ModelVariant, clustered_models, context, residency_key, variants
+from corral.local.envoy.routes import context
+from corral.local.envoy.variants import ModelVariant, clustered_models, needs_entry, residency_key, variants
 from corral.plan.plan import Issuer, Plan, Rate, TenantPlan
-from tests.plan.world import LLAMA, SCOUT, build
+from tests.plan.world import HOSTS, LLAMA, SCOUT, build
 
 HOSTS_OF_MODELS = {
     LLAMA: {"shares": {"bedrock": 60, "lab": 30, "vllm": 10, "azure": 0}, "fallback": ["deepinfra"]},
     SCOUT: {"shares": {"bedrock": 100}},
 }
+ALIKE = {host: {**HOSTS[host], "takes": {"vision": True}} for host in ("bedrock", "vllm")}
+"""Of whom none is known to lack what the others take."""
 US = frozenset({"us", "us-east-1", "us-east-2", "us-west-1", "us-west-2"})
 EU = frozenset({"eu", "eu-west-1"})
 
@@ -23,7 +26,7 @@ def tenant(name: str, residency: tuple[str, ...], regions: frozenset[str], *mode
 
 
 def plan(*tenants: TenantPlan) -> Plan:
-    return replace(build(HOSTS_OF_MODELS), tenants=tenants)
+    return replace(build(HOSTS_OF_MODELS, ALIKE), tenants=tenants)
 
 
 def hosts(variant: ModelVariant) -> list[tuple[str, int, int]]:
@@ -82,7 +85,55 @@ def test_without_tenants_every_model_is_as_it_is() -> None:
     assert list(clustered_models(planned)) == list(planned.models)
 
 
-PLAN = build({LLAMA: {"shares": {"bedrock": 100}}, SCOUT: {"shares": {"bedrock": 100}}})
+NEEDY = {
+    LLAMA: {"shares": {"azure": 25, "bedrock": 60, "lab": 15, "groq": 0}, "fallback": ["vllm", "deepinfra"]},
+    SCOUT: {"shares": {"bedrock": 100}},
+}
+LACKS = {
+    "azure": {**HOSTS["azure"], "takes": {"tools": False}},
+    "bedrock": {"takes": {"vision": True, "seed": False, "jsonMode": False, "embeddings": False}},
+    "deepinfra": {"takes": {"embeddings": False}},
+    "lab": {**HOSTS["lab"], "takes": {"embeddings": False}},
+    "vllm": {**HOSTS["vllm"], "takes": {"vision": True, "embeddings": False, "seed": False}},
+}
+
+
+def test_for_each_set_of_hosts_that_requests_leave_out_there_is_a_variant_of_those_that_are_left() -> None:
+    planned = build(NEEDY, LACKS)
+    assert {variant.key: hosts(variant) for variant in variants(planned, planned.models[0])} == {
+        LLAMA: [("azure", 0, 25), ("bedrock", 0, 60), ("lab", 0, 15), ("vllm", 1, 100), ("deepinfra", 2, 100)],
+        f"{LLAMA} -1": [("bedrock", 0, 60), ("lab", 0, 15), ("vllm", 1, 100), ("deepinfra", 2, 100)],
+        f"{LLAMA} -2": [("azure", 0, 25), ("lab", 0, 15), ("vllm", 1, 100), ("deepinfra", 2, 100)],
+        f"{LLAMA} -3": [("lab", 0, 15), ("vllm", 1, 100), ("deepinfra", 2, 100)],
+        f"{LLAMA} -10": [("azure", 0, 25), ("lab", 0, 15), ("deepinfra", 1, 100)],
+        f"{LLAMA} -11": [("lab", 0, 15), ("deepinfra", 1, 100)],
+        f"{LLAMA} -14": [("azure", 0, 25)],
+    }
+    assert needs_entry(planned, planned.models[0]) == {
+        "every": {"": 15},
+        "lacks": {
+            "tools": {"what": "tools", "hosts": 1},
+            "jsonMode": {"what": "JSON mode", "hosts": 2},
+            "seed": {"what": "seed", "hosts": 10},
+            "embeddings": {"what": "/v1/embeddings", "hosts": 14},
+        },
+        "outputs": [[8_192, 1]],
+    }
+
+
+def test_what_the_residency_of_a_tenant_leaves_out_is_left_out_of_what_a_request_needs_as_well() -> None:
+    planned = replace(build(NEEDY, LACKS), tenants=(tenant("search", ("us",), US),))
+    of_residency = {each.key: hosts(each) for each in variants(planned, planned.models[0]) if " us" in each.key}
+    assert of_residency == {
+        f"{LLAMA} us": [("bedrock", 0, 60), ("vllm", 1, 100)],
+        f"{LLAMA} us -2": [("vllm", 0, 100)],
+    }
+    entry = needs_entry(planned, planned.models[0])
+    assert isinstance(entry, dict)
+    assert entry["every"] == {"": 15, "us": 10}
+
+
+PLAN = build({LLAMA: {"shares": {"bedrock": 100}}, SCOUT: {"shares": {"bedrock": 100}}}, ALIKE)
 MODELS = {f"model:{LLAMA}": True, f"model:{SCOUT}": True}
 
 SEARCH = TenantPlan(

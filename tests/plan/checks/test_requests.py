@@ -65,36 +65,61 @@ def own(said: dict[str, Any]) -> dict[str, Any]:
     return {**HOSTS["lab"], "models": {LLAMA: {"id": "llama", **said}}}
 
 
+CLUSTER = {"engine": {"kind": "kubernetes"}}
+UNROUTED = ", and a cluster routes nothing by what it needs"
+
+
+def less(host: str, lacks: str, way_out: str) -> Finding:
+    message = f"{host} offers less for {LLAMA} than hosts that share it{UNROUTED if 'no ' in lacks else ''}: {lacks}"
+    return Finding("warning", f"parity/{LLAMA}/{host}", message, f"{way_out}, or accept it if no request needs more")
+
+
 @pytest.mark.parametrize("case", PARITIES, ids=lambda case: case.name)
 def test_a_fallback_does_what_the_hosts_do_that_it_stands_in_for(case: Parity) -> None:
     plan = build(
-        {LLAMA: {"shares": {"full": 100}, "fallback": ["other"]}}, {"full": own(FULL), "other": own(case.more)}
+        {LLAMA: {"shares": {"full": 100}, "fallback": ["other"]}},
+        {"full": own(FULL), "other": own(case.more)},
+        **CLUSTER,
     )
-    want = Finding(
-        "warning",
-        f"parity/{LLAMA}/other",
-        f"other offers less for {LLAMA} than hosts that share it: {case.lacks}",
-        "let another host stand in, or accept it if no request needs more",
-    )
-    assert tuple(parity(plan, TODAY)) == ((want,) if case.lacks else ())
+    want = (less("other", case.lacks, "let another host stand in"),) if case.lacks else ()
+    assert tuple(parity(plan, TODAY)) == want
 
 
 def test_a_sharing_host_is_measured_against_the_others() -> None:
-    plan = build({LLAMA: {"shares": {"bedrock": 50, "azure": 30, "vllm": 20}}})
+    plan = build({LLAMA: {"shares": {"bedrock": 50, "azure": 30, "vllm": 20}}}, **CLUSTER)
     assert tuple(parity(plan, TODAY)) == (
-        Finding(
-            "warning",
-            f"parity/{LLAMA}/azure",
-            f"azure offers less for {LLAMA} than hosts that share it: no tools (bedrock and vllm: yes)",
-            "leave its share to another host, or accept it if no request needs more",
-        ),
+        less("azure", "no tools (bedrock and vllm: yes)", "leave its share to another host"),
     )
+
+
+def test_where_requests_are_routed_by_what_they_need_it_is_said_who_answers_them() -> None:
+    plan = build(
+        {LLAMA: {"shares": {"full": 60, "other": 25, "third": 15}, "fallback": ["lab"]}},
+        {
+            "full": own({"context": 100_000, "jsonMode": False, "seed": False, "embeddings": False}),
+            "other": own({"context": 8_192, "embeddings": False}),
+            "third": own({"output": 4_096, "embeddings": False}),
+            "lab": {**HOSTS["lab"], "takes": {"embeddings": False}},
+        },
+    )
+    note, *warnings = parity(plan, TODAY)
+    assert (note.level, note.name) == ("note", f"parity/{LLAMA}")
+    assert note.message == (
+        f"what not every host of {LLAMA} takes goes to those that do: "
+        "JSON mode, seed: other 63 %, third 37 %, then lab (40 % of shares); "
+        "more than 4,096 tokens: full 71 %, other 29 %, then lab (85 % of shares)"
+    )
+    assert warnings == [
+        less("other", "context 8,192 (full: 100,000)", "leave its share to another host"),
+        less("lab", "context 8,192 (full: 100,000)", "let another host stand in"),
+    ]
 
 
 def test_what_only_fallbacks_and_drained_hosts_do_is_asked_of_nobody() -> None:
     plan = build(
         {LLAMA: {"shares": {"other": 100, "drained": 0}, "fallback": ["full"]}},
         {"full": own(FULL), "drained": own(FULL), "other": own({**FULL, "vision": False, "context": 1})},
+        **CLUSTER,
     )
     assert tuple(parity(plan, TODAY)) == ()
 
@@ -104,6 +129,7 @@ def test_what_is_retired_is_no_measure_and_is_not_measured() -> None:
     plan = build(
         {LLAMA: {"shares": {"gone": 50, "other": 50}, "fallback": ["gone-too"]}},
         {"gone": own({**FULL, **gone}), "gone-too": own({"context": 1, **gone}), "other": own({"context": 2})},
+        **CLUSTER,
     )
     assert tuple(parity(plan, TODAY)) == ()
 

@@ -62,12 +62,14 @@ def test_all_findings_come_at_once_errors_first() -> None:
         ("error", f"residency/{LLAMA}/lab"),
         ("warning", f"verified/{LLAMA}/deepinfra"),
         ("note", f"drained/{LLAMA}/azure"),
+        ("note", f"parity/{LLAMA}"),
     ]
 
 
 def test_warnings_and_notes_are_accepted_by_name() -> None:
     plan = build(
         {LLAMA: {"shares": {"bedrock": 100, "azure": 0}, "fallback": ["deepinfra"]}},
+        {"bedrock": {"takes": {"vision": True}}},
         accept=[f"verified/{LLAMA}/deepinfra", f"drained/{LLAMA}/azure"],
     )
     assert check(plan, TODAY) == (UNVERIFIED, DRAINED)
@@ -98,7 +100,7 @@ def test_an_accepted_name_that_matches_nothing_is_noted_with_the_nearest_one() -
         {LLAMA: {"shares": {"bedrock": 100}, "fallback": ["deepinfra"]}},
         accept=[f"verifed/{LLAMA}/deepinfra", "a\nb"],
     )
-    assert check(plan, TODAY)[1:] == (
+    assert check(plan, TODAY)[1:3] == (
         Finding("note", r'accept/"a\nb"', r'corral:accept names "a\nb", and there is no such finding', "take it out"),
         Finding(
             "note",

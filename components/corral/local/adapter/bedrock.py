@@ -7,13 +7,15 @@ gateway's callers have no say in that.
 Errors.  The status tells the gateway whether another host may do better (5xx, 401, 403, 404, 429) or the request itself
 is at fault (400).  So statuses are Bedrock's own, but for those by which it blames the caller for what the model did:
 a model that is not ready (429 there) is 503, one that took too long (408) is 504, one that failed (424) is 502.  An id
-that it does not know is 404: Bedrock calls that invalid as often as not found.  Credentials that are missing, or cannot
+that it does not know is 404: Bedrock calls that invalid as often as not found.  What it says its model does not support
+another host may: that is `unsupported`.  Credentials that are missing, or cannot
 be had, are 401.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -44,7 +46,7 @@ from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 
 from corral.local.adapter.converse import Chunks, answer_id, completion, converse
 from corral.local.adapter.hosts import BedrockHost
-from corral.local.adapter.openai import ChatError, Head, no_answer
+from corral.local.adapter.openai import UNSUPPORTED, ChatError, Head, no_answer
 from corral.local.adapter.requests import ChatRequest
 
 FAILURES: Final = (ClientError, BotoCoreError, ResponseParserError, ParserError, HTTPError, OSError)
@@ -67,6 +69,10 @@ _STATUS: Final[Mapping[str, int]] = {
 
 _INVALID_ID: Final = "The provided model identifier is invalid"
 """The beginning of a ValidationException that is about the id."""
+
+_INCAPABLE: Final = re.compile(r"\bdo(es)?(n't| not) support\b|exceeds the model limit")
+"""In a ValidationException that says what the model there cannot: "This model doesn't support ...", "The maximum tokens
+you requested exceeds the model limit of 8192"."""
 
 _CREDENTIALS: Final = (
     CredentialRetrievalError,
@@ -106,6 +112,8 @@ def _client_error(response: Mapping[str, Any]) -> ChatError:
         status = 404
     if not 400 <= status < 600:
         status = 502
+    if name == "ValidationException" and _INCAPABLE.search(message):
+        return ChatError(400, f"{name}: {message}", UNSUPPORTED, "model")
     retry_after: str | None = meta.get("HTTPHeaders", {}).get("retry-after")
     return ChatError(status, f"{name}: {message}", _CODES.get(status), retry_after=retry_after)
 
@@ -202,7 +210,7 @@ class Bedrock:
         self._client = _client(host)
 
     async def completion(self, request: ChatRequest) -> dict[str, Any]:
-        parameters = converse(request, self.host.models[request.model].output)
+        parameters = converse(request, self.host.models[request.model])
         with self._threads.request():
             try:
                 answer = await self._threads.run(partial(self._client.converse, **parameters))
@@ -211,7 +219,7 @@ class Bedrock:
         return completion(answer, request, int(time.time()))
 
     async def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
-        parameters = converse(request, self.host.models[request.model].output)
+        parameters = converse(request, self.host.models[request.model])
         with self._threads.request():
             try:
                 async with aclosing(_events(self._threads, self._client, parameters)) as events:

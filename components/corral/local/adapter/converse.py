@@ -23,6 +23,10 @@ Limits: `maxTokens` is always given.  Bedrock reserves quota for the prompt and 
 have, and without it that is the model's own limit.  It is the request's limit, at most the model's as the plan has it,
 else that, else DEFAULT_LIMIT.  `temperature` goes up to 1 there, not 2; more is refused rather than cut.
 
+Formats: a JSON schema is Converse's `outputConfig.textFormat`, where the model takes one.  By the catalog no Llama
+does; the stack may say otherwise.  For JSON without a schema Converse has nothing.  `service_tier` is `serviceTier`.
+`outputConfig.effort` is never given: no Llama reasons more or less.
+
 Refusals: what Converse cannot express is `unsupported`, which sends the request on to another host of the model; what
 no host could take is `invalid`.
 """
@@ -39,6 +43,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
+from corral.local.adapter.hosts import AdaptedModel
 from corral.local.adapter.openai import FIRST_DELTA, FinishReason, Head, bad_answer, invalid, unsupported
 from corral.local.adapter.requests import (
     BASIC,
@@ -65,21 +70,20 @@ FILLER: Final = "…"
 
 NO_OUTPUT: Final = "(no output)"
 
-_SUPPORTED: Final = BASIC | {"temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls"}
+_SUPPORTED: Final = BASIC | {
+    *("temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls", "response_format", "service_tier")
+}
 
 Block = dict[str, Any]
 
 
-def converse(request: ChatRequest, output: int | None) -> dict[str, Any]:
-    """The parameters of boto3's `converse` and `converse_stream`.  Raises ChatError.
-
-    `output` is the most tokens the model's answers have; None: unknown.
-    """
+def converse(request: ChatRequest, model: AdaptedModel) -> dict[str, Any]:
+    """The parameters of boto3's `converse` and `converse_stream`.  Raises ChatError."""
     request.require_only(_SUPPORTED, "Converse")
     if request.temperature is not None and request.temperature > 1:
         raise unsupported("temperature", "is above 1, the most that this host takes")
     inference = {
-        "maxTokens": min(filter(None, (request.limit, output)), default=DEFAULT_LIMIT),
+        "maxTokens": min(filter(None, (request.limit, model.output)), default=DEFAULT_LIMIT),
         "temperature": request.temperature,
         "topP": request.top_p,
         "stopSequences": request.stops or None,
@@ -95,8 +99,32 @@ def converse(request: ChatRequest, output: int | None) -> dict[str, Any]:
         "messages": _turns(request.messages),
         "inferenceConfig": {key: value for key, value in inference.items() if value is not None},
         "toolConfig": _tool_config(request),
+        "outputConfig": _output_config(request, model),
+        "serviceTier": _service_tier(request),
     }
     return {key: value for key, value in parameters.items() if value}
+
+
+def _output_config(request: ChatRequest, model: AdaptedModel) -> dict[str, Any] | None:
+    match request.response_format:
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_schema", "json_schema": {"schema": dict()} as given} if model.json_schema is not False:
+            named = {key: given[key] for key in ("name", "description") if given.get(key)}
+            structure = {"jsonSchema": {"schema": json.dumps(given["schema"]), **named}}
+            return {"textFormat": {"type": "json_schema", "structure": structure}}
+        case _:
+            raise unsupported("response_format", "cannot be asked of this host: Converse has nothing like it here")
+
+
+def _service_tier(request: ChatRequest) -> dict[str, str] | None:
+    match request.service_tier:
+        case None | "auto" | "default":
+            return None
+        case "flex" | "priority":
+            return {"type": request.service_tier}
+        case _:
+            raise unsupported("service_tier", "is none that this host has: auto, default, flex or priority")
 
 
 def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:

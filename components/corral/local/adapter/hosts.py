@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, TypeAdapter
 
+from corral.catalog.catalog import Takes
 from corral.catalog.units import Exact, HostName
 from corral.local.adapter.requests import ChatRequest
 
@@ -16,13 +17,11 @@ TOKEN_VARIABLE = "CORRAL_ADAPTER_TOKEN"  # noqa: S105 (its name, not its value)
 """The environment variable with the token that requests show as `Authorization: Bearer`."""
 
 
-class AdaptedModel(Exact):
+class AdaptedModel(Takes):
     """The plan's facts of a model at a host; None: unknown."""
 
     output: int | None = None
     """The most tokens of an answer."""
-    streaming: bool | None = None
-    tools_while_streaming: bool | None = None
 
     def streams(self, *, with_tools: bool) -> bool:
         """Whether it is asked for a stream, and not for the whole answer, to be streamed on from here.

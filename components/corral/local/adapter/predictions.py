@@ -3,8 +3,8 @@
 Inputs: each model has its own, and no list of messages is among them (as the models' pages and public predictions of
 them show, 2026-11-21: replicate.com/meta/meta-llama-3.1-405b-instruct, replicate.com/meta/llama-4-maverick-instruct,
 replicate.com/meta/meta-llama-3-8b-instruct).  A parameter that the model does not take there is refused.  `max_tokens`
-is always given, since the models' own default cuts an answer short: the request's limit, else the model's as the plan
-knows it, else DEFAULT_LIMIT.
+is always given, since the models' own default cuts an answer short: the request's limit, at most the model's as the
+plan has it, else that, else DEFAULT_LIMIT.
 
 The conversation becomes one prompt.  A model that takes a template of its own gets it in the form that Meta gives for
 Llama 3, and a template that adds nothing to it.  Any other model puts the prompt into its own form as one message of
@@ -52,7 +52,7 @@ _BY_NAME: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalt
 
 def limit(request: ChatRequest, output: int | None) -> int:
     """The most tokens of the answer; `output` is the model's, as far as it is known."""
-    return request.limit or output or DEFAULT_LIMIT
+    return min(filter(None, (request.limit, output)), default=DEFAULT_LIMIT)
 
 
 def prediction_input(request: ChatRequest, output: int | None) -> dict[str, Any]:

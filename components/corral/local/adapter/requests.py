@@ -20,10 +20,13 @@ from corral.local.adapter.openai import ChatError, invalid, unsupported
 BASIC: Final = frozenset({"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens"})
 """The parameters that every protocol can express."""
 
-RECORDS: Final = frozenset(
-    {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "user"}
+IDLE: Final = frozenset(
+    {
+        *("metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "user"),
+        "reasoning_effort",
+    }
 )
-"""The parameters that OpenAI keeps or bills by; no host's answer depends on them."""
+"""The parameters on which no Llama's answer depends: those that OpenAI keeps or bills by, and how much to reason."""
 
 ECHOED: Final = frozenset({"annotations", "cache_control", "index", "name", "reasoning", "reasoning_content"})
 """Keys of messages and their parts."""
@@ -33,14 +36,15 @@ _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "logprobs": (False,),
     "modalities": (["text"],),
     "n": (1,),
-    "parallel_tool_calls": (True,),
+    "parallel_tool_calls": (True, False),
     "presence_penalty": (0,),
     "response_format": ({"type": "text"},),
     "service_tier": ("auto", "default"),
     "stream": (False,),
+    "tool_choice": ("auto", "none"),
     "top_logprobs": (0,),
 }
-"""Values that ask for what is answered anyway."""
+"""Values that ask for what is answered anyway, by whoever takes no tools."""
 
 
 def _is_empty(value: object) -> bool:
@@ -210,6 +214,8 @@ class ChatRequest(_Open):
     stop: _TextOr[list[str]] | None = None
     tools: list[Tool[Function]] | None = None
     parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    service_tier: str | None = None
     tool_choice: (
         Annotated[
             Annotated[Literal["none", "auto", "required"], Tag("<text>")]
@@ -247,7 +253,7 @@ class ChatRequest(_Open):
         parameters: dict[str, object] = {name: getattr(self, name) for name in self.model_fields_set}
         for name, value in sorted((parameters | (self.model_extra or {})).items()):
             is_default = _is_empty(value) or value in _DEFAULTS.get(name, ())
-            if name not in supported and name not in RECORDS and not is_default:
+            if name not in supported and name not in IDLE and not is_default:
                 raise unsupported(name, f"cannot be asked of this host: {protocol} has nothing like it")
 
 

@@ -12,6 +12,7 @@ from corral.local.envoy.clusters import ClusterCache, host_cluster
 from corral.local.envoy.names import CERTIFICATE, GATEWAY, Files
 from corral.local.envoy.resource import Resource, text_of, typed
 from corral.local.envoy.upstream import Upstream
+from corral.local.envoy.variants import clustered_models
 from corral.plan.plan import Plan
 
 
@@ -66,7 +67,7 @@ def render(
     return Configuration(
         clusters={
             **{cluster["name"]: text_of(cluster) for cluster in shared},
-            **cache.render(routes.clustered_models(plan), upstreams, plan.request_settings),
+            **cache.render(clustered_models(plan), upstreams, plan.request_settings),
         },
         listeners={
             **{name: listeners.to_host(upstream) for name, upstream in by_name.items() if not upstream.is_plain},

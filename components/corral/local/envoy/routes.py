@@ -1,8 +1,6 @@
 """The table of routes: where a request for a model goes, and what is answered to one that is for none.
 
-Models are looked up in a map, not in a list, so that the thousandth model costs what the first one does.  Tenants with
-a residency have variants of the models: those with the same residency share them.  Where it allows every host of a
-model, the variant leads to the model's own clusters.
+Models are looked up in a map, not in a list, so that the thousandth model costs what the first one does.
 
 With the table comes what the gateway's first filter knows of those who may call, and of what they may ask for.  It is
 one flat table, since the filter reads an entry at a time and keeps it:
@@ -12,7 +10,7 @@ one flat table, since the filter reads an entry at a time and keeps it:
     key:<SHA-256>              the tenant of a key
     claim:<issuer>             the claim of its tokens that names the tenant
     vouched:<issuer> <value>   the tenant of a claim's value
-    model:<name>               there is such a model
+    model:<name>               there is such a model: true, or what not all of its hosts take (`variants.needs_entry`)
     tenant:<name>              the tenant's models, residency (`lane`) and limits
 """
 
@@ -20,8 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from corral.local.envoy import replies, scripts
 from corral.local.envoy.names import (
@@ -36,44 +33,9 @@ from corral.local.envoy.names import (
     model_name,
 )
 from corral.local.envoy.resource import Resource, extension, header, milliseconds, typed
+from corral.local.envoy.variants import ModelVariant, needs_entry, residency_key, variants
 from corral.plan import failover
-from corral.plan.plan import ModelPlan, Plan, Rate, RequestSettings, TenantPlan
-from corral.plan.tenants import served_to
-
-
-@dataclass(frozen=True)
-class ModelVariant:
-    """One model for the tenants of one residency, or for those without one."""
-
-    key: str
-    """What the model's header says."""
-    model: ModelPlan
-    """With the hosts that the residency allows; its name has the residency in it where they are not all."""
-    name: str
-    """The model's own name."""
-
-
-def residency_key(tenant: TenantPlan) -> str | None:
-    """What tells the variants of a tenant's residency from others; None: it has none."""
-    return "+".join(tenant.residency) if tenant.residency else None
-
-
-def variants(plan: Plan, model: ModelPlan) -> Iterator[ModelVariant]:
-    """The model as it is, and its variants for the tenants that may ask for it."""
-    yield ModelVariant(model.name, model, model.name)
-    live = [target for target in model.targets if target.live]
-    strict = {key: each for each in plan.tenants if model.name in each.models and (key := residency_key(each))}
-    for residency, tenant in sorted(strict.items()):
-        key, allowed = f"{model.name} {residency}", served_to(model, tenant)
-        same = [target for target in allowed.targets if target.live] == live
-        yield ModelVariant(key, model if same else replace(allowed, name=key), model.name)
-
-
-def clustered_models(plan: Plan) -> Iterator[ModelPlan]:
-    """Every model that needs clusters: as it is, and variants that allow fewer hosts but not none."""
-    for model in plan.models:
-        different = {variant.model.name: variant.model for variant in variants(plan, model)}
-        yield from (each for each in different.values() if any(target.live for target in each.targets))
+from corral.plan.plan import Plan, Rate, RequestSettings, TenantPlan
 
 
 def _rate(rate: Rate) -> Resource:
@@ -100,7 +62,7 @@ def _tenant(tenant: TenantPlan, models: int, settings: RequestSettings) -> Resou
 
 def context(plan: Plan, keys: Mapping[str, str]) -> Resource:
     """The first filter's table; `keys` are the tenants by the SHA-256 of their keys."""
-    table: Resource = {f"model:{model.name}": True for model in plan.models}
+    table: Resource = {f"model:{model.name}": needs_entry(plan, model) for model in plan.models}
     if plan.tenants:
         table["open"] = False
         table |= {f"key:{key}": tenant for key, tenant in keys.items()}

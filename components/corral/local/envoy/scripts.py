@@ -1,18 +1,21 @@
 """The Lua that Envoy runs, for what its own filters do not do.  Stock Envoy reads a request's body only as a whole JSON
 document that it writes anew, knows a caller's key only in the plain, and counts no tokens.
 
-    gateway   start, told, json, sha256, limits, admit, count    once for each request and its answer
-    attempt   start, attempt                                     once for each attempt at a host
+    gateway   start, told, json, sha256, limits, needs, admit, count    once for each request and its answer
+    attempt   start, attempt                                            once for each attempt at a host
 
 Before a request is routed, `admit`
 
-- finds `model`, `stream` and `stream_options` among the members of the body without building the object (`json`), and
-  refuses a body in which a host might find others;
+- finds `model`, `stream` and what else decides where a request goes among the members of the body without building the
+  object (`json`), and refuses a body in which a host might find others;
 - tells who calls: the tenant of a key, by its hash (`sha256`), or of the claims of a token that Envoy has verified;
 - refuses, in the shape of OpenAI's errors, whom it does not know, a model that is not the tenant's, a body above the
   tenant's limit, and what is beyond the limits of requests and tokens a minute or of requests under way (`limits`,
   whose levels are gauges of Envoy's statistics, so that all workers share them);
-- sets the headers by which Envoy routes: the model, the tenant's residency with it, and the tenant;
+- finds out, of a model whose hosts differ, which of them take what the request needs (`needs`), refuses what none does,
+  and shortens the limit of an answer that none has room for;
+- sets the headers by which Envoy routes: the model, with it the tenant's residency and the hosts to leave out, and the
+  tenant;
 - has a streamed answer say its usage where the client has not asked for that, and remembers what logs and `count` need.
 
 While the answer passes, `count` reads its tokens, or counts the pieces of one that is cut off; draws them from the
@@ -37,7 +40,7 @@ _FOLDER = Path(__file__).with_name("lua")
 FILTER = "envoy.filters.http.lua"
 LUA = "extensions.filters.http.lua.v3.Lua"
 
-GATEWAY_SCRIPTS = ("start", "told", "json", "sha256", "limits", "admit", "count")
+GATEWAY_SCRIPTS = ("start", "told", "json", "sha256", "limits", "needs", "admit", "count")
 ATTEMPT_SCRIPTS = ("start", "attempt")
 
 

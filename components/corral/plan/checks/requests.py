@@ -7,10 +7,12 @@ cannot be proved does not hold.
 
 Parity.  A request that one host can answer does not fail because another one got it.  Each live host is measured
 against the best of the sharing hosts.  Where something is unknown, on either side, nothing is found.  Limits within a
-twentieth of each other are the same limit: hosts call 128,000 and 131,072 tokens both 128k.
+twentieth of each other are the same limit: hosts call 128,000 and 131,072 tokens both 128k.  The local engine sends a
+request where what it needs is taken (`plan.capabilities`), so that there a note says who answers what, and only the
+context is left to measure: nobody knows the tokens of a prompt before it is read.
 
 Translation.  A gateway translates for a host that does not speak OpenAI's protocol, and not every path.  The local
-engine passes on to another host what it cannot translate.  On a cluster it is answered by the gateway itself.
+engine sends what it cannot translate to other hosts.  On a cluster it is answered by the gateway itself.
 """
 
 from __future__ import annotations
@@ -19,16 +21,17 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 from corral.config.problems import listed, number
+from corral.plan.capabilities import CAPABILITIES, answering, in_words, lacking
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.hosts import retired
 from corral.plan.plan import ModelPlan, Plan, Target
 from corral.plan.residency import ANYWHERE, stays_within
-from corral.plan.targets import CAPABILITIES, lacking
 
 _AZURE = "which sells Llama on global SKUs only"
 """Azure's list of the models it sells, 2026-07-07: Llama has GlobalStandard, no data zone and no regional SKU."""
 
-_LIMITS: tuple[tuple[str, Callable[[Target], int | None]], ...] = (
+_Limit = tuple[str, Callable[[Target], int | None]]
+_LIMITS: tuple[_Limit, ...] = (
     ("context", lambda target: target.context),
     ("output", lambda target: target.output),
 )
@@ -77,7 +80,7 @@ def translation(plan: Plan) -> Iterator[Finding]:
     for model, target in plan.live:
         if target.protocol != "bedrock-converse":
             continue
-        refused = "; a stream with tools is refused with 400" if target.tools_while_streaming is False else ""
+        refused = "; a stream with tools is refused with 400" if target.takes.tools_while_streaming is False else ""
         unstreamed = ", with tools unstreamed" if refused else ""
         yield Finding(
             "warning" if any(other.protocol == "openai" for other in model.live) else "note",
@@ -89,23 +92,35 @@ def translation(plan: Plan) -> Iterator[Finding]:
 
 
 def parity(plan: Plan, today: date) -> Iterator[Finding]:
-    """Warnings: a live host with a smaller limit or fewer capabilities than one that shares the model."""
+    """Warnings: a live host with a smaller limit or fewer capabilities than one that shares the model.  Notes: who
+    answers what not all hosts take."""
+    routed = plan.engine == "local"
     for model in plan.models:
+        if routed and (answers := [each for each in answering(model) if each.hosts]):
+            yield Finding(
+                "note",
+                f"parity/{model.name}",
+                f"what not every host of {model.name} takes goes to those that do: {'; '.join(map(in_words, answers))}",
+                "give those hosts room for it; where the catalog is wrong of a host, say so: corral:hosts.<host>.takes",
+            )
         sharing = [target for target in model.sharing if not retired(target, today)]
         for target in model.live:
-            lacks = [*_limits(target, sharing), *_capabilities(target, sharing)]
+            lacks = [*_limits(target, sharing, _LIMITS[:1] if routed else _LIMITS)]
+            unrouted = [] if routed else [*_capabilities(target, sharing)]
+            lacks += unrouted
             if lacks and not retired(target, today):
                 other = "let another host stand in" if target.priority else "leave its share to another host"
                 yield Finding(
                     "warning",
                     f"parity/{model.name}/{target.host}",
-                    f"{target.host} offers less for {model.name} than hosts that share it: {'; '.join(lacks)}",
+                    f"{target.host} offers less for {model.name} than hosts that share it"
+                    f"{', and a cluster routes nothing by what it needs' if unrouted else ''}: {'; '.join(lacks)}",
                     f"{other}, or accept it if no request needs more",
                 )
 
 
-def _limits(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
-    for what, limit in _LIMITS:
+def _limits(target: Target, sharing: Sequence[Target], limits: Sequence[_Limit]) -> Iterator[str]:
+    for what, limit in limits:
         if (own := limit(target)) is None:
             continue
         known = {other.host: value for other in sharing if (value := limit(other)) is not None}
@@ -116,8 +131,7 @@ def _limits(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
 
 
 def _capabilities(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
-    lacks = lacking(target)
-    for what, has in CAPABILITIES:
-        holders = [other.host for other in sharing if has(other)] if what in lacks else []
+    for name in lacking(target, "kubernetes"):
+        holders = [other.host for other in sharing if getattr(other.takes, name)]
         if holders:
-            yield f"no {what} ({listed(holders, 'and')}: yes)"
+            yield f"no {CAPABILITIES[name]} ({listed(holders, 'and')}: yes)"

@@ -5,7 +5,11 @@ local ENDPOINTS = {
 }
 local STREAMS_USAGE = { ['/v1/chat/completions'] = true, ['/v1/completions'] = true }
 local LONGEST_NAME = 128
-local WANTED = { model = true, stream = true, stream_options = true }
+local WANTED = {}
+for name in string.gmatch('model stream stream_options messages input tools tool_choice response_format text n logprobs '
+  .. 'top_logprobs seed presence_penalty frequency_penalty max_tokens max_completion_tokens max_output_tokens', '%S+') do
+  WANTED[name] = true
+end
 local OPTIONS = { include_usage = true }
 local NONE = {}
 local AS_HEADERS = { __index = { replace = rawset } }
@@ -26,12 +30,12 @@ local function remember(handle, known)
   handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'asked', known)
 end
 
-local function refuse(handle, known, status, code, message, kind, more)
+local function refuse(handle, known, status, code, message, kind, more, parameter)
   remember(handle, known)
   local headers = { [':status'] = tostring(status), ['content-type'] = 'application/json' }
   for name, value in pairs(more or {}) do headers[name] = value end
   handle:respond(headers, '{"error":{"message":' .. quoted(message) .. ',"type":"' .. (kind or 'invalid_request_error')
-    .. '","code":"' .. code .. '","param":null}}')
+    .. '","code":"' .. code .. '","param":' .. (parameter and quoted(parameter) or 'null') .. '}}')
 end
 
 local function bearer(headers)
@@ -203,6 +207,13 @@ local function too_large(handle, known, said)
     .. ' bytes, the most tenant ' .. known.tenant .. ' may send.')
 end
 
+local function unsupported(handle, known, needs)
+  local whats = {}
+  for at, need in ipairs(needs) do whats[at] = need.what end
+  refuse(handle, known, 400, 'unsupported_parameter', 'No host of ' .. known.model .. ' takes '
+    .. (#whats > 1 and 'all of this together: ' or 'this: ') .. table.concat(whats, ', ') .. '.', nil, nil, needs[1].parameter)
+end
+
 -- Who calls is told to the table of routes, which answers, where its answer is not the same for all.
 local function answered_by_routes(headers, known)
   if known.tenant then headers:replace('x-corral-tenant', known.tenant) end
@@ -237,7 +248,8 @@ local function ask(handle, headers, known, of, said)
     return refuse(handle, known, 400, 'model_required',
       'The request names no "model". GET /v1/models lists the models.')
   end
-  if not model or not entry(handle, of, 'model:' .. model) then
+  local hosts = model and entry(handle, of, 'model:' .. model)
+  if not hosts then
     answered_by_routes(headers, known)
     return headers:replace('x-corral-model', (gsub(sub(model or unusable, 1, LONGEST_NAME), '[^%w._:/-]', '?')))
   end
@@ -257,6 +269,11 @@ local function ask(handle, headers, known, of, said)
     return refuse(handle, known, 403, 'model_not_allowed', 'Tenant ' .. known.tenant .. ' may not use the model '
       .. model .. '. GET /v1/models lists those it may use.', 'permission_error')
   end
+  local out, sent = 0, text
+  if hosts ~= true then
+    out, sent = left_out(text, members_found, known.path, stream, hosts, hosts.every[said.lane or ''])
+    if not out then return unsupported(handle, known, sent) end
+  end
   if not room(handle, known, of, said, 1) then return end
   local now = clock(handle)
   local found = known.tenant and drawn_on(handle, of, known.tenant, said, model) or NONE
@@ -267,19 +284,21 @@ local function ask(handle, headers, known, of, said)
   for _, each in ipairs(found) do
     if each.what == 'requests' then use(each, 1, now) end
   end
-  local moved = 0
+  local moved, changed = 0, sent ~= text
+  text = sent
   if options then
     known.added = not members_found.stream_options and #text or nil
     text, moved = with_options(text, members_found, options)
     known.added = known.added and #text - known.added
-    body:setBytes(text)
   end
+  if options or changed then body:setBytes(text) end
   known.endpoint, known.length, known.strip, known.at = endpoint, #text, options ~= nil, now / 1000
   known.named_from, known.named_to = members_found.model[2] - 1 + moved, members_found.model[3] + moved
-  text = nil
+  text, sent = nil, nil
   tidy()
   remember(handle, known)
-  headers:replace('x-corral-model', said.lane and model .. ' ' .. said.lane or model)
+  if said.lane then model = model .. ' ' .. said.lane end
+  headers:replace('x-corral-model', out == 0 and model or model .. ' -' .. out)
 end
 
 function envoy_on_request(handle)

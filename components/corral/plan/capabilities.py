@@ -1,0 +1,139 @@
+"""What hosts take of requests, and which hosts of a model are left for a request that needs something of them.
+
+Policy.  A host takes what it is not known to refuse: the catalog says what that is, and the stack may say otherwise.
+The local engine sends a request only to hosts that take all that it needs: by their shares among those, then to such
+fallbacks in order.  What none takes is refused with 400.  An answer that may be longer than a host's limit goes to
+hosts with room for it; where there are none, it is cut to the most that any has.
+
+What the local engine's adapter does by itself, a host behind it need not do: it streams an answer that the host gives
+whole.
+
+On a cluster a route sees headers alone, not what is in a body, so that any live host may get any request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic.alias_generators import to_camel
+
+from corral.config.problems import number
+from corral.plan.plan import ModelPlan, Target
+
+Engine = Literal["local", "kubernetes"]
+
+_TOOLS_WHILE_STREAMING = "tools_while_streaming"
+
+CAPABILITIES = {
+    "streaming": "streaming",
+    "tools": "tools",
+    _TOOLS_WHILE_STREAMING: "tools while streaming",
+    "tool_choice": "forced tools",
+    "vision": "vision",
+    "image_urls": "images by URL",
+    "json_mode": "JSON mode",
+    "json_schema": "JSON schema",
+    "choices": "several choices",
+    "logprobs": "logprobs",
+    "seed": "seed",
+    "penalties": "penalties",
+    "completions": "/v1/completions",
+    "responses": "/v1/responses",
+    "embeddings": "/v1/embeddings",
+}
+"""What each fact of `Takes` is called."""
+
+_OF_THE_ADAPTER = frozenset({"streaming", _TOOLS_WHILE_STREAMING})
+
+
+def lacking(target: Target, engine: Engine) -> tuple[str, ...]:
+    """The facts of `Takes` by which the target is known to refuse a request.  That it takes no tools while it streams
+    is not among them where it takes no tools, or streams nothing at all."""
+    adapted = engine == "local" and target.protocol != "openai"
+    without = [name for name in CAPABILITIES if getattr(target.takes, name) is False]
+    if "streaming" in without or "tools" in without:
+        without = [name for name in without if name != _TOOLS_WHILE_STREAMING]
+    return tuple(name for name in without if not (adapted and name in _OF_THE_ADAPTER))
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a request may need, and that not every live host of a model takes; for answers of any length there
+    may be none."""
+
+    name: str
+    """As in the stack: `jsonMode`; of the length of answers `output`."""
+    what: str
+    lacked_by: frozenset[str]
+    limit: int | None = None
+    """The tokens of an answer above which it is needed."""
+
+
+def needs(model: ModelPlan) -> tuple[Need, ...]:
+    """Those of the local engine, in the order of `CAPABILITIES`, then by length."""
+    without = {target.host: lacking(target, "local") for target in model.live}
+    lacked = ((name, frozenset(host for host, names in without.items() if name in names)) for name in CAPABILITIES)
+    known = {target.host: target.output for target in model.live if target.output is not None}
+    limits = ((limit, frozenset(host for host, its in known.items() if its <= limit)) for limit in {*known.values()})
+    return (
+        *(Need(to_camel(name), CAPABILITIES[name], hosts) for name, hosts in lacked if hosts),
+        *(Need("output", f"more than {number(limit)} tokens", hosts, limit) for limit, hosts in sorted(limits)),
+    )
+
+
+@dataclass(frozen=True)
+class Answering:
+    """The hosts that answer requests with any of these needs, on the local engine."""
+
+    needs: tuple[str, ...]
+    what: tuple[str, ...]
+    shares: dict[str, int]
+    """Of 100 such requests how many each sharing host gets, as whole numbers that sum to 100; in order of name."""
+    fallbacks: tuple[str, ...]
+    of_shares: int
+    """The part of all shares that these hosts have, in percent."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All of them; empty: such requests are refused."""
+        return (*self.shares, *self.fallbacks)
+
+
+def answering(model: ModelPlan) -> tuple[Answering, ...]:
+    """Which hosts answer what not all of them take: needs with the same hosts together."""
+    by_hosts: dict[frozenset[str], list[Need]] = {}
+    for need in needs(model):
+        if need.limit is not None and len(need.lacked_by) == len(model.live):
+            continue
+        by_hosts.setdefault(need.lacked_by, []).append(need)
+    return tuple(_answering(model, lacked_by, alike) for lacked_by, alike in by_hosts.items())
+
+
+def _answering(model: ModelPlan, lacked_by: frozenset[str], alike: list[Need]) -> Answering:
+    left = [target for target in model.live if target.host not in lacked_by]
+    sharing = {target.host: target.share for target in left if target.priority == 0}
+    return Answering(
+        needs=tuple(need.name if need.limit is None else f"{need.name}>{need.limit}" for need in alike),
+        what=tuple(need.what for need in alike),
+        shares=_of_hundred(sharing),
+        fallbacks=tuple(target.host for target in left if target.priority > 0),
+        of_shares=sum(sharing.values()),
+    )
+
+
+def _of_hundred(weights: dict[str, int]) -> dict[str, int]:
+    """Percents by weight; what rounding down leaves goes to the greatest remainders."""
+    whole = sum(weights.values())
+    percents = {host: weight * 100 // whole for host, weight in weights.items()}
+    remainders = sorted(weights, key=lambda host: (-(weights[host] * 100 % whole), host))
+    for host in remainders[: 100 - sum(percents.values()) if weights else 0]:
+        percents[host] += 1
+    return percents
+
+
+def in_words(answers: Answering) -> str:
+    """`tools, seed: bedrock 75 %, vllm 25 %, then deepinfra (80 % of shares)`."""
+    sharing = ", ".join(f"{host} {percent} %" for host, percent in answers.shares.items())
+    hosts = ", then ".join(filter(None, (sharing, ", ".join(answers.fallbacks))))
+    return f"{', '.join(answers.what)}: {hosts} ({answers.of_shares} % of shares)"

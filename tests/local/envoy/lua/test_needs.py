@@ -1,0 +1,181 @@
+"""What a request needs of its host decides who gets it, and not the draw."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corral.catalog.catalog import Takes
+from corral.local.envoy.routes import context as table
+from corral.local.envoy.variants import variants
+from corral.plan.plan import ModelPlan, Plan
+from tests.local.envoy.lua.asking import asked, context, error
+from tests.local.envoy.lua.worker import Ran, Worker
+from tests.plan.world import LLAMA, build
+
+CHAT = "/v1/chat/completions"
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+
+
+def image(url: str) -> dict[str, Any]:
+    part = {"type": "image_url", "image_url": {"detail": "low", "url": url}}
+    return {"messages": [{"role": "user", "content": [{"type": "text", "text": "?"}, part]}]}
+
+
+@dataclass(frozen=True)
+class Asks:
+    """A part of a request, the facts of `Takes` it needs, and the parameter that asks for it."""
+
+    body: dict[str, Any]
+    facts: tuple[str, ...]
+    param: str | None = None
+    path: str = CHAT
+
+
+ASKS = [
+    Asks({"stream": True}, ("streaming",), "stream"),
+    Asks({"tools": TOOLS}, ("tools",), "tools"),
+    Asks({"tools": TOOLS, "stream": True}, ("tools", "streaming", "tools_while_streaming"), "tools"),
+    Asks({"tools": TOOLS, "tool_choice": "required"}, ("tools", "tool_choice"), "tool_choice"),
+    Asks({"tools": TOOLS, "tool_choice": {"type": "function"}}, ("tools", "tool_choice"), "tool_choice"),
+    Asks(image("data:image/png;base64,aHR0cA=="), ("vision",), "messages"),
+    Asks(image("https://example.com/a.png"), ("vision", "image_urls"), "messages"),
+    Asks({"response_format": {"type": "json_object"}}, ("json_mode",), "response_format"),
+    Asks(
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}},
+        ("json_schema",),
+        "response_format",
+    ),
+    Asks({"n": 2}, ("choices",), "n"),
+    Asks({"logprobs": True}, ("logprobs",), "logprobs"),
+    Asks({"top_logprobs": 3}, ("logprobs",), "logprobs"),
+    Asks({"logprobs": 0}, ("completions", "logprobs"), "logprobs", "/v1/completions"),
+    Asks({"seed": 0}, ("seed",), "seed"),
+    Asks({"presence_penalty": 0.5}, ("penalties",), "presence_penalty"),
+    Asks({"frequency_penalty": -1}, ("penalties",), "frequency_penalty"),
+    Asks({}, ("completions",), None, "/v1/completions"),
+    Asks({"text": {"format": {"type": "json_schema"}}}, ("responses", "json_schema"), "text", "/v1/responses"),
+    Asks(
+        {"input": [{"content": [{"type": "input_image", "image_url": "https://example.com/a.png"}]}]},
+        ("responses", "vision", "image_urls"),
+        "input",
+        "/v1/responses",
+    ),
+    Asks({}, ("embeddings",), None, "/v1/embeddings"),
+]
+
+NOTHING = [
+    {"tools": [], "tool_choice": None, "response_format": None, "seed": None, "logprobs": None, "n": None},
+    {"response_format": {"type": "text"}, "n": 1, "logprobs": False, "top_logprobs": 0, "presence_penalty": 0},
+    {"tool_choice": "required", "max_tokens": 1, "stream": False, "frequency_penalty": 0.0},
+    {"messages": [{"role": "user", "content": '{"type": "image_url", "url": "http://", "tools": [1], "seed": 1}'}]},
+]
+"""What needs nothing."""
+
+WORKER = Worker()
+
+
+def sent(plan: Plan, body: dict[str, Any], path: str = CHAT) -> Ran:
+    told = {**context(), "tenant:search": {"rate": {}}, **table(plan, {})}
+    return asked({"model": LLAMA, **body}, worker=WORKER, told=told, path=path)
+
+
+def targets(model: ModelPlan) -> list[tuple[str, int, int]]:
+    return [(target.host, target.priority, target.weight) for target in model.live]
+
+
+def lab(**said: Any) -> dict[str, Any]:
+    return {"kind": "openai", "url": "https://lab.example.com/v1", "models": {LLAMA: {"id": "llama", **said}}}
+
+
+def two(fact: str) -> Plan:
+    """One that lacks something, with most of the shares, and one that takes everything."""
+    lacks = lab(**{Takes.model_fields[fact].alias or fact: False})
+    return build({LLAMA: {"shares": {"one": 99, "two": 1}}}, {"one": lacks, "two": lab()})
+
+
+@pytest.mark.parametrize("asks", ASKS, ids=lambda asks: f"{asks.path[4:]} {sorted(asks.body)}")
+def test_a_request_goes_to_those_who_take_it_and_its_refusal_names_what_nobody_takes(asks: Asks):
+    for fact in asks.facts:
+        plan = two(fact)
+        assert sent(plan, asks.body, asks.path).headers["x-corral-model"] == f"{LLAMA} -1"
+    name = Takes.model_fields[asks.facts[-1]].alias or ""
+    refused = sent(build({LLAMA: {"shares": {"one": 100}}}, {"one": lab(**{name: False})}), asks.body, asks.path)
+    assert refused.status == 400
+    assert {key: error(refused)[key] for key in ("code", "param")} == {
+        "code": "unsupported_parameter",
+        "param": asks.param,
+    }
+
+
+@pytest.mark.parametrize("body", NOTHING, ids=str)
+def test_what_says_nothing_needs_nothing(body: dict[str, Any]):
+    nothing = lab(**{field.alias or name: False for name, field in Takes.model_fields.items()})
+    plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, {"one": nothing, "two": lab()})
+    ran = sent(plan, body)
+    assert (ran.status, ran.headers["x-corral-model"]) == (None, LLAMA)
+
+
+def test_what_no_single_host_takes_together_is_named_together():
+    plan = build(
+        {LLAMA: {"shares": {"one": 50, "two": 50}}}, {"one": lab(seed=False), "two": lab(choices=False, output=8)}
+    )
+    assert error(sent(plan, {"seed": 1, "n": 2}))["message"] == (
+        f"No host of {LLAMA} takes all of this together: several choices, seed."
+    )
+    assert sent(plan, {"seed": 1, "max_tokens": 9}).headers["x-corral-model"] == f"{LLAMA} -1"
+
+
+@pytest.mark.parametrize(
+    ("limit", "out", "tokens"), [(8, "", b"8"), (9, " -1", b"9"), (100, " -1", b"100"), (1000, " -1", b"100 ")]
+)
+def test_an_answer_may_be_as_long_as_the_longest_of_any_host(limit: int, out: str, tokens: bytes):
+    plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, {"one": lab(output=8), "two": lab(output=100)})
+    ran = sent(plan, {"max_completion_tokens": limit, "stream": True})
+    assert ran.headers["x-corral-model"] == f"{LLAMA}{out}"
+    assert b'"max_completion_tokens": ' + tokens + b", " in ran.body
+    assert json.loads(ran.body)["stream_options"] == {"include_usage": True}
+
+
+@st.composite
+def hosts(draw: st.DrawFn) -> dict[str, Any]:
+    """Hosts of different capabilities."""
+    facts = st.dictionaries(st.sampled_from(sorted(Takes.model_fields)), st.booleans(), max_size=4)
+    outputs = st.sampled_from([None, 4_096, 8_192])
+    said = draw(st.lists(st.tuples(facts, outputs), min_size=1, max_size=5))
+    return {
+        f"host-{number}": lab(
+            **{Takes.model_fields[name].alias or name: value for name, value in takes.items()},
+            **({"output": output} if output else {}),
+        )
+        for number, (takes, output) in enumerate(said)
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(hosts(), st.sampled_from(ASKS), st.sampled_from([None, 1, 5_000, 100_000]), st.integers(0, 3))
+def test_the_outcome_of_a_request_does_not_depend_on_the_draw(
+    said: dict[str, Any], asks: Asks, tokens: int | None, fallbacks: int
+):
+    names = sorted(said)
+    sharing, standing_in = names[: max(1, len(names) - fallbacks)], names[max(1, len(names) - fallbacks) :]
+    shares = dict.fromkeys(sharing, 100 // len(sharing)) | {sharing[0]: 100 - 100 // len(sharing) * (len(sharing) - 1)}
+    plan = build({LLAMA: {"shares": shares, "fallback": standing_in}}, said)
+    (model,) = plan.models
+    ran = sent(plan, {**asks.body, **({"max_tokens": tokens} if tokens else {})}, asks.path)
+
+    able = [target for target in model.live if all(getattr(target.takes, fact) is not False for fact in asks.facts)]
+    if not able:
+        assert (ran.status, error(ran)["code"]) == (400, "unsupported_parameter")
+        return
+    most = max(target.output or 2**31 for target in able)
+    wanted = min(tokens or 0, most)
+    left = [target.host for target in able if (target.output or 2**31) >= wanted]
+    routed = {variant.key: variant.model for variant in variants(plan, model)}[ran.headers["x-corral-model"]]
+    assert targets(routed) == targets(model.only(lambda target: target.host in left))
+    assert json.loads(ran.body).get("max_tokens", 0) == wanted
