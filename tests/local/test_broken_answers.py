@@ -74,6 +74,8 @@ class _Host(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         kind = self.path.split("/")[1]
+        if kind in ("500", "520"):
+            return self._answer(int(kind), JSON, REFUSED)
         if kind == "plain" and "stream_options" in body:
             return self._answer(422, JSON, REFUSED)
         if kind in ANSWERS:
@@ -131,9 +133,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             "corral:hosts": {
                 **{kind: declared(kind, kind, f"{kind}-alone") for kind in kinds},
                 "good": declared("good", "good", *kinds),
+                **{f"{code}-{name}": declared(code, code) for code in ("500", "520") for name in "ab"},
             },
             "corral:models": {
                 "good": {"shares": {"good": 100}},
+                **{code: {"shares": {f"{code}-a": 50, f"{code}-b": 50}} for code in ("500", "520")},
                 **{kind: {"shares": {kind: 100}, "fallback": ["good"]} for kind in kinds},
                 **{f"{kind}-alone": {"shares": {kind: 100}} for kind in kinds},
             },
@@ -261,3 +265,12 @@ def test_a_host_whose_answers_break_off_is_ejected(gateway: Gateway) -> None:
             assert chat(gateway.url, kind).headers["x-corral-host"] == "good"
         last = chat(gateway.url, kind)
         assert (last.headers["x-corral-host"], last.headers["x-corral-attempts"]) == ("good", "1")
+
+
+def test_a_request_on_which_every_host_fails_with_500_ejects_nobody(gateway: Gateway) -> None:
+    def ejected(model: str) -> int:
+        for _ in range(12):
+            assert chat(gateway.url, model).status_code == int(model)
+        return sum(gateway.gauges(f"^cluster.model/{model} .*ejections_active").values())
+
+    assert (ejected("500"), ejected("520")) == (0, 2)

@@ -38,10 +38,16 @@ UNSUPPORTED_HEADER = "x-corral-unsupported"
 HOST_HEADERS = (
     *("alt-svc", "set-cookie", "strict-transport-security", "location"),
     *(f"access-control-{name}" for name in ("allow-origin", "allow-credentials", "allow-headers", "allow-methods")),
-    *("access-control-expose-headers", "access-control-max-age"),
-    *("openai-organization", "openai-project", "openai-version"),
+    *("access-control-expose-headers", "access-control-max-age", "access-control-allow-private-network"),
+    *("clear-site-data", "nel", "report-to", "public-key-pins", "server-timing"),
+    *("openai-organization", "openai-project", "openai-version", "anthropic-organization-id"),
+    *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
 )
-"""Headers of answers that speak of the host's own site or of the account there, taken away by the local engine."""
+"""Headers of answers that speak of the host's own site, or of the account there and what is left of its limits.  The
+local engine's own headers of limits are set after these are taken away."""
+
+REQUEST_ID_HEADER = "x-request-id"
+"""Of every answer, and of the line of it in the log."""
 
 RETRY_ON = ("connect-failure", "refused-stream", "reset", "5xx", "retriable-status-codes")
 """What sends a request on, in Envoy's words; the last are `RETRIED_STATUS`."""
@@ -53,6 +59,11 @@ So a client that has got nothing for so many times `idleTimeout` gets 504, howev
 CONSECUTIVE_FAILURES = 5
 """Failures in a row after which a host is ejected: one bad answer of a busy host is no pattern, and at most so many
 requests of a connection are tried twice."""
+
+EJECTING_STATUS = "50[1-9]|5[1-9].|[6-9].."
+"""The statuses that are such failures, as a regular expression.  500 is none: a request on which every host fails would
+leave all of them out, and what comes after it would meet nobody that is well.  On the kubernetes engine Envoy Gateway
+knows two sets alone, of which that without 500 has 502, 503 and 504."""
 
 EJECTION_INTERVAL_MILLISECONDS = 1_000
 """How often Envoy looks whether an ejected host may come back; its own default of 10 s would hold a host back."""

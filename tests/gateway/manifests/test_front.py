@@ -233,7 +233,7 @@ def test_the_routes_that_are_set_aside_are_those_of_the_gateways_listener(gatewa
 def test_what_both_engines_log_has_one_name():
     local = local_log(Path("access.log"))["typed_config"]["log_format"]["json_format"]
     for setting in access_log()["settings"]:
-        assert sorted(setting["format"]["json"]) == sorted(local.keys() - {"stream", "estimated", "limit"})
+        assert sorted(setting["format"]["json"]) == sorted(local.keys() - {"stream", "failure", "estimated", "limit"})
 
 
 def test_a_request_is_logged_once_and_its_tenant_found_where_it_still_is():
@@ -248,6 +248,5 @@ def test_a_request_is_logged_once_and_its_tenant_found_where_it_still_is():
 def test_tokens_are_read_where_they_are_counted():
     fields = access_log()["settings"][0]["format"]["json"]
     assert [fields[each["metadataKey"]] for each in LOGGED_TOKENS] == [
-        "%DYNAMIC_METADATA(io.envoy.ai_gateway:input_tokens)%",
-        "%DYNAMIC_METADATA(io.envoy.ai_gateway:output_tokens)%",
+        f"%DYNAMIC_METADATA(io.envoy.ai_gateway:{kind}_tokens)%" for kind in ("input", "cached", "output", "reasoning")
     ]

@@ -46,6 +46,8 @@ KEYS = {
 ISSUER = Issuer("https://login.example.com/", ("corral",), "https://login.example.com/keys", None, "realm.team")
 OTHER = Issuer("https://in.the.cluster", ("corral", "tests"), None, "keys.json", "sub")
 
+LOGGED = ["InputToken", "CachedInputToken", "OutputToken", "ReasoningToken"]
+
 
 def rendered(
     plan: Plan, keys: dict[str, int] | None = None, jwks: dict[str, str] | None = None, gateway: Gateway = GATEWAY
@@ -192,7 +194,7 @@ def test_limits_are_counted_by_tenant_and_by_tenant_and_model_whatever_key_is_us
             }
         },
     }
-    assert counts(served) == ["InputToken", "OutputToken", "TotalToken"]
+    assert counts(served) == [*LOGGED, "TotalToken"]
     assert {key: served[key]["spec"].get("mergeType") for key in served if key.startswith("retries")} == {
         "retries/llama": "StrategicMerge",
         "retries/scout": "StrategicMerge",
@@ -206,12 +208,19 @@ def counts(served: dict[str, dict[str, Any]]) -> list[str]:
 def test_without_limits_tokens_are_counted_for_the_log_alone_and_no_policy_is_merged():
     served = rendered(plan(LLAMA, tenants=[tenant("free", "llama", concurrent=3, body_limit=9, priority="high")]))
     merged = [key for key, each in served.items() if "mergeType" in each["spec"]]
-    assert ("limits" in served, merged, counts(served)) == (False, [], ["InputToken", "OutputToken"])
+    assert ("limits" in served, merged, counts(served)) == (
+        False,
+        [],
+        LOGGED,
+    )
 
 
 def test_limits_of_requests_do_not_ask_for_the_sum_of_tokens():
     served = rendered(plan(LLAMA, tenants=[tenant("search", "llama", rate=Rate(requests=1))]))
-    assert ("limits" in served, counts(served)) == (True, ["InputToken", "OutputToken"])
+    assert ("limits" in served, counts(served)) == (
+        True,
+        LOGGED,
+    )
 
 
 @pytest.mark.parametrize(("rate", "want"), [(Rate(), []), (Rate(tokens=1), ["TotalToken"])])

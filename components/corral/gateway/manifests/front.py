@@ -62,7 +62,9 @@ KEPT_HEADERS = f"{names.TENANT_HEADER}:{_TENANT}"
 
 LOGGED_TOKENS = [
     {"metadataKey": "input_tokens", "type": "InputToken"},
+    {"metadataKey": "cached_tokens", "type": "CachedInputToken"},
     {"metadataKey": "output_tokens", "type": "OutputToken"},
+    {"metadataKey": "reasoning_tokens", "type": "ReasoningToken"},
 ]
 """Tokens that Envoy AI Gateway is to count for the log."""
 
@@ -315,7 +317,13 @@ def _clients(settings: RequestSettings) -> dict[str, Any]:
     return {
         "connection": {"bufferLimit": names.quantity(settings.body_limit)},
         "http2": {"initialStreamWindowSize": "16Mi", "initialConnectionWindowSize": "24Mi"},
-        "headers": {"earlyRequestHeaders": {"removeOnMatch": dropped}},
+        "headers": {
+            "earlyRequestHeaders": {"removeOnMatch": dropped},
+            "lateResponseHeaders": {
+                "set": [{"name": failover.REQUEST_ID_HEADER, "value": f"%REQ({failover.REQUEST_ID_HEADER})%"}],
+                "remove": [*failover.HOST_HEADERS],
+            },
+        },
         "timeout": {"http": {"requestReceivedTimeout": names.duration(failover.UPLOAD_SECONDS * 1_000)}},
         "tcpKeepalive": keep_alive(failover.CLIENT_KEEP_ALIVE),
     }

@@ -141,7 +141,8 @@ def _traffic(model: ModelPlan, hosts: tuple[str, ...], settings: RequestSettings
         },
         "healthCheck": {
             "passive": {
-                "consecutive5XxErrors": failover.CONSECUTIVE_FAILURES,
+                "consecutive5XxErrors": 0,  # none of them, as 500 is among them
+                "consecutiveGatewayErrors": failover.CONSECUTIVE_FAILURES,
                 "interval": duration(failover.EJECTION_INTERVAL_MILLISECONDS),
                 "baseEjectionTime": duration(settings.ejection_time),
                 "maxEjectionPercent": failover.MAX_EJECTION_PERCENT,

@@ -102,6 +102,15 @@ def _member(target: Target, upstream: Upstream) -> Resource:
     }
 
 
+_HTTP = "extensions.upstreams.http.v3.HttpProtocolOptions"
+
+_FAILURES = {"name": ":status", "string_match": {"safe_regex": {"regex": failover.EJECTING_STATUS}}}
+_COUNTED: Resource = {
+    "explicit_http_config": {"http_protocol_options": {}},
+    "outlier_detection": {"error_matcher": {"http_response_headers_match": {"headers": [_FAILURES]}}},
+}
+"""Of answers those that count towards leaving a host out; no answer counts too.  Envoy looks for it at the chain."""
+
 _TO_THE_LISTENER = extension(
     "transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
     {"transport_socket": extension("transport_sockets.raw_buffer.v3.RawBuffer")},
@@ -151,6 +160,7 @@ def model_clusters(model: ModelPlan, upstreams: Mapping[str, Upstream], settings
         "per_connection_buffer_limit_bytes": READ_AHEAD_BYTES,
         "lb_policy": "CLUSTER_PROVIDED",
         "circuit_breakers": _UNBOUNDED,
+        "typed_extension_protocol_options": {f"envoy.{_HTTP}": typed(_HTTP, _COUNTED)},
         "cluster_type": extension(
             "clusters.composite.v3.ClusterConfig",
             {"clusters": attempts if len(attempts) > 1 else attempts * 2},

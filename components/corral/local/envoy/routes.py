@@ -153,7 +153,7 @@ def _model_route(variant: ModelVariant, idle_timeout: int) -> Resource:
             header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
             header(HOST_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:host)%"),
             header(HOST_MODEL_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:id)%"),
-            header(HOST_REQUEST_ID_HEADER, "%RESPONSE_HEADER(x-request-id)%"),
+            header(HOST_REQUEST_ID_HEADER, f"%RESPONSE_HEADER({failover.REQUEST_ID_HEADER})%"),
         ],
         "response_headers_to_remove": [failover.UNSUPPORTED_HEADER, *failover.HOST_HEADERS],
         "route": {
