@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from corral.gateway.charts import AI_GATEWAY, AI_GATEWAY_DEFINITIONS, ENVOY_GATEWAY, GATEWAY_DEFINITIONS
+from corral.config.cluster import Versions
+from corral.gateway.charts import Charts
 from tests.cli.conftest import Corral
 from tests.gateway.registry import AUTHORITY, OciRegistry, served
 
@@ -34,7 +35,8 @@ docker.io/envoyproxy/ai-gateway-controller:v1.1.0
 docker.io/envoyproxy/ai-gateway-extproc:v1.1.0
 """
 
-CHARTS = (GATEWAY_DEFINITIONS, ENVOY_GATEWAY, AI_GATEWAY_DEFINITIONS, AI_GATEWAY)
+ALL = Charts.of(Versions())
+CHARTS = (ALL.definitions, ALL.envoy_gateway, ALL.ai_definitions, ALL.ai_gateway)
 
 
 def write(project: Path, registry: str = "") -> None:
@@ -44,6 +46,15 @@ def write(project: Path, registry: str = "") -> None:
 def test_the_list_has_each_chart_and_image_of_the_stack_on_a_line(corral: Corral, project: Path):
     write(project)
     assert corral("registry", "list", "-s", "prod") == (0, LIST, "")
+
+
+def test_the_list_has_the_versions_that_the_stack_names(corral: Corral, project: Path):
+    write(project)
+    file = project / "stacks" / "Pulumi.prod.yaml"
+    versions = "envoyGateway: v1.9.2, aiGateway: v1.2.0, envoy: docker.io/envoyproxy/envoy:distroless-v1.39.1"
+    file.write_text(file.read_text().replace("certManager: false", f"certManager: false, versions: {{{versions}}}"))
+    want = LIST.replace("v1.8.3", "v1.9.2").replace("v1.1.0", "v1.2.0").replace("v1.38.3", "v1.39.1")
+    assert corral("registry", "list", "-s", "prod") == (0, want, "")
 
 
 def test_the_list_of_a_stack_with_a_mirror_says_what_to_copy_where(corral: Corral, project: Path):

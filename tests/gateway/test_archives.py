@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from corral.config.cluster import Versions
 from corral.config.registry import Registry
 from corral.gateway.archives import ArchiveError, Archives, Origin
-from corral.gateway.charts import CERT_MANAGER, ENVOY_GATEWAY, Chart
+from corral.gateway.charts import Chart, Charts
 from tests.gateway.registry import AUTHORITY, OciRegistry, served
 
 ARCHIVE, OTHER = b"an archive", b"another archive"
+CHARTS = Charts.of(Versions())
+CERT_MANAGER, ENVOY_GATEWAY = CHARTS.cert_manager, CHARTS.envoy_gateway
 PATH = ("mirror/envoyproxy/gateway-helm", "v1.8.3")
 TRUST_IT = "delete it, or, where you trust it, `sha256sum gateway-helm-v1.8.3.tgz >> SHA256SUMS` in that folder"
 BLOB = f"sha256:{sha256(ARCHIVE).hexdigest()}"

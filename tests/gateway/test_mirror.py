@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from corral.catalog.load import load_catalog
+from corral.config.cluster import Versions
 from corral.config.read import stack_from_config
 from corral.config.registry import Registry
-from corral.gateway.charts import ENVOY_IMAGE, REDIS_IMAGE, charts, images
+from corral.gateway.charts import REDIS_IMAGE, charts, images
 from corral.plan.build import build
 from corral.testing import NEVER, Recorded, Secret, World
 from corral.testing.recording import revealed, walk
@@ -119,7 +120,7 @@ def test_every_namespace_with_pods_has_the_pull_secret_and_every_pod_names_it(wo
     proxy = world["gateway-proxy"].inputs["spec"]["provider"]["kubernetes"]["envoyDeployment"]
     assert (proxy["pod"]["imagePullSecrets"], proxy["container"]["image"]) == (
         [{"name": PULL_SECRET}],
-        f"{MIRROR}/{ENVOY_IMAGE.removeprefix('docker.io/')}",
+        f"{MIRROR}/{Versions().envoy.removeprefix('docker.io/')}",
     )
 
 
@@ -146,6 +147,42 @@ def test_no_chart_is_read_from_a_registry_and_none_from_a_path_of_this_machine(w
             *("./charts/ai-gateway-crds-helm-v1.1.0.tgz", "./charts/ai-gateway-helm-v1.1.0.tgz"),
             "./charts/cert-manager-v1.21.2.tgz",
         }
+
+
+def test_the_versions_that_a_stack_names_are_installed(tmp_path: Path):
+    config = with_registry("kind", REGISTRY)
+    config["corral:gateway"] = {
+        **config.get("corral:gateway", {}),
+        "versions": {
+            "envoyGateway": "v1.9.2",
+            "aiGateway": "v1.2.0",
+            "certManager": "v1.22.0",
+            "envoy": "docker.io/envoyproxy/envoy:distroless-v1.39.1",
+            "rateLimiter": "docker.io/envoyproxy/ratelimit:1",
+        },
+    }
+    world = deploy("kind", tmp_path, config, {**KEYS, "registry": LOGIN})
+    installed = {each.name: each.inputs["chart"] for each in (*world.of_type(RELEASE), *world.of_type(CHART))}
+    assert installed == {
+        "gateway-software-gateway-definitions": "./charts/gateway-crds-helm-v1.9.2.tgz",
+        "gateway-software-envoy-gateway": "./charts/gateway-helm-v1.9.2.tgz",
+        "gateway-software-ai-definitions": "./charts/ai-gateway-crds-helm-v1.2.0.tgz",
+        "gateway-software-ai-gateway": "./charts/ai-gateway-helm-v1.2.0.tgz",
+        "gateway-software-cert-manager": "./charts/cert-manager-v1.22.0.tgz",
+    }
+    named = world["gateway-software-envoy-gateway"].inputs["values"]["global"]["images"]
+    assert {part: image["image"] for part, image in named.items()} == {
+        "envoyGateway": f"{MIRROR}/envoyproxy/gateway:v1.9.2",
+        "ratelimit": f"{MIRROR}/envoyproxy/ratelimit:1",
+    }
+    proxy = world["gateway-proxy"].inputs["spec"]["provider"]["kubernetes"]["envoyDeployment"]
+    assert proxy["container"]["image"] == f"{MIRROR}/envoyproxy/envoy:distroless-v1.39.1"
+
+
+def test_the_document_says_which_versions_go_with_corral():
+    text = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
+    usual = Versions()
+    assert f"| {usual.envoy_gateway} | {usual.ai_gateway} | {usual.cert_manager} |" in text
 
 
 def archives() -> Path:
@@ -195,7 +232,10 @@ def test_the_list_of_images_is_that_of_the_charts(tmp_path: Path):
     world = deploy(stack, tmp_path, with_registry(stack, None))
     in_charts = {name for release in world.of_type(RELEASE) for name in image_names(rendered(release, folder))}
     declared = stack_from_config(stack, with_registry(stack, None), load_catalog())
-    assert {image for chart in charts(declared) for image in chart.images} == in_charts | {ENVOY_IMAGE, REDIS_IMAGE}
+    assert {image for chart in charts(declared) for image in chart.images} == in_charts | {
+        Versions().envoy,
+        REDIS_IMAGE,
+    }
 
 
 def test_the_list_of_images_has_those_of_the_hosts_that_the_stack_runs():

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from corral.config.cluster import Versions
 from corral.gateway.archives import FOLDER, SUMS
-from corral.gateway.charts import AI_GATEWAY, AI_GATEWAY_DEFINITIONS, CERT_MANAGER, ENVOY_GATEWAY, GATEWAY_DEFINITIONS
+from corral.gateway.charts import Charts
 from tests.gateway.registry import AUTHORITY, OciRegistry, served
 from tests.pulumi_engine.project import FailedError, Project
 from tests.pulumi_engine.stacks import HOSTED
 
 pytestmark = pytest.mark.engine
 
-CHARTS = (GATEWAY_DEFINITIONS, ENVOY_GATEWAY, AI_GATEWAY_DEFINITIONS, AI_GATEWAY, CERT_MANAGER)
+ALL = Charts.of(Versions())
+CHARTS = (ALL.definitions, ALL.envoy_gateway, ALL.ai_definitions, ALL.ai_gateway, ALL.cert_manager)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def test_charts_are_pulled_by_the_first_preview_and_never_again(new: Project) ->
 
 
 def test_a_chart_that_is_not_what_was_recorded_is_refused_before_anything_is_made(new: Project) -> None:
-    (new.file.parent / FOLDER / ENVOY_GATEWAY.archive).write_bytes(b"another")
+    (new.file.parent / FOLDER / ALL.envoy_gateway.archive).write_bytes(b"another")
 
     with pytest.raises(FailedError) as failed:
         new.up()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from corral.gateway.charts import GATEWAY_DEFINITIONS
+from corral.config.cluster import Versions
+from corral.gateway.charts import Charts
 from tests.pulumi_engine.history import History
 from tests.pulumi_engine.project import FailedError, Project
 from tests.pulumi_engine.stacks import HOSTED
@@ -25,7 +26,7 @@ _POLL_SECONDS = 0.1
 _RELEASE = {"kind": "Release", "name": "gateway-software-cert-manager"}
 _DEFINITION = {
     "kind": "CustomResourceDefinition",
-    "name": f"gateway-software-gateway-definitions:{GATEWAY_DEFINITIONS.archive}",
+    "name": f"gateway-software-gateway-definitions:{Charts.of(Versions()).definitions.archive}",
 }
 
 

@@ -274,6 +274,7 @@ _HOST_NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 _MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
 _RESERVATION = r"^cr-[0-9a-f]{17}$"
 _IMAGE = r"^[a-z0-9][a-z0-9./_:-]*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@sha256:[0-9a-f]{64})?$"
+_CHART_VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$"
 _MIRROR = (
     r"^([a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?|[a-z0-9-]+:[0-9]{1,5})(/([a-z0-9]+([._-]+[a-z0-9]+)*|\{registry\}))*$"
 )
@@ -309,6 +310,7 @@ MISMATCHES = {
     _AZURE_SUBSCRIPTION: "is not the id of an Azure subscription: write it like 01234567-89ab-cdef-0123-456789abcdef",
     _RESERVATION: "is not the id of a capacity reservation: write it like cr-0123456789abcdef0",
     _IMAGE: "is not an image with its tag: write it like vllm/vllm-openai:v0.29.0, with @sha256:… to pin its digest",
+    _CHART_VERSION: "is not the version of a chart: write it like v1.8.3",
     _MIRROR: "is not a registry: write it like registry.example.com/mirror, without https:// or a / at its end",
     _VPC: "is not the id of a VPC: write it like vpc-0123456789abcdef0",
     _SUBNET: "is not the id of a subnet: write it like subnet-0123456789abcdef0",
@@ -344,6 +346,7 @@ AwsAccount = Annotated[str, Field(pattern=_AWS_ACCOUNT)]
 AzureSubscription = Annotated[str, Field(pattern=_AZURE_SUBSCRIPTION)]
 CertificateArn = Annotated[str, Field(pattern=_CERTIFICATE_ARN)]
 Image = Annotated[str, Field(pattern=_IMAGE)]
+ChartVersion = Annotated[str, Field(pattern=_CHART_VERSION)]
 Mirror = Annotated[str, Field(pattern=_MIRROR)]
 DnsName = Annotated[str, Field(pattern=_DNS_NAME)]
 KubernetesName = Annotated[str, Field(pattern=_KUBERNETES_NAME)]

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, Field, Tag
 from corral.catalog.units import (
     ANYWHERE,
     CertificateArn,
+    ChartVersion,
     DnsName,
+    Image,
     KubernetesName,
     KubernetesVersion,
     Milliseconds,
@@ -192,6 +194,23 @@ class Replicas(Strict):
     """The greatest number of Envoys."""
 
 
+class Versions(Strict):
+    """The versions of the load balancer's software.  Those by default are tested together; of others docs/registry.md
+    says what is known."""
+
+    envoy_gateway: ChartVersion = "v1.8.3"
+    """The version of Envoy Gateway, of its definitions and of the Gateway API's."""
+    ai_gateway: ChartVersion = "v1.1.0"
+    """The version of Envoy AI Gateway, which is called Agent Router since, and of its definitions."""
+    cert_manager: ChartVersion = "v1.21.2"
+    """The version of cert-manager, where the stack installs it."""
+    envoy: Image = "docker.io/envoyproxy/envoy:distroless-v1.38.3"
+    """The image of Envoy that goes with that Envoy Gateway: it is taken where images come from `corral:registry`."""
+    rate_limiter: Image = "docker.io/envoyproxy/ratelimit:1e50889b"
+    """The image of the rate limiter that goes with that Envoy Gateway: it is taken where images come from
+    `corral:registry`."""
+
+
 class Gateway(Strict):
     """The load balancer of the kubernetes engine."""
 
@@ -215,6 +234,8 @@ class Gateway(Strict):
     """The tokens of every request are counted, for the access log.  Hosts are then asked for the usage of streams, each
     of which ends with a chunk that has no choices, whether its client asked for it or not.  Limits of tokens count in
     any case."""
+    versions: Versions = Field(default=Versions(), examples=[{"aiGateway": "v1.1.0"}])
+    """The versions of the software that the stack installs, where they are not to be those that go with Corral."""
     handover: Milliseconds = 100_000
     """The time in which a changed list of a model's hosts reaches every Envoy, before the list before it goes, like
     `100s`.  A cluster refreshes what it has given to a pod after 95 seconds at the latest."""

@@ -16,7 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from corral.catalog.catalog import Catalog
-from corral.config.cluster import Gateway, IssuedCertificate, KubeconfigCluster, LoadBalancerCertificate, Replicas
+from corral.config.cluster import (
+    Gateway,
+    IssuedCertificate,
+    KubeconfigCluster,
+    LoadBalancerCertificate,
+    Replicas,
+    Versions,
+)
 from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, VllmHost
 from corral.config.problems import HOSTS, MODELS, TENANTS, Keys, Mark, Report, correction, listed, named, nearest
 from corral.config.stack import Engine, Model, Stack
@@ -258,3 +265,16 @@ def _check_gateway(stack: Stack, gateway: Gateway, report: Report) -> None:
         case _:
             pass
     _check_range(gateway.replicas, (_GATEWAY, "replicas"), report)
+    usual, chosen = Versions(), gateway.versions
+    if stack.registry and chosen.envoy_gateway != usual.envoy_gateway:
+        for key, image, default in (
+            ("envoy", chosen.envoy, usual.envoy),
+            ("rateLimiter", chosen.rate_limiter, usual.rate_limiter),
+        ):
+            if image == default:
+                report.relate(
+                    (_GATEWAY, "versions", key),
+                    f"is {default}, which goes with Envoy Gateway {usual.envoy_gateway}, and is pulled from "
+                    f"corral:registry by that name: give the one that goes with {chosen.envoy_gateway} "
+                    "(api/v1alpha1/shared_types.go of envoyproxy/gateway)",
+                )

@@ -1,4 +1,5 @@
-"""The charts of the load balancer's software, and every image of a stack.  Their versions stand here and nowhere else.
+"""The charts of the load balancer's software, and every image of a stack.  Their versions are the stack's,
+`corral:gateway.versions`, whose defaults stand in `config`.
 
 Versions.  Envoy AI Gateway 1.1 goes with Envoy Gateway 1.8, Gateway API 1.5 and Kubernetes 1.32 or newer (its own
 table).  Upgrade Envoy Gateway and its definitions first, and Envoy AI Gateway one minor version at a time.  Before
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from corral.config.cluster import Versions
 from corral.config.hosts import VllmHost
 from corral.config.stack import Stack
 from corral.plan.plan import Plan
@@ -39,11 +41,6 @@ class Chart:
         return f"{self.name}-{self.version}.tgz"
 
 
-_CERT_MANAGER, _ENVOY_GATEWAY, _AI_GATEWAY = "v1.21.2", "v1.8.3", "v1.1.0"
-
-ENVOY_GATEWAY_IMAGE = f"docker.io/envoyproxy/gateway:{_ENVOY_GATEWAY}"
-ENVOY_IMAGE = "docker.io/envoyproxy/envoy:distroless-v1.38.3"
-RATE_LIMITER_IMAGE = "docker.io/envoyproxy/ratelimit:1e50889b"
 CONTROLLER_REPOSITORY = "docker.io/envoyproxy/ai-gateway-controller"
 PROCESSOR_REPOSITORY = "docker.io/envoyproxy/ai-gateway-extproc"
 CERT_MANAGER_REPOSITORIES = "quay.io/jetstack"
@@ -52,29 +49,45 @@ _CERT_MANAGER_PARTS = ("controller", "webhook", "cainjector", "acmesolver", "sta
 REDIS_IMAGE = "docker.io/library/redis:8.2.4-alpine3.22"
 """The one that Envoy AI Gateway 1.1.0 takes for its own example of limits (examples/token_ratelimit/redis.yaml)."""
 
-CERT_MANAGER = Chart(
-    "quay.io/jetstack/charts/cert-manager",
-    _CERT_MANAGER,
-    tuple(f"{CERT_MANAGER_REPOSITORIES}/cert-manager-{part}:{_CERT_MANAGER}" for part in _CERT_MANAGER_PARTS),
-)
-GATEWAY_DEFINITIONS = Chart("docker.io/envoyproxy/gateway-crds-helm", _ENVOY_GATEWAY)
-ENVOY_GATEWAY = Chart(
-    "docker.io/envoyproxy/gateway-helm",
-    _ENVOY_GATEWAY,
-    (ENVOY_GATEWAY_IMAGE, ENVOY_IMAGE, RATE_LIMITER_IMAGE, REDIS_IMAGE),
-)
-AI_GATEWAY_DEFINITIONS = Chart("docker.io/envoyproxy/ai-gateway-crds-helm", _AI_GATEWAY)
-AI_GATEWAY = Chart(
-    "docker.io/envoyproxy/ai-gateway-helm",
-    _AI_GATEWAY,
-    (f"{CONTROLLER_REPOSITORY}:{_AI_GATEWAY}", f"{PROCESSOR_REPOSITORY}:{_AI_GATEWAY}"),
-)
+
+def envoy_gateway_image(versions: Versions) -> str:
+    return f"docker.io/envoyproxy/gateway:{versions.envoy_gateway}"
+
+
+@dataclass(frozen=True)
+class Charts:
+    """All of them, in these versions."""
+
+    definitions: Chart
+    """Of Envoy Gateway and the Gateway API."""
+    envoy_gateway: Chart
+    ai_definitions: Chart
+    ai_gateway: Chart
+    cert_manager: Chart
+
+    @classmethod
+    def of(cls, versions: Versions) -> Charts:
+        envoy, ai, cert = versions.envoy_gateway, versions.ai_gateway, versions.cert_manager
+        of_envoy = (envoy_gateway_image(versions), versions.envoy, versions.rate_limiter, REDIS_IMAGE)
+        of_cert = tuple(f"{CERT_MANAGER_REPOSITORIES}/cert-manager-{part}:{cert}" for part in _CERT_MANAGER_PARTS)
+        return cls(
+            Chart("docker.io/envoyproxy/gateway-crds-helm", envoy),
+            Chart("docker.io/envoyproxy/gateway-helm", envoy, of_envoy),
+            Chart("docker.io/envoyproxy/ai-gateway-crds-helm", ai),
+            Chart(
+                "docker.io/envoyproxy/ai-gateway-helm",
+                ai,
+                (f"{CONTROLLER_REPOSITORY}:{ai}", f"{PROCESSOR_REPOSITORY}:{ai}"),
+            ),
+            Chart("quay.io/jetstack/charts/cert-manager", cert, of_cert),
+        )
 
 
 def charts(stack: Stack) -> tuple[Chart, ...]:
     """Those that a stack of the kubernetes engine installs."""
-    always = (GATEWAY_DEFINITIONS, ENVOY_GATEWAY, AI_GATEWAY_DEFINITIONS, AI_GATEWAY)
-    return (*always, CERT_MANAGER) if stack.gateway.cert_manager else always
+    all_ = Charts.of(stack.gateway.versions)
+    always = (all_.definitions, all_.envoy_gateway, all_.ai_definitions, all_.ai_gateway)
+    return (*always, all_.cert_manager) if stack.gateway.cert_manager else always
 
 
 def images(stack: Stack, plan: Plan) -> tuple[str, ...]:

@@ -97,6 +97,7 @@ class Gateway(pulumi.ComponentResource):
                 provider=cluster.provider,
                 network=cluster.network,
                 images=args.images,
+                versions=args.gateway.versions,
                 cert_manager=args.gateway.cert_manager,
                 counting=inputs.has_limits,
                 grace_seconds=grace_seconds(args.plan.request_settings.drain_timeout),

@@ -24,20 +24,16 @@ from typing import Any, cast
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from corral.config.cluster import Versions
 from corral.gateway import archives
 from corral.gateway.charts import (
-    AI_GATEWAY,
-    AI_GATEWAY_DEFINITIONS,
-    CERT_MANAGER,
     CERT_MANAGER_REPOSITORIES,
     CONTROLLER_REPOSITORY,
-    ENVOY_GATEWAY,
-    ENVOY_GATEWAY_IMAGE,
-    GATEWAY_DEFINITIONS,
     PROCESSOR_REPOSITORY,
-    RATE_LIMITER_IMAGE,
     REDIS_IMAGE,
     Chart,
+    Charts,
+    envoy_gateway_image,
 )
 from corral.gateway.manifests.front import KEPT_HEADERS
 from corral.gateway.manifests.resource import Network
@@ -94,7 +90,7 @@ def _spread(chart: Chart) -> list[dict[str, Any]]:
     return [{**spread, "topologyKey": key} for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")]
 
 
-def _envoy_gateway(images: Images, *, counting: bool) -> dict[str, Any]:
+def _envoy_gateway(images: Images, versions: Versions, *, counting: bool) -> dict[str, Any]:
     """Values that Envoy AI Gateway 1.1 needs of it (its manifests/envoy-gateway-values.yaml), and who counts.
 
     Patches of Envoy's configuration, which that recommends too, cut a model's traffic over from a route to the next;
@@ -108,14 +104,15 @@ def _envoy_gateway(images: Images, *, counting: bool) -> dict[str, Any]:
         rate_limiters["rateLimitPDB"] = {"maxUnavailable": 1}
     ai_gateway = {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
     translation = {key: {"includeAll": True} for key in ("listener", "route", "cluster", "secret")}
-    mirrored = {"envoyGateway": ENVOY_GATEWAY_IMAGE, "ratelimit": RATE_LIMITER_IMAGE} if images.registry else {}
+    of_gateway = {"envoyGateway": envoy_gateway_image(versions), "ratelimit": versions.rate_limiter}
+    mirrored = of_gateway if images.registry else {}
     from_mirror = {
         "images": {part: {"image": images.named(image)} for part, image in mirrored.items()},
         "imagePullSecrets": images.pull_secrets,
     }
     return {
         **({"global": from_mirror} if images.registry else {}),
-        "deployment": {"replicas": 2, "pod": {"topologySpreadConstraints": _spread(ENVOY_GATEWAY)}},
+        "deployment": {"replicas": 2, "pod": {"topologySpreadConstraints": _spread(Charts.of(versions).envoy_gateway)}},
         "podDisruptionBudget": {"minAvailable": 1},
         "crds": {"gatewayAPI": {"safeUpgradePolicy": {"enabled": False}}},
         "topologyInjector": {"enabled": False},
@@ -137,11 +134,11 @@ def _envoy_gateway(images: Images, *, counting: bool) -> dict[str, Any]:
     }
 
 
-def _ai_gateway(images: Images) -> dict[str, Any]:
+def _ai_gateway(images: Images, chart: Chart) -> dict[str, Any]:
     """The secrets of Envoy's pods, to which the processor belongs, are the EnvoyProxy's."""
     controller: dict[str, Any] = {
         "replicaCount": 2,
-        "topologySpreadConstraints": _spread(AI_GATEWAY),
+        "topologySpreadConstraints": _spread(chart),
         "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
         "maxRecvMsgSize": str(_MAX_MESSAGE),
         "mutatingWebhook": {"certManager": {"enable": True}},
@@ -174,6 +171,7 @@ class SoftwareArgs:
     provider: kubernetes.Provider
     network: Network
     images: Images
+    versions: Versions
     cert_manager: bool
     """Whether to install cert-manager."""
     counting: bool
@@ -197,12 +195,13 @@ class Software(pulumi.ComponentResource):
     def __init__(self, name: str, args: SoftwareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:gateway:Software", name, None, opts)
         self._name, self._args = name, args
+        charts = Charts.of(args.versions)
         envoy_namespace = self._namespace("envoy", ENVOY_NAMESPACE, _READINESS_GATE if args.network == "eks" else None)
         ai_namespace = self._namespace("ai", _AI_NAMESPACE)
         definitions = kubernetes.helm.v4.Chart(
             f"{name}-gateway-definitions",
-            chart=archives.path(GATEWAY_DEFINITIONS),
-            version=GATEWAY_DEFINITIONS.version,
+            chart=archives.path(charts.definitions),
+            version=charts.definitions.version,
             values={
                 "crds": {"gatewayAPI": {"enabled": True, "channel": "standard"}, "envoyGateway": {"enabled": True}}
             },
@@ -210,19 +209,20 @@ class Software(pulumi.ComponentResource):
                 self._child(), pulumi.ResourceOptions(transforms=[definition_without_prose])
             ),
         )
-        ai_definitions = self._release("ai-definitions", AI_GATEWAY_DEFINITIONS, _AI_NAMESPACE, {}, *ai_namespace)
+        ai_definitions = self._release("ai-definitions", charts.ai_definitions, _AI_NAMESPACE, {}, *ai_namespace)
         before: list[pulumi.Resource] = [*envoy_namespace, definitions]
         if args.counting:
             after_namespace = replace(args, depends_on=[*args.depends_on, *envoy_namespace])
             before.append(Redis(f"{name}-redis", after_namespace, pulumi.ResourceOptions(parent=self)).ready)
-        values = _envoy_gateway(args.images, counting=args.counting)
-        envoy_gateway = self._release("envoy-gateway", ENVOY_GATEWAY, ENVOY_NAMESPACE, values, *before)
+        values = _envoy_gateway(args.images, args.versions, counting=args.counting)
+        envoy_gateway = self._release("envoy-gateway", charts.envoy_gateway, ENVOY_NAMESPACE, values, *before)
         before = [*ai_namespace, ai_definitions, envoy_gateway]
         if args.cert_manager:
             namespace = self._namespace("cert", _CERT_NAMESPACE)
             values = _cert_manager(args.images)
-            before.append(self._release("cert-manager", CERT_MANAGER, _CERT_NAMESPACE, values, *namespace))
-        self.ready = self._release("ai-gateway", AI_GATEWAY, _AI_NAMESPACE, _ai_gateway(args.images), *before)
+            before.append(self._release("cert-manager", charts.cert_manager, _CERT_NAMESPACE, values, *namespace))
+        values = _ai_gateway(args.images, charts.ai_gateway)
+        self.ready = self._release("ai-gateway", charts.ai_gateway, _AI_NAMESPACE, values, *before)
         self.register_outputs({})
 
     def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:

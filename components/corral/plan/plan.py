@@ -18,7 +18,7 @@ from datetime import date
 from typing import Literal
 
 from corral.catalog.catalog import Protocol, Takes
-from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas
+from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas, Versions
 
 _PRIVATE = {"public": False}
 """Of a field that is no part of the plan for programs, nor of its hash: it serves checks and provisioning."""
@@ -322,6 +322,8 @@ class Plan:
     """Of the kubernetes engine's gateway."""
     replicas: Replicas | None = field(default=None, compare=False, metadata=_PRIVATE)
     """Of its Envoys."""
+    versions: Versions | None = field(default=None, compare=False, metadata=_PRIVATE)
+    """Of its software."""
 
     @property
     def targets(self) -> tuple[tuple[ModelPlan, Target], ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, KubeconfigCluster, Replicas
+from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, KubeconfigCluster, Replicas, Versions
 from corral.plan.checks.cluster import cluster
 from corral.plan.plan import Plan
 from tests.gateway.manifests.plans import model, plan
@@ -79,3 +79,28 @@ def test_it_is_said_where_nobody_counts_the_requests_of_the_envoys(
     settings: dict[str, Any], replicas: tuple[int, int], want: list[tuple[str, str]]
 ):
     assert on(settings, replicas=Replicas(min=replicas[0], max=replicas[1])) == want
+
+
+@pytest.mark.parametrize(
+    ("versions", "want"),
+    [
+        ({}, []),
+        ({"envoy": "docker.io/envoyproxy/envoy:distroless-v1.38.4"}, []),
+        (
+            {"envoyGateway": "v1.9.2", "aiGateway": "v1.2.0"},
+            [
+                (
+                    "warning",
+                    (
+                        "the stack installs Envoy Gateway v1.9.2 and Envoy AI Gateway v1.2.0, not tried with this "
+                        "version of Corral"
+                    ),
+                )
+            ],
+        ),
+    ],
+    ids=["those that go with it", "an image", "others"],
+)
+def test_versions_that_were_not_tried_are_said_to_be_so(versions: dict[str, Any], want: list[tuple[str, str]]):
+    there = {**THERE_ALREADY, "prometheus": PROMETHEUS}
+    assert on(there, versions=Versions.model_validate(versions)) == want

@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
 from corral.gateway import names
-from corral.gateway.charts import ENVOY_IMAGE
 from corral.gateway.manifests.resource import (
     AI_GATEWAY,
     ENVOY_GATEWAY,
@@ -160,7 +159,7 @@ def _proxy(inputs: Inputs) -> dict[str, Any]:
     topologies = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
     image, pull_secrets = {}, {}
     if registry := inputs.registry:  # or else Envoy Gateway takes the Envoy that goes with it
-        image = {"image": registry.mirrored(ENVOY_IMAGE)}
+        image = {"image": registry.mirrored(inputs.gateway.versions.envoy)}
         pull_secrets = {"imagePullSecrets": [{"name": registry.pull_secret}]} if registry.pull_secret else {}
     pod = {"topologySpreadConstraints": [{**spread, "topologyKey": key} for key in topologies], **pull_secrets}
     return {

@@ -12,7 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from corral.catalog.units import ANYWHERE
-from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, KubeconfigCluster, NewVpc, Replicas
+from corral.config.cluster import (
+    EksCluster,
+    GivenCertificate,
+    IssuedCertificate,
+    KubeconfigCluster,
+    NewVpc,
+    Replicas,
+    Versions,
+)
 from corral.plan.checks.findings import Finding
 from corral.plan.plan import Plan
 
@@ -20,13 +28,15 @@ _ACCESS = "cluster/publicFrom"
 
 
 def cluster(plan: Plan) -> Iterator[Finding]:
-    """Errors: nobody reaches the API server; what an object needs is on no new cluster.  Notes: who reaches it, and
-    that nobody counts requests."""
+    """Errors: nobody reaches the API server; what an object needs is on no new cluster.  Warnings: software of versions
+    that were not tried.  Notes: who reaches it, and that nobody counts requests."""
     if isinstance(plan.cluster, EksCluster):
         yield from _access(plan.cluster)
         yield from _addons(plan, plan.cluster)
     if plan.cluster and plan.cluster.prometheus is None:
         yield from _uncounted(plan.cluster, plan.replicas)
+    if plan.versions:
+        yield from _untried(plan.versions)
 
 
 def _access(eks: EksCluster) -> Iterator[Finding]:
@@ -90,6 +100,27 @@ def _uncounted(on: EksCluster | KubeconfigCluster, replicas: Replicas | None) ->
             "Envoy holds some 500",
             "name the Prometheus that counts requests, corral:cluster.prometheus, or have an Envoy for each 300 of the "
             "peak, corral:gateway.replicas.min",
+        )
+
+
+def _untried(versions: Versions) -> Iterator[Finding]:
+    usual = Versions()
+    others = [
+        f"{name} {version}"
+        for name, version, default in (
+            ("Envoy Gateway", versions.envoy_gateway, usual.envoy_gateway),
+            ("Envoy AI Gateway", versions.ai_gateway, usual.ai_gateway),
+            ("cert-manager", versions.cert_manager, usual.cert_manager),
+        )
+        if version != default
+    ]
+    if others:
+        yield Finding(
+            "warning",
+            "gateway/versions",
+            f"the stack installs {' and '.join(others)}, not tried with this version of Corral",
+            "read in docs/registry.md what is known of it, rehearse the upgrade on a cluster of its own, then accept "
+            "this; or leave it out of corral:gateway.versions",
         )
 
 
