@@ -71,7 +71,7 @@ def read_answer(stream: BinaryIO) -> Answer | None:
         while (line := stream.readline().decode("latin-1").strip()) != "":
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
-        status = re.match(rb"HTTP/1\.1 (\d{3}) ", first)
+        status = re.match(rb"HTTP/1\.[01] (\d{3}) ", first)
         if not status:
             assert first == b"", first
             return None

@@ -45,6 +45,7 @@ STACK: dict[str, Any] = {
         "silent": {"shares": {"together": 100}},
         "failing": {"shares": {"coreweave": 100}},
     },
+    "corral:gateway": {"origins": ["https://chat.example.com"]},
     "corral:tenants": {
         tenant: {"keys": [f"sha256:{hash_of(KEYS[tenant])}"], **said} for tenant, said in TENANTS.items()
     },
@@ -65,6 +66,31 @@ def gateway(served: Gateway) -> Gateway:
     """Nothing is under way."""
     until(lambda: not under_way(served), "nothing is under way")
     return served
+
+
+def test_a_browser_may_ask_from_the_pages_of_the_stack_and_learns_that_without_a_key(gateway: Gateway) -> None:
+    def answer(method: str, origin: str, **headers: str) -> httpx.Response:
+        return httpx.request(method, f"{gateway.url}/models", headers={"origin": origin, **headers})
+
+    asking = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,x-any"}
+    allowed = answer("OPTIONS", "https://chat.example.com", **asking)
+    cors = {name: value for name, value in allowed.headers.items() if name.startswith("access-control")}
+    assert (allowed.status_code, cors) == (
+        200,
+        {
+            "access-control-allow-origin": "https://chat.example.com",
+            "access-control-allow-methods": "GET, POST",
+            "access-control-allow-headers": "*, authorization",
+            "access-control-expose-headers": "*",
+            "access-control-max-age": "86400",
+        },
+    )
+    refused = answer("GET", "https://chat.example.com")
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://chat.example.com")
+    listed = answer("GET", "https://chat.example.com", authorization=f"Bearer {KEYS['normal']}")
+    assert (listed.status_code, listed.headers["access-control-allow-origin"]) == (200, "https://chat.example.com")
+    elsewhere = answer("OPTIONS", "https://elsewhere.example.com", **asking)
+    assert "access-control-allow-origin" not in elsewhere.headers
 
 
 def under_way(gateway: Gateway, tenant: str | None = None) -> int:

@@ -146,6 +146,9 @@ def test_a_host_gets_its_own_id_and_answers_for_itself(gateway: Gateway, model: 
 
 def test_the_models_of_the_stack_are_listed(gateway: Gateway) -> None:
     assert [model.id for model in gateway.client().models.list()] == sorted(STACK["corral:models"])
+    head = httpx.head(f"{gateway.url}/models")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == httpx.get(f"{gateway.url}/models").headers["content-length"]
 
 
 def test_weights_are_exact(gateway: Gateway) -> None:
@@ -184,7 +187,7 @@ REFUSALS = [
     ("a list", "POST", "completions", b'{"model": ["m"]}', 400, "model_required", 'names no "model"'),
     ("long", "POST", "completions", b'{"model": "%s"}' % (b"x" * 100_000), 404, "model_not_found", "xxx' does not"),
     ("wrong method", "GET", "chat/completions", b"", 405, "method_not_allowed", "Use POST"),
-    ("wrong method", "POST", "models", b"{}", 405, "method_not_allowed", "Use GET"),
+    ("wrong method", "POST", "models", b"{}", 405, "method_not_allowed", "Use GET, HEAD"),
     ("unknown path", "POST", "images/generations", b'{"model": "m"}', 404, "unknown_url", "nothing at this path"),
 ]
 

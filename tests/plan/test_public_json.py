@@ -96,6 +96,7 @@ WANT = {
         "ejectionTime": 10_000,
         "bodyLimit": 52_428_800,
         "concurrent": None,
+        "origins": [],
     },
     "accept": [],
     "tenants": [

@@ -285,6 +285,7 @@ _VERSION = r"^1\.[0-9]{2}$"
 _TENANT_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _KEY_HASH = r"^sha256:[0-9a-f]{64}$"
 _DNS_NAME = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_ORIGIN = r"^(\*|https?://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(:[0-9]{1,5})?)$"
 _KUBERNETES_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAMESPACED = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _TAG_KEY = r"^[a-zA-Z0-9 ._:/=+@-]{1,128}$"
@@ -299,6 +300,7 @@ MISMATCHES = {
     "a key that stood here is to be changed",
     _TENANT_NAME: "is not a tenant's name: lower-case letters, digits and -, at most 63 characters",
     _DNS_NAME: "is not a DNS name like llm.example.com, in lower case",
+    _ORIGIN: "is not an origin: write it like https://chat.example.com, without a path, or * for every page",
     _KUBERNETES_NAME: "is not a name in Kubernetes: lower-case letters, digits, - and .",
     _NAMESPACED: "is not a namespace and a secret in it: write it like ingress/llm-tls",
     _CERTIFICATE_ARN: "is not the ARN of a certificate: write it like "
@@ -348,6 +350,7 @@ CertificateArn = Annotated[str, Field(pattern=_CERTIFICATE_ARN)]
 Image = Annotated[str, Field(pattern=_IMAGE)]
 ChartVersion = Annotated[str, Field(pattern=_CHART_VERSION)]
 Mirror = Annotated[str, Field(pattern=_MIRROR)]
+Origin = Annotated[str, Field(pattern=_ORIGIN)]
 DnsName = Annotated[str, Field(pattern=_DNS_NAME)]
 KubernetesName = Annotated[str, Field(pattern=_KUBERNETES_NAME)]
 KubernetesVersion = Annotated[str, Field(pattern=_VERSION), AfterValidator(_kubernetes_version)]

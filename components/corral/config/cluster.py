@@ -17,6 +17,7 @@ from corral.catalog.units import (
     KubernetesVersion,
     Milliseconds,
     Network,
+    Origin,
     PrincipalArn,
     RetentionDays,
     SecretReference,
@@ -222,6 +223,9 @@ class Gateway(Strict):
     balancer."""
     certificate: Certificate | None = Field(default=None, examples=[{"issuer": "letsencrypt"}])
     """The certificate of the gateway: `{secret: …}`, `{issuer: …}` or `{acm: …}`.  Without one it speaks plain HTTP."""
+    origins: list[Origin] = Field(default=[], examples=[["https://chat.example.com"]])
+    """The origins of web pages whose scripts may call the local engine from a browser, like `https://chat.example.com`;
+    `*` is every page.  By default none may, and on the kubernetes engine none can."""
     replicas: Replicas = Replicas()
     """The number of Envoys between which the cluster scales; by default 2 to 10."""
     annotations: dict[str, str] = Field(

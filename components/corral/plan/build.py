@@ -31,6 +31,7 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
             ejection_time=engine.ejection_time,
             body_limit=engine.body_limit,
             concurrent=engine.concurrent_requests,
+            origins=tuple(stack.gateway.origins),
         ),
         accept=tuple(sorted(set(stack.accept))),
         tenants=tenants(stack, catalog),

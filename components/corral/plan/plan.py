@@ -228,6 +228,8 @@ class RequestSettings:
     body_limit: int
     concurrent: int | None = None
     """Requests under way at once; None: as many as come."""
+    origins: tuple[str, ...] = ()
+    """The origins of web pages that may call the gateway; `*` is every page."""
 
     @property
     def concurrent_of_normal(self) -> int | None:

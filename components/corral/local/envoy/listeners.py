@@ -88,6 +88,7 @@ def gateway(
             "upstream_log_options": {"flush_upstream_log_on_upstream_stream": True},
         },
     )
+    cors = [extension("filters.http.cors.v3.Cors", {})] if settings.origins else []
     dropped = [{"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in DROPPED_PREFIXES]
     manager = {
         "stat_prefix": GATEWAY,
@@ -103,10 +104,12 @@ def gateway(
         "access_log": [*statistics.count_requests(), access_log(log)],
         "local_reply_config": replies.gateway_replies(settings.body_limit),
         "http_filters": [
+            *cors,
             *([verifier] if verifier else []),
             {"name": scripts.FILTER, "typed_config": scripts.gateway()},
             router,
         ],
+        "http_protocol_options": {"accept_http_10": True},
         "use_remote_address": True,
         "normalize_path": True,
         "request_timeout": f"{UPLOAD_SECONDS}s",

@@ -20,6 +20,9 @@ MODEL_HEADER = "x-corral-model"
 TENANT_HEADER = "x-corral-tenant"
 """Who calls; set by the gateway's first filter."""
 
+READ_HEADER = "x-corral-read"
+"""The gateway's first filter has let a request pass that is for no model of the stack; what it is answered is known."""
+
 LINK_HEADER = "x-corral-link"
 """Tells the upstream filters which upstream an attempt goes to."""
 

@@ -96,7 +96,7 @@ def gateway_replies(body_limit: int) -> Resource:
     """How the gateway listener words the errors that Envoy raises by itself."""
     too_large = f"The request body is larger than {body_limit // 2**20} MiB ({body_limit} bytes), the most taken here."
     unsupported = _bad_request(
-        "Requests of this kind are not taken here: neither upgrades and tunnels, nor other versions than HTTP/1.1 and "
+        "Requests of this kind are not taken here: neither upgrades and tunnels, nor other versions than HTTP/1 and "
         "HTTP/2, nor transfer codings but chunked.",
         "unsupported",
     )

@@ -29,6 +29,7 @@ from corral.local.envoy.names import (
     HOST_REQUEST_ID_HEADER,
     MODEL_HEADER,
     NAMESPACE,
+    READ_HEADER,
     TENANT_HEADER,
     model_name,
 )
@@ -175,30 +176,54 @@ def _for_tenants(plan: Plan, answer: Callable[[Sequence[str]], Resource]) -> Res
     return {"matcher": _by_header(TENANT_HEADER, own, _to(answer(every)))}
 
 
+_CORS_SECONDS = 86_400
+"""How long a browser may remember what it may send: any header, and that of the key, which `*` does not stand for."""
+
+
+def _cors(origins: Sequence[str]) -> Resource:
+    """The web pages whose scripts may call, for the filter that answers browsers before anybody asks for a key.
+
+    That filter passes over requests that a route answers by itself (envoyproxy/envoy issue 8262, seen on 1.40.0).
+    """
+    matches = [{"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin} for origin in origins]
+    policy = {
+        "allow_origin_string_match": matches,
+        "allow_methods": "GET, POST",
+        "allow_headers": "*, authorization",
+        "expose_headers": "*",
+        "max_age": str(_CORS_SECONDS),
+        "forward_not_matching_preflights": False,
+    }
+    return {"envoy.filters.http.cors": typed("extensions.filters.http.cors.v3.CorsPolicy", policy)}
+
+
 def gateway_routes(plan: Plan, keys: Mapping[str, str]) -> Resource:
     """The table clients meet: paths, methods, models."""
 
-    def only(method: str, then: Resource) -> Resource:
-        return _arms([_where(":method", method, then)], _to(replies.wrong_method(method)))
+    def only(methods: str, then: Resource) -> Resource:
+        return _arms([_where(":method", methods, then)], _to(replies.wrong_method(methods.replace("|", ", "))))
 
     unread = _arms([_where(MODEL_HEADER, ".+", _for_tenants(plan, replies.unknown_model))], _to(_UNREAD))
     by_path = _arms(
         [
             _where(":path", _MODEL_PATHS, only("POST", unread)),
-            _where(":path", _LIST_PATH, only("GET", _for_tenants(plan, replies.model_list))),
+            _where(":path", _LIST_PATH, only("GET|HEAD", _for_tenants(plan, replies.model_list))),
         ],
         _to(replies.unknown_path()),
     )
+    read = _arms([_where(READ_HEADER, ".+", by_path)], _to(_UNREAD))
     models = (
         (variant.key, _to(_model_route(variant, plan.request_settings.idle_timeout)))
         for model in plan.models
         for variant in variants(plan, model)
     )
+    origins = plan.request_settings.origins
     gateway = {
         "name": GATEWAY,
+        **({"typed_per_filter_config": _cors(origins)} if origins else {}),
         "domains": ["*"],
         "request_body_buffer_limit": plan.request_settings.body_limit,
-        "matcher": _by_header(MODEL_HEADER, models, by_path),
+        "matcher": _by_header(MODEL_HEADER, models, read if origins else by_path),
     }
     return typed(
         "config.route.v3.RouteConfiguration",

@@ -28,15 +28,29 @@ _ACCESS = "cluster/publicFrom"
 
 
 def cluster(plan: Plan) -> Iterator[Finding]:
-    """Errors: nobody reaches the API server; what an object needs is on no new cluster.  Warnings: software of versions
-    that were not tried.  Notes: who reaches it, and that nobody counts requests."""
+    """Errors: nobody reaches the API server; what an object needs is on no new cluster; browsers are to call.
+    Warnings: software of versions that were not tried.  Notes: who reaches it, and that nobody counts requests."""
     if isinstance(plan.cluster, EksCluster):
         yield from _access(plan.cluster)
         yield from _addons(plan, plan.cluster)
+    if plan.cluster:
+        yield from _browsers(plan)
     if plan.cluster and plan.cluster.prometheus is None:
         yield from _uncounted(plan.cluster, plan.replicas)
     if plan.versions:
         yield from _untried(plan.versions)
+
+
+def _browsers(plan: Plan) -> Iterator[Finding]:
+    """Envoy's CORS filter looks at the route before Envoy AI Gateway has found it by the request's body."""
+    if plan.request_settings.origins:
+        yield Finding(
+            "error",
+            "gateway/origins",
+            "browsers cannot call the gateway of a cluster: Envoy AI Gateway finds a request's route when it is too "
+            "late for CORS headers",
+            "leave out corral:gateway.origins, and have what stands before the gateway add them",
+        )
 
 
 def _access(eks: EksCluster) -> Iterator[Finding]:

@@ -214,8 +214,9 @@ local function unsupported(handle, known, needs)
     .. (#whats > 1 and 'all of this together: ' or 'this: ') .. table.concat(whats, ', ') .. '.', nil, nil, needs[1].parameter)
 end
 
--- Who calls is told to the table of routes, which answers, where its answer is not the same for all.
+-- The table of routes answers, and has to be told who calls where its answer is not the same for all.
 local function answered_by_routes(headers, known)
+  headers:replace('x-corral-read', '1')
   if known.tenant then headers:replace('x-corral-tenant', known.tenant) end
 end
 
