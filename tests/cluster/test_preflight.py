@@ -30,7 +30,14 @@ def offerings(letters: str, instance: str = "g6e.12xlarge") -> dict[str, Any]:
 
 def quotas(**values: float) -> Answer:
     """GetServiceQuota, by code with `_` for `-`."""
-    by_code = {"L-F678F1CE": 5.0, "L-0263D0A3": 5.0, ON_DEMAND: 192.0, SPOT: 192.0, "L-417A185B": 192.0}
+    by_code = {
+        "L-F678F1CE": 5.0,
+        "L-0263D0A3": 5.0,
+        ON_DEMAND: 192.0,
+        SPOT: 192.0,
+        "L-417A185B": 192.0,
+        "L-1216C47A": 16.0,
+    }
     by_code |= {code.replace("_", "-"): value for code, value in values.items()}
     return lambda params: (
         quota(params["ServiceCode"], params["QuotaCode"], by_code[params["QuotaCode"]])
@@ -92,7 +99,7 @@ def stack(cluster: Mapping[str, Any] | None = None, **gpus: Any) -> Stack:
 
 def judged(patch: pytest.MonkeyPatch, declared: Stack, **answers: Answer) -> dict[tuple[str, str], Judgement]:
     FakeAccount(GOOD | answers).installed(patch)
-    return {(each.part, each.subject): (each.outcome, each.why) for each in preconditions(declared)}
+    return {(each.part, each.subject): (each.outcome, each.why) for each in preconditions(declared, 1)}
 
 
 def increase(service: str, code: str, value: int) -> str:
@@ -102,6 +109,7 @@ def increase(service: str, code: str, value: int) -> str:
     )
 
 
+STANDARD = "“Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances”"
 G_AND_VT = "“Running On-Demand G and VT instances” is"
 
 
@@ -116,6 +124,10 @@ def test_an_account_with_all_that_a_new_cluster_takes_is_allowed(monkeypatch: py
         ("cluster", "elastic IPs"): (
             "allowed",
             "“EC2-VPC Elastic IPs” is 5 in us-east-1, of which others leave 4, and 3 are wanted",
+        ),
+        ("cluster", "vCPUs of the Envoys"): (
+            "allowed",
+            f"{STANDARD} is 16 in us-east-1, of which others leave 16, and 10 are wanted",
         ),
         ("vllm", "g6e.12xlarge in the zones"): ("allowed", "offered in us-east-1b, us-east-1d"),
         ("vllm", "vCPUs, on demand"): (
@@ -272,6 +284,22 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Answer], tuple[str, str], Judge
         ("refused", "EKS has no version 1.35 in us-east-1: correct corral:cluster.version"),
     ),
     (
+        "an account that is new, and has one node",
+        {},
+        {
+            "get_service_quota": quotas(L_1216C47A=5.0),
+            "describe_instances": instances(instance("m7i.xlarge", 2), instance("hpc7a.12xlarge", 12)),
+        },
+        ("cluster", "vCPUs of the Envoys"),
+        (
+            "refused",
+            (
+                f"{STANDARD} is 5 in us-east-1, of which others leave 1, and 2 are wanted at least: "
+                f"{increase('ec2', 'L-1216C47A', 14)}"
+            ),
+        ),
+    ),
+    (
         "no elastic IP is left",
         {},
         {"describe_addresses": {"Addresses": [{"AllocationId": f"eipalloc-{n}"} for n in range(3)]}},
@@ -350,7 +378,7 @@ def test_a_reservation_is_held_against_the_nodes_and_no_quota_is(
 ):
     there = judged(monkeypatch, stack(**RESERVED), describe_capacity_reservations=answer)
     assert there["vllm", "cr-0123456789abcdef0"] == want
-    assert [subject for _, subject in there if subject.startswith("vCPUs")] == []
+    assert [subject for _, subject in there if subject.startswith("vCPUs,")] == []
 
 
 IDS = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"]

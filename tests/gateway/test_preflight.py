@@ -13,7 +13,6 @@ import pytest
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
 from corral.gateway.preflight import preflight
-from corral.hosts.bedrock import probe
 from corral.hosts.probing import Judgement, Precondition
 from corral.plan.build import build
 from tests.cluster.test_preflight import GOOD
@@ -69,11 +68,6 @@ class Internet(httpx.BaseTransport):
                 raise AssertionError(host)
 
 
-@pytest.fixture(autouse=True)
-def _no_quotas_of_before() -> None:
-    probe.applied_quotas.cache_clear()
-
-
 KEYS = "  corral:keys: {deepinfra: {secure: v1:x}, together: {secure: v1:x}}\n"
 
 
@@ -108,6 +102,7 @@ def test_all_that_a_stack_takes_is_asked_for_once_and_nothing_else(tmp_path: Pat
         ("cluster", "zones"),
         ("cluster", "VPC"),
         ("cluster", "elastic IPs"),
+        ("cluster", "vCPUs of the Envoys"),
         ("vllm", "g6e.12xlarge in the zones"),
         ("vllm", "vCPUs, on demand"),
     ]

@@ -62,6 +62,7 @@ class FakeAccount:
         """This account, for all that asks AWS in this process."""
         for module in (hosts_aws, probe):
             patch.setattr(module, "client", self.client)
+        probe.applied_quotas.cache_clear()
         return self
 
 

@@ -5,7 +5,8 @@ Policy.  A quota is held against what others use of it: what is tagged as the st
 is counted as wanted and not as used, so that the verdict is the same before the first `up` and after.  Less than the
 least that the stack takes is refused; less than the most is allowed, and says what to ask for.  Nodes on spot are
 bought on demand where there is no spot.  Which quota counts an instance type is known for the families with NVIDIA's
-GPUs (AWS General Reference, Amazon EC2 endpoints and quotas); of another it is unknown.
+GPUs (AWS General Reference, Amazon EC2 endpoints and quotas); of another it is unknown.  Of the other nodes, which Auto
+Mode chooses, the vCPUs of the Envoys are asked for, as a lower bound.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class _Quota:
 
 _ADDRESSES = _Quota("ec2", "L-0263D0A3", "EC2-VPC Elastic IPs")
 _VPCS = _Quota("vpc", "L-F678F1CE", "VPCs per Region")
+_STANDARD = _Quota("ec2", "L-1216C47A", "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances")
 _P = _Quota("ec2", "L-417A185B", "Running On-Demand P instances")
 _FAMILIES: Sequence[tuple[re.Pattern[str], _Quota, _Quota | None]] = (
     (
@@ -47,18 +49,19 @@ _FAMILIES: Sequence[tuple[re.Pattern[str], _Quota, _Quota | None]] = (
     (re.compile(r"p[234]"), _P, _Quota("ec2", "L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests")),
     (re.compile(r"p5"), _P, _Quota("ec2", "L-C4BD4855", "All P5 Spot Instance Requests")),
     (re.compile(r"p\d"), _P, None),
+    (re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d"), _STANDARD, None),
 )
 """By the beginning of an instance type the quotas, in vCPUs, on demand and on spot; None: AWS's reference has none."""
 
 
-def preconditions(stack: Stack) -> Iterator[Precondition]:
-    """All of the stack's cluster."""
+def preconditions(stack: Stack, vcpus_of_envoy: int) -> Iterator[Precondition]:
+    """All of the stack's cluster, on which each Envoy is sure to get so many vCPUs."""
     if isinstance(stack.cluster, KubeconfigCluster):
         yield Precondition.of(_PART, "API server", _reachable, stack.cluster)
     elif stack.region is None:
         yield Precondition(_PART, "region", "refused", "the stack says none: set aws:region")
     else:
-        yield from _Eks(stack, stack.cluster, Account(stack.region)).preconditions()
+        yield from _Eks(stack, stack.cluster, Account(stack.region), vcpus_of_envoy).preconditions()
 
 
 def _reachable(cluster: KubeconfigCluster | EksCluster) -> Judgement:
@@ -75,6 +78,7 @@ class _Eks:
     stack: Stack
     cluster: EksCluster
     account: Account
+    vcpus_of_envoy: int
 
     def preconditions(self) -> Iterator[Precondition]:
         yield Precondition.of(_PART, f"Kubernetes {self.cluster.version}", self._version)
@@ -83,6 +87,7 @@ class _Eks:
             yield Precondition.of(_PART, "VPC", self._unused, _VPCS, "describe_vpcs", "Vpcs", 1)
             addresses = ("describe_addresses", "Addresses", network.zones)
             yield Precondition.of(_PART, "elastic IPs", self._unused, _ADDRESSES, *addresses)
+        yield Precondition.of(_PART, "vCPUs of the Envoys", self._envoys)
         for name, gpus in self._gpus.items():
             yield Precondition.of(name, f"{gpus.instance} in the zones", self._offered, gpus)
             if isinstance(gpus.capacity_type, Reservation):
@@ -217,6 +222,12 @@ class _Eks:
         if outcome == "allowed":
             return outcome, f"nodes are bought on demand ({why}), as spot has no room: {judgement[1]}"
         return judgement
+
+    def _envoys(self) -> Judgement:
+        """Of the nodes that Auto Mode chooses for them; the controllers beside them take some more."""
+        replicas, each = self.stack.gateway.replicas, self.vcpus_of_envoy
+        others = self._others_vcpus(_STANDARD, spot=False)
+        return self._headroom(_STANDARD, others, replicas.min * each, replicas.max * each)
 
     def _size(self, instance: str) -> int:
         answer = self.account.read("ec2", "describe_instance_types", ("InvalidInstanceType",), InstanceTypes=[instance])

@@ -16,6 +16,7 @@ import httpx
 from corral.cluster import preflight as cluster
 from corral.config.cluster import Gateway, IssuedCertificate, LoadBalancerCertificate
 from corral.config.stack import Stack
+from corral.gateway.manifests.front import VCPUS_OF_ENVOY
 from corral.hosts import preflight as hosts
 from corral.hosts.aws import Account
 from corral.hosts.probing import Judgement, Precondition
@@ -30,7 +31,7 @@ def preflight(
     """Host by host, then the cluster's, then the gateway's.  `environment` and `transport` as of `hosts.preflight`."""
     parts: list[Callable[[], Iterator[Precondition]]] = [
         lambda: hosts.preconditions(stack, plan, environment, transport),
-        lambda: cluster.preconditions(stack),
+        lambda: cluster.preconditions(stack, VCPUS_OF_ENVOY),
         lambda: _reached(stack.gateway, stack.region),
     ]
     with ThreadPoolExecutor(len(parts)) as pool:

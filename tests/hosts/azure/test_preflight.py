@@ -264,6 +264,13 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, Judgement]] = [
         ),
     ),
     (
+        "trouble",
+        {AT: httpx.Response(503)},
+        {},
+        "subscription",
+        ("unknown", "Azure does not answer: see whether it is in reach from here"),
+    ),
+    (
         "a token that is over",
         {AT: httpx.Response(401)},
         {},

@@ -18,6 +18,7 @@ UNSIGNED = {"availability": aws.availability("NOT_AVAILABLE", entitlementAvailab
 DENIED = ErrorCode("AccessDeniedException")
 ABSENT = ErrorCode("ResourceNotFoundException")
 PER_DAY = "Model invocation max tokens per day for Meta Llama 3.3 70B Instruct"
+OF_ALL_MODELS = "Cross-Model Max Tokens Per Day"
 ON_DEMAND = "On-demand InvokeModel tokens per minute for Meta Llama 3.3 70B Instruct"
 RAISED = "have it raised in Service Quotas, or through AWS Support where it is not adjustable"
 
@@ -146,6 +147,11 @@ def test_it_is_allowed(model: BedrockModel, responses: dict[str, Any], why: str)
             MODEL,
             {"quotas": [aws.quota(value=0), aws.quota(PER_DAY, 0)]},
             f"the quota “{aws.PER_MINUTE}” and “{PER_DAY}” of this account is 0 in us-east-1: {RAISED}",
+        ),
+        (
+            MODEL,
+            {"quotas": [aws.quota(), aws.quota(OF_ALL_MODELS, 0)]},
+            f"the quota “{OF_ALL_MODELS}” of this account is 0 in us-east-1: {RAISED}",
         ),
         (
             PLAIN,

@@ -95,6 +95,14 @@ CASES: list[tuple[str, httpx.Response, str | None, bool, str | None, Judgement]]
         None,
         ("unknown", f"Hugging Face answers HTTP 404 to {META}/config.json"),
     ),
+    (
+        "out of reach",
+        refusal(503),
+        None,
+        False,
+        None,
+        ("unknown", "huggingface.co does not answer: see whether it is in reach from here"),
+    ),
     ("trouble", refusal(418), None, False, None, ("unknown", f"Hugging Face answers HTTP 418 to {META}/config.json")),
 ]
 
@@ -110,7 +118,9 @@ def test_hugging_face_is_asked_as_the_servers_will_ask(
         assert request.headers.get("authorization") == sent
         return response
 
-    assert of_hugging_face(META, token, stated=stated, transport=httpx.MockTransport(answer)) == want
+    transport = httpx.MockTransport(answer)
+    judged = Precondition.of("vllm", "weights", of_hugging_face, META, token, stated=stated, transport=transport)
+    assert (judged.outcome, judged.why) == want
 
 
 @pytest.mark.parametrize(

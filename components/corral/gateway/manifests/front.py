@@ -45,9 +45,13 @@ _SERVICE_DELAY_MILLISECONDS = 10_000
 _MAX_DEREGISTRATION_SECONDS = 3_600
 """The longest time that a load balancer of AWS lets a target finish."""
 
-_ENVOY = {"cpu": "500m", "memory": "1Gi"}
-_PROCESSOR = {"cpu": "500m", "memory": "512Mi"}
+_CPU_MILLIS = 500
+_ENVOY = {"cpu": f"{_CPU_MILLIS}m", "memory": "1Gi"}
+_PROCESSOR = {"cpu": f"{_CPU_MILLIS}m", "memory": "512Mi"}
 """Resources that an Envoy, and the processor beside it, are sure to get.  Scaling by CPU needs both to be said."""
+
+VCPUS_OF_ENVOY = 2 * _CPU_MILLIS // 1000
+"""Of an Envoy and its processor together."""
 
 _CPU_PERCENT = 60
 _REQUESTS_PER_ENVOY = 300

@@ -96,7 +96,10 @@ class Manager:
             yield from self._pages(self._read(httpx.URL(more)))
 
     def _read(self, url: httpx.URL) -> dict[str, Any]:
-        response = answer(self._client, url)
+        try:
+            response = answer(self._client, url)
+        except HostError:
+            raise HostError("unknown", "Azure does not answer: see whether it is in reach from here") from None
         match response.status_code:
             case 200:
                 return response.json()

@@ -10,8 +10,8 @@ is unknown; else allowed.  What could not be asked is unknown, and says which pe
   where AWS offers one; it is signed where the stack says so.
 - A new account can have an applied quota of 0 although the model is available to it: every call is then throttled.
   Quotas are found by their names, of which AWS has used several spellings; codes are not documented.  What counts is
-  tokens per minute (cross-region through a profile, on-demand without one) and tokens per day; AWS no longer enforces
-  requests per minute.  Source: docs.aws.amazon.com/bedrock, quotas-runtime.
+  tokens per minute (cross-region through a profile, on-demand without one) and tokens per day, the model's and those of
+  all models; AWS no longer enforces requests per minute.  Source: docs.aws.amazon.com/bedrock, quotas-runtime.
 """
 
 from __future__ import annotations
@@ -277,12 +277,16 @@ def _raised(quota: Mapping[str, Any], defaults: Mapping[str, float], region: str
     return f"ask for AWS's default, {increase('bedrock', quota['QuotaCode'], usual, region)}"
 
 
+_OF_ALL_MODELS = "cross-model max tokens per day"
+
 _UNSAID = re.compile(r"instruct|[0-9]+b")
 """Words of a model's name that a quota's may leave out: `Llama 4 Maverick 17B Instruct` has … `Maverick V1`."""
 
 
 def _counts(quota: str, details: Mapping[str, Any], *, profile: bool) -> bool:
     """Whether a quota of this name limits the calls: `Cross-region model inference tokens per minute for Meta …`."""
+    if quota.lower() == _OF_ALL_MODELS:
+        return True
     what, _, whose = quota.lower().partition(" for ")
     of_quota = {*whose.split()} - {str(details["providerName"]).lower(), "v1"}
     of_model = {*str(details["modelName"]).lower().split()}

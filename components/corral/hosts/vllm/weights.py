@@ -10,7 +10,7 @@ from __future__ import annotations
 import httpx
 
 from corral.hosts.aws import Account
-from corral.hosts.probing import Judgement, answer
+from corral.hosts.probing import HostError, Judgement, answer
 
 _URL = "https://huggingface.co"
 _FILE = "config.json"
@@ -28,7 +28,10 @@ def of_hugging_face(
     sent = token if stated else None
     headers = {"authorization": f"Bearer {sent}"} if sent else {}
     with httpx.Client(base_url=_URL, headers=headers, timeout=_TIMEOUT_SECONDS, transport=transport) as client:
-        response = answer(client, f"/{repository}/resolve/main/{_FILE}", "HEAD")
+        try:
+            response = answer(client, f"/{repository}/resolve/main/{_FILE}", "HEAD")
+        except HostError:
+            raise HostError("unknown", "huggingface.co does not answer: see whether it is in reach from here") from None
     code, page = response.headers.get("x-error-code"), f"{_URL.removeprefix('https://')}/{repository}"
     if response.status_code < 400:
         return "allowed", "to be had" if sent else "to be had without a token"
