@@ -29,7 +29,7 @@ HOST = SimulatedHost(
     path="",
     header="authorization",
     key="aws-key",
-    models={LLAMA: Takes(tools_while_streaming=False, vision=True), ARN: Takes()},
+    models={LLAMA: Takes(tools_while_streaming=False, vision=True, json_schema=False), ARN: Takes()},
     protocol="bedrock-converse",
 )
 USER: Any = {"role": "user", "content": [{"text": "hello to you"}]}
@@ -138,6 +138,22 @@ def test_a_call_has_arguments_and_a_stop_sequence_ends_an_answer(client: TestCli
     )
 
 
+SCHEMA: Any = {
+    "textFormat": {
+        "type": "json_schema",
+        "structure": {
+            "jsonSchema": {"schema": '{"type": "object", "properties": {"at": {"const": "sky"}}, "required": ["at"]}'}
+        },
+    }
+}
+
+
+def test_a_model_that_takes_a_schema_keeps_to_it(client: TestClient):
+    answer = client.post(path(ARN), json=ask(outputConfig=SCHEMA, serviceTier={"type": "default"}), headers=KEY)
+    (block,) = answer.json()["output"]["message"]["content"]
+    assert json.loads(block["text"]) == {"at": "sky"}
+
+
 ASSISTANT: Any = {"role": "assistant", "content": [{"text": "hi"}]}
 CALL: Any = {"toolUseId": "t", "name": "look", "input": {}}
 CALLED: Any = {"role": "assistant", "content": [{"toolUse": CALL}]}
@@ -167,6 +183,8 @@ RESULT: Any = {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "co
         (ask(USER, {"role": "assistant", "content": [{"toolUse": CALL | {"name": "a b"}}]}, toolConfig=TOOLS), False,
          "String should match pattern"),
         (ask(toolConfig=TOOLS), True, "This model doesn't support tool use in streaming mode."),
+        (ask(outputConfig=SCHEMA), False, "This model doesn't support the outputConfig.textFormat field."),
+        (ask(serviceTier={"type": "flex"}), False, "This model doesn't support the flex service tier."),
         (ask(inferenceConfig={"maxTokens": 0}), False, "Input should be greater than or equal to 1"),
         (ask({"role": "user", "content": []}), False, "List should have at least 1 item"),
         ([], False, "Field required"),

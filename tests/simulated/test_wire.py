@@ -134,6 +134,18 @@ def test_a_body_that_the_route_does_not_take_is_refused(
         (Takes(tools_while_streaming=False), {"stream": True}, None),
         (Takes(vision=False), {"content": IMAGE}, "This model doesn't support image input."),
         (Takes(vision=True), {"content": IMAGE}, None),
+        (Takes(image_urls=False), {"content": IMAGE}, None),
+        (Takes(image_urls=False), {"content": [{"type": "image_url", "image_url": {"url": "https://example.com/a"}}]},
+         "This model doesn't support images that it has to fetch."),
+        (Takes(json_mode=False), {"response_format": {"type": "json_object"}}, "This model doesn't support JSON mode."),
+        (Takes(json_schema=False), {"response_format": {"type": "json_object"}}, None),
+        (Takes(tool_choice=False), {"tools": [TOOL], "tool_choice": "required"},
+         "This model doesn't support a forced tool."),
+        (Takes(choices=False), {"n": 2}, "This model doesn't support n above 1."),
+        (Takes(choices=False), {"n": 1}, None),
+        (Takes(seed=False), {"seed": 0}, "This model doesn't support seed."),
+        (Takes(logprobs=False), {"logprobs": True}, "This model doesn't support logprobs."),
+        (Takes(penalties=False), {"frequency_penalty": 1}, "This model doesn't support penalties."),
     ],
 )  # fmt: skip
 def test_what_a_model_does_not_do_is_refused(

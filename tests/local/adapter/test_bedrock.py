@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -85,6 +86,13 @@ def test_a_tool_is_called(adapter: Adapter, model: str, *, stream: bool):
     assert call.type == "function"
     assert (call.id, call.function.name, call.function.arguments) == ("tooluse_simulated_0", "look", "{}")
     assert (made.message.content or None, made.finish_reason) == (None, "tool_calls")
+
+
+def test_a_schema_is_kept_to_where_the_model_takes_one(adapter: Adapter):
+    schema = {"type": "object", "properties": {"at": {"const": "sky"}}, "required": ["at"]}
+    wanted: Any = {"type": "json_schema", "json_schema": {"name": "where", "schema": schema}}
+    answer = adapter.client("bedrock").chat.completions.create(model=SCOUT, messages=MESSAGES, response_format=wanted)
+    assert json.loads(answer.choices[0].message.content or "") == {"at": "sky"}
 
 
 def test_what_a_tool_gave_is_told(adapter: Adapter):
@@ -245,9 +253,14 @@ def client_error(name: str, status: int, message: str = "why", kind: Any = Clien
 
 
 def error(
-    status: int, message: str, kind: str = "server_error", code: str | None = None, retry_after: str | None = None
+    status: int,
+    message: str,
+    kind: str = "server_error",
+    code: str | None = None,
+    retry_after: str | None = None,
+    param: str | None = None,
 ) -> ChatError:
-    want = ChatError(status, message, code, retry_after=retry_after)
+    want = ChatError(status, message, code, param, retry_after)
     assert want.type == kind
     return want
 
@@ -269,6 +282,12 @@ UNREACHED = "it cannot be asked, or its answer is none"
         (client_error("ValidationException", 400), error(400, "ValidationException: why", REQUEST)),
         (client_error("ValidationException", 400, "The provided model identifier is invalid."),
          error(404, "ValidationException: The provided model identifier is invalid.", REQUEST, "model_not_found")),
+        (client_error("ValidationException", 400, "This model doesn't support the flex service tier."),
+         error(400, "ValidationException: This model doesn't support the flex service tier.", REQUEST,
+               "unsupported_parameter", param="model")),
+        (client_error("ValidationException", 400, "The maximum tokens you requested exceeds the model limit of 8192."),
+         error(400, "ValidationException: The maximum tokens you requested exceeds the model limit of 8192.", REQUEST,
+               "unsupported_parameter", param="model")),
         (client_error("AccessDeniedException", 403), error(403, "AccessDeniedException: why", REQUEST)),
         (client_error("UnrecognizedClientException", 403), error(403, "UnrecognizedClientException: why", REQUEST)),
         (client_error("ResourceNotFoundException", 404),

@@ -35,6 +35,7 @@ def inputs(model: str, messages: list[Any], output: int | None = None, **more: A
         (MAVERICK, [USER], {}, {"prompt": "hello", "max_tokens": DEFAULT_LIMIT}),
         (MAVERICK, [USER], {"output": 9}, {"prompt": "hello", "max_tokens": 9}),
         (MAVERICK, [USER], {"output": 9, "max_tokens": 5}, {"prompt": "hello", "max_tokens": 5}),
+        (MAVERICK, [USER], {"output": 9, "max_tokens": 50}, {"prompt": "hello", "max_tokens": 9}),
         (
             MAVERICK,
             [USER],

@@ -124,13 +124,15 @@ def test_what_came_since_is_what_was_counted_and_the_rest_is_as_of_now():
 
 
 def test_the_ejected_hosts_are_those_of_the_clusters_that_the_plan_has():
-    plan = build({M: {"shares": {"bedrock": 60, "deepinfra": 40}, "fallback": ["lab"]}})
+    plan = build({M: {"shares": {"azure": 10, "bedrock": 50, "deepinfra": 40}, "fallback": ["lab"]}})
     members = {
+        (f"model/{M} without bedrock fallback 1", "bedrock"),
+        (f"model/{M} without azure shares", "deepinfra"),
         (f"model/{M} shares", "bedrock"),
         (f"model/{M} fallback 1", "lab"),
         (f"model/{M} fallback 1", "deepinfra"),
     }
-    assert Readings(ejected_members=frozenset(members)).ejected(plan) == {(M, "bedrock"), (M, "lab")}
+    assert Readings(ejected_members=frozenset(members)).ejected(plan) == {(M, "bedrock"), (M, "deepinfra"), (M, "lab")}
 
 
 CODES = (0, 200, 400, 401, 403, 404, 410, 413, 422, 429, 500, 503)

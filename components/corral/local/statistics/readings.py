@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from corral.local.admin import Admin
 from corral.local.envoy import statistics
 from corral.local.envoy.names import GATEWAY, link_name
+from corral.local.envoy.variants import variants
 from corral.plan.failover import RETRIED_STATUS
 from corral.plan.plan import Plan
 
@@ -73,13 +74,15 @@ class Readings:
         return replace(self, counters=self.counters - before.counters, times=times)
 
     def ejected(self, plan: Plan) -> frozenset[tuple[str, str]]:
-        """The hosts ejected at the moment: pairs of a model and a host."""
+        """The hosts ejected at the moment, if only from some of a model's requests: pairs of a model and a host."""
         if not self.ejected_members:
             return frozenset()
         return frozenset(
             (model.name, target.host)
-            for model, target in plan.targets
-            if (link_name(model.name, target.priority), target.host) in self.ejected_members
+            for model in plan.models
+            for variant in variants(plan, model)
+            for target in variant.model.live
+            if (link_name(variant.model.name, target.priority), target.host) in self.ejected_members
         )
 
 
