@@ -146,6 +146,10 @@ def test_a_host_gets_its_own_id_and_answers_for_itself(gateway: Gateway, model: 
 
 def test_the_models_of_the_stack_are_listed(gateway: Gateway) -> None:
     assert [model.id for model in gateway.client().models.list()] == sorted(STACK["corral:models"])
+    for name in STACK["corral:models"]:
+        assert gateway.client().models.retrieve(name).id == name
+    with pytest.raises(openai.NotFoundError, match="The model gpt-5 does not exist here"):
+        gateway.client().models.retrieve("gpt-5")
     head = httpx.head(f"{gateway.url}/models")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == httpx.get(f"{gateway.url}/models").headers["content-length"]

@@ -134,7 +134,7 @@ def test_what_the_residency_of_a_tenant_leaves_out_is_left_out_of_what_a_request
 
 
 PLAN = build({LLAMA: {"shares": {"bedrock": 100}}, SCOUT: {"shares": {"bedrock": 100}}}, ALIKE)
-MODELS = {f"model:{LLAMA}": True, f"model:{SCOUT}": True}
+MODELS = {f"{what}:{model}": True for what in ("model", "one host") for model in (LLAMA, SCOUT)}
 
 SEARCH = TenantPlan(
     name="search",
@@ -160,6 +160,10 @@ def with_tenants(*tenants: TenantPlan, issuers: tuple[Issuer, ...] = ()) -> Plan
 def test_without_tenants_it_is_open_to_everybody() -> None:
     table = context(PLAN, {})
     assert table == {"version": table["version"], "open": {}, **MODELS}
+
+
+def test_it_has_the_models_that_one_host_alone_serves() -> None:
+    assert [entry for entry in context(plan(), {}) if entry.startswith("one host:")] == [f"one host:{SCOUT}"]
 
 
 def test_every_tenant_stands_in_the_table_with_what_it_may_and_no_more_than_that() -> None:

@@ -11,6 +11,7 @@ one flat table, since the filter reads an entry at a time and keeps it:
     claim:<issuer>             the claim of its tokens that names the tenant
     vouched:<issuer> <value>   the tenant of a claim's value
     model:<name>               there is such a model: true, or what not all of its hosts take (`variants.needs_entry`)
+    one host:<name>            no other host than one serves the model
     tenant:<name>              the tenant's models, residency (`lane`) and limits
 """
 
@@ -64,6 +65,7 @@ def _tenant(tenant: TenantPlan, models: int, settings: RequestSettings) -> Resou
 def context(plan: Plan, keys: Mapping[str, str]) -> Resource:
     """The first filter's table; `keys` are the tenants by the SHA-256 of their keys."""
     table: Resource = {f"model:{model.name}": needs_entry(plan, model) for model in plan.models}
+    table |= {f"one host:{model.name}": True for model in plan.models if len(model.live) == 1}
     if plan.tenants:
         table["open"] = False
         table |= {f"key:{key}": tenant for key, tenant in keys.items()}

@@ -274,3 +274,50 @@ def test_whatever_a_client_sends_it_is_let_on_or_told_why_not(
 
 
 ANY = Worker()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["meta/llama:3", "meta%2Fllama%3a3", "meta%2fllama:3?a=b"])
+def test_one_model_is_told_of_by_its_name_whose_slashes_may_be_escaped(method: str, path: str) -> None:
+    ran = asked(b"", method=method, path=f"/v1/models/{path}")
+    assert (ran.status, json.loads(ran.answer)) == (
+        200,
+        {"id": "meta/llama:3", "object": "model", "created": 0, "owned_by": "corral"},
+    )
+
+
+@pytest.mark.parametrize(("name", "shown"), [("n", "n"), ("m", "m"), ("a%22b%0A", "a?b?")])
+def test_a_model_that_is_not_there_or_not_the_tenant_s_is_not_found(name: str, shown: str) -> None:
+    ran = asked(b"", method="GET", path=f"/v1/models/{name}", told=context(models={"meta/llama:3": True}))
+    message = f"The model {shown} does not exist here. GET /v1/models lists the models."
+    assert refusal(ran) == (404, "model_not_found", message)
+
+
+def test_a_model_of_the_list_is_only_read() -> None:
+    ran = asked(b"", method="DELETE", path="/v1/models/m")
+    assert (refusal(ran)[:2], ran.sent["allow"]) == ((405, "method_not_allowed"), "GET, HEAD")
+
+
+def test_health_needs_no_key() -> None:
+    ran = asked(b"", method="GET", path="/health", authorization=None)
+    assert (ran.status, json.loads(ran.answer)) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("previous", "path", "alone", "status"),
+    [
+        ("resp_1", "/v1/responses", False, 400),
+        (None, "/v1/responses", False, None),
+        ("resp_1", "/v1/responses", True, None),
+        ("resp_1", "/v1/chat/completions", False, None),
+    ],
+)
+def test_a_response_that_one_of_several_hosts_has_kept_is_not_followed_up(
+    previous: str | None, path: str, alone: bool, status: int | None
+) -> None:
+    told = context() | ({"one host:m": True} if alone else {})
+    ran = asked({"model": "m", "input": "more", "previous_response_id": previous}, path=path, told=told)
+    assert ran.status == status
+    if status:
+        said = error(ran)
+        assert (said["code"], said["param"]) == ("unsupported_parameter", "previous_response_id")

@@ -7,7 +7,8 @@ local STREAMS_USAGE = { ['/v1/chat/completions'] = true, ['/v1/completions'] = t
 local LONGEST_NAME = 128
 local WANTED = {}
 for name in string.gmatch('model stream stream_options messages input tools tool_choice response_format text n logprobs '
-  .. 'top_logprobs seed presence_penalty frequency_penalty max_tokens max_completion_tokens max_output_tokens', '%S+') do
+  .. 'top_logprobs seed presence_penalty frequency_penalty max_tokens max_completion_tokens max_output_tokens '
+  .. 'previous_response_id', '%S+') do
   WANTED[name] = true
 end
 local OPTIONS = { include_usage = true }
@@ -15,6 +16,7 @@ local NONE = {}
 local AS_HEADERS = { __index = { replace = rawset } }
 local LONGEST_KEY = 512 -- bytes; longer ones are nobody's, and cost no hash
 local NAMESPACE = 'corral'
+local JSON = { [':status'] = '200', ['content-type'] = 'application/json' }
 
 -- What is known of a request stands in its metadata: for the logs, for its attempts and for its answer.
 --
@@ -220,6 +222,21 @@ local function answered_by_routes(headers, known)
   if known.tenant then headers:replace('x-corral-tenant', known.tenant) end
 end
 
+-- One model of the list, by its path; a slash in its name may be escaped.
+local function one_model(handle, headers, known, of, said, escaped)
+  local method = headers:get(':method')
+  if method ~= 'GET' and method ~= 'HEAD' then
+    return refuse(handle, known, 405, 'method_not_allowed', 'Use GET, HEAD here.', nil, { allow = 'GET, HEAD' })
+  end
+  local name = gsub(escaped, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
+  if not entry(handle, of, 'model:' .. name) or said.models and not said.models[name] then
+    return refuse(handle, known, 404, 'model_not_found', 'The model ' .. (gsub(sub(name, 1, LONGEST_NAME),
+      '[^%w._:/-]', '?')) .. ' does not exist here. GET /v1/models lists the models.')
+  end
+  remember(handle, known)
+  handle:respond(JSON, '{"id":' .. quoted(name) .. ',"object":"model","created":0,"owned_by":"corral"}')
+end
+
 -- Lets a request for a model through to it, or answers why not.
 local function ask(handle, headers, known, of, said)
   if not match(lower(headers:get('content-type') or ''), '^application/json') then
@@ -270,6 +287,11 @@ local function ask(handle, headers, known, of, said)
     return refuse(handle, known, 403, 'model_not_allowed', 'Tenant ' .. known.tenant .. ' may not use the model '
       .. model .. '. GET /v1/models lists those it may use.', 'permission_error')
   end
+  local continued = known.path == '/v1/responses' and members_found.previous_response_id
+  if continued and sub(text, continued[2], continued[3]) ~= 'null' and not entry(handle, of, 'one host:' .. model) then
+    return refuse(handle, known, 400, 'unsupported_parameter', 'An earlier response is kept by the host that gave it, and '
+      .. 'several hosts share ' .. model .. ': send the whole conversation as input.', nil, nil, 'previous_response_id')
+  end
   local out, sent = 0, text
   if hosts ~= true then
     out, sent = left_out(text, members_found, known.path, stream, hosts, hosts.every[said.lane or ''])
@@ -307,6 +329,10 @@ function envoy_on_request(handle)
   local headers, of = handle:headers(), told(handle)
   local path = match(headers:get(':path') or '', '^[^?]*')
   local known, said = { path = sub(path, 1, 128) }, entry(handle, of, 'open')
+  if path == '/health' then
+    remember(handle, known)
+    return handle:respond(JSON, '{"status":"ok"}')
+  end
   if not said then
     known.tenant = caller(handle, headers, of, known)
     if not known.tenant then return end
@@ -314,6 +340,8 @@ function envoy_on_request(handle)
   end
   if ENDPOINTS[path] and headers:get(':method') == 'POST' then
     ask(handle, headers, known, of, said)
+  elseif match(path, '^/v1/models/.') then
+    return one_model(handle, headers, known, of, said, sub(path, 12))
   else
     remember(handle, known)
     answered_by_routes(headers, known)
