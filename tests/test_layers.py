@@ -36,7 +36,7 @@ PURE_MAY_IMPORT = {
 for the stack file and the catalog's data."""
 
 PULUMI_MAY = (
-    *("hosts/base.py", "hosts/iam.py", "hosts/registry.py", "hosts/keys.py", "hosts/images.py"),
+    *("hosts/base.py", "hosts/failures.py", "hosts/iam.py", "hosts/registry.py", "hosts/keys.py", "hosts/images.py"),
     "hosts/*/component.py",
     "hosts/endpoint.py",  # for type checkers alone
     *("hosts/bedrock/provider.py", "cluster/*.py", "gateway/*.py", "testing/*.py"),

@@ -32,7 +32,7 @@ def test_a_cluster_that_is_there_gets_a_provider_and_nothing_else():
     }
     (cluster,) = made
     nodes = cluster.gpu_nodes("vllm", Gpus(instance="dgx", min=1, max=1), 8, cluster)
-    assert (nodes, cluster.identity("i", "n", "a", [], cluster), cluster.ready) == ((), (), ())
+    assert (nodes, cluster.identity("i", "n", "a", [], cluster), cluster.ready) == ((), ((), ()), ())
 
 
 def test_the_state_is_the_same_wherever_pulumi_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

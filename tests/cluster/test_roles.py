@@ -64,7 +64,7 @@ def test_a_service_account_gets_a_role_with_a_policy_of_its_own():
             "tags": {"corral-stack": "prod"},
         },
     }
-    assert seen["gateway-identity-policy-1"].urn in seen["gateway-identity-association"].dependencies
+    assert seen["gateway-identity-policy-1"].urn not in seen["gateway-identity-association"].dependencies
 
 
 def test_a_role_is_trusted_to_its_service_with_session_tags():

@@ -19,6 +19,7 @@ from corral.gateway.component import Gateway, GatewayArgs
 from corral.gateway.manifests.resource import Network
 from corral.gateway.names import NAMES
 from corral.hosts.endpoint import KeyCredential
+from corral.hosts.failures import HostFailures
 from corral.hosts.images import Images
 from corral.plan.credentials import CallerCredentials
 from corral.plan.plan import Issuer, Plan, Rate
@@ -46,6 +47,7 @@ def program(
     network: Network = "eks",
     credentials: CallerCredentials = CallerCredentials({}, {}),  # noqa: B008
     registry: Registry | None = None,
+    failures: HostFailures | None = None,
     **differing: Any,
 ) -> None:
     cluster = ExistingCluster("cluster", KubeconfigCluster(kubeconfig="kind.yaml"))
@@ -54,6 +56,7 @@ def program(
     cluster.network, cluster.ready = network, [nodes]
     server = kubernetes.core.v1.Namespace("server", opts=pulumi.ResourceOptions(provider=provider))
     identity = kubernetes.core.v1.Namespace("identity", opts=pulumi.ResourceOptions(provider=provider))
+    permission = kubernetes.core.v1.Namespace("permission", opts=pulumi.ResourceOptions(provider=provider))
     special: dict[str, Any] = {
         "bedrock": SIGNED,
         "azure": {"model_id": pulumi.Output.from_input("deployed")},
@@ -74,6 +77,8 @@ def program(
             cluster=cluster,
             images=Images(registry),
             identity=[identity],
+            permissions={"bedrock": permission},
+            failures=failures or HostFailures(0),
             tags={"stack": "test"},
             names=NAMES,
             install=True,
@@ -114,8 +119,9 @@ def before(deployed: World, name: str) -> set[str]:
 
 def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(deployed: World):
     assert before(deployed, revision(deployed, "gateway-route/llama")) >= {
-        "nodes", "server", "identity", "gateway-software-ai-gateway", "gateway-namespace", "gateway-tenants-secret",
-        "gateway-gateway", "gateway-access", "gateway-clients", revision(deployed, "gateway-retries/llama"),
+        "nodes", "server", "identity", "permission", "gateway-software-ai-gateway", "gateway-namespace",
+        "gateway-tenants-secret", "gateway-gateway", "gateway-access", "gateway-clients",
+        revision(deployed, "gateway-retries/llama"),
         "gateway-secret/azure", "gateway-secret/lab", "gateway-authority/lab",
         *(f"gateway-{part}/azure/llama" for part in ("backend", "tls", "service", "credential")),
         *(f"gateway-{part}/bedrock/llama" for part in ("backend", "tls", "service", "credential")),
@@ -126,6 +132,14 @@ def test_a_route_comes_after_everything_that_it_names_and_after_its_hosts(deploy
 
 def test_no_envoy_starts_before_the_identity_it_calls_hosts_with_is_there(deployed: World):
     assert "identity" in before(deployed, "gateway-proxy")
+
+
+def test_nothing_but_the_routes_of_its_models_comes_after_a_host(deployed: World):
+    ready = {"server", "permission"}
+    late = {each.name for each in deployed.resources if before(deployed, each.name) & ready}
+    routes = {revision(deployed, f"gateway-route/{model}") for model in ("llama", "scout")}
+    patches = {"gateway-succession/llama", "gateway-succession/scout"}
+    assert late == {*routes, *patches, "gateway-learned", "gateway-followed"}
 
 
 def test_a_route_does_not_wait_for_the_hosts_of_another_model(deployed: World):
@@ -201,7 +215,7 @@ def test_cert_manager_is_left_alone_where_the_cluster_has_it():
 def test_everything_of_the_load_balancer_is_below_it(deployed: World):
     component = deployed["gateway"].urn
     assert names([resource for resource in deployed.resources if resource.parent == deployed.stack]) == [
-        "cluster", "gateway", "identity", "nodes", "server",
+        "cluster", "gateway", "identity", "nodes", "permission", "server",
     ]  # fmt: skip
     assert names(
         [resource for resource in deployed.resources if resource.parent == component and not resource.custom]
@@ -375,6 +389,7 @@ def test_another_list_of_hosts_is_another_route_and_no_other_model_is_touched():
         assert not any("scout" in change.name for change in differing)
     assert changed.replace == ()
     assert {change.name for change in changed.update} == {
+        "gateway-hosts/llama",
         "gateway-succession/llama",
         "gateway-learned",
         "gateway-followed",

@@ -187,6 +187,16 @@ def test_a_route_where_there_was_none_is_named_with_its_time_and_not_waited_for_
     assert added.outs == {**routes(llama="a", scout="c"), "new": ["scout"], "first": False, "since": 7.5}
 
 
+def test_a_route_that_stays_as_it_is_is_remembered_and_is_no_change(waited: list[float]):
+    provider, was = PropagationDelayProvider(), routes(llama="a", scout="b")
+    staying = routes(llama="a") | {"kept": ["new", "scout"]}
+    moved = routes(llama="c") | {"kept": ["new", "scout"]}
+    assert [provider.diff("handover", was, now).changes for now in (staying, moved)] == [False, True]
+    updated = provider.update("handover", was, moved).outs
+    assert (updated or {})["routes"] == {"llama": "c", "scout": "b"}
+    assert waited == [1.5]
+
+
 def test_another_time_alone_is_no_change_and_another_provider_is_one_that_takes_no_time(waited: list[float]):
     provider, was = PropagationDelayProvider(), routes(llama="a")
     changed = [

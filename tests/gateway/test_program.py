@@ -148,6 +148,7 @@ def test_a_host_that_leaves_its_last_model_goes_with_all_it_has_and_touches_no_o
     assert Change("corral:hosts:OpenAI", "together", ()) in changed.delete
     assert changed.replace == ()
     assert {change.name for change in changed.update} == {
+        "gateway-hosts/llama-3.3-70b",
         "gateway-succession/llama-3.3-70b",
         "gateway-learned",
         "gateway-followed",
@@ -177,9 +178,8 @@ def test_bedrock_comes_to_envoys_that_have_an_identity_and_to_a_route_that_waits
     world = deploy("staging", tmp_path, config)
     created = {change.name for change in changes(without, world).create}
     assert {name for name in created if "identity" in name} == {"gateway-identity-policy-1"}
-    assert world["gateway-identity-policy-1"].urn in world["gateway-identity-association"].dependencies
     (route,) = (each for each in world.of_type("AIGatewayRoute") if "llama-3.3-70b" in each.name)
-    assert world["gateway-identity-association"].urn in route.dependencies
+    assert world["gateway-identity-policy-1"].urn in route.dependencies
 
 
 CREDENTIALS = f"[default]\naws_access_key_id = AKIA\naws_secret_access_key = {NEVER}\n"

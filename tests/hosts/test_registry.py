@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from corral import testing
+from corral.hosts.failures import HostFailures
 from corral.hosts.registry import make_hosts
 from tests.hosts.site import site, stack
 
@@ -46,7 +47,7 @@ AZURE_HOST = {"location": "eastus2", "capacity": {"llama-3.3-70b": 100}, "allowF
 def test_a_host_at_a_url_is_called_and_not_made(host: dict[str, Any]):
     there = {"url": "https://llm.example.com/v1", "auth": "none", **host}
     declared = stack({"there": there}, {"llama-3.3-70b": {"shares": {"there": 100}}})
-    seen = testing.run(lambda: make_hosts(site(declared)))
+    seen = testing.run(lambda: make_hosts(site(declared), HostFailures(0)))
     assert [(each.name, each.type) for each in seen.resources] == [("there", "corral:hosts:OpenAI")]
 
 

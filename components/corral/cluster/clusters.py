@@ -54,8 +54,8 @@ class ExistingCluster(ClusterComponent):
         service_account: str,
         policies: Sequence[pulumi.Input[str]],
         parent: pulumi.Resource,
-    ) -> Sequence[pulumi.Resource]:
-        return ()
+    ) -> tuple[Sequence[pulumi.Resource], Sequence[pulumi.Resource]]:
+        return (), ()
 
 
 def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOptions | None = None) -> ClusterComponent:

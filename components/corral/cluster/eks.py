@@ -153,7 +153,7 @@ class Eks(ClusterComponent):
         service_account: str,
         policies: Sequence[pulumi.Input[str]],
         parent: pulumi.Resource,
-    ) -> Sequence[pulumi.Resource]:
+    ) -> tuple[Sequence[pulumi.Resource], Sequence[pulumi.Resource]]:
         args = PodIdentityArgs(
             cluster_name=self.name,
             cluster_arn=self._arn,
@@ -163,7 +163,8 @@ class Eks(ClusterComponent):
             policies=policies,
             tags=self._args.tags,
         )
-        return (PodIdentity(name, args, pulumi.ResourceOptions(parent=parent)).association,)
+        identity = PodIdentity(name, args, pulumi.ResourceOptions(parent=parent))
+        return (identity.association,), identity.permissions
 
     def _admit(self, name: str, admins: Mapping[str, str]) -> list[pulumi.Resource]:
         """Lets the administrators in, each by an entry of its own: EKS refuses a second one for a principal."""

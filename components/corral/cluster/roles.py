@@ -126,6 +126,8 @@ class PodIdentity(pulumi.ComponentResource):
 
     role_arn: pulumi.Output[str]
     association: aws.eks.PodIdentityAssociation
+    permissions: Sequence[aws.iam.RolePolicy]
+    """One for each policy.  The association waits for none: a policy may be one of a host that cannot be had."""
 
     def __init__(self, name: str, args: PodIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:PodIdentity", name, None, opts)
@@ -142,7 +144,7 @@ class PodIdentity(pulumi.ComponentResource):
             tags=args.tags,
             opts=child,
         )
-        allowed = [
+        self.permissions = [
             aws.iam.RolePolicy(f"{name}-policy-{number}", role=role.name, policy=policy, opts=child)
             for number, policy in enumerate(args.policies, 1)
         ]
@@ -153,7 +155,7 @@ class PodIdentity(pulumi.ComponentResource):
             service_account=args.service_account,
             role_arn=role.arn,
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=allowed),
+            opts=child,
         )
         self.role_arn = role.arn
         self.register_outputs({"role_arn": self.role_arn})

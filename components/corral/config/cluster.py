@@ -240,6 +240,9 @@ class Gateway(Strict):
     any case."""
     versions: Versions = Field(default=Versions(), examples=[{"aiGateway": "v1.1.0"}])
     """The versions of the software that the stack installs, where they are not to be those that go with Corral."""
+    host_timeout: Milliseconds = 720_000
+    """The time that a host has to be ready once the gateway and any other host are, like `12m`.  Then its models are
+    routed without it, and `pulumi up` fails in the end and says what is missing; the next one adds it."""
     handover: Milliseconds = 100_000
     """The time in which a changed list of a model's hosts reaches every Envoy, before the list before it goes, like
     `100s`.  A cluster refreshes what it has given to a pod after 95 seconds at the latest."""

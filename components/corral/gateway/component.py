@@ -1,25 +1,28 @@
 """The load balancer on a cluster.
 
 Order.  Everything is there before what needs it: the software before what configures it, an endpoint's host before the
-route that names it.  Pulumi deletes in the opposite order and after it updates, so a route lets go of a host before the
+route that names it.  Nothing else comes after a host, so that one that cannot be had holds nothing back
+(`availability.py`).  Pulumi deletes in the opposite order and after it updates, so a route lets go of a host before the
 host goes.  Another list of hosts is another route, to which the gateway is cut over.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from corral.config import cluster as config
+from corral.gateway.availability import Availability, Candidate
 from corral.gateway.credentials import Tenants, TenantsArgs, host_credentials
-from corral.gateway.cutover import apply, cut_over
+from corral.gateway.cutover import AcceptedRoute, accepted, apply, cut_over
 from corral.gateway.manifests.cutover import patch_key, wait_annotations
 from corral.gateway.manifests.front import TENANTS, grace_seconds, scheme
-from corral.gateway.manifests.hosts import UntranslatedProtocolError
+from corral.gateway.manifests.hosts import UntranslatedProtocolError, route_needs
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Inputs, Resource
 from corral.gateway.manifests.routes import route_key
@@ -27,11 +30,12 @@ from corral.gateway.names import ENVOY_NAMESPACE, GatewayNames
 from corral.gateway.serving import ModelLists, NewRoutes, until_served
 from corral.gateway.software import Software, SoftwareArgs
 from corral.hosts.base import ClusterComponent, KubernetesObject
-from corral.hosts.endpoint import AmbientCredential, Endpoint
+from corral.hosts.endpoint import Endpoint
+from corral.hosts.failures import HostFailures
 from corral.hosts.images import Images
 from corral.hosts.naming import labels
 from corral.plan.credentials import CallerCredentials
-from corral.plan.plan import Plan
+from corral.plan.plan import ModelPlan, Plan
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,12 @@ class GatewayArgs:
     cluster: ClusterComponent
     images: Images
     identity: Sequence[pulumi.Resource]
-    """The permissions that let the Envoys' service account (that of `names`, in `ENVOY_NAMESPACE`) call the hosts that
-    want no key; there before an Envoy starts, and what they allow before a route asks for it."""
+    """What gives the Envoys' service account (that of `names`, in `ENVOY_NAMESPACE`) an identity; there before one of
+    them starts."""
+    permissions: Mapping[str, pulumi.Resource]
+    """By host that is called with that identity what allows it; there before a route asks for it."""
+    failures: HostFailures
+    """Those of the hosts."""
     tags: Mapping[str, str]
     names: GatewayNames
     install: bool
@@ -110,7 +118,9 @@ class Gateway(pulumi.ComponentResource):
             metadata={"name": args.names.namespace, "labels": dict(inputs.labels)},
             opts=self._child(*before),
         )
-        secrets = host_credentials(name, args.endpoints, args.names.namespace, inputs.labels, self._child(namespace))
+        secrets = host_credentials(
+            name, args.endpoints, args.names.namespace, inputs.labels, args.failures, self._child(namespace)
+        )
         self.keys = {}
         if not args.plan.issuers:
             tenants = Tenants(
@@ -130,7 +140,7 @@ class Gateway(pulumi.ComponentResource):
             resources = render(inputs)
         except UntranslatedProtocolError as error:
             raise pulumi.RunError(str(error)) from None
-        gateway, new = self._apply(resources, secrets, [*before, namespace])
+        gateway, new, availability = self._apply(inputs, resources, secrets, [*before, namespace])
         self.certificate = _certificate_name(args.gateway.certificate)
         self.address = self._address(gateway)
         host = pulumi.Output.from_input(args.gateway.hostname or self.address)
@@ -138,7 +148,8 @@ class Gateway(pulumi.ComponentResource):
         lists = pulumi.Output.all(url=self.url, key=next(iter(self.keys.values()), None)).apply(
             lambda values: ModelLists(**values)
         )
-        until_served(f"{name}-envoys", args.names.deployment, new, lists, args.gateway.handover, self._child())
+        served = until_served(f"{name}-envoys", args.names.deployment, new, lists, args.gateway.handover, self._child())
+        pulumi.Output.from_input(self._end(availability, served))
         self.register_outputs(
             {"url": self.url, "address": self.address, "certificate": self.certificate, "keys": self.keys}
         )
@@ -149,28 +160,91 @@ class Gateway(pulumi.ComponentResource):
 
     def _apply(
         self,
+        inputs: Inputs,
         resources: Mapping[str, Resource],
         secrets: Mapping[str, pulumi.CustomResource],
         base: Sequence[pulumi.Resource],
-    ) -> tuple[pulumi.CustomResource, pulumi.Output[NewRoutes | None]]:
+    ) -> tuple[pulumi.CustomResource, pulumi.Output[NewRoutes | None], Availability]:
         """Applies all, each after what it needs, and cuts over to the new routes; the Gateway, and what is new.
 
         `secrets`: by key what is needed beside the resources; `base`: what all of them need.
         """
-        name, models = self._name, self._args.plan.model_names
-        identity = [*self._args.identity]
-        needed: dict[str, list[pulumi.Resource]] = {"proxy": identity}
-        for endpoint in self._args.endpoints:
-            permitted = identity if isinstance(endpoint.credential, AmbientCredential) else []
-            needed.setdefault(route_key(endpoint.model), []).extend([*endpoint.ready, *permitted])
-        applied: dict[str, KubernetesObject] = {}
-        patches = {patch_key(model) for model in models}
+        name, args = self._name, self._args
+        applied: dict[str, pulumi.CustomResource] = dict(secrets)
+
+        def add(key: str, resource: Resource, *after: pulumi.Resource) -> KubernetesObject:
+            options = self._child(*base, *(applied[need] for need in resource.needs), *after)
+            if host := _annotation(resource, "corral/host"):
+                options = pulumi.ResourceOptions.merge(options, args.failures.options(host))
+            object_ = applied[key] = apply(f"{name}-{key}", resource, options)
+            return object_
+
+        of_models = {key: model for key, each in resources.items() if (model := _own_model(each))}
         for key, resource in resources.items():
-            if key not in patches:
-                needs = [applied.get(need) or secrets[need] for need in resource.needs]
-                applied[key] = apply(f"{name}-{key}", resource, self._child(*base, *needs, *needed.get(key, ())))
-        new = cut_over(name, models, resources, applied, self._args.gateway.handover, self._child())
-        return applied["gateway"], new
+            if key not in of_models:
+                add(key, resource, *(args.identity if key == "proxy" else ()))
+        availability = Availability(
+            name, applied["gateway"], args.gateway.host_timeout, args.failures, pulumi.ResourceOptions(parent=self)
+        )
+
+        async def route(model: ModelPlan) -> AcceptedRoute | None:
+            candidates = {
+                target.host: self._candidate(inputs.by_target[target.host, model.name], target.live, applied)
+                for target in sorted(model.targets, key=lambda target: target.host)
+            }
+            hosts = await availability.hosts(model, candidates)
+            if hosts is None:
+                return None
+            own = {key: each for key, each in resources.items() if of_models.get(key) == model.name}
+            if len(hosts) < len(candidates):
+                left = {each.endpoint.host for each in hosts}
+                fewer = replace(args.plan, models=(model.only(lambda target: target.host in left),))
+                rendered = render(replace(inputs, plan=fewer))
+                own = {key: each for key, each in rendered.items() if _own_model(each)}
+            patch, last = own.pop(patch_key(model.name)), route_key(model.name)
+            if not own[last].manifest["spec"]["rules"]:  # the residency of its tenants allows none of the hosts
+                return None
+            of_hosts = [need for each in hosts for need in (*each.named, *each.ready)]
+            there = [need for need in of_hosts if availability.is_there(need)]
+            needs = [key for key in own[last].needs if applied.get(key) in there or applied.get(key) not in of_hosts]
+            next_route = replace(own.pop(last), needs=tuple(needs))
+            for key, resource in own.items():
+                add(key, resource)
+            applied_route = add(last, next_route, *there)
+            await accepted(f"{name}-seen/{model.name}", model.name, applied_route, self._child()).future()
+            return AcceptedRoute(next_route.name, applied_route, patch)
+
+        async def routes() -> NewRoutes | None:
+            routes = await asyncio.gather(*map(route, args.plan.models))
+            by_model = dict(zip(args.plan.model_names, routes, strict=True))
+            next_routes = {model: each for model, each in by_model.items() if each}
+            kept = [model for model, each in by_model.items() if each is None]
+            return await cut_over(name, next_routes, kept, args.gateway.handover, self._child()).future()
+
+        return applied["gateway"], pulumi.Output.from_input(routes()), availability
+
+    def _candidate(self, endpoint: Endpoint, live: bool, applied: Mapping[str, pulumi.Resource]) -> Candidate:
+        permission = self._args.permissions.get(endpoint.host)
+        permitted = [permission] if permission is not None else []
+        return Candidate(
+            endpoint,
+            live,
+            named=[applied[key] for key in route_needs(endpoint)],
+            ready=[*endpoint.ready, *permitted],
+        )
+
+    async def _end(self, availability: Availability, served: pulumi.Output[None]) -> None:
+        """Lets hosts that have failed end once the others are served.  Where one is missing the program fails, so that
+        nothing is deleted."""
+        try:
+            await served.future()
+        finally:
+            missing, preview = availability.end(), pulumi.runtime.is_dry_run()
+            for each in missing:
+                (pulumi.warn if preview else pulumi.log.error)(each)
+            self._args.failures.release()
+        if missing and not preview:
+            raise pulumi.RunError("not all hosts are there: what is missing stands above. Nothing was deleted")
 
     def _address(self, gateway: pulumi.CustomResource) -> pulumi.Output[str]:
         """The load balancer's, which is there once the Gateway is; within a cluster the Service's own name."""
@@ -182,6 +256,15 @@ class Gateway(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider),
         )
         return service.status.apply(_ingress)
+
+
+def _annotation(resource: Resource, key: str) -> str | None:
+    return resource.manifest["metadata"].get("annotations", {}).get(key)
+
+
+def _own_model(resource: Resource) -> str | None:
+    """The model that has the resource to itself; one of a host is none of these."""
+    return None if _annotation(resource, "corral/host") else _annotation(resource, "corral/model")
 
 
 def _certificate_name(certificate: config.Certificate | None) -> str | None:

@@ -17,13 +17,19 @@ from corral.gateway.manifests.tenants import key_names
 from corral.gateway.names import TENANT_SECRET, object_name
 from corral.hosts.base import SECRET_DATA
 from corral.hosts.endpoint import Endpoint
+from corral.hosts.failures import HostFailures
 
 _KEY_LENGTH = 48
 """Letters and digits, some 285 bits."""
 
 
 def host_credentials(
-    name: str, endpoints: Sequence[Endpoint], namespace: str, labels: Mapping[str, str], opts: pulumi.ResourceOptions
+    name: str,
+    endpoints: Sequence[Endpoint],
+    namespace: str,
+    labels: Mapping[str, str],
+    failures: HostFailures,
+    opts: pulumi.ResourceOptions,
 ) -> dict[str, pulumi.CustomResource]:
     """The secret of each host that has one and the certificates of each that has an authority, by resource key."""
     resources: dict[str, pulumi.CustomResource] = {}
@@ -34,16 +40,17 @@ def host_credentials(
             "labels": dict(labels),
             "annotations": {"corral/host": host},
         }
+        of_host = pulumi.ResourceOptions.merge(opts, failures.options(host))
         if endpoint.secret:
             resources[host_secret(host)] = kubernetes.core.v1.Secret(
                 f"{name}-{host_secret(host)}",
                 metadata=metadata,
                 string_data={entry: pulumi.Output.secret(value) for entry, value in endpoint.secret.items()},
-                opts=pulumi.ResourceOptions.merge(opts, SECRET_DATA),
+                opts=pulumi.ResourceOptions.merge(of_host, SECRET_DATA),
             )
         if endpoint.ca is not None:
             resources[host_authority(host)] = kubernetes.core.v1.ConfigMap(
-                f"{name}-{host_authority(host)}", metadata=metadata, data={"ca.crt": endpoint.ca}, opts=opts
+                f"{name}-{host_authority(host)}", metadata=metadata, data={"ca.crt": endpoint.ca}, opts=of_host
             )
     return resources
 

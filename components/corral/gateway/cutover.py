@@ -50,7 +50,6 @@ from pulumi.dynamic.dynamic import PROVIDER_KEY
 
 from corral.gateway.manifests.cutover import patch_key, wait_annotations
 from corral.gateway.manifests.resource import API_VERSIONS, Resource
-from corral.gateway.manifests.routes import route_key
 from corral.gateway.serving import NewRoutes
 from corral.hosts.base import KubernetesObject
 
@@ -74,30 +73,38 @@ def apply(name: str, resource: Resource, opts: pulumi.ResourceOptions) -> Kubern
     return KubernetesObject(full_name, {**resource.manifest, "metadata": metadata}, opts)
 
 
+@dataclass(frozen=True)
+class AcceptedRoute:
+    """A model's next route, which both controllers have accepted."""
+
+    name: str
+    route: pulumi.Resource
+    patch: Resource
+    """What makes it the active one; not applied yet."""
+
+
 def cut_over(
     name: str,
-    models: Sequence[str],
-    resources: Mapping[str, Resource],
-    applied: Mapping[str, KubernetesObject],
+    routes: Mapping[str, AcceptedRoute],
+    kept: Sequence[str],
     delay_milliseconds: int,
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[NewRoutes | None]:
-    """Makes the models' routes active once they are accepted and known everywhere; ends when every Envoy follows them.
+    """Makes the models' routes active once they are known everywhere; ends when every Envoy follows them.
 
-    `resources`: by key; `applied`: those of them that are in the cluster, all but the patches; `opts`: theirs.  Gives
-    the routes that were made where none was, once all is done; None: there are none.
+    `routes`: by model; `kept`: the models whose route, if they have one, stays as it is.  Gives the routes that were
+    made where none was, once all is done; None: there are none.
     """
     started = time.time()
-    names = {model: resources[route_key(model)].name for model in models}
+    names = {model: each.name for model, each in routes.items()}
 
-    def delay(part: str, milliseconds: int, after: Sequence[pulumi.Input[pulumi.Resource]]) -> PropagationDelay:
+    def delay(part: str, milliseconds: int, after: Sequence[pulumi.Resource]) -> PropagationDelay:
         options = pulumi.ResourceOptions(parent=opts.parent, depends_on=[*after])
-        return PropagationDelay(f"{name}-{part}", names, milliseconds, options)
+        return PropagationDelay(f"{name}-{part}", names, kept, milliseconds, options)
 
-    routes = [accepted(f"{name}-seen/{model}", model, applied[route_key(model)], opts) for model in models]
-    learned = delay("learned", delay_milliseconds, routes)
+    learned = delay("learned", delay_milliseconds, [each.route for each in routes.values()])
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[learned]))
-    patches = [apply(f"{name}-{key}", resources[key], after) for key in map(patch_key, models)]
+    patches = [apply(f"{name}-{patch_key(model)}", each.patch, after) for model, each in routes.items()]
     followed = delay("followed", min(delay_milliseconds, _ENVOY_DELAY_MILLISECONDS), patches)
     return pulumi.Output.all(learned.new, learned.first, learned.since, followed.id).apply(
         lambda values: NewRoutes(*values[:3]) if values[0] and (values[2] or 0) >= started else None
@@ -223,6 +230,12 @@ def _new(before: Mapping[str, str], after: Mapping[str, str]) -> Properties:
     return {"new": sorted(after.keys() - before.keys()), "since": time.time()}
 
 
+def _routes(olds: Properties, news: Properties) -> dict[str, str]:
+    """The models' routes from now on: those that stay as they are among them."""
+    kept = {model: olds["routes"][model] for model in news.get("kept", ()) if model in olds["routes"]}
+    return {**news["routes"], **kept}
+
+
 class PropagationDelayProvider(ResourceProvider):
     """Waits when routes have changed.
 
@@ -236,13 +249,14 @@ class PropagationDelayProvider(ResourceProvider):
         return CreateResult("handover", {**props, **_new({}, props["routes"]), "first": True})
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in ("routes", PROVIDER_KEY)))
+        changed = _olds["routes"] != _routes(_olds, _news) or _olds.get(PROVIDER_KEY) != _news.get(PROVIDER_KEY)
+        return DiffResult(changes=changed)
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        new = _new(_olds["routes"], _news["routes"])
-        if is_cut_over(_olds["routes"], _news["routes"]):
+        before, after = _olds["routes"], _routes(_olds, _news)
+        if is_cut_over(before, after):
             time.sleep(_news["milliseconds"] / 1000)
-        return UpdateResult({**_news, **new, "first": False})
+        return UpdateResult({**_news, "routes": after, **_new(before, after), "first": False})
 
 
 class PropagationDelay(pulumi.dynamic.Resource, module="gateway", name="Handover"):
@@ -255,8 +269,16 @@ class PropagationDelay(pulumi.dynamic.Resource, module="gateway", name="Handover
     since: pulumi.Output[float]
     """When that was, in seconds of the epoch."""
 
-    def __init__(self, name: str, routes: Mapping[str, str], milliseconds: int, opts: pulumi.ResourceOptions) -> None:
-        """`routes`: by model the name of its route."""
+    def __init__(
+        self,
+        name: str,
+        routes: Mapping[str, str],
+        kept: Sequence[str],
+        milliseconds: int,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """`routes`: by model the name of its route; `kept`: the models whose route stays as it is."""
         outputs = dict.fromkeys(("new", "first", "since"))
-        inputs = {"routes": dict(routes), "milliseconds": milliseconds, **outputs}
+        staying = {"kept": [*kept]} if kept else {}
+        inputs = {"routes": dict(routes), **staying, "milliseconds": milliseconds, **outputs}
         super().__init__(PropagationDelayProvider(), name, inputs, opts)

@@ -40,6 +40,7 @@ from corral.gateway.manifests.drill import (
 from corral.gateway.names import ENVOY_NAMESPACE
 from corral.hosts.base import SECRET_DATA, KubernetesObject
 from corral.hosts.endpoint import Endpoint, KeyCredential
+from corral.hosts.failures import HostFailures
 from corral.hosts.images import Images
 from corral.hosts.naming import labels
 from corral.plan.credentials import CallerCredentials
@@ -110,6 +111,8 @@ def deploy_drill(args: DrillArgs, whole: Plan, plan: Plan) -> None:
             cluster=cluster,
             images=Images(args.registry),
             identity=(),
+            permissions={},
+            failures=HostFailures(0),
             tags=tags,
             names=DRILL,
             install=False,

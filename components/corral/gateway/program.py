@@ -22,6 +22,9 @@ from corral.plan.build import build
 from corral.plan.checks.run import check
 from corral.plan.credentials import InvalidCredentialError, caller_credentials
 
+_ROUTING_SECONDS = 600
+"""For what comes after all hosts are there or given up: to accept routes and to roll out the first Envoys."""
+
 
 def deploy(file: Path | None = None) -> None:
     """Provisions the stack that Pulumi has read from `file`; nothing of one that is refused.
@@ -54,6 +57,7 @@ def deploy(file: Path | None = None) -> None:
     from corral.gateway.names import ENVOY_NAMESPACE, NAMES
     from corral.gateway.recovery import end_without_traceback
     from corral.hosts.base import Site, on_mocks
+    from corral.hosts.failures import HostFailures
     from corral.hosts.images import Images
     from corral.hosts.registry import hold_to_accounts, make_hosts
 
@@ -63,14 +67,29 @@ def deploy(file: Path | None = None) -> None:
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     cluster = open_cluster(stack, tags)
     images = Images(stack.registry, keys.get(REGISTRY))
-    hosts = make_hosts(Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE, requests))
+    failures = HostFailures((stack.gateway.host_timeout + 2 * stack.gateway.handover) / 1000 + _ROUTING_SECONDS)
+    site = Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE, requests)
+    hosts = make_hosts(site, failures)
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]
     # The gateway calls, as itself, the hosts that want an identity and no key.  It has one whether there are such hosts
     # or not: a pod gets it when it starts, and a host that is added later would find Envoys without.
-    policies = [host.invoke_policy for host in hosts.values() if host.invoke_policy is not None]
-    identity = cluster.identity("gateway-identity", ENVOY_NAMESPACE, NAMES.service_account, policies, cluster)
+    policies = {name: host.invoke_policy for name, host in hosts.items() if host.invoke_policy is not None}
+    identity, permissions = cluster.identity(
+        "gateway-identity", ENVOY_NAMESPACE, NAMES.service_account, [*policies.values()], cluster
+    )
     args = GatewayArgs(
-        plan, stack.gateway, credentials, endpoints, cluster, images, identity, tags, NAMES, install=True
+        plan=plan,
+        gateway=stack.gateway,
+        credentials=credentials,
+        endpoints=endpoints,
+        cluster=cluster,
+        images=images,
+        identity=identity,
+        permissions=dict(zip(policies, permissions, strict=False)),
+        failures=failures,
+        tags=tags,
+        names=NAMES,
+        install=True,
     )
     gateway = Gateway("gateway", args)
 

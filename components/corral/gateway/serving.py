@@ -170,8 +170,8 @@ def until_served(
     lists: pulumi.Output[ModelLists],
     delay_milliseconds: int,
     opts: pulumi.ResourceOptions,
-) -> None:
-    """Has the program end once the new routes are served, or when nothing more can be done for it.
+) -> pulumi.Output[None]:
+    """Ends once the new routes are served, or when nothing more can be done for it.
 
     `deployment`: the name of the Envoys'.
     """
@@ -187,4 +187,4 @@ def until_served(
         proof = await prove(routes, lists, delay_milliseconds)
         (pulumi.warn if proof.refuted else pulumi.info)(proof.text)
 
-    pulumi.Output.all(new, lists).apply(wait)
+    return pulumi.Output.all(new, lists).apply(wait)

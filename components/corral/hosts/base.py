@@ -141,10 +141,11 @@ class ClusterComponent(pulumi.ComponentResource):
         service_account: str,
         policies: Sequence[pulumi.Input[str]],
         parent: pulumi.Resource,
-    ) -> Sequence[pulumi.Resource]:
-        """Lets the pods of a service account do on AWS what these policies (JSON) allow; what the pods depend on.
+    ) -> tuple[Sequence[pulumi.Resource], Sequence[pulumi.Resource]]:
+        """Lets the pods of a service account do on AWS what these policies (JSON) allow.
 
-        None on a cluster outside of AWS, whose pods bring credentials of their own.
+        Gives what pods must not start before, and for each policy what must be there before they need it; nothing on a
+        cluster outside of AWS, whose pods bring credentials of their own.
         """
 
 

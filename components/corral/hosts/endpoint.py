@@ -62,6 +62,10 @@ class Endpoint:
     """PEM certificates to trust for this host instead of the system's."""
     ready: Sequence[pulumi.Resource] = ()
     """What must be there before a route names this endpoint."""
+    refusal: pulumi.Output[str | None] | None = None
+    """Why the host refuses this model, once all is there; None: it does not."""
+    way_out: str = ""
+    """What to do when the host cannot be had: a sentence."""
     body: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
     """Top-level fields that the gateway sets in every request to the host, each value as JSON text."""
 

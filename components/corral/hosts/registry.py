@@ -13,6 +13,7 @@ import pulumi
 
 from corral.config.stack import Stack
 from corral.hosts.base import HostComponent, Site, require
+from corral.hosts.failures import HostFailures
 from corral.hosts.keys import elsewhere
 from corral.hosts.openai.component import OpenAIHost, OpenAIHostArgs
 from corral.hosts.preflight import on_aws
@@ -20,12 +21,12 @@ from corral.hosts.vllm.component import Vllm, VllmArgs
 from corral.plan.plan import Plan
 
 
-def make_hosts(site: Site) -> Mapping[str, HostComponent]:
-    """Every host that a model names, by name.
+def make_hosts(site: Site, failures: HostFailures) -> Mapping[str, HostComponent]:
+    """Every host that a model names, by name; what fails of one is reported to `failures`.
 
     Raises `pulumi.RunError` where the stack says too little of one, or the extra that it needs is not installed.
     """
-    return {name: _make(name, site) for name in site.plan.hosts}
+    return {name: _make(name, site, failures.options(name)) for name in site.plan.hosts}
 
 
 def hold_to_accounts(stack: Stack, plan: Plan) -> None:
@@ -64,18 +65,18 @@ def _bounding(policy: str) -> pulumi.ResourceTransformation:
     return bound
 
 
-def _make(name: str, site: Site) -> HostComponent:
+def _make(name: str, site: Site, opts: pulumi.ResourceOptions) -> HostComponent:
     kind = site.stack.hosts[name].kind
     if kind == "bedrock":
         require("aws", f"the host {name}")
         from corral.hosts.bedrock.component import Bedrock, BedrockArgs
 
-        return Bedrock(name, BedrockArgs.of(name, site))
+        return Bedrock(name, BedrockArgs.of(name, site), opts)
     if not all(target.provisioned for target in site.plan.at(name).values()):
-        return OpenAIHost(name, OpenAIHostArgs.of(name, site))
+        return OpenAIHost(name, OpenAIHostArgs.of(name, site), opts)
     if kind == "azure":
         require("azure", f"the host {name}")
         from corral.hosts.azure.component import Azure, AzureArgs
 
-        return Azure(name, AzureArgs.of(name, site))
-    return Vllm(name, VllmArgs.of(name, site))
+        return Azure(name, AzureArgs.of(name, site), opts)
+    return Vllm(name, VllmArgs.of(name, site), opts)

@@ -87,7 +87,7 @@ def test_a_host_of_names_only_is_access_to_its_models():
         "acceptAgreements": False,
     }
     assert json.loads(world.outputs["invokePolicy"]) == document(invoke(ACCOUNT, [LLAMA, MAVERICK], {}, None))
-    assert {name: replace(endpoint, ready=()) for name, endpoint in endpoints.items()} == {
+    assert {name: replace(endpoint, ready=(), refusal=None) for name, endpoint in endpoints.items()} == {
         model.name: Endpoint(
             model=model.name,
             host="bedrock",

@@ -105,19 +105,14 @@ def test_a_model_that_was_refused_is_asked_for_again(account: Aws):
     assert checked(ALLOWED | {"outcome": "refused", "why": "retired"}, REQUEST) == (ALLOWED, [])
 
 
-def test_a_refusal_fails_the_preview_with_the_way_out(account: Aws):
+def test_a_refusal_is_an_output_with_the_way_out_and_ends_no_preview(account: Aws):
     account.says(quota=0)
-    _, failures = checked({}, REQUEST)
-    assert failures == [
-        (
-            "modelId",
-            (
-                f"llama-3.3-70b: the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: ask for AWS's "
-                "default, `aws service-quotas request-service-quota-increase --service-code bedrock --quota-code "
-                "L-0E7AA8B7 --desired-value 600000 --region us-east-1`"
-            ),
-        )
-    ]
+    why = (
+        f"the quota “{aws.PER_MINUTE}” of this account is 0 in us-east-1: ask for AWS's default, `aws service-quotas "
+        "request-service-quota-increase --service-code bedrock --quota-code L-0E7AA8B7 --desired-value 600000 --region "
+        "us-east-1`"
+    )
+    assert checked({}, REQUEST) == (REQUEST | {"outcome": "refused", "why": why, "sign": False}, [])
 
 
 @pytest.mark.usefixtures("nobody")

@@ -18,7 +18,14 @@ def test_a_server_is_what_the_plan_and_the_stack_say_of_it():
         image="vllm/vllm-openai:v0.29.0",
         fit=Fit("g6e.12xlarge", 4, 4, 128_000, 1, 4),
         drain_seconds=600,
+        create_seconds=1_320,
     )
+
+
+def test_a_server_without_another_host_behind_its_model_has_all_the_time_that_it_may_take():
+    alone = stack({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, {LLAMA: {"shares": {"vllm": 100}}})
+    drained = stack({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, {LLAMA: {"shares": {"vllm": 100, "bedrock": 0}}})
+    assert [[each.create_seconds for each in served(one)] for one in (alone, drained)] == [[5_400], [5_400]]
 
 
 def test_a_server_is_found_under_a_name_of_its_own_in_its_hosts_namespace():

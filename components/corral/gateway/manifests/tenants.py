@@ -175,7 +175,7 @@ class Group:
 
 def groups(model: ModelPlan, plan: Plan) -> tuple[Group, ...]:
     """All tenants that may ask for the model: first those served by all of its hosts, of whom there may be none, then
-    the others in order of their hosts."""
+    the others in order of their hosts; nobody for whom none of the hosts is left."""
     every = Group((), model)
     by_hosts: dict[tuple[str, ...], Group] = {}
     for tenant in plan.tenants_of(model.name):
@@ -185,4 +185,6 @@ def groups(model: ModelPlan, plan: Plan) -> tuple[Group, ...]:
         by_hosts[hosts] = Group((*alike, tenant.name), served)
     if by_hosts.keys() <= {every.hosts}:
         return (every,)
-    return tuple(by_hosts[hosts] for hosts in sorted(by_hosts, key=lambda hosts: (hosts != every.hosts, hosts)))
+    return tuple(
+        by_hosts[hosts] for hosts in sorted(by_hosts, key=lambda hosts: (hosts != every.hosts, hosts)) if hosts
+    )

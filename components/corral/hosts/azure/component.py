@@ -24,6 +24,11 @@ from corral.hosts.azure.deployments import FORMAT, Deployment, UnstatedError, ac
 from corral.hosts.base import HostComponent, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
 
+_WAY_OUT = (
+    "`corral preflight -s {stack}` says whether it is a quota: have it raised, or change corral:hosts.{host}.capacity, "
+    "sku or location."
+)
+
 
 @dataclass(frozen=True)
 class AzureArgs:
@@ -118,6 +123,7 @@ class Azure(HostComponent):
                 model_id=each.deployment,
                 credential=credential,
                 ready=[deployments[each.name], *private],
+                way_out=_WAY_OUT.format(host=args.host, stack=pulumi.get_stack()),
             )
             for each in args.deployments
         }

@@ -91,12 +91,15 @@ class ModelAccess(pulumi.dynamic.Resource, module="bedrock", name="ModelAccess")
     """That this account may call one model from one region: asked when it is new and on refresh."""
 
     outcome: pulumi.Output[str]
-    """`allowed`, or `unknown`: a model that is refused fails its stack."""
+    """`allowed`, `unknown` or `refused`."""
     why: pulumi.Output[str]
 
     def __init__(self, name: str, model: BedrockModel, opts: pulumi.ResourceOptions) -> None:
         properties = model.model_dump(by_alias=True)
         super().__init__(ModelAccessProvider(), name, {**properties, "outcome": None, "why": None}, opts)
+        self.refusal: pulumi.Output[str | None] = pulumi.Output.all(self.outcome, self.why).apply(
+            lambda verdict: f"{model.name} is refused: {verdict[1]}" if verdict[0] == "refused" else None
+        )
 
 
 class Bedrock(HostComponent):
@@ -132,6 +135,7 @@ class Bedrock(HostComponent):
                 path="",
                 model_id=profiles[model.name].arn if profiles else model.model_id,
                 credential=AmbientCredential(args.region, args.credentials),
+                refusal=accesses[model.name].refusal,
                 ready=[accesses[model.name], *([profiles[model.name]] if profiles else []), *around],
                 body={"guardrailConfig": _guardrail_config(guardrail)} if guardrail else {},
             )

@@ -1,10 +1,10 @@
 """The dynamic provider of model access: asks when a model is new, when what is asked changed, and on refresh.
 
-Policy.  All deciding happens in `check`, which Pulumi calls in a preview as well and whose refusals it prints without a
-traceback; `create` and `update` only sign the agreement that `check` said is to be signed.  A verdict of `allowed` is
-kept until a refresh asks again; any other is asked again each time.  Without AWS credentials nothing is asked and the
-verdict is unknown.  A refresh stores whatever it finds, and the next `up` is refused if that is a refusal.  Deleting
-leaves an agreement in force: other stacks may live by it.
+Policy.  All deciding happens in `check`, which Pulumi calls in a preview as well; `create` and `update` only sign the
+agreement that `check` said is to be signed.  A refusal is an output like any other verdict: a resource that `check`
+refuses ends the whole update at once, and the other hosts are to be served.  A verdict of `allowed` is kept until a
+refresh asks again; any other is asked again each time.  Without AWS credentials nothing is asked and the verdict is
+unknown.  A refresh stores whatever it finds.  Deleting leaves an agreement in force: other stacks may live by it.
 
 Pulumi keeps a pickle of the provider in its state: of a class that can be imported, that is its name and nothing else.
 It refreshes and deletes by the name that it keeps, so that another one is a change, which the next `pulumi up` makes.
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider
 from pulumi.dynamic import UpdateResult as Updated
 from pulumi.dynamic.dynamic import PROVIDER_KEY
 from pydantic.alias_generators import to_camel
@@ -39,10 +39,7 @@ class ModelAccessProvider(ResourceProvider):
         model = _picked(news, _MODEL)
         if _olds.get("outcome") == "allowed" and _picked(_olds, _MODEL) == model:
             return CheckResult(model | _picked(_olds, _ACCESS), [])
-        access = _access(model)
-        refused = access["outcome"] == "refused"
-        failures = [CheckFailure("modelId", f"{news['name']}: {access['why']}")] if refused else []
-        return CheckResult(model | access, failures)
+        return CheckResult(model | _access(model), [])
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
         changed = [key for key in (*_MODEL, *_ACCESS, PROVIDER_KEY) if _olds.get(key) != _news.get(key)]

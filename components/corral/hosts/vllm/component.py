@@ -32,6 +32,13 @@ from corral.plan.plan import Fit
 _READY_SECONDS = STARTUP_SECONDS + NODE_READY_SECONDS
 _DELETED_SECONDS = 600
 """For a Deployment to be gone after its last server had its time."""
+_GATEWAY_SECONDS = 600
+"""For the gateway to stand, from when on a route waits for a host."""
+_WAY_OUT = (
+    "`kubectl -n {namespace} get pods,events` shows what its servers wait for: where it is a node, `corral preflight "
+    "-s {stack}` says whether there is a quota for it. Have that raised, or change corral:hosts.{host}.gpus. Servers "
+    "that load their weights go on with that."
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class VllmArgs:
                 image=site.images.named(host.image),
                 fit=target.fit if isinstance(target.fit, Fit) else None,
                 drain_seconds=site.stack.engine.drain_timeout // 1_000,
+                create_seconds=_create_seconds(name, model, site),
             )
             for model, target in site.plan.at(name).items()
         ]
@@ -117,7 +125,8 @@ class Vllm(HostComponent):
         if args.token is not None or args.key is not None:
             before.append(self._secret(inside, where))
         if statements := _read_weights(args.servers):
-            before += args.cluster.identity(f"{name}-identity", inside, ACCOUNT, [policy(statements)], parent=self)
+            identity = args.cluster.identity(f"{name}-identity", inside, ACCOUNT, [policy(statements)], parent=self)
+            before += [*identity[0], *identity[1]]
         self.endpoints = {server.model: self._endpoint(server, before) for server in args.servers}
         self.register_outputs({"hostnames": {model: each.hostname for model, each in self.endpoints.items()}})
 
@@ -157,6 +166,7 @@ class Vllm(HostComponent):
             model_id=server.served_as,
             credential=KeyCredential("authorization", key) if key is not None else None,
             ready=(deployment,),
+            way_out=_WAY_OUT.format(namespace=server.namespace, host=server.host, stack=pulumi.get_stack()),
         )
 
     def _secret(self, inside: str, where: pulumi.Resource) -> kubernetes.core.v1.Secret:
@@ -169,10 +179,16 @@ class Vllm(HostComponent):
         )
 
 
+def _create_seconds(host: str, model: str, site: Site) -> int:
+    """As long as servers may take; where another host serves the model meanwhile, little longer than it waits."""
+    elsewhere = any(of.name == model and target.host != host for of, target in site.plan.live)
+    return site.stack.gateway.host_timeout // 1_000 + _GATEWAY_SECONDS if elsewhere else _READY_SECONDS
+
+
 def _timeouts(server: Server) -> pulumi.CustomTimeouts:
     """As long as servers take to be ready, and to go; Pulumi itself would give up after ten minutes."""
     return pulumi.CustomTimeouts(
-        create=f"{_READY_SECONDS}s",
+        create=f"{server.create_seconds}s",
         update=f"{2 * _READY_SECONDS}s",
         delete=f"{grace_seconds(server) + _DELETED_SECONDS}s",
     )

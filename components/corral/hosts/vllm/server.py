@@ -33,6 +33,8 @@ class Server:
     """None: without GPUs, for a simulator's image."""
     drain_seconds: int
     """How long a server which is to go has for what it has begun."""
+    create_seconds: int
+    """The longest wait for the first servers; they go on to get ready after it."""
 
     @property
     def name(self) -> str:
