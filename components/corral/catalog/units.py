@@ -222,6 +222,13 @@ def _source(value: str) -> str:
         raise ValueError("is not a source: write `anywhere`, or an IPv4 address or range like 203.0.113.0/24") from None
 
 
+def ranges(sources: Sequence[str]) -> list[str]:
+    """Sources as ranges."""
+    if ANYWHERE in sources:
+        return ["0.0.0.0/0"]
+    return [source if "/" in source else f"{source}/32" for source in sources]
+
+
 def _network(value: str) -> str:
     try:
         if "/" in value:

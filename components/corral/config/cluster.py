@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, Tag
 
 from corral.catalog.units import (
-    ANYWHERE,
     CertificateArn,
     ChartVersion,
     DnsName,
@@ -28,6 +27,7 @@ from corral.catalog.units import (
     Url,
     VpcId,
     by_key,
+    ranges,
 )
 
 
@@ -131,9 +131,7 @@ class EksCluster(_Cluster):
         """The ranges from which the API server can be reached; empty: it answers within the VPC only."""
         if self.public_from == "nobody":
             return []
-        if ANYWHERE in self.public_from:
-            return ["0.0.0.0/0"]
-        return [source if "/" in source else f"{source}/32" for source in self.public_from]
+        return ranges(self.public_from)
 
 
 class KubeconfigCluster(_Cluster):
@@ -218,6 +216,9 @@ class Gateway(Strict):
     public: bool = False
     """The gateway can be reached from the internet (true).  Else it is reached from within the VPC on EKS, and on any
     other cluster from within the cluster only, as the network around it is not known here."""
+    allow_from: list[Source] = Field(default=[], examples=[["203.0.113.0/24"]])
+    """The IPv4 addresses or ranges from which a public gateway can be called, on whose load balancer they are; by
+    default, and with `anywhere`, the whole internet."""
     hostname: DnsName | None = Field(default=None, examples=["llm.example.com"])
     """The name by which clients call the gateway; external-dns, where the cluster has it, points it at the load
     balancer."""

@@ -257,6 +257,9 @@ def _check_gateway(stack: Stack, gateway: Gateway, report: Report) -> None:
     if gateway.public and not _is_given(gateway.certificate, keys, report):
         unsafe = f"API keys would cross the internet in the open: give {_GATEWAY}.certificate"
         report.relate((_GATEWAY, "public"), unsafe)
+    if gateway.allow_from and not gateway.public:
+        unused = f"is for a public gateway, and this one is reached from within alone: give {_GATEWAY}.public: true"
+        report.relate((_GATEWAY, "allowFrom"), unused)
     match gateway.certificate:
         case IssuedCertificate() if not _is_given(gateway.hostname, (_GATEWAY, "hostname"), report):
             report.add((*keys, "issuer"), f"issues for a name: give {_GATEWAY}.hostname")

@@ -114,8 +114,24 @@ ON_EKS = {"name": "corral-gateway", "type": "LoadBalancer", "loadBalancerClass":
             "other",
             {"name": "corral-gateway", "type": "LoadBalancer", "annotations": {"a": "b"}},
         ),
+        (
+            Gateway(public=True, allow_from=["203.0.113.0/24", "198.51.100.7"]),
+            "other",
+            {
+                "name": "corral-gateway",
+                "type": "LoadBalancer",
+                "loadBalancerSourceRanges": ["203.0.113.0/24", "198.51.100.7/32"],
+            },
+        ),
     ],
-    ids=["within a VPC", "public", "with the stack's annotations", "another cluster", "another cluster, public"],
+    ids=[
+        "within a VPC",
+        "public",
+        "with the stack's annotations",
+        "another cluster",
+        "another cluster, public",
+        "public to some",
+    ],
 )
 def test_nothing_is_public_unless_the_stack_asks(gateway: Gateway, network: Network, want: dict[str, Any]):
     proxy = front_resources(inputs(plan(), gateway=gateway, network=network), {})["proxy"].manifest

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from corral.catalog.units import ranges
 from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
 from corral.gateway import names
 from corral.gateway.manifests.resource import (
@@ -257,6 +258,7 @@ def _service(inputs: Inputs) -> dict[str, Any]:
         "name": inputs.names.service,
         "type": "LoadBalancer" if on_eks or gateway.public else "ClusterIP",
         **({"loadBalancerClass": _NLB_CLASS} if on_eks else {}),
+        **({"loadBalancerSourceRanges": ranges(gateway.allow_from)} if gateway.allow_from else {}),
         **({"annotations": annotations} if annotations else {}),
     }
 
