@@ -8,7 +8,9 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import time
 from typing import Any
 
 import httpx
@@ -61,6 +63,8 @@ ANSWERS: dict[str, tuple[str, bytes, str]] = {
 }
 """By kind what a host answers with 200, and how it goes on: it ends the answer there, or breaks it off."""
 
+THROTTLED = ("throttled", "both-throttled", "first-throttled")
+
 STREAMED = [kind for kind in ANSWERS if kind.startswith("stream-")]
 HELD = [kind for kind in ANSWERS if kind not in STREAMED]
 
@@ -74,6 +78,8 @@ class _Host(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         kind = self.path.split("/")[1]
+        if kind.startswith("429"):
+            return self._answer(429, JSON, REFUSED)
         if kind in ("500", "520"):
             return self._answer(int(kind), JSON, REFUSED)
         if kind == "plain" and "stream_options" in body:
@@ -88,6 +94,9 @@ class _Host(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("x-request-id", "of-the-host")
+        if status == 429:
+            day = formatdate(time() + PATIENCE, usegmt=True)
+            self.send_header("retry-after", day if self.path.startswith("/429-date") else "30")
         if kind == STREAM:
             self.send_header("transfer-encoding", "chunked")
             body = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
@@ -132,11 +141,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             "corral:engine": {"idleTimeout": "1s", "pagePort": 0, "ejectionTime": "1h"},
             "corral:hosts": {
                 **{kind: declared(kind, kind, f"{kind}-alone") for kind in kinds},
-                "good": declared("good", "good", *kinds),
+                "good": declared("good", "good", *THROTTLED, *kinds),
                 **{f"{code}-{name}": declared(code, code) for code in ("500", "520") for name in "ab"},
+                **{f"429-{by}": declared(f"429-{by}", *THROTTLED) for by in ("seconds", "date")},
             },
             "corral:models": {
                 "good": {"shares": {"good": 100}},
+                "throttled": {"shares": {"429-seconds": 40, "429-date": 40, "good": 20}},
+                "first-throttled": {"shares": {"429-date": 100}, "fallback": ["429-seconds", "good"]},
+                "both-throttled": {"shares": {"429-seconds": 50, "429-date": 50}, "fallback": ["good"]},
                 **{code: {"shares": {f"{code}-a": 50, f"{code}-b": 50}} for code in ("500", "520")},
                 **{kind: {"shares": {kind: 100}, "fallback": ["good"]} for kind in kinds},
                 **{f"{kind}-alone": {"shares": {kind: 100}} for kind in kinds},
@@ -274,3 +287,13 @@ def test_a_request_on_which_every_host_fails_with_500_ejects_nobody(gateway: Gat
         return sum(gateway.gauges(f"^cluster.model/{model} .*ejections_active").values())
 
     assert (ejected("500"), ejected("520")) == (0, 2)
+
+
+@pytest.mark.parametrize("model", THROTTLED)
+def test_a_host_of_several_that_is_throttled_is_left_out_until_it_says_so(gateway: Gateway, model: str) -> None:
+    def attempts() -> str:
+        answer = chat(gateway.url, model)
+        assert (answer.status_code, answer.headers["x-corral-host"]) == (200, "good")
+        return answer.headers["x-corral-attempts"]
+
+    until(lambda: {attempts() for _ in range(20)} == {"1"}, "every worker knows who is throttled")

@@ -32,6 +32,10 @@ REDIRECT_STATUS = (301, 302, 303, 307, 308)
 RETRIED_STATUS = tuple(sorted((*REDIRECT_STATUS, *REFUSED_STATUS, *INCAPABLE_STATUS, THROTTLED_STATUS)))
 """All of them below 500, in order."""
 
+MAX_THROTTLED_HOSTS = 5
+"""Hosts of a model of which the local engine leaves any out for as long as `Retry-After` says: each further one doubles
+the sets of them that Envoy is to know.  Of a model with more a request may meet the throttled one, and goes on."""
+
 UNSUPPORTED_HEADER = "x-corral-unsupported"
 """In a refusal of the adapter's the parameter that the host cannot take, so that another host is asked."""
 

@@ -109,6 +109,31 @@ def test_a_move_replaces_the_first_link_alone(hosts: list[str], share: int) -> N
     assert sum(weight for _, weight in members(after["model/llama-3.3-70b shares"])) == 100
 
 
+def test_each_link_knows_by_the_absence_of_which_hosts_its_own_are_picked() -> None:
+    def picked(plan: ModelPlan) -> list[tuple[dict[str, list[str]], list[Resource]]]:
+        links = [each for name, each in clusters(plan).items() if name.endswith((" shares", "1"))]
+        return [
+            (
+                {
+                    member["endpoint"]["hostname"]: member["metadata"]["filter_metadata"].get("envoy.lb", {})["without"]
+                    for endpoint in each["load_assignment"]["endpoints"]
+                    for member in endpoint["lb_endpoints"]
+                },
+                each["lb_subset_config"]["subset_selectors"],
+            )
+            for each in links
+        ]
+
+    strict, last = [{"keys": ["without"], "fallback_policy": "NO_FALLBACK"}], [{"keys": ["without"]}]
+    assert picked(planned({"azure": 60, "bedrock": 40}, ["lab"])) == [
+        ({"azure": ["bedrock", "lab", "bedrock+lab"], "bedrock": ["azure", "lab", "azure+lab"]}, strict),
+        ({"lab": ["azure", "bedrock", "azure+bedrock"]}, last),
+    ]
+    six = {"azure": 50, **dict.fromkeys(("bedrock", "vllm", "lab", "deepinfra", "groq"), 10)}
+    for plan in (planned({"azure": 100}, []), planned(six, [])):
+        assert [each for each in clusters(plan).values() if "lb_subset_config" in each] == []
+
+
 def test_every_link_gets_its_attempt_and_a_lone_host_a_second_one() -> None:
     cases: list[tuple[dict[str, int], list[str], int]] = [
         ({"bedrock": 100}, [], 1),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 
 from corral.local.envoy.names import NAMESPACE, Files, link_name, model_name
 from corral.local.envoy.resource import Resource, extension, milliseconds, text_of, typed
@@ -82,7 +83,15 @@ def host_cluster(upstream: Upstream, settings: RequestSettings, files: Files) ->
     return typed("config.cluster.v3.Cluster", fields)
 
 
-def _member(target: Target, upstream: Upstream) -> Resource:
+def _absences(model: ModelPlan) -> list[tuple[str, ...]]:
+    """The sets of the model's hosts that a request may leave out for being throttled."""
+    hosts = sorted(target.host for target in (*model.sharing, *model.fallbacks))
+    if len(hosts) > failover.MAX_THROTTLED_HOSTS:
+        return []
+    return [each for size in range(1, len(hosts)) for each in combinations(hosts, size)]
+
+
+def _member(target: Target, upstream: Upstream, absences: list[tuple[str, ...]]) -> Resource:
     through = {"envoy_internal_address": {"server_listener_name": upstream.name, "endpoint_id": target.host}}
     metadata = {
         "host": target.host,
@@ -90,13 +99,15 @@ def _member(target: Target, upstream: Upstream) -> Resource:
         "link": upstream.name,
         "to": f"{upstream.authority} {upstream.path} {json.dumps(target.model_id)}",
     }
+    without = ["+".join(each) for each in absences if target.host not in each]
+    picked = {"envoy.lb": {"without": without}} if without else {}
     return {
         "locality": {"zone": target.host},
         "load_balancing_weight": target.weight,
         "lb_endpoints": [
             {
                 "endpoint": {"address": _address(upstream) if upstream.is_plain else through, "hostname": target.host},
-                "metadata": {"filter_metadata": {NAMESPACE: metadata}},
+                "metadata": {"filter_metadata": {NAMESPACE: metadata, **picked}},
             }
         ],
     }
@@ -117,16 +128,31 @@ _TO_THE_LISTENER = extension(
 )
 
 
+_SUBSETS: Resource = {"fallback_policy": "ANY_ENDPOINT", "locality_weight_aware": True, "list_as_any": True}
+
+
+def _selector(*, last: bool) -> Resource:
+    """Where all hosts of a link are left out the next link is taken; the last one tries them all the same."""
+    return {"keys": ["without"], **({} if last else {"fallback_policy": "NO_FALLBACK"})}
+
+
 def _link(
-    name: str, targets: tuple[Target, ...], upstreams: Mapping[str, Upstream], settings: RequestSettings, *, last: bool
+    name: str,
+    targets: tuple[Target, ...],
+    absences: list[tuple[str, ...]],
+    upstreams: Mapping[str, Upstream],
+    settings: RequestSettings,
+    *,
+    last: bool,
 ) -> Resource:
     fields = {
         "name": name,
         "type": "STATIC",
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [_member(target, upstreams[target.host]) for target in targets],
+            "endpoints": [_member(target, upstreams[target.host], absences) for target in targets],
         },
+        **({"lb_subset_config": {**_SUBSETS, "subset_selectors": [_selector(last=last)]}} if absences else {}),
         "connect_timeout": milliseconds(settings.connect_timeout),
         "per_connection_buffer_limit_bytes": READ_AHEAD_BYTES,
         "lb_policy": "ROUND_ROBIN",
@@ -154,6 +180,7 @@ def model_clusters(model: ModelPlan, upstreams: Mapping[str, Upstream], settings
     links = [(link_name(model.name, 0), model.sharing)] if model.sharing else []
     links += [(link_name(model.name, target.priority), (target,)) for target in model.fallbacks]
     attempts = [{"name": name} for name, targets in links for _ in targets]
+    absences = _absences(model)
     chain = {
         "name": model_name(model.name),
         "connect_timeout": milliseconds(settings.connect_timeout),
@@ -167,7 +194,7 @@ def model_clusters(model: ModelPlan, upstreams: Mapping[str, Upstream], settings
         ),
     }
     return [
-        *(_link(name, targets, upstreams, settings, last=name == links[-1][0]) for name, targets in links),
+        *(_link(name, targets, absences, upstreams, settings, last=name == links[-1][0]) for name, targets in links),
         typed("config.cluster.v3.Cluster", chain),
     ]
 

@@ -1,8 +1,8 @@
 """The Lua that Envoy runs, for what its own filters do not do.  Stock Envoy reads a request's body only as a whole JSON
 document that it writes anew, knows a caller's key only in the plain, and counts no tokens.
 
-    gateway   start, told, json, sha256, limits, needs, admit, count    once for each request and its answer
-    attempt   start, attempt                                            once for each attempt at a host
+    gateway   start, told, json, sha256, limits, needs, throttled, admit, count    once for each request and its answer
+    attempt   start, attempt                                                       once for each attempt at a host
 
 Before a request is routed, `admit`
 
@@ -22,7 +22,8 @@ While the answer passes, `count` reads its tokens, or counts the pieces of one t
 tenant's limits; tells the client what is left of those; takes the event with the usage out of a stream whose client
 has not asked for it; and notes when the first byte came.  A redirect becomes 502.
 
-For each attempt, `attempt` writes the host's id of the model into the body, its path and its `Host` header.
+For each attempt, `attempt` writes the host's id of the model into the body, its path and its `Host` header.  It holds
+an answer that is not streamed until it is whole, and notes how long a host takes no more, which `throttled` leaves out.
 
 The files are put together in this order and share their local names.  The table they look callers and models up in
 (`told`) comes with the routes: see `routes.context`.
@@ -40,7 +41,7 @@ _FOLDER = Path(__file__).with_name("lua")
 FILTER = "envoy.filters.http.lua"
 LUA = "extensions.filters.http.lua.v3.Lua"
 
-GATEWAY_SCRIPTS = ("start", "told", "json", "sha256", "limits", "needs", "admit", "count")
+GATEWAY_SCRIPTS = ("start", "told", "json", "sha256", "limits", "needs", "throttled", "admit", "count")
 ATTEMPT_SCRIPTS = ("start", "attempt")
 
 

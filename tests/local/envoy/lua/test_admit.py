@@ -34,6 +34,7 @@ def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
                 "model": "m",
                 "stream": False,
                 "endpoint": "/chat/completions?a=b",
+                "variant": "m",
                 "length": len(ran.body),
                 "named_from": 28,
                 "named_to": 31,

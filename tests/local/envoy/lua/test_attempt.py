@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -10,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corral.local.envoy import scripts
-from tests.local.envoy.lua.worker import Ran, Worker
+from tests.local.envoy.lua.worker import NOW, Ran, Worker
 
-SCRIPTS = Worker(scripts.ATTEMPT_SCRIPTS)
+SCRIPTS = Worker(scripts.ATTEMPT_SCRIPTS, ("seconds_of",))
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", fullmatch=True)
+
+
+def to(model_id: str) -> dict[str, str]:
+    return {"x-corral-link": "host/lab@0", "x-corral-to": f'127.0.0.1:9  "{model_id}"'}
 
 
 OTHERS = st.dictionaries(st.text(), st.text() | st.integers(), max_size=3)
@@ -54,7 +59,7 @@ def test_the_host_gets_its_own_id_of_the_model_and_the_rest_as_it_came(
 
 def test_a_host_of_the_same_name_for_the_model_gets_the_body_as_it_is_and_its_length() -> None:
     ran = SCRIPTS.request(
-        {":path": "/x", ":authority": "gateway", "x-corral-to": '127.0.0.1:9  "m"', "content-length": "99"},
+        {":path": "/x", ":authority": "gateway", **to("m"), "content-length": "99"},
         metadata={"corral": {"asked": {"model": "m", "endpoint": "/embeddings", "length": 13}}},
         pieces=[b'{"model":"m"}'],
     )
@@ -99,13 +104,38 @@ def test_neither_a_stream_nor_an_error_is_waited_for() -> None:
         assert (ran.headers[":status"], ran.body) == (status, b"")
 
 
+@given(st.integers(10**8, 7 * 10**9))
+def test_a_date_is_read_as_http_writes_it(moment: int) -> None:
+    assert SCRIPTS.call("seconds_of", formatdate(moment, usegmt=True)) == moment
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("30", 30),
+        ("86400", 3600),
+        (formatdate(NOW // 1000 + 9, usegmt=True), 9 - NOW % 1000 / 1000),
+        (formatdate(NOW // 1000 - 9, usegmt=True), None),
+        ("0", None),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_a_host_that_is_throttled_is_noted_with_its_time(retry_after: str | None, seconds: float | None) -> None:
+    headers = {":status": "429", **({"retry-after": retry_after} if retry_after else {})}
+    before = {"other": NOW + 5}
+    ran = SCRIPTS.response(headers, metadata={"corral": {"asked": {}, "host": "lab", "throttled": before}})
+    noted = {} if seconds is None else {"lab": pytest.approx(NOW + 1000 * seconds)}
+    assert ran.metadata["corral"]["throttled"] == {**before, **noted}
+
+
 ADDED = b',"stream_options":{"include_usage":true}'
 
 
 def attempted(model_id: str, **known: Any) -> Ran:
     body = b'{"model":"m"' + ADDED + b',"n":1}'
     asked = {"model": "m", "endpoint": "/x", "length": len(body), "named_from": 9, "named_to": 12, "added": len(ADDED)}
-    headers = {":path": "/x", ":authority": "gateway", "x-corral-to": f'127.0.0.1:9  "{model_id}"'}
+    headers = {":path": "/x", ":authority": "gateway", **to(model_id)}
     return SCRIPTS.request(headers, metadata={"corral": {"asked": asked, **known}}, pieces=[body])
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.local.envoy.lua.asking import asked, context
 from tests.local.envoy.lua.worker import NOW, Ran, Worker
 
 STREAM, JSON = "text/event-stream", "application/json"
@@ -315,3 +316,16 @@ def test_a_stream_that_is_an_error_or_does_not_end_is_a_failure(data: list[str],
         for size in (7, len(whole) + 1):
             ran = answered(Worker(), [whole[at : at + size] for at in range(0, len(whole), size)])
             assert counted(ran).get("failure") == failure
+
+
+def test_who_is_throttled_is_left_out_of_what_a_worker_serves_until_the_time_is_over() -> None:
+    worker = Worker()
+    known = {"asked": {"model": "m", "variant": "m", "at": NOW}, "throttled": {"b": NOW + 2_000, "a": NOW + 1_000}}
+    worker.response({":status": "200"}, metadata={"corral": known})
+
+    def left_out(now: int, model: str = "m") -> object:
+        ran = asked({"model": model}, worker=worker, told=context() | {"model:other": True}, now=now)
+        return ran.metadata.get("envoy.lb")
+
+    assert left_out(NOW, "other") is None
+    assert [left_out(NOW + later) for later in (0, 1_500, 2_000)] == [{"without": "a+b"}, {"without": "b"}, None]

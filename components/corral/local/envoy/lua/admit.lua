@@ -25,9 +25,10 @@ local JSON = { [':status'] = '200', ['content-type'] = 'application/json' }
 --   endpoint, length, strip, at          it was let through: the path within the API, the length of its body, whether
 --                                        its usage is to be taken out of the answer, and when (ms)
 --   named_from, named_to                 bytes of the body before the model's name, and as far as its end
+--   variant                              the model's, as the routes have it
 --   added                                bytes behind that name in which a stream is asked for its usage, if they are ours
 --
--- An attempt notes there that its host `refused` those bytes.
+-- An attempt notes there its `host`, that it `refused` those bytes, and until when (ms) hosts are `throttled`.
 local function remember(handle, known)
   handle:streamInfo():dynamicMetadata():set(NAMESPACE, 'asked', known)
 end
@@ -315,13 +316,15 @@ local function ask(handle, headers, known, of, said)
     known.added = known.added and #text - known.added
   end
   if options or changed then body:setBytes(text) end
+  if said.lane then model = model .. ' ' .. said.lane end
+  known.variant = out == 0 and model or model .. ' -' .. out
   known.endpoint, known.length, known.strip, known.at = endpoint, #text, options ~= nil, now / 1000
   known.named_from, known.named_to = members_found.model[2] - 1 + moved, members_found.model[3] + moved
   text, sent = nil, nil
   tidy()
   remember(handle, known)
-  if said.lane then model = model .. ' ' .. said.lane end
-  headers:replace('x-corral-model', out == 0 and model or model .. ' -' .. out)
+  headers:replace('x-corral-model', known.variant)
+  without_throttled(handle, known.variant, now / 1000)
 end
 
 function envoy_on_request(handle)

@@ -208,6 +208,7 @@ function envoy_on_response(handle)
   local known = handle:streamInfo():dynamicMetadata():get(NAMESPACE)
   local asked = known and known.asked
   if not (asked and asked.at) then return end -- it was not let through
+  if known.throttled then learn(asked.variant, known.throttled) end
   local headers, found = handle:headers(), NONE
   if asked.tenant then
     local name = 'tenant:' .. asked.tenant
