@@ -268,10 +268,14 @@ def counters(deployed: World) -> Any:
 
 def test_what_counts_is_there_before_limits_are_and_only_where_there_are_any(deployed: World):
     limited = run(lambda: program(LIMITED))
-    redis = [f"gateway-software-redis-{part}" for part in ("guard", "server", "service")]
+    redis = [f"gateway-software-redis-{part}" for part in ("guard", "secret", "server", "service")]
     assert {"gateway-software-envoy-gateway", *redis} <= before(limited, "gateway-limits")
     assert set(redis) <= before(limited, "gateway-software-envoy-gateway")
-    assert counters(limited) == {"rateLimitDeployment": {"replicas": 2}, "rateLimitPDB": {"maxUnavailable": 1}}
+    password = {"name": "REDIS_AUTH", "valueFrom": {"secretKeyRef": {"name": "corral-redis", "key": "password"}}}
+    assert counters(limited) == {
+        "rateLimitDeployment": {"replicas": 2, "container": {"env": [password]}},
+        "rateLimitPDB": {"maxUnavailable": 1},
+    }
     assert [name for name in names(deployed.resources) if "redis" in name or name == "gateway-limits"] == []
     assert counters(deployed) == {"rateLimitDeployment": {"replicas": 0}}
 
@@ -292,8 +296,17 @@ def test_redis_keeps_nothing_is_nobody_and_answers_only_who_counts():
     assert (pod["securityContext"]["runAsNonRoot"], container["securityContext"], container["args"][:4]) == (
         True,
         {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
-        ["--save", "", "--appendonly", "no"],
+        ["/etc/redis/redis.conf", "--save", "", "--appendonly"],
     )
+    secret = entries(deployed["gateway-software-redis-secret"])
+    assert secret["redis.conf"] == f"requirepass {secret['password']}\n"
+    assert pod["volumes"] == [
+        {
+            "name": "configuration",
+            "secret": {"secretName": "corral-redis", "items": [{"key": "redis.conf", "path": "redis.conf"}]},
+        }
+    ]
+    assert [each["name"] for each in container["env"]] == ["REDISCLI_AUTH"]
     counting = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubernetes.io/component": "ratelimit"}
     assert deployed["gateway-software-redis-guard"].inputs["spec"] == {
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "corral-redis"}},

@@ -18,19 +18,18 @@ While Redis cannot be reached, requests pass uncounted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from corral.config.cluster import Versions
-from corral.gateway import archives
+from corral.gateway import archives, redis
 from corral.gateway.charts import (
     CERT_MANAGER_REPOSITORIES,
     CONTROLLER_REPOSITORY,
     PROCESSOR_REPOSITORY,
-    REDIS_IMAGE,
     Chart,
     Charts,
     envoy_gateway_image,
@@ -39,7 +38,6 @@ from corral.gateway.manifests.front import KEPT_HEADERS
 from corral.gateway.manifests.resource import Network
 from corral.gateway.names import ENVOY_NAMESPACE
 from corral.gateway.recovery import release_hooks
-from corral.hosts.base import KubernetesObject
 from corral.hosts.images import Images
 
 _READINESS_GATE = {"eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}
@@ -60,26 +58,6 @@ _RATE_LIMITERS = 2
 
 _VALUES = ("default", "enum", "example")
 """The keys of a schema below which values stand, and no schemas."""
-
-_REDIS = "corral-redis"
-_REDIS_PORT = 6379
-
-_REDIS_ADDRESS = f"{_REDIS}.{ENVOY_NAMESPACE}.svc.cluster.local:{_REDIS_PORT}"
-
-_REDIS_ARGUMENTS = [
-    *("--save", "", "--appendonly", "no"),
-    *("--maxmemory", "192mb", "--maxmemory-policy", "volatile-ttl"),
-    *("--protected-mode", "no"),
-]
-"""Nothing is kept, the oldest goes first, and no password is asked for."""
-
-_REDIS_LABELS = {"app.kubernetes.io/name": _REDIS}
-
-_RATE_LIMITER_LABELS = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubernetes.io/component": "ratelimit"}
-"""The labels of the pods that count (Envoy Gateway's internal/infrastructure/kubernetes/ratelimit/resource.go)."""
-
-_REDIS_USER = 65_532
-"""A user who owns nothing: Redis writes no file here."""
 
 
 def _spread(chart: Chart) -> list[dict[str, Any]]:
@@ -102,6 +80,7 @@ def _envoy_gateway(images: Images, versions: Versions, *, counting: bool) -> dic
     rate_limiters: dict[str, Any] = {"rateLimitDeployment": {"replicas": _RATE_LIMITERS if counting else 0}}
     if counting:
         rate_limiters["rateLimitPDB"] = {"maxUnavailable": 1}
+        rate_limiters["rateLimitDeployment"]["container"] = {"env": [redis.password("REDIS_AUTH")]}
     ai_gateway = {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
     translation = {key: {"includeAll": True} for key in ("listener", "route", "cluster", "secret")}
     of_gateway = {"envoyGateway": envoy_gateway_image(versions), "ratelimit": versions.rate_limiter}
@@ -120,7 +99,7 @@ def _envoy_gateway(images: Images, versions: Versions, *, counting: bool) -> dic
             "envoyGateway": {
                 "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
                 "provider": {"type": "Kubernetes", "kubernetes": rate_limiters},
-                "rateLimit": {"backend": {"type": "Redis", "redis": {"url": _REDIS_ADDRESS}}, "timeout": "200ms"},
+                "rateLimit": {"backend": {"type": "Redis", "redis": {"url": redis.ADDRESS}}, "timeout": "200ms"},
                 "extensionApis": {"enableBackend": True, "enableEnvoyPatchPolicy": True},
                 "extensionManager": {
                     "maxMessageSize": f"{_MAX_MESSAGE // 2**20}Mi",
@@ -212,8 +191,10 @@ class Software(pulumi.ComponentResource):
         ai_definitions = self._release("ai-definitions", charts.ai_definitions, _AI_NAMESPACE, {}, *ai_namespace)
         before: list[pulumi.Resource] = [*envoy_namespace, definitions]
         if args.counting:
-            after_namespace = replace(args, depends_on=[*args.depends_on, *envoy_namespace])
-            before.append(Redis(f"{name}-redis", after_namespace, pulumi.ResourceOptions(parent=self)).ready)
+            after_namespace = redis.RedisArgs(
+                args.provider, args.images, args.labels, [*args.depends_on, *envoy_namespace]
+            )
+            before.append(redis.Redis(f"{name}-redis", after_namespace, pulumi.ResourceOptions(parent=self)).ready)
         values = _envoy_gateway(args.images, args.versions, counting=args.counting)
         envoy_gateway = self._release("envoy-gateway", charts.envoy_gateway, ENVOY_NAMESPACE, values, *before)
         before = [*ai_namespace, ai_definitions, envoy_gateway]
@@ -287,73 +268,3 @@ def _without_descriptions(part: Any, *, fields: bool = False) -> Any:
             return [_without_descriptions(below) for below in cast("list[Any]", part)]
         case _:
             return part
-
-
-class Redis(pulumi.ComponentResource):
-    """The place where limits are counted: one server, the name by which it is reached, and who may reach it.
-
-    It keeps nothing: a count is a minute old at most, and who loses it has a minute of grace.  It asks for no password,
-    as Envoy Gateway 1.8.3 passes none on; a network policy lets nobody come to it but who counts.  Leaves to others:
-    its namespace, and who counts.
-    """
-
-    ready: pulumi.Resource
-    """Stands when the server answers."""
-
-    def __init__(self, name: str, args: SoftwareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("corral:gateway:Redis", name, None, opts)
-        labels = {**args.labels, **_REDIS_LABELS}
-
-        def child(part: str, api: str, kind: str, spec: Any, *depends_on: pulumi.Resource) -> KubernetesObject:
-            metadata: dict[str, Any] = {"name": _REDIS, "namespace": ENVOY_NAMESPACE, "labels": labels}
-            if kind == "Service":  # it has endpoints only when the server is there, which is made after it
-                metadata["annotations"] = {"pulumi.com/skipAwait": "true"}
-            manifest = {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
-            before = [*args.depends_on, *depends_on]
-            options = pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=before)
-            return KubernetesObject(f"{name}-{part}", manifest, options)
-
-        selector = {"matchLabels": _REDIS_LABELS}
-        rate_limiters = [{"podSelector": {"matchLabels": _RATE_LIMITER_LABELS}}]
-        policy = {
-            "podSelector": selector,
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": rate_limiters, "ports": [{"protocol": "TCP", "port": _REDIS_PORT}]}],
-        }
-        port = {"name": "redis", "port": _REDIS_PORT}
-        deployment = {
-            "replicas": 1,
-            "strategy": {"type": "Recreate"},
-            "selector": selector,
-            "template": {"metadata": {"labels": labels}, "spec": _redis_pod(args.images)},
-        }
-        guard = child("guard", "networking.k8s.io/v1", "NetworkPolicy", policy)
-        service = child("service", "v1", "Service", {"selector": _REDIS_LABELS, "ports": [port]})
-        self.ready = child("server", "apps/v1", "Deployment", deployment, guard, service)
-        self.register_outputs({})
-
-
-def _redis_pod(images: Images) -> dict[str, Any]:
-    ping = {"exec": {"command": ["redis-cli", "ping"]}, "timeoutSeconds": 3}
-    container = {
-        "name": "redis",
-        "image": images.named(REDIS_IMAGE),
-        "command": ["redis-server"],
-        "args": _REDIS_ARGUMENTS,
-        "ports": [{"name": "redis", "containerPort": _REDIS_PORT}],
-        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}},
-        "readinessProbe": {**ping, "periodSeconds": 5},
-        "livenessProbe": {**ping, "periodSeconds": 10, "failureThreshold": 3},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-    user = {"runAsNonRoot": True, "runAsUser": _REDIS_USER, "runAsGroup": _REDIS_USER}
-    return {
-        "automountServiceAccountToken": False,
-        "securityContext": {**user, "seccompProfile": {"type": "RuntimeDefault"}},
-        **({"imagePullSecrets": images.pull_secrets} if images.pull_secrets else {}),
-        "containers": [container],
-    }
