@@ -31,4 +31,8 @@ def test_a_stack_is_rehearsed_with_its_shares_and_its_hosts_own_ids(file: Path, 
                 seen = Counter(answer.headers["x-corral-host"] for answer in answers)
                 assert seen.keys() == shares.keys()
                 assert all(abs(seen[host] - share) <= 20 for host, share in shares.items()), (seen, shares)
-                assert all(answer.json()["model"] == ids[answer.headers["x-corral-host"]] for answer in answers)
+                host_models = {
+                    answer.headers["x-corral-host"]: answer.headers["x-corral-host-model"] for answer in answers
+                }
+                assert host_models == {host: ids[host] for host in shares}
+                assert {answer.json()["model"] for answer in answers} == {model["name"]}
