@@ -11,7 +11,7 @@ from corral.local.placement import Placement, Simulate, Unreachable, past_proxy,
 from corral.plan.plan import Plan
 from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, build
 
-KEY = {"DEEPINFRA_API_KEY": "sk-real"}
+KEY = {"deepinfra": "sk-real"}
 
 
 def nobody() -> bool:
@@ -29,7 +29,7 @@ class Case:
     name: str
     mode: Simulate
     hosts: tuple[str, ...]
-    environment: dict[str, str]
+    keys: dict[str, str]
     placed: dict[str, str | None]
     """Per host why it is simulated."""
     unreachable: dict[str, str]
@@ -81,7 +81,7 @@ CASES = [
         "a host that is not provisioned yet has no URL",
         "never",
         ("azure", "deepinfra"),
-        KEY | {"AZURE_KEY": "x"},
+        KEY | {"azure": "x"},
         {"deepinfra": None},
         {
             "azure": "azure: no url before it is provisioned; "
@@ -93,7 +93,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_each_host_is_real_simulated_or_out_of_reach(case: Case) -> None:
-    placements, unreachable = place(plan_of(*case.hosts), case.mode, case.environment, lambda: case.signed_in)
+    placements, unreachable = place(plan_of(*case.hosts), case.mode, case.keys, lambda: case.signed_in)
     assert {host: placed.simulated for host, placed in placements.items()} == case.placed
     assert unreachable == tuple(Unreachable(host, message) for host, message in case.unreachable.items())
 

@@ -156,6 +156,19 @@ def test_a_change_of_key_variable_is_a_change_of_key_at_once(
         assert chat(gateway.url).headers["x-corral-host"] == "lab"
 
 
+def test_a_key_that_stands_anew_in_its_file_is_taken_at_once(lab: RealHost, project: Path):
+    file = project.parent / "lab.key"
+    file.write_text(f"{OTHER_KEY}\n")
+    with serving(project, stack(lab, ("groq",), keyFile="../../lab.key")) as gateway:
+        assert chat(gateway.url).headers["x-corral-host"] == "groq"
+        assert "is the one in the file ../../lab.key right?" in gateway.run("verify").stdout + gateway.said()
+        with Load(gateway.url) as load:
+            file.write_text(f"{KEY}\n")
+            until(lambda: load.answered["lab"] > 100 or load.failures, "the lab answers")
+        assert load.failures == []
+        assert {KEY, OTHER_KEY} & set(told(gateway).split()) == set()
+
+
 BEFORE = """\
 config:
   corral:engine: {simulate: withoutKey}

@@ -48,7 +48,7 @@ WANT = {
                     "protocol": "bedrock-converse",
                     "url": "https://bedrock-runtime.us-east-1.amazonaws.com",
                     "ca": None,
-                    "credential": {"header": None, "ambient": True, "variable": "BEDROCK_TOKEN"},
+                    "credential": {"header": None, "ambient": True, "variable": "BEDROCK_TOKEN", "keyFile": None},
                     "reaches": ["us-east-1", "us-east-2", "us-west-2"],
                     "callableFrom": ["us-east-1", "us-east-2", "us-west-2"],
                     "region": "us-east-1",

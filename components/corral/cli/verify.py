@@ -14,6 +14,7 @@ from rich.text import Text
 
 from corral.cli.project import StackOption, load
 from corral.cli.terminal import console, print_json
+from corral.hosts.keys import keys_here
 from corral.hosts.probing import Precondition, Verdict
 from corral.hosts.verify import verify as ask
 from corral.plan.plan import Plan, Target
@@ -27,12 +28,12 @@ def verify(
 ) -> None:
     """Ask each host that has a credential for its models; report every id that is gone, retired or not enabled.
 
-    Keys are read from the environment, as for corral serve.  Exit status 1 if a host refuses an id; what could not be
+    Keys are found where corral serve finds them.  Exit status 1 if a host refuses an id; what could not be
     asked is unknown, is told, and stops nothing.
     """
     loaded = load(stack)
-    verdicts = ask(_seen_from_here(loaded.plan, loaded.file.parent), _keys(loaded.plan))
-    report(verdicts, as_json=as_json)
+    plan, folder = loaded.plan, loaded.file.parent
+    report(ask(_seen_from_here(plan, folder), keys_here(plan, os.environ, folder)), as_json=as_json)
 
 
 def _seen_from_here(plan: Plan, folder: Path) -> Plan:
@@ -42,15 +43,6 @@ def _seen_from_here(plan: Plan, folder: Path) -> Plan:
         return replace(target, ca=str(folder / target.ca)) if target.ca else target
 
     return replace(plan, models=tuple(replace(model, targets=tuple(map(seen, model.targets))) for model in plan.models))
-
-
-def _keys(plan: Plan) -> dict[str, str]:
-    variables = {
-        target.host: target.credential.variable
-        for _, target in plan.targets
-        if target.credential.header and target.credential.variable
-    }
-    return {host: os.environ[variable] for host, variable in variables.items() if os.environ.get(variable)}
 
 
 def report(verdicts: Sequence[Verdict] | Sequence[Precondition], *, as_json: bool) -> None:

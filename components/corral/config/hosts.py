@@ -59,6 +59,9 @@ class _Host(Strict):
     """The form in which the host takes its credential; by default the catalog's."""
     key_variable: Variable | None = None
     """The environment variable in which the local engine looks for the host's key; by default the catalog's."""
+    key_file: Text | None = None
+    """The file in which the local engine looks for the host's key instead, relative to the stack file; it takes another
+    key as soon as that stands there.  On a cluster the key is that of `corral:keys`."""
     ca: Text | None = None
     """The file of PEM certificates that are trusted for this host, relative to the stack file; by default the system's
     certificates are."""

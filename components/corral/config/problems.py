@@ -68,7 +68,7 @@ def flow(value: Value) -> str:
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 
-_FEW = 16
+_FEW = 18
 """The most names that a message lists."""
 
 _LONGEST = 128

@@ -1,4 +1,4 @@
-"""Why a stack is not deployed, all reasons at once, before anything is provisioned: errors, and keys that it lacks.
+"""The hosts' keys: where this machine finds them, and which a stack lacks that is to be deployed.
 
 A host that the stack provisions brings its key, or the cloud's own identity, along; one that is there already is called
 with the key that its owner gave out, and that is in `corral:keys`.  So are the credentials for AWS where the gateway
@@ -7,10 +7,26 @@ runs on a cluster that has no identity for it: without any it would answer 500, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from corral.plan.checks.findings import Finding
 from corral.plan.plan import Plan
+
+
+def keys_here(plan: Plan, environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """By host the keys that this machine has: in files, whose paths start from `folder`, and in the environment."""
+    keys: dict[str, str] = {}
+    for _, target in plan.targets:
+        credential = target.credential
+        if credential.header and credential.key_file:
+            try:
+                keys[target.host] = (folder / credential.key_file).expanduser().read_text(encoding="utf-8").strip()
+            except (OSError, ValueError):
+                continue
+        elif credential.header and credential.variable:
+            keys[target.host] = environment.get(credential.variable, "")
+    return {host: key for host, key in keys.items() if key}
 
 
 def missing_keys(plan: Plan, held: Collection[str]) -> tuple[str, ...]:

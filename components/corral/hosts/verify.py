@@ -111,7 +111,7 @@ def _headers(credential: Credential, key: str | None) -> dict[str, str]:
     if not key:
         if credential.header is None:
             return {}
-        raise HostError("unknown", f"there is no key for it: set {credential.variable or 'one for this host'}")
+        raise HostError("unknown", f"there is no key for it: set {credential.source or 'one for this host'}")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise HostError(
             "unknown", "its key holds a character that no key can have: is it whole, on one line, without blanks?"

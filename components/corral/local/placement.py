@@ -1,7 +1,7 @@
 """Where a plan's hosts are on this machine: real or simulated, behind the adapter or not, and with which key.
 
 Policy.  `never`: every host is real, and one that cannot be reached from here is an error with the way out.
-`withoutKey`: a host is real if its key is in the environment (or it wants none) and its URL is known, else simulated.
+`withoutKey`: a host is real if its key is on this machine (or it wants none) and its URL is known, else simulated.
 `always`: every host is simulated, whatever keys there are.  Bedrock has no key: it is real where a region is named and
 this machine has AWS credentials, from wherever boto3 takes them.
 """
@@ -21,6 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 
 from corral.config.stack import CertificateFiles
+from corral.hosts.keys import keys_here
 from corral.hosts.verify import signed_in
 from corral.local.adapter.hosts import AdaptedHost, AdaptedModel, AwsKey, BedrockHost, ReplicateHost
 from corral.local.callers import Callers, callers
@@ -54,9 +55,9 @@ class Unreachable:
     message: str
 
 
-def _obstacle(target: Target, environment: Mapping[str, str], signed_in: Callable[[], bool]) -> tuple[str, str] | None:
+def _obstacle(target: Target, keys: Mapping[str, str], signed_in: Callable[[], bool]) -> tuple[str, str] | None:
     """What keeps a host from being real here, and the way out."""
-    variable = target.credential.variable
+    source = target.credential.source
     if target.credential.ambient:
         if target.region is None:
             return "no AWS region is named", f"name it in corral:hosts.{target.host}.region or aws:region"
@@ -65,27 +66,26 @@ def _obstacle(target: Target, environment: Mapping[str, str], signed_in: Callabl
         )
     if target.url is None:
         return "no url before it is provisioned", f"give its url under corral:hosts.{target.host}"
-    if target.credential.header and not variable:
+    if target.credential.header and not source:
         return "no variable is named for its key", ""
-    if target.credential.header and variable and not environment.get(variable):
-        return f"no key in {variable}", f"set {variable}"
+    if target.credential.header and target.host not in keys:
+        return f"no key in {source}", "write it there" if target.credential.key_file else f"set {source}"
     return None
 
 
 def place(
-    plan: Plan, mode: Simulate, environment: Mapping[str, str], signed_in: Callable[[], bool]
+    plan: Plan, mode: Simulate, keys: Mapping[str, str], signed_in: Callable[[], bool]
 ) -> tuple[dict[str, Placement], tuple[Unreachable, ...]]:
-    """Places every live host of a plan; `environment` holds the keys, `signed_in` tells of AWS credentials."""
+    """Places every live host of a plan; `keys` are by host, `signed_in` tells of AWS credentials."""
     placements: dict[str, Placement] = {}
     unreachable: list[Unreachable] = []
     for host, target in plan.live_hosts.items():
         if mode == "always":
             placements[host] = Placement(host, "asked for")
             continue
-        obstacle, way_out = _obstacle(target, environment, signed_in) or (None, "")
+        obstacle, way_out = _obstacle(target, keys, signed_in) or (None, "")
         if obstacle is None:
-            variable = target.credential.variable if target.credential.header else None
-            placements[host] = Placement(host, None, environment[variable] if variable else None)
+            placements[host] = Placement(host, None, keys[host] if target.credential.header else None)
         elif mode == "withoutKey":
             placements[host] = Placement(host, obstacle)
         else:
@@ -281,7 +281,7 @@ def desire(
     """Places a stack's hosts, and finds out who may call.  The keys are generated ones: for any simulated host, and for
     any tenant of a rehearsal.  Raises EngineError."""
     plan = stack.plan
-    placements, unreachable = place(plan, mode, environment, signed_in)
+    placements, unreachable = place(plan, mode, keys_here(plan, environment, stack.file.parent), signed_in)
     if unreachable:
         messages = "".join(f"\n  {host.message}" for host in unreachable)
         raise EngineError(f"These hosts cannot be reached from this machine:{messages}")

@@ -49,16 +49,16 @@ class Source:
     """A key for any simulated host, the same one for the whole run."""
     tenant_keys: Mapping[str, str] = field(default_factory=_tenant_keys, repr=False)
     """A key for any tenant of a rehearsal, the same one for the whole run."""
-    certificate: tuple[Path, ...] = ()
-    """The files of the certificate that the stack named when it was read last."""
+    named: tuple[Path, ...] = ()
+    """The files of the certificate and of keys that the stack named when it was read last."""
     last_read: bytes | None = None
     """What the file held when it was read last."""
 
     def text(self) -> bytes | None:
-        """What the file holds, and those of the certificate; None while there is none, as when an editor is about to
+        """What the file holds, and those that it names; None while there is none, as when an editor is about to
         replace it."""
         text = _content(self.file)
-        return None if text is None else b"\0".join((text, *(_content(path) or b"" for path in self.certificate)))
+        return None if text is None else b"\0".join((text, *(_content(path) or b"" for path in self.named)))
 
     def read(self, simulate: Simulate | None) -> Desired:
         """What the file asks of this machine now: whatever is saved from now on is another text.
@@ -69,8 +69,10 @@ class Source:
         self.last_read = self.text()
         stack = self.load()
         files, folder = stack.settings.certificate, stack.file.parent
-        self.certificate = (folder / files.cert_file, folder / files.key_file) if files else ()
-        self.last_read = b"\0".join((text, *(_content(path) or b"" for path in self.certificate)))
+        names = [files.cert_file, files.key_file] if files else []
+        names += [target.credential.key_file for target in stack.plan.live_hosts.values() if target.credential.key_file]
+        self.named = tuple((folder / name).expanduser() for name in names)
+        self.last_read = b"\0".join((text, *(_content(path) or b"" for path in self.named)))
         mode = simulate or stack.settings.simulate
         return desire(stack, mode, self.environment, self.host_keys, self.tenant_keys)
 

@@ -44,8 +44,15 @@ class Credential:
     ambient: bool
     variable: str | None
     """The environment variable the local engine reads it from."""
+    key_file: str | None = None
+    """The file, relative to the stack file, that it reads it from instead."""
     file: bool = field(default=False, metadata=_PRIVATE)
     """Whether those of the cloud come from a file in `corral:keys`: the cluster gives its pods none."""
+
+    @property
+    def source(self) -> str | None:
+        """Where the local engine finds the key, for a person."""
+        return f"the file {self.key_file}" if self.key_file else self.variable
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ def credential(name: str, host: Host, entry: HostEntry, stack: Stack) -> Credent
             header = "authorization"
         case "api-key":
             header = "api-key"
-    return Credential(header, ambient=False, variable=variable or f"{name.upper().replace('-', '_')}_API_KEY")
+    variable = variable or f"{name.upper().replace('-', '_')}_API_KEY"
+    return Credential(header, ambient=False, variable=variable, key_file=host.key_file)
 
 
 PriceOf = Callable[[HostEntry, ModelEntry], Price | None]

@@ -173,7 +173,9 @@ class Rehearsal(ABC):
 
 
 def _routes(plan: Plan) -> list[Route]:
-    return [Route(model.name, all(target.streaming is not False for target in model.live)) for model in plan.models]
+    return [
+        Route(model.name, all(target.takes.streaming is not False for target in model.live)) for model in plan.models
+    ]
 
 
 def _models_by_id(plan: Plan) -> dict[tuple[str, str], str]:

@@ -55,7 +55,7 @@ class Notices:
 
 def _refusal(target: Target, model: str, code: int) -> str:
     if code in (401, 403):
-        key = f" (is the one in {target.credential.variable} right?)" if target.credential.variable else ""
+        key = f" (is the one in {target.credential.source} right?)" if target.credential.source else ""
         return f"{target.host} REFUSES OUR KEY for {model}: HTTP {code}{key}."
     missing = f"{target.model_id}, which it should serve as {model}"
     if code == 404:
