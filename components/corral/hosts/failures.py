@@ -5,10 +5,9 @@ without a route.  So whatever belongs to a host has an error hook.  It reports t
 engine in it until the gateway has routed the hosts that are there.  Then the resource fails as ever, in its provider's
 own words, and `pulumi up` with it: nothing is deleted, and the next one tries again.
 
-The hook has one name for all hosts, so that it is registered when what a former host has left is deleted.  In a `pulumi
-destroy` no program runs, and Pulumi says that it misses the hook in place of why something is not deleted; with
-`--run-program` it says why.  `--continue-on-error` is no way: it deletes the routes that are to go although those that
-come were not made, and it ends all the same where a provider refuses what is asked of it before it is made.
+The hook has one name for all hosts, so that it is registered when what a former host has left is deleted.
+`--continue-on-error` is no way: it deletes the routes that are to go although those that come were not made, and ends
+all the same where a provider refuses what is asked of it before it is made (pkg/resource/deploy of the engine 3.276).
 """
 
 from __future__ import annotations
