@@ -49,7 +49,7 @@ def test_the_plan_as_json_is_the_plan_its_hash_and_its_findings(corral: Corral):
         "weight": 100,
         "priority": 0,
         "url": "https://api.groq.com/openai/v1",
-        "credential": {"header": "authorization", "ambient": False, "variable": "GROQ_API_KEY"},
+        "credential": {"header": "authorization", "ambient": False, "variable": "GROQ_API_KEY", "keyFile": None},
     }
     finding = next(each for each in document["findings"] if each["name"] == "price/m/groq")
     assert finding.keys() == {"level", "name", "message", "wayOut", "accepted"}

@@ -35,6 +35,8 @@ COUNTED = {
     f"input_tokens.tenant.search.model.{LLAMA}.host.bedrock": 1_000_000,
     f"output_tokens.tenant.search.model.{LLAMA}.host.bedrock": 500_000,
     f"output_tokens.tenant.search.model.{LLAMA}.host.groq": 30,
+    f"cached_tokens.tenant.search.model.{LLAMA}.host.groq": 20,
+    f"reasoning_tokens.tenant.search.model.{LLAMA}.host.groq": 10,
 }
 DURATIONS = {
     "name": f"corral.duration.model.{LLAMA}.host.bedrock",
@@ -89,6 +91,8 @@ WANT = {
     f"corral_tokens_total{{tenant=search,model={LLAMA},host=bedrock,direction=output}}": 500_000,
     f"corral_tokens_total{{tenant=search,model={LLAMA},host=groq,direction=output}}": 30,
     f"corral_cost_dollars_total{{tenant=search,model={LLAMA},host=bedrock}}": 1.08,
+    f"corral_cached_tokens_total{{tenant=search,model={LLAMA},host=groq}}": 20,
+    f"corral_reasoning_tokens_total{{tenant=search,model={LLAMA},host=groq}}": 10,
     f"corral_unpriced_tokens_total{{tenant=search,model={LLAMA},host=bedrock}}": 0,
     f"corral_unpriced_tokens_total{{tenant=search,model={LLAMA},host=groq}}": 30,
     **{
