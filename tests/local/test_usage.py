@@ -29,7 +29,7 @@ def priced(model_id: str) -> dict[str, Any]:
 STACK: dict[str, Any] = {
     "corral:engine": {"simulate": "always", "pagePort": 0},
     "corral:hosts": {
-        "groq": {"models": {"m": priced("groq-m"), "slow": "groq-slow"}},
+        "groq": {"takes": {"choices": True}, "models": {"m": priced("groq-m"), "slow": "groq-slow"}},
         "deepinfra": {"models": {"m": priced("deepinfra-m")}},
     },
     "corral:models": {"m": {"shares": {"groq": 60, "deepinfra": 40}}, "slow": {"shares": {"groq": 100}}},
