@@ -238,16 +238,6 @@ def _network(value: str) -> str:
     raise ValueError("is not a range of IPv4 addresses: write it like 203.0.113.0/24, the bits after the prefix at 0")
 
 
-_OLDEST_KUBERNETES = 33
-"""The minor version of the oldest Kubernetes 1.x that is taken."""
-
-
-def _kubernetes_version(value: str) -> str:
-    if int(value.removeprefix("1.")) < _OLDEST_KUBERNETES:
-        raise ValueError(f"is too old: take 1.{_OLDEST_KUBERNETES} or newer")
-    return value
-
-
 _RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
@@ -360,7 +350,7 @@ Mirror = Annotated[str, Field(pattern=_MIRROR)]
 Origin = Annotated[str, Field(pattern=_ORIGIN)]
 DnsName = Annotated[str, Field(pattern=_DNS_NAME)]
 KubernetesName = Annotated[str, Field(pattern=_KUBERNETES_NAME)]
-KubernetesVersion = Annotated[str, Field(pattern=_VERSION), AfterValidator(_kubernetes_version)]
+KubernetesVersion = Annotated[str, Field(pattern=_VERSION)]
 SecretReference = Annotated[str, Field(pattern=_NAMESPACED)]
 
 

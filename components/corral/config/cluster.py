@@ -45,6 +45,16 @@ class Prometheus(Strict):
     its Helm release is called kube-prometheus-stack."""
 
 
+_OLDEST_KUBERNETES = 33
+"""The minor version of the oldest Kubernetes 1.x that is taken."""
+
+
+def _new_enough(version: str) -> str:
+    if int(version.removeprefix("1.")) < _OLDEST_KUBERNETES:
+        raise ValueError(f"is too old: take 1.{_OLDEST_KUBERNETES} or newer")
+    return version
+
+
 def _vpc_sized(value: str) -> str:
     if not 16 <= IPv4Network(value).prefixlen <= 20:
         raise ValueError("is not of a size for a VPC with its subnets: take a prefix from /16 to /20")
@@ -108,7 +118,7 @@ PublicFrom = Annotated[
 class EksCluster(_Cluster):
     """A cluster on EKS that the stack makes, in `aws:region`."""
 
-    version: KubernetesVersion = "1.35"
+    version: Annotated[KubernetesVersion, AfterValidator(_new_enough)] = "1.35"
     """The Kubernetes version of the cluster, in quotes, 1.33 or newer."""
     network: Annotated[
         Annotated[GivenVpc, Tag("<given>")] | Annotated[NewVpc, Tag("<new>")],

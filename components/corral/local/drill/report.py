@@ -326,12 +326,8 @@ def _failure(
         and request.outcome == "answered"
         and (request.host in step.hosts if slow else (request.attempts or 1) > 1)
     ]
-    places = [
-        (model.name, target.host)
-        for model in record.plan.models
-        for target in model.sharing
-        if target.host in step.hosts
-    ]
+    sharing = ((model.name, target.host) for model in record.plan.models for target in model.sharing)
+    places = [place for place in sharing if place[1] in step.hosts]
     left = [result.ejected[place] - result.begun for place in places if place in result.ejected]
     return FailureReport(
         title=step.title,
@@ -347,12 +343,12 @@ def _failure(
 def _limits(record: Record) -> Iterator[LimitReport]:
     for span in record.spans:
         if isinstance(span.step, Exhaust) and isinstance(span.result, Exhausted):
-            step, result = span.step, span.result
+            result = span.result
             others = [request for request in record.requests if span.began <= request.sent < span.ended]
             yield LimitReport(
-                tenant=step.tenant,
-                limit=step.limit,
-                allowed=step.allowed,
+                tenant=span.step.tenant,
+                limit=span.step.limit,
+                allowed=span.step.allowed,
                 answered=result.answered,
                 refused=result.refused,
                 with_retry_after=result.with_retry_after,
@@ -372,8 +368,7 @@ def _differences(record: Record) -> Iterator[str]:
         if old != new:
             yield f"{key} is {new / 1000:g} s instead of {old / 1000:g} s"
     present = {tenant.name for tenant in record.plan.tenants}
-    own = [tenant.name for tenant in record.rehearsed.tenants if tenant.name not in present]
-    if own:
+    if own := [tenant.name for tenant in record.rehearsed.tenants if tenant.name not in present]:
         yield f"it has {'tenants' if len(own) > 1 else 'a tenant'} more: {' and '.join(own)}"
     if record.plan.issuers:
         yield "it has no issuers: every tenant calls with a key"
