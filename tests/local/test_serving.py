@@ -100,7 +100,9 @@ OUTCOMES: list[tuple[str, dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "more", "hosts"), OUTCOMES, ids=str)
+@pytest.mark.parametrize(
+    ("path", "more", "hosts"), OUTCOMES, ids=lambda each: str(sorted(each)) if isinstance(each, set) else str(each)
+)
 def test_the_outcome_of_a_request_does_not_depend_on_the_host_that_was_drawn(
     gateway: Gateway, path: str, more: dict[str, Any], hosts: set[str]
 ) -> None:

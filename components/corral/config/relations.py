@@ -152,6 +152,12 @@ def _check_azure_can_be_provisioned(stack: Stack, report: Report) -> None:
             continue
         if not _is_given(host.location, (*keys, "location"), report):
             report.relate(keys, "has no location to be provisioned in: add one, for instance `location: eastus2`")
+        if host.auth in ("none", "aws"):
+            report.relate(
+                (*keys, "auth"),
+                "lets nobody call an account that the stack makes: leave it out, and its first key is used, or name "
+                "one that is there by `resource` or `url`",
+            )
         for model, served in stack.models.items():
             unsure = report.is_void((*keys, "capacity")) or report.is_void((MODELS, model, "shares"))
             if name in (*served.shares, *served.fallback) and model not in host.capacity and not unsure:

@@ -40,8 +40,8 @@ class AzureArgs:
     sku: str
     content_filter: str | None
     """The name of a RAI policy; None: Azure's default."""
-    key_header: Literal["authorization", "api-key"] | None
-    """The header the key is sent in; None: the account takes no keys at all."""
+    key_header: Literal["authorization", "api-key"]
+    """The header the key is sent in."""
     allow_from: Sequence[pulumi.Input[str]]
     """Public IPv4 addresses and ranges; `anywhere` among them opens the account to all that have a key."""
     private_endpoint: PrivateEndpoint | None
@@ -71,7 +71,7 @@ class AzureArgs:
             deployments=deployed,
             sku=host.sku,
             content_filter=host.content_filter,
-            key_header=next(iter(targets.values())).credential.header,
+            key_header=next(iter(targets.values())).credential.header or "api-key",
             allow_from=allowed,
             private_endpoint=host.private_endpoint,
             tags=site.tags,
@@ -100,7 +100,7 @@ class Azure(HostComponent):
             sku={"name": "S0"},
             properties=cognitiveservices.AccountPropertiesArgs(
                 custom_sub_domain_name=called,
-                disable_local_auth=args.key_header is None,
+                disable_local_auth=False,
                 public_network_access="Disabled" if args.private_endpoint else "Enabled",
                 network_acls=_network_rules(args),
             ),
@@ -109,7 +109,7 @@ class Azure(HostComponent):
         )
         deployments = self._deployments(account)
         private = self._private_endpoint(args.private_endpoint, account, deployments) if args.private_endpoint else []
-        credential = KeyCredential(args.key_header, self._key(account)) if args.key_header else None
+        credential = KeyCredential(args.key_header, self._key(account))
         hostname = pulumi.Output.concat(called, ".services.ai.azure.com")
         self.endpoints = {
             each.name: Endpoint(
