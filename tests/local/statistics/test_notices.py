@@ -34,6 +34,17 @@ def test_a_refused_key_is_said_once_and_again_after_a_new_plan() -> None:
     assert notes == [want, want]
 
 
+def test_credentials_of_aws_that_are_refused_may_have_expired() -> None:
+    notes: list[str] = []
+    Notices(notes.append).check(attempts("bedrock", 403, 1), PLAN)
+    (note,) = notes
+    assert note == (
+        f"bedrock REFUSES OUR AWS CREDENTIALS for {M}: HTTP 403. A session or a token may have expired (corral verify "
+        "says so): sign in again (aws sso login), or start with a new AWS_BEARER_TOKEN_BEDROCK. Its requests go to the "
+        "other hosts."
+    )
+
+
 @pytest.mark.parametrize("host", ["deepinfra", "bedrock"])
 @pytest.mark.parametrize(("code", "other"), [(404, ", or not the path that was asked for"), (410, "")])
 def test_a_host_that_does_not_know_what_was_asked_for_may_know_the_model(host: str, code: int, other: str) -> None:

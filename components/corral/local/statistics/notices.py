@@ -54,6 +54,12 @@ class Notices:
 
 
 def _refusal(target: Target, model: str, code: int) -> str:
+    if code in (401, 403) and target.credential.ambient:
+        return (
+            f"{target.host} REFUSES OUR AWS CREDENTIALS for {model}: HTTP {code}. A session or a token may have "
+            "expired (corral verify says so): sign in again (aws sso login), or start with a new "
+            "AWS_BEARER_TOKEN_BEDROCK."
+        )
     if code in (401, 403):
         key = f" (is the one in {target.credential.source} right?)" if target.credential.source else ""
         return f"{target.host} REFUSES OUR KEY for {model}: HTTP {code}{key}."
