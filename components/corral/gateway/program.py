@@ -65,9 +65,9 @@ def deploy(file: Path | None = None) -> None:
         end_without_traceback(stack.name)
     hold_to_accounts(stack, plan)
     tags = {"managed-by": "corral", "corral-stack": stack.name}
+    failures = HostFailures((stack.gateway.host_timeout + 2 * stack.gateway.handover) / 1000 + _ROUTING_SECONDS)
     cluster = open_cluster(stack, tags)
     images = Images(stack.registry, keys.get(REGISTRY))
-    failures = HostFailures((stack.gateway.host_timeout + 2 * stack.gateway.handover) / 1000 + _ROUTING_SECONDS)
     site = Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE, requests)
     hosts = make_hosts(site, failures)
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]

@@ -3,7 +3,8 @@
 Policy.  Once a resource has failed Pulumi begins nothing more, so that one host without a quota would leave every model
 without a route.  So whatever belongs to a host has an error hook.  It reports the host with the reason, and keeps the
 engine in it until the gateway has routed the hosts that are there.  Then the resource fails as ever, in its provider's
-own words, and `pulumi up` with it: nothing is deleted, and the next one tries again.
+own words, and `pulumi up` with it: nothing is deleted, and the next one tries again.  Everything else has the hook too:
+once something fails that is no host's, no route is to come, and nothing is held any more.
 
 The hook has one name for all hosts, so that it is registered when what a former host has left is deleted.
 `--continue-on-error` is no way: it deletes the routes that are to go although those that come were not made, and ends
@@ -37,23 +38,25 @@ class HostFailures:
         self._waiting: list[tuple[str, asyncio.Future[str]]] = []
         self._routed = asyncio.Event()
         self._binding: pulumi.ResourceHookBinding | None = None
+        if not on_mocks() and settings.monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS):
+            self._binding = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(_NAME, self._hold)])
+            pulumi.runtime.register_stack_transformation(self._attach)
 
     def options(self, host: str) -> pulumi.ResourceOptions:
         """For what belongs to a host, its component included: a failure of it, or of a child, is the host's."""
-        supported = resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS
-        if on_mocks() or not settings.monitor_supports_feature(supported):
-            return pulumi.ResourceOptions()
         if self._binding is None:
-            self._binding = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(_NAME, self._hold)])
-        hooked = pulumi.ResourceOptions(hooks=self._binding)
+            return pulumi.ResourceOptions()
 
-        def attach(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-            if not isinstance(args.resource, pulumi.CustomResource):
-                return None
+        def note(args: pulumi.ResourceTransformationArgs) -> None:
             self._hosts[args.type_, args.name] = host
-            return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, hooked))
 
-        return pulumi.ResourceOptions(transformations=[attach])
+        return pulumi.ResourceOptions(transformations=[note])
+
+    def _attach(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if not isinstance(args.resource, pulumi.CustomResource):
+            return None
+        hooked = pulumi.ResourceOptions(hooks=self._binding)
+        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, hooked))
 
     def report(self, host: str, reason: str) -> None:
         """The host has failed; its first reason stays."""
@@ -77,7 +80,9 @@ class HostFailures:
 
     async def _hold(self, args: pulumi.ErrorHookArgs) -> bool:
         host = self._hosts.get((args.type, args.name))
-        if host is not None and args.failed_operation != "delete":
+        if host is None:
+            self.release()
+        elif args.failed_operation != "delete":
             self.report(host, args.errors[0])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._routed.wait(), self._held_seconds)
