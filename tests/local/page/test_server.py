@@ -109,7 +109,7 @@ def test_the_page_of_a_stack_with_tenants_tells_what_each_of_them_does(tmp_path:
 
 def test_traffic_is_sent_to_simulated_hosts(tmp_path: Path):
     with serving(tmp_path, config({"groq": 60, "deepinfra": 40}), "--traffic") as gateway:
-        answered = r"^corral\.requests\..*code\.200$"
+        answered = r"^corral\.requests\..*code\.200\."
         until(lambda: len(gateway.gauges(answered)) == 2, "both hosts have answered")
         assert gateway.end() == 0
 
