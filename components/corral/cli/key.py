@@ -41,15 +41,15 @@ def new(
     stack: StackOption = "local",
 ) -> None:
     """Make an API key for a tenant: it is shown this once, and its hash belongs into the stack file."""
-    made = key_of(token_bytes(KEY_BYTES))
-    console().out(made, highlight=False)
+    generated = key_of(token_bytes(KEY_BYTES))
+    console().out(generated, highlight=False)
     console(stderr=True).out(
         f"This key of {tenant} is shown this once. Its hash belongs into {stack_file(stack)}, beside those of keys\n"
         "that are to stay good:\n"
         "\n"
         "  corral:tenants:\n"
         f"    {tenant}:\n"
-        f"      keys: [{in_stack(hash_of(made))}]\n"
+        f"      keys: [{in_stack(hash_of(generated))}]\n"
         "\n"
         f"Or give the key itself: to corral serve in {keys_variable(tenant)}, to the kubernetes engine with\n"
         f"pulumi config set --secret --path 'corral:tenantKeys.{tenant}' -s {stack}",

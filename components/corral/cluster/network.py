@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from corral.cluster.zones import REGULAR, WITHOUT_EKS, places, zones
+from corral.cluster.zones import REGULAR, WITHOUT_EKS, places, shortage, zones
 from corral.config.cluster import NewVpc
 
 _INTERNET = "0.0.0.0/0"
@@ -87,11 +87,8 @@ class Network(pulumi.ComponentResource):
         there = aws.get_availability_zones(
             exclude_zone_ids=list(WITHOUT_EKS), filters=[{"name": name, "values": [value]}], opts=invoke
         ).names
-        if len(there) < args.vpc.zones:
-            raise pulumi.RunError(
-                f"{args.region} has {len(there)} zones for a cluster, not {args.vpc.zones}: "
-                "lower corral:cluster.network.zones"
-            )
+        if problem := shortage(args.region, there, args.vpc.zones):
+            raise pulumi.RunError(problem)
         offered = [
             aws.ec2.get_instance_type_offerings(
                 location_type="availability-zone",

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from corral.cluster.kubeconfig import UnusableClusterError, check_reachable
-from corral.cluster.zones import REGULAR, WITHOUT_EKS, gpu_instances, places
+from corral.cluster.zones import REGULAR, WITHOUT_EKS, gpu_instances, places, shortage
 from corral.config.cluster import EksCluster, GivenVpc, KubeconfigCluster, NewVpc
 from corral.config.hosts import Gpus, Reservation, VllmHost
 from corral.config.stack import Stack
@@ -147,12 +147,8 @@ class _Eks:
         name, value = REGULAR
         answer = self.account.read("ec2", "describe_availability_zones", Filters=[{"Name": name, "Values": [value]}])
         names = [zone["ZoneName"] for zone in answer["AvailabilityZones"] if zone["ZoneId"] not in WITHOUT_EKS]
-        if len(names) < network.zones:
-            raise HostError(
-                "refused",
-                f"{self.account.region} has {len(names)} zones for a cluster, not {network.zones}: "
-                "lower corral:cluster.network.zones",
-            )
+        if problem := shortage(self.account.region, names, network.zones):
+            raise HostError("refused", problem)
         return places(names, [self._offering(instance) for instance in gpu_instances(self.stack)], network.zones)
 
     def _given(self, network: GivenVpc) -> Sequence[str]:

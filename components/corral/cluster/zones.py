@@ -48,6 +48,13 @@ def gpu_instances(stack: Stack) -> tuple[str, ...]:
     return tuple(sorted({each.instance for each in gpus if each}))
 
 
+def shortage(region: str, names: Collection[str], count: int) -> str | None:
+    """Why so many zones cannot be taken of those that the region has, and the way out; None: they can."""
+    if len(names) >= count:
+        return None
+    return f"{region} has {len(names)} zones for a cluster, not {count}: lower corral:cluster.network.zones"
+
+
 def places(names: Collection[str], offered: Collection[Collection[str]], count: int) -> list[str]:
     """So many of a region's zones, in order of name; `offered` has, per instance type, the zones that offer it."""
 

@@ -90,13 +90,13 @@ class Redis(pulumi.ComponentResource):
             manifest = {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
             return KubernetesObject(f"{name}-{part}", manifest, options(*depends_on))
 
-        made = random.RandomPassword(
+        generated = random.RandomPassword(
             f"{name}-password", length=_PASSWORD_LENGTH, special=False, opts=pulumi.ResourceOptions(parent=self)
         ).result
         secret = kubernetes.core.v1.Secret(
             f"{name}-secret",
             metadata={"name": _NAME, "namespace": ENVOY_NAMESPACE, "labels": labels},
-            string_data={_PASSWORD: made, _CONFIGURATION: pulumi.Output.concat("requirepass ", made, "\n")},
+            string_data={_PASSWORD: generated, _CONFIGURATION: pulumi.Output.concat("requirepass ", generated, "\n")},
             opts=pulumi.ResourceOptions.merge(options(), SECRET_DATA),
         )
         selector = {"matchLabels": _LABELS}

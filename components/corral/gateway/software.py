@@ -217,13 +217,13 @@ class Software(pulumi.ComponentResource):
         metadata: Any = {"name": namespace, **({"labels": dict(labels)} if labels else {})}
         delete_seconds = self._args.grace_seconds + _RELEASE_TIMEOUT_SECONDS  # its last pods have their time
         options = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete=f"{delete_seconds}s"))
-        made = kubernetes.core.v1.Namespace(
+        resource = kubernetes.core.v1.Namespace(
             f"{self._name}-{part}-namespace",
             metadata=metadata,
             opts=pulumi.ResourceOptions.merge(self._child(), options),
         )
         name = f"{self._name}-{part}-pull-secret"
-        return [made, *self._args.images.secret(name, namespace, self._args.labels, self._child(made))]
+        return [resource, *self._args.images.secret(name, namespace, self._args.labels, self._child(resource))]
 
     def _release(
         self, part: str, chart: Chart, namespace: str, values: dict[str, Any], *depends_on: pulumi.Resource

@@ -74,8 +74,10 @@ def needs(model: ModelPlan) -> tuple[Need, ...]:
     """Those of the local engine, in the order of `CAPABILITIES`, then by length."""
     without = {target.host: lacking(target, "local") for target in model.live}
     lacked = ((name, frozenset(host for host, names in without.items() if name in names)) for name in CAPABILITIES)
-    known = {target.host: target.output for target in model.live if target.output is not None}
-    limits = ((limit, frozenset(host for host, its in known.items() if its <= limit)) for limit in {*known.values()})
+    outputs = {target.host: target.output for target in model.live if target.output is not None}
+    limits = (
+        (limit, frozenset(host for host, its in outputs.items() if its <= limit)) for limit in {*outputs.values()}
+    )
     return (
         *(Need(to_camel(name), CAPABILITIES[name], hosts) for name, hosts in lacked if hosts),
         *(Need("output", f"more than {number(limit)} tokens", hosts, limit) for limit, hosts in sorted(limits)),

@@ -222,9 +222,11 @@ function envoy_on_response(handle)
     end
   end
   local status = headers:get(':status')
-  -- a redirect that is left is a host's failure: its URL is wrong, and a client that followed would show its key elsewhere
-  if match(status, '^30[12378]$') then headers:replace(':status', '502') end
-  if status ~= '200' then return end
+  if status ~= '200' then
+    -- a redirect that is left is a host's failure: its URL is wrong, and a client that followed would show its key elsewhere
+    if match(status, '^30[12378]$') then headers:replace(':status', '502') end
+    return
+  end
   local of = { buckets = found, drawn = 0, known = { input_counted = 0, output_tokens = 0, estimated = true } }
   if match(headers:get('content-type') or '', '^text/event%-stream') then
     headers:remove('content-length')
