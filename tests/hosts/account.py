@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore import xform_name
+from botocore.awsrequest import AWSResponse
 from botocore.stub import Stubber
 
 from corral.hosts import aws as hosts_aws
@@ -32,26 +33,19 @@ class FakeAccount:
     @cache
     def _client(service: str) -> Any:
         """One for all tests of a process: it takes a second to make one of EC2."""
-        stubber = stubbed(service)
+        client = stubbed(service).client
+        events = client.meta.events
+        events.register("before-parameter-build.*.*", lambda params, context, **_: context.update(asked=params))
+        events.register("before-call.*.*", lambda model, context, **_: _reply(client, model, context["asked"]))
+        return client
 
-        def answer(params: Mapping[str, Any], model: Any, **_: object) -> None:
-            FakeAccount.current._answer(stubber, xform_name(model.name), params, model)
-
-        stubber.client.meta.events.register_first("before-parameter-build.*.*", answer)
-        stubber.activate()
-        return stubber.client
-
-    def _answer(self, stubber: Stubber, operation: str, params: Mapping[str, Any], model: Any) -> None:
-        action = f"{model.service_model.signing_name}:{model.name}"
+    def _answer(self, operation: str, params: Mapping[str, Any], action: str) -> Mapping[str, Any] | str:
         self.actions.append(hosts_aws.OTHER_ACTIONS.get(action, action))
         answer = self.answers[operation]
         answer = answer(params) if callable(answer) else answer
         if isinstance(answer, Exception):
             raise answer
-        if isinstance(answer, str):
-            stubber.add_client_error(operation, answer)
-        else:
-            stubber.add_response(operation, dict(answer))
+        return answer
 
     def client(self, service: str, *_: object) -> Any:
         """In place of `corral.hosts.aws.client`."""
@@ -64,6 +58,16 @@ class FakeAccount:
             patch.setattr(module, "client", self.client)
         probe.applied_quotas.cache_clear()
         return self
+
+
+def _reply(client: Any, model: Any, params: Mapping[str, Any]) -> tuple[AWSResponse, Any]:
+    """The current account's answer, held to AWS's shape; several threads may ask at once."""
+    operation = xform_name(model.name)
+    answer = FakeAccount.current._answer(operation, params, f"{model.service_model.signing_name}:{model.name}")
+    if isinstance(answer, str):
+        return AWSResponse("https://aws.test", 400, {}, None), {"Error": {"Code": answer, "Message": ""}}
+    Stubber(client).add_response(operation, answer)  # refuses what AWS would not answer
+    return AWSResponse("https://aws.test", 200, {}, None), {**answer, "ResponseMetadata": {"HTTPStatusCode": 200}}
 
 
 def quota(service: str, code: str, value: float) -> dict[str, Any]:
