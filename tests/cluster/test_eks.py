@@ -7,6 +7,7 @@ import pulumi
 import pytest
 
 from corral.cluster.eks import Eks, EksArgs
+from corral.cluster.roles import CUSTOM_TAGS
 from corral.config.cluster import EksCluster
 from corral.config.hosts import Gpus
 from corral.testing import World, run
@@ -107,10 +108,10 @@ def test_roles_have_the_policies_of_aws_and_pass_session_tags(new: World):
     ]
 
 
-def test_no_policy_that_is_written_here_has_a_wildcard(new: World):
-    written = [json.loads(each.inputs["policy"]) for each in new.of_type("RolePolicy")]
-    assert len(written) == 1
-    assert "*" not in json.dumps(written)
+def test_no_policy_that_is_written_here_has_a_wildcard_but_the_one_of_the_guide_of_eks(new: World):
+    written = {each.name: each.inputs["policy"] for each in new.of_type("RolePolicy")}
+    assert {name: policy for name, policy in written.items() if "*" in policy} == {"cluster-tagging": CUSTOM_TAGS}
+    assert {*written} == {"cluster-tagging", "cluster-encrypting"}
 
 
 def test_logs_are_where_the_control_plane_writes_them():
@@ -256,6 +257,27 @@ def test_in_a_vpc_that_is_there_no_network_is_made():
     seen = world(network=GIVEN)
     assert seen.of_type("Vpc") == ()
     assert seen["cluster-cluster"].inputs["vpcConfig"]["subnetIds"] == GIVEN["subnets"]
+
+
+def test_of_two_subnets_in_a_zone_that_are_there_an_endpoint_takes_one():
+    zones = dict(zip(("subnet-a0", "subnet-a1", "subnet-b0"), ("us-east-1a", "us-east-1a", "us-east-1b"), strict=True))
+    seen: list[Any] = []
+
+    def program() -> None:
+        given = EksCluster.model_validate({"network": {"vpc": "vpc-0a", "subnets": [*zones]}})
+        seen.append(Eks("cluster", EksArgs("prod", given, "us-east-1", TAGS, ())).vpc)
+
+    subnet: InvokeResults = {
+        "aws:ec2/getSubnet:getSubnet": lambda args: {"id": args["id"], "availabilityZone": zones[args["id"]]}
+    }
+    run(program, invoke_results=INVOKE_RESULTS | subnet)
+    assert (seen[0].subnets, seen[0].one_per_zone) == ([*zones], ["subnet-a0", "subnet-b0"])
+
+
+def test_nodes_carry_the_tags_of_the_stack_and_eks_may_give_them_before_there_is_one(new: World):
+    assert new["vllm-nodes-class"].inputs["spec"]["tags"] == TAGS
+    assert new["cluster-tagging"].inputs["role"] == new["cluster-control-role"].inputs["name"]
+    assert "cluster-tagging" in names(new, new["vllm-nodes-class"].dependencies)
 
 
 def test_everything_that_can_have_tags_has_them(new: World):

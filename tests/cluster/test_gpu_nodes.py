@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from corral.config.hosts import Gpus
 from corral.hosts.base import Vpc
 
 MARKS = {"corral-stack": "prod"}
-VPC = Vpc("vpc-1", "us-east-1", ["subnet-a", "subnet-b"], "sg-a")
+VPC = Vpc("vpc-1", "us-east-1", ["subnet-a", "subnet-b"], ["subnet-a", "subnet-b"], "sg-a")
 
 
 def gpus(**more: Any) -> Gpus:
@@ -69,6 +70,24 @@ def test_nodes_are_bought_as_the_stack_says(bought: Any, capacity: list[str], se
     assert spec.get("capacityReservationSelectorTerms") == selected
 
 
+@pytest.mark.parametrize(
+    ("window", "schedule", "duration"),
+    [
+        ({"day": "saturday", "start": "03:00", "duration": "4h"}, "0 7 * * 6", "164h0m"),
+        ({"day": "saturday", "start": "22:15", "duration": "150m"}, "45 0 * * 0", "165h30m"),
+        ({"day": "monday", "start": "00:00", "duration": "144h"}, "0 0 * * 0", "24h0m"),
+    ],
+    ids=["within a day", "past midnight and the week's end", "nearly always"],
+)
+def test_outside_of_its_window_no_busy_node_is_replaced(window: Mapping[str, str], schedule: str, duration: str):
+    """Karpenter takes the least of the budgets that hold, so that the one of none holds outside."""
+    disruption = node_pool("n", gpus(maintenance=window), 4, MARKS)["spec"]["disruption"]
+    assert disruption["budgets"] == [
+        {"nodes": "0", "reasons": ["Drifted"], "schedule": schedule, "duration": duration},
+        {"nodes": "1"},
+    ]
+
+
 def test_a_class_says_where_nodes_stand_and_what_disk_they_have():
     assert node_class("corral-vllm", gpus(disk="300Gi"), "role", VPC, MARKS) == {
         "apiVersion": "eks.amazonaws.com/v1",
@@ -80,5 +99,6 @@ def test_a_class_says_where_nodes_stand_and_what_disk_they_have():
             "securityGroupSelectorTerms": [{"id": "sg-a"}],
             "ephemeralStorage": {"size": "300Gi"},
             "networkPolicy": "DefaultAllow",
+            "tags": {"corral-stack": "prod"},
         },
     }

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from corral.cluster.roles import PodIdentity, PodIdentityArgs
+from corral.cluster.roles import CUSTOM_TAGS, PodIdentity, PodIdentityArgs
 from corral.hosts.iam import Statement, policy, trust
 from corral.testing import run
 
@@ -88,3 +88,48 @@ def test_a_role_is_trusted_to_its_service_with_session_tags():
 def test_a_policy_with_a_wildcard_is_not_written(statement: Statement):
     with pytest.raises(ValueError, match="names its actions in full"):
         policy([statement])
+
+
+OF_CLUSTER = {"aws:RequestTag/eks:eks-cluster-name": "${aws:PrincipalTag/eks:eks-cluster-name}"}
+
+
+def test_eks_may_tag_nodes_by_the_statements_of_its_own_guide():
+    """A statement that is wrong would stop every node with a GPU.
+
+    Source: awsdocs/amazon-eks-user-guide, latest/ug/automode/auto-learn-iam.adoc, its first three statements.
+    """
+    assert json.loads(CUSTOM_TAGS) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Compute",
+                "Effect": "Allow",
+                "Action": ["ec2:CreateFleet", "ec2:RunInstances", "ec2:CreateLaunchTemplate"],
+                "Resource": "*",
+                "Condition": {
+                    "StringEquals": OF_CLUSTER,
+                    "StringLike": {
+                        "aws:RequestTag/eks:kubernetes-node-class-name": "*",
+                        "aws:RequestTag/eks:kubernetes-node-pool-name": "*",
+                    },
+                },
+            },
+            {
+                "Sid": "Storage",
+                "Effect": "Allow",
+                "Action": ["ec2:CreateVolume", "ec2:CreateSnapshot"],
+                "Resource": ["arn:aws:ec2:*:*:volume/*", "arn:aws:ec2:*:*:snapshot/*"],
+                "Condition": {"StringEquals": OF_CLUSTER},
+            },
+            {
+                "Sid": "Networking",
+                "Effect": "Allow",
+                "Action": "ec2:CreateNetworkInterface",
+                "Resource": "*",
+                "Condition": {
+                    "StringEquals": OF_CLUSTER,
+                    "StringLike": {"aws:RequestTag/eks:kubernetes-cni-node-name": "*"},
+                },
+            },
+        ],
+    }

@@ -16,6 +16,7 @@ from corral.cluster.gpu_nodes import GpuNodes, GpuNodesArgs
 from corral.cluster.network import Network, NetworkArgs
 from corral.cluster.roles import (
     CONTROL_PLANE,
+    CUSTOM_TAGS,
     NODES,
     PodIdentity,
     PodIdentityArgs,
@@ -81,6 +82,7 @@ class Eks(ClusterComponent):
         nodes, node_policies = role(
             f"{name}-node", "ec2.amazonaws.com", NODES, (self._title, "node"), args.tags, self._child
         )
+        tagging = aws.iam.RolePolicy(f"{name}-tagging", role=control.name, policy=CUSTOM_TAGS, opts=self._child)
         key, encrypting = self._encryption(name, control)
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs",
@@ -89,10 +91,11 @@ class Eks(ClusterComponent):
             tags=args.tags,
             opts=self._child,
         )
-        before = [*control_policies, *node_policies, encrypting, logs, *ways_out]
+        before = [*control_policies, *node_policies, tagging, encrypting, logs, *ways_out]
         cluster = self._cluster(f"{name}-cluster", control, nodes, key, subnets, before)
         self.name = cluster.name
-        self.vpc = self._vpc = Vpc(vpc_id, args.region, subnets, cluster.vpc_config.cluster_security_group_id)
+        pods = cluster.vpc_config.cluster_security_group_id
+        self.vpc = self._vpc = Vpc(vpc_id, args.region, subnets, self._one_per_zone(subnets), pods)
         prerequisites = [cluster, *before]
         admins = administrators(name, caller.arn, args.cluster.admins, pulumi.InvokeOptions(parent=self))
         admitted = self._admit(name, admins)
@@ -193,6 +196,16 @@ class Eks(ClusterComponent):
         network = Network(f"{name}-network", args, self._child)
         self.public_addresses = network.public_addresses
         return network.vpc_id, network.private_subnets, network.ways_out
+
+    def _one_per_zone(self, subnets: Sequence[pulumi.Input[str]]) -> Sequence[pulumi.Input[str]]:
+        """Of subnets that are there several may be in one zone; those that the stack makes are one for each."""
+        if not isinstance(self._args.cluster.network, GivenVpc):
+            return subnets
+        by_zone: dict[str, str] = {}
+        for subnet in self._args.cluster.network.subnets:
+            there = aws.ec2.get_subnet(id=subnet, opts=pulumi.InvokeOptions(parent=self))
+            by_zone.setdefault(there.availability_zone, subnet)
+        return [*by_zone.values()]
 
     def _encryption(self, name: str, control: aws.iam.Role) -> tuple[aws.kms.Key, pulumi.Resource]:
         """The key that secrets are encrypted with, and the control plane's permission to use it."""

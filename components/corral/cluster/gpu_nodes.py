@@ -9,8 +9,10 @@ A node goes when it has been empty for an hour.  One with a server on it is not 
 because the pool has changed (a budget of none for `Drifted`; the pods' `karpenter.sh/do-not-disrupt` would not hold
 against these, as the nodes have a `terminationGracePeriod`, and would then cost all servers their day at once).  At 20
 days it drains, as EKS itself ends a node at 21, whatever is on it: its servers are evicted one at a time, the next when
-the one before is ready elsewhere (their disruption budget), within a day.
-Source: github.com/kubernetes-sigs/karpenter at 22664681, pkg/controllers/disruption/types.go (`NewCandidate`).
+the one before is ready elsewhere (their disruption budget), within a day.  A weekly window, where the stack names one,
+lets drift begin in it: a new node comes first, then the servers of the old one are evicted in the same way.
+Source: github.com/kubernetes-sigs/karpenter at 22664681, pkg/controllers/disruption/types.go (`NewCandidate`) and
+pkg/apis/v1/nodepool.go (`Budget`: UTC, hours and minutes, the least of those that are active).
 
 Nodes on spot are bought on demand where there is no spot: the limit bounds both.
 """
@@ -25,32 +27,39 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from corral.cluster.roles import NODES, admit, role
-from corral.config.hosts import Gpus, Reservation
+from corral.config.hosts import Gpus, Reservation, Window
 from corral.hosts.base import KubernetesObject, Vpc
 from corral.hosts.naming import labels, node_pool_name
 
 _GPU = "nvidia.com/gpu"
+_MINUTE_MILLISECONDS = 60_000
+_DAY_MINUTES = 24 * 60
+_WEEK_MINUTES = 7 * _DAY_MINUTES
 _CAPACITY_TYPES = {"onDemand": ("on-demand",), "spot": ("spot", "on-demand")}
 """Of several Karpenter takes the first that is to be had."""
 
 
 def node_class(
-    name: str, gpus: Gpus, role_name: pulumi.Input[str], vpc: Vpc, marks: Mapping[str, str]
+    name: str, gpus: Gpus, role_name: pulumi.Input[str], vpc: Vpc, tags: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The NodeClass of a host's nodes: where they stand and what disk they have; `marks` are its labels."""
+    """The NodeClass of a host's nodes: where they stand, what disk they have and by what AWS's bills know them.
+
+    `tags` are on the class as labels, and on its instances, volumes and network interfaces (`roles.CUSTOM_TAGS`).
+    """
     spec: dict[str, Any] = {
         "role": role_name,
         "subnetSelectorTerms": [{"id": subnet} for subnet in vpc.subnets],
         "securityGroupSelectorTerms": [{"id": vpc.pods}],
         "ephemeralStorage": {"size": f"{-(-gpus.disk // 2**30)}Gi"},
         "networkPolicy": "DefaultAllow",
+        "tags": dict(tags),
     }
     if isinstance(gpus.capacity_type, Reservation):
         spec["capacityReservationSelectorTerms"] = [{"id": gpus.capacity_type.reservation}]
     return {
         "apiVersion": "eks.amazonaws.com/v1",
         "kind": "NodeClass",
-        "metadata": {"name": name, "labels": dict(marks)},
+        "metadata": {"name": name, "labels": labels(tags)},
         "spec": spec,
     }
 
@@ -84,10 +93,23 @@ def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> di
             "disruption": {
                 "consolidationPolicy": "WhenEmpty",
                 "consolidateAfter": "1h",
-                "budgets": [{"nodes": "0", "reasons": ["Drifted"]}, {"nodes": "1"}],
+                "budgets": [_no_drift(gpus.maintenance), {"nodes": "1"}],
             },
         },
     }
+
+
+def _no_drift(window: Window | None) -> dict[str, Any]:
+    """The budget that keeps a node from being replaced: of those that hold at a time Karpenter takes the least, so that
+    it holds from the end of a window to the beginning of the next."""
+    never: dict[str, Any] = {"nodes": "0", "reasons": ["Drifted"]}
+    if window is None:
+        return never
+    minutes = (window.start_minute + window.duration // _MINUTE_MILLISECONDS) % _WEEK_MINUTES
+    day, minute = divmod(minutes, _DAY_MINUTES)
+    closed = _WEEK_MINUTES - window.duration // _MINUTE_MILLISECONDS
+    schedule = f"{minute % 60} {minute // 60} * * {day}"
+    return {**never, "schedule": schedule, "duration": f"{closed // 60}h{closed % 60}m"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +147,7 @@ class GpuNodes(pulumi.ComponentResource):
         physical_name, marks = node_pool_name(args.host), labels(args.tags)
         nodes = KubernetesObject(
             f"{name}-class",
-            node_class(physical_name, args.gpus, node_role.name, args.vpc, marks),
+            node_class(physical_name, args.gpus, node_role.name, args.vpc, args.tags),
             pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[*args.ready, *attached, *admitted]),
         )
         self.pool = KubernetesObject(

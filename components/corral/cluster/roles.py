@@ -9,9 +9,10 @@ Source: docs.aws.amazon.com/eks, cross-service-confused-deputy-prevention, pod-i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -28,6 +29,41 @@ CONTROL_PLANE = (
 )
 """What EKS Auto Mode needs to run nodes, volumes and load balancers for the cluster."""
 NODES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
+
+_OF_CLUSTER = {"aws:RequestTag/eks:eks-cluster-name": "${aws:PrincipalTag/eks:eks-cluster-name}"}
+
+
+def _tagging(sid: str, action: str | Sequence[str], on: str | Sequence[str] = "*", tags: Sequence[str] = ()) -> object:
+    condition: dict[str, Any] = {"StringEquals": _OF_CLUSTER}
+    if tags:
+        condition["StringLike"] = {f"aws:RequestTag/eks:{tag}": "*" for tag in tags}
+    return {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": on, "Condition": condition}
+
+
+CUSTOM_TAGS = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            _tagging(
+                "Compute",
+                ["ec2:CreateFleet", "ec2:RunInstances", "ec2:CreateLaunchTemplate"],
+                tags=["kubernetes-node-class-name", "kubernetes-node-pool-name"],
+            ),
+            _tagging(
+                "Storage",
+                ["ec2:CreateVolume", "ec2:CreateSnapshot"],
+                on=["arn:aws:ec2:*:*:volume/*", "arn:aws:ec2:*:*:snapshot/*"],
+            ),
+            _tagging("Networking", "ec2:CreateNetworkInterface", tags=["kubernetes-cni-node-name"]),
+        ],
+    }
+)
+"""What lets EKS give tags of the stack's own to the nodes that it makes: a NodeClass with tags makes none without.
+
+Source: awsdocs/amazon-eks-user-guide, latest/ug/automode/auto-learn-iam.adoc, "Custom AWS tags for EKS Auto resources",
+its statements on nodes, their volumes and network interfaces; those on load balancers and Shield are for what the stack
+gives no tags.
+"""
 
 
 def role(

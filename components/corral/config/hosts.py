@@ -6,6 +6,7 @@ catalog is optional here and has no default: what is left out is the catalog's t
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
@@ -16,6 +17,7 @@ from corral.catalog.units import (
     Bytes,
     Image,
     Lifecycle,
+    Milliseconds,
     ModelName,
     ReservationId,
     RetentionDays,
@@ -169,6 +171,44 @@ Purchase = Annotated[
     ),
 ]
 
+_DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+"""As cron counts them."""
+
+
+_TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+
+
+def _time_of_day(value: str) -> str:
+    if not re.match(_TIME_OF_DAY, value):
+        raise ValueError('is not a time of day: write it in quotes, like "03:00"')
+    return value
+
+
+def _within_a_week(duration: int) -> int:
+    if not 3_600_000 <= duration <= 6 * 86_400_000 or duration % 60_000:
+        raise ValueError("is not a time in whole minutes from 1h to 144h")
+    return duration
+
+
+class Window(Strict):
+    """A time of the week in which busy nodes may be replaced."""
+
+    day: Literal["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
+    """The day on which it begins, in UTC."""
+    start: Annotated[
+        str, AfterValidator(_time_of_day), Field(json_schema_extra={"pattern": _TIME_OF_DAY}, examples=["03:00"])
+    ]
+    """The time at which it begins, in UTC and in quotes, like `"03:00"`."""
+    duration: Annotated[Milliseconds, AfterValidator(_within_a_week), Field(examples=["4h"])]
+    """The time for which a replacement may begin, like `4h`; from 1h to 144h."""
+
+    @property
+    def start_minute(self) -> int:
+        """Of the week, which begins on Sunday."""
+        hour, _, minute = self.start.partition(":")
+        return (_DAYS.index(self.day) * 24 + int(hour)) * 60 + int(minute)
+
+
 _LEAST_DISK_BYTES = 80 * 2**30
 """The disk that a node of EKS Auto Mode has by itself."""
 
@@ -192,6 +232,9 @@ class Gpus(Strict):
     capacity_type: Purchase = "onDemand"
     """The way in which the stack's own cluster buys nodes: `onDemand`, `spot` (on demand where there is no spot) or
     `{reservation: <its id>}`."""
+    maintenance: Window | None = Field(default=None, examples=[{"day": "saturday", "start": "03:00", "duration": "4h"}])
+    """The time of the week in which a busy node of the stack's own cluster may be replaced by one with a newer image or
+    other settings; by default it is only at the age of 20 days."""
     disk: Annotated[Bytes, AfterValidator(_disk)] = 500 * 2**30
     """The disk of a node, for images and weights, like `500Gi`; 80Gi at least."""
     count: Annotated[int, Field(gt=0)] | None = None

@@ -77,6 +77,8 @@ class Vpc:
     region: str
     subnets: Sequence[pulumi.Input[str]]
     """The private ones, in every availability zone that has nodes."""
+    one_per_zone: Sequence[pulumi.Input[str]]
+    """Of these: an interface endpoint takes no second one in a zone."""
     pods: pulumi.Input[str]
     """The security group that nodes, and so pods, are in."""
 

@@ -45,6 +45,10 @@ INVOKE_RESULTS: dict[str, InvokeResult] = {
         "locationTypes": [args["locationType"]] * 3,
         "locations": [f"{args.get('region', REGION)}{zone}" for zone in "abc"],
     },
+    "aws:ec2/getSubnet:getSubnet": lambda args: {
+        "id": args["id"],
+        "availabilityZone": f"{args.get('region', REGION)}-{args['id']}",  # each in a zone of its own
+    },
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
         "accountId": ACCOUNT,
         "arn": f"arn:aws:iam::{ACCOUNT}:user/deployer",

@@ -46,7 +46,7 @@ EVERYTHING = replace(
     cost_tags={"team": "search"},
     guardrail=Guardrail(strength="HIGH", message="Blocked."),
     invocation_logs=InvocationLogs(retention_days=90, prompts=False),
-    vpc=Vpc("vpc-1", "us-east-1", ["subnet-a", "subnet-b"], "sg-gateway"),
+    vpc=Vpc("vpc-1", "us-east-1", ["subnet-a", "subnet-b"], ["subnet-a", "subnet-b"], "sg-gateway"),
 )
 ACCESS = "pulumi-python:dynamic/bedrock:ModelAccess"
 

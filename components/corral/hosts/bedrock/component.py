@@ -265,7 +265,7 @@ class Bedrock(HostComponent):
             vpc_id=vpc.id,
             service_name=f"com.amazonaws.{self._args.region}.bedrock-runtime",
             vpc_endpoint_type="Interface",
-            subnet_ids=list(vpc.subnets),
+            subnet_ids=list(vpc.one_per_zone),
             security_group_ids=[group.id],
             private_dns_enabled=True,
             region=self._args.region,
