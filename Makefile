@@ -13,9 +13,9 @@ serve: .venv/ready  ## Envoy, hosts, live table and page, and some traffic for t
 check: .venv/ready  ## whatever stands in stacks/: it can be deployed, its program runs on mocks, a share edit touches routes only
 	@$(BIN)/pytest --quiet --numprocesses=0 tests/test_stacks.py
 
-test: .venv/ready  ## all tests; a Pulumi engine for some of them is built beside the others, once
-	@$(BIN)/python -m tests.pulumi_engine.programs >/dev/null 2>&1 & engine=$$!; \
-	$(BIN)/pytest; status=$$?; kill $$engine 2>/dev/null; exit $$status
+test: .venv/ready  ## all tests; clients and a Pulumi engine for some of them are built beside the others, once
+	@($(BIN)/python -m tests.clients.programs; exec $(BIN)/python -m tests.pulumi_engine.programs) >/dev/null 2>&1 & building=$$!; \
+	$(BIN)/pytest; status=$$?; kill $$building 2>/dev/null; exit $$status
 
 lint: .venv/ready  ## lint, format and types
 	@$(BIN)/ruff check .
@@ -39,5 +39,7 @@ bench: .venv/ready  ## the gateway beside others, how it grows, and program star
 	@ln -sfn ../.venv stacks/.venv
 	@touch $@
 
-lock:  ## brings requirements.lock up to date with pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras --group dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11
+lock:  ## brings the files of requirements up to date with pyproject.toml
+	@$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --group clients --output-file tests/clients/requirements.lock

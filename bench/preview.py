@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import machine
-from tests.go_programs import UnavailableError
+from tests.built_programs import UnavailableError
 from tests.pulumi_engine.home import furnish
 from tests.pulumi_engine.project import Project, nobody
 

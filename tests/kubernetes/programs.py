@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from tests.go_programs import Go, GoPrograms, UnavailableError
+from tests.built_programs import Builder, BuiltPrograms, UnavailableError
 
 KUBERNETES = "1.36.3"
 ETCD = "3.6.8"
@@ -26,7 +26,7 @@ def api_server() -> Path:
     return _API_SERVER.folder()
 
 
-def _build(module: Path, into: Path, go: Go) -> None:
+def _build(module: Path, into: Path, go: Builder) -> None:
     version = go("env", "GOVERSION").strip().removeprefix("go")
     (module / "go.mod").write_text(f"module corral.test/kubernetes\n\ngo {version}\n")
     staged = _staged(Path(json.loads(go("mod", "download", "-json", _SERVER))["GoMod"]), go)
@@ -36,10 +36,10 @@ def _build(module: Path, into: Path, go: Go) -> None:
         go("build", "-trimpath", "-ldflags", "-s -w", "-o", str(into / name), package)
 
 
-def _staged(go_mod: Path, go: Go) -> list[str]:
+def _staged(go_mod: Path, go: Builder) -> list[str]:
     """The modules that live in Kubernetes' own repository, which a build from the registry takes from the registry."""
     replaced = json.loads(go("mod", "edit", "-json", str(go_mod)))["Replace"]
     return [each["Old"]["Path"] for each in replaced if each["New"]["Path"].startswith("./staging/")]
 
 
-_API_SERVER = GoPrograms("a Kubernetes API server", f"kubernetes-{KUBERNETES}", tuple(_PACKAGES), _build)
+_API_SERVER = BuiltPrograms("a Kubernetes API server", f"kubernetes-{KUBERNETES}", tuple(_PACKAGES), _build)

@@ -20,6 +20,7 @@ from corral.plan.build import build
 from corral.plan.plan import Issuer, Plan, Rate, Target
 from corral.testing.stacks import read_version, run_program
 from corral.testing.world import manifests as objects_of
+from tests.built_programs import UnavailableError
 from tests.gateway.manifests.plans import (
     API_KEY,
     BEARER,
@@ -33,7 +34,6 @@ from tests.gateway.manifests.plans import (
     plan,
     tenant,
 )
-from tests.go_programs import UnavailableError
 from tests.kubernetes import crds
 from tests.kubernetes.programs import api_server
 from tests.kubernetes.server import RefusedError, Server, running

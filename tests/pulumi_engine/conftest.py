@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.go_programs import UnavailableError
+from tests.built_programs import UnavailableError
 from tests.pulumi_engine.home import answering, furnish
 from tests.pulumi_engine.project import Project, nobody
 from tests.pulumi_engine.stacks import Swap, Swapped

@@ -36,7 +36,7 @@ serve({name!r}, {version!r})
 def furnish(folder: Path) -> None:
     """Makes the folder Pulumi's own: `bin`, and each stand-in in the version that the provider's SDK asks for.
 
-    Raises `tests.go_programs.UnavailableError` where there is no engine.
+    Raises `tests.built_programs.UnavailableError` where there is no engine.
     """
     (folder / "bin").mkdir(parents=True)
     for name, program in programs().items():

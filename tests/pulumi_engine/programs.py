@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.go_programs import Go, GoPrograms, UnavailableError
+from tests.built_programs import Builder, BuiltPrograms, UnavailableError
 
 ENGINE = "3.276.0"
 PYTHON_HOST = "3.68.0"
@@ -35,7 +35,7 @@ def programs() -> Mapping[str, Path]:
     return {name: folder / name for name in _NAMES}
 
 
-def _build(module: Path, into: Path, go: Go) -> None:
+def _build(module: Path, into: Path, go: Builder) -> None:
     sdk = Path(json.loads(go("mod", "download", "-json", _SDK))["Dir"]) / "python"
     for script in (sdk / "cmd" / _RUNNER, sdk / "dist" / _DYNAMIC):
         shutil.copyfile(script, into / script.name)
@@ -50,7 +50,7 @@ def _build(module: Path, into: Path, go: Go) -> None:
         go("build", *flags, package)
 
 
-_ENGINE = GoPrograms("a Pulumi engine", f"pulumi-{ENGINE}", _NAMES, _build)
+_ENGINE = BuiltPrograms("a Pulumi engine", f"pulumi-{ENGINE}", _NAMES, _build)
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # which ends what is being built too

@@ -209,8 +209,10 @@ CASES = [
                 "content": "\n\n",
                 "reasoning_content": "hm",
                 "annotations": [{}],
+                "parsed": {"sky": "blue"},
+                "provider_specific_fields": {"citations": [1]},
                 "tool_calls": [
-                    CALL | {"index": 0},
+                    CALL | {"index": 0, "function": CALL["function"] | {"parsed_arguments": {"at": "sky"}}},
                     {"id": FOREIGN, "type": "function", "function": {"name": "count", "arguments": ""}},
                     {"id": "call_3", "type": "function", "function": {"name": "count", "arguments": "{}"}},
                 ],

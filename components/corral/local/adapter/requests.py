@@ -2,9 +2,9 @@
 
 Policy.  Everything in it must be understood: a key that is not known here is refused by name, unless its value says
 nothing (null, or empty).  Keys that are for OpenAI's own records (who the user is, whether to keep the answer) do not
-change an answer; they are taken and end here, and so do those of a message that no Llama's template has a place for,
-most of which a client only gives back as it got them (ECHOED).  Which of the other parameters a host can express is its
-own translation's to say (`ChatRequest.require_only`).
+change an answer; they are taken and end here, and so do those of a message that no Llama's template has a place for
+(ECHOED), and all that a client gives back with an answer but says nothing more of it: what libraries parsed, what hosts
+added.  Which of the other parameters a host can express is its own translation's to say (`ChatRequest.require_only`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ IDLE: Final = frozenset(
 
 ECHOED: Final = frozenset({"annotations", "cache_control", "index", "name", "reasoning", "reasoning_content"})
 """Keys of messages and their parts."""
+
+CONTENT: Final = frozenset({"audio", "function_call"})
+"""Keys of answers that say something, and that no Llama's template has a place for."""
 
 _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "frequency_penalty": (0,),
@@ -63,9 +66,19 @@ class _Part(_Open):
     @model_validator(mode="after")
     def _all_is_understood(self) -> Self:
         for key, value in (self.model_extra or {}).items():
-            if key not in ECHOED and not _is_empty(value):
+            if not self._ignores(key) and not _is_empty(value):
                 raise PydanticCustomError("not_understood", "{key}", {"key": key})
         return self
+
+    def _ignores(self, key: str) -> bool:
+        return key in ECHOED
+
+
+class _Answer(_Part):
+    """A part of an answer that was got before."""
+
+    def _ignores(self, key: str) -> bool:
+        return key not in CONTENT
 
 
 def _by(key: str) -> Callable[[object], str]:
@@ -141,7 +154,7 @@ class NamedFunction(_Part):
     name: str
 
 
-class FunctionCall(NamedFunction):
+class FunctionCall(_Answer, NamedFunction):
     arguments: str
     """JSON."""
 
@@ -157,11 +170,11 @@ class Tool(_Part, Generic[_T]):
     function: _T
 
 
-class ToolCall(Tool[FunctionCall]):
+class ToolCall(_Answer, Tool[FunctionCall]):
     id: str
 
 
-class AssistantMessage(_Part):
+class AssistantMessage(_Answer):
     role: Literal["assistant"]
     content: _TextOr[list[_AssistantPart]] | None = None
     refusal: str | None = None

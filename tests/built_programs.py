@@ -1,8 +1,9 @@
-"""Programs that tests need and that no package brings: built once from their Go modules, and kept.
+"""Programs that tests need and that the environment of the tests cannot bring: built once, and kept.
 
-They lie in `$XDG_CACHE_HOME/corral` (`~/.cache/corral`), in a folder for each version.  Whoever needs them first builds
-them, and the other processes wait.  What cannot be built is not tried again for some minutes, so that the rest of a run
-need not wait for it.
+Some are built from their Go modules; libraries are installed from lock files, where they would not go together with the
+packages of the environment, or are not Python's.  All lie in `$XDG_CACHE_HOME/corral` (`~/.cache/corral`), in a folder
+for each version.  Whoever needs them first builds them, and the other processes wait.  What cannot be built is not
+tried again for some minutes, so that the rest of a run need not wait for it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,12 +33,12 @@ class UnavailableError(Exception):
     """The programs are not there and cannot be built; says why."""
 
 
-Go = Callable[..., str]
-"""Runs `go` with these arguments in the folder of the build; what it writes."""
+Builder = Callable[..., str]
+"""Runs the program that builds with these arguments in the folder of the build; what it writes."""
 
 
 @dataclass(frozen=True)
-class GoPrograms:
+class BuiltPrograms:
     """Programs that are built together."""
 
     title: str
@@ -44,8 +46,10 @@ class GoPrograms:
     version: str
     """The name of their folder: what they are, in which version."""
     names: tuple[str, ...]
-    build: Callable[[Path, Path, Go], None]
+    build: Callable[[Path, Path, Builder], None]
     """Builds them: in an empty folder, into another one."""
+    builder: str = "go"
+    """The program that builds them, on PATH or beside this Python."""
 
     def kept(self) -> Path | None:
         """The folder with them; None where they were not built yet."""
@@ -57,18 +61,21 @@ class GoPrograms:
         if kept := self.kept():
             return kept
         folder = _CACHE / self.version
-        if shutil.which("go") is None:
-            raise UnavailableError(f"{self.title} is built with Go, and there is no go on PATH")
+        program = shutil.which(
+            self.builder, path=os.pathsep.join((os.environ["PATH"], str(Path(sys.executable).parent)))
+        )
+        if program is None:
+            raise UnavailableError(f"{self.title} cannot be built: there is no {self.builder} on PATH")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_name(f"{self.version}.lock")):
             if not self._in(folder):
-                self._built(folder)
+                self._built(folder, program)
         return folder
 
     def _in(self, folder: Path) -> bool:
         return all((folder / name).exists() for name in self.names)
 
-    def _built(self, folder: Path) -> None:
+    def _built(self, folder: Path, program: str) -> None:
         failure = folder.with_name(f"{self.version}.failed")
         if failure.exists() and time.time() - failure.stat().st_mtime < _FAILED_SECONDS:
             raise UnavailableError(failure.read_text(encoding="utf-8"))
@@ -77,7 +84,7 @@ class GoPrograms:
             module.mkdir()
             into.mkdir()
             try:
-                self.build(module, into, _go_in(module))
+                self.build(module, into, _running(program, module))
             except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
                 output = error.stderr or error.stdout if isinstance(error, subprocess.CalledProcessError) else ""
                 why = (output or str(error)).strip()[-2000:]
@@ -88,13 +95,13 @@ class GoPrograms:
         failure.unlink(missing_ok=True)
 
 
-def _go_in(folder: Path) -> Go:
+def _running(program: str, folder: Path) -> Builder:
     """Politely, as tests that measure time run beside it, and so that nothing but the modules decides what is built."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
 
-    def go(*arguments: str) -> str:
+    def run(*arguments: str) -> str:
         return subprocess.run(
-            ["nice", "go", *arguments],
+            ["nice", program, *arguments],
             cwd=folder,
             env=environment,
             check=True,
@@ -103,7 +110,7 @@ def _go_in(folder: Path) -> Go:
             timeout=_BUILD_SECONDS,
         ).stdout
 
-    return go
+    return run
 
 
 @contextlib.contextmanager
