@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
+import botocore.session  # pyright: ignore[reportMissingTypeStubs]
 import pulumi
 import pytest
 
 from corral.cluster.eks import Eks, EksArgs
+from corral.cluster.image_cache import ImageCache, ImageCacheArgs
 from corral.cluster.roles import CUSTOM_TAGS
 from corral.config.cluster import EksCluster
 from corral.config.hosts import Gpus
+from corral.config.registry import PullThrough, Registry
 from corral.testing import World, run
 from corral.testing.mock_outputs import ACCOUNT, INVOKE_RESULTS, InvokeResults
 from corral.testing.recording import Secret
@@ -26,11 +31,18 @@ GIVEN = {"vpc": "vpc-0123456789abcdef0", "subnets": ["subnet-0123456789abcdef0",
 ADMIN = "arn:aws:iam::123456789012:role/Platform"
 
 
-def world(*, gpus: Gpus | None = None, invoke_results: InvokeResults = INVOKE_RESULTS, **settings: Any) -> World:
+def world(
+    *,
+    gpus: Gpus | None = None,
+    registry: Registry | PullThrough | None = None,
+    invoke_results: InvokeResults = INVOKE_RESULTS,
+    **settings: Any,
+) -> World:
     instances = (gpus.instance,) if gpus else ()
 
     def program() -> None:
-        cluster = Eks("cluster", EksArgs("prod", EksCluster.model_validate(settings), "us-east-1", TAGS, instances))
+        eks = EksCluster.model_validate(settings)
+        cluster = Eks("cluster", EksArgs("prod", eks, "us-east-1", TAGS, instances, registry))
         if gpus:
             cluster.gpu_nodes("vllm", gpus, 4, cluster)
 
@@ -219,17 +231,81 @@ def test_a_network_has_a_private_and_a_public_subnet_per_zone(new: World):
     assert subnets["1-public"]["tags"]["kubernetes.io/role/elb"] == "1"
 
 
-def test_images_and_weights_come_without_leaving_aws(new: World):
-    endpoints = {each.inputs["serviceName"]: each.inputs["vpcEndpointType"] for each in new.of_type("VpcEndpoint")}
-    assert endpoints == {
-        "com.amazonaws.us-east-1.s3": "Gateway",
-        "com.amazonaws.us-east-1.ecr.api": "Interface",
-        "com.amazonaws.us-east-1.ecr.dkr": "Interface",
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
+PULL_THROUGH = PullThrough.model_validate({"pullThrough": {"dockerHub": SECRET}})
+S3 = {"com.amazonaws.us-east-1.s3": "Gateway"}
+ECR = {f"com.amazonaws.us-east-1.ecr.{service}": "Interface" for service in ("api", "dkr")}
+
+
+@pytest.fixture(scope="module")
+def cached() -> World:
+    return world(gpus=Gpus(instance="g6e.12xlarge", min=1, max=4), registry=PULL_THROUGH)
+
+
+def mirror(name: str) -> Registry:
+    return Registry.model_validate({"mirror": name})
+
+
+@pytest.mark.parametrize(
+    ("registry", "endpoints"),
+    [
+        (None, S3),
+        (mirror("registry.example.com"), S3),
+        (mirror("123456789012.dkr.ecr.eu-west-1.amazonaws.com"), S3),
+        (mirror("123456789012.dkr.ecr.us-east-1.amazonaws.com/mirror"), S3 | ECR),
+        (PULL_THROUGH, S3 | ECR),
+    ],
+    ids=["their publishers", "a mirror", "ECR elsewhere", "ECR in the region", "a cache in ECR"],
+)
+def test_endpoints_are_paid_for_where_images_come_through_them(
+    registry: Registry | PullThrough | None, endpoints: Mapping[str, str]
+):
+    seen = world(registry=registry).of_type("VpcEndpoint")
+    assert {each.inputs["serviceName"]: each.inputs["vpcEndpointType"] for each in seen} == endpoints
+
+
+def test_a_cache_has_a_rule_for_each_registry_of_which_ecr_knows_or_has_credentials(cached: World):
+    rules = {each.inputs["ecrRepositoryPrefix"]: each.inputs for each in cached.of_type("PullThroughCacheRule")}
+    assert {prefix: (each["upstreamRegistryUrl"], each.get("credentialArn")) for prefix, each in rules.items()} == {
+        "corral-prod/quay.io": ("quay.io", None),
+        "corral-prod/registry.k8s.io": ("registry.k8s.io", None),
+        "corral-prod/public.ecr.aws": ("public.ecr.aws", None),
+        "corral-prod/docker.io": ("registry-1.docker.io", SECRET),
     }
 
 
-def test_nothing_is_let_in_from_the_internet(new: World):
-    rules = [rule for each in new.of_type("SecurityGroup") for rule in each.inputs["ingress"]]
+def test_every_node_may_fill_the_cache_of_its_stack_and_no_other(cached: World):
+    filling = {each.name: each.inputs for each in cached.of_type("RolePolicy") if each.name.endswith("-caching")}
+    assert {name: each["role"] for name, each in filling.items()} == {
+        "cluster-node-caching": cached["cluster-node-role"].inputs["name"],
+        "vllm-nodes-caching": cached["vllm-nodes-node-role"].inputs["name"],
+    }
+    for each in filling.values():
+        assert json.loads(each["policy"])["Statement"] == [
+            {
+                "Effect": "Allow",
+                "Action": ["ecr:BatchImportUpstreamImage", "ecr:CreateRepository"],
+                "Resource": [f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/corral-prod/*"],
+            }
+        ]
+    before = names(cached, cached["vllm-nodes-class"].dependencies)
+    assert {"vllm-nodes-caching", "cluster-images-docker.io"} <= before
+
+
+@pytest.mark.parametrize("stack", ["prod", "Ein sehr langer Name", "a" * 60])
+def test_the_prefix_of_a_rule_is_one_that_ecr_takes(stack: str):
+    def program() -> None:
+        ImageCache("images", ImageCacheArgs(stack, PULL_THROUGH, "us-east-1", ACCOUNT))
+
+    model: Any = botocore.session.Session().get_service_model("ecr").operation_model("CreatePullThroughCacheRule")
+    shape = model.input_shape.members["ecrRepositoryPrefix"].metadata
+    for rule in run(program).of_type("PullThroughCacheRule"):
+        prefix = rule.inputs["ecrRepositoryPrefix"]
+        assert (re.fullmatch(shape["pattern"], prefix) is not None, len(prefix) <= shape["max"]) == (True, True)
+
+
+def test_nothing_is_let_in_from_the_internet(cached: World):
+    rules = [rule for each in cached.of_type("SecurityGroup") for rule in each.inputs["ingress"]]
     assert [rule["cidrBlocks"] for rule in rules] == [["10.64.0.0/16"]]
 
 
@@ -265,7 +341,7 @@ def test_of_two_subnets_in_a_zone_that_are_there_an_endpoint_takes_one():
 
     def program() -> None:
         given = EksCluster.model_validate({"network": {"vpc": "vpc-0a", "subnets": [*zones]}})
-        seen.append(Eks("cluster", EksArgs("prod", given, "us-east-1", TAGS, ())).vpc)
+        seen.append(Eks("cluster", EksArgs("prod", given, "us-east-1", TAGS, (), None)).vpc)
 
     subnet: InvokeResults = {
         "aws:ec2/getSubnet:getSubnet": lambda args: {"id": args["id"], "availabilityZone": zones[args["id"]]}

@@ -56,6 +56,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "vpcEndpoint": True,
     }
     config["corral:hosts"]["vllm"]["modelWeights"] = {"llama-3.3-70b": "s3://weights/llama"}
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
+    config["corral:registry"] = {"pullThrough": {"dockerHub": secret}}
     file = tmp_path_factory.mktemp("permissions") / "Pulumi.prod.yaml"
     file.write_text(yaml.safe_dump({"config": config}))
     return run_program(read_version(file))

@@ -18,7 +18,7 @@ import yaml
 from corral.catalog.load import load_catalog
 from corral.config.cluster import Versions
 from corral.config.read import stack_from_config
-from corral.config.registry import Registry
+from corral.config.registry import Cache, Registry
 from corral.gateway.charts import REDIS_IMAGE, charts, images
 from corral.plan.build import build
 from corral.testing import NEVER, Recorded, Secret, World
@@ -86,6 +86,33 @@ def test_a_program_records_no_other_registry(worlds: Mapping[str, World], stack:
         *("gateway-software-envoy-gateway", "gateway-software-ai-gateway", "gateway-software-cert-manager"),
         *("gateway-software-redis-server", "gateway-proxy"),
     }
+
+
+CACHE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/corral-prod"
+
+
+def test_through_a_cache_every_image_of_a_program_is_pulled(tmp_path: Path):
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
+    world = deploy("prod", tmp_path, with_registry("prod", {"pullThrough": {"dockerHub": secret}}))
+    named = {
+        value
+        for resource in world.resources
+        for path, value, _ in walk(resource.inputs)
+        if isinstance(value, str) and re.search(r"(\.image|\.repository|^values\.imageRegistry)$", path)
+    }
+    assert {name for name in named if not name.startswith((f"{CACHE}/docker.io/", f"{CACHE}/quay.io"))} == set()
+    assert {
+        f"{CACHE}/docker.io/vllm/vllm-openai:v0.29.0",
+        f"{CACHE}/docker.io/{REDIS_IMAGE.removeprefix('docker.io/')}",
+    } <= named
+    rules = {each.urn for each in world.of_type("PullThroughCacheRule")}
+    assert rules <= world["gateway-software-envoy-gateway"].dependencies
+
+
+def test_an_image_of_a_registry_that_the_cache_does_not_take_keeps_its_name():
+    cache = Cache(mirror=f"{CACHE}/{{registry}}", upstreams=frozenset({"docker.io"}))
+    names = ("redis:8", "nvcr.io/nvidia/vllm:1", "ghcr.io/llm-d/llm-d-inference-sim:v1")
+    assert [cache.mirrored(name) for name in names] == [f"{CACHE}/docker.io/library/redis:8", *names[1:]]
 
 
 def pods(world: World) -> Iterator[tuple[str, Mapping[str, Any]]]:

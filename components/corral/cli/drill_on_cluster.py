@@ -71,7 +71,7 @@ async def deployed(
     at = ports(plan.hosts)
     args = DrillArgs(
         gateway=stack.gateway,
-        registry=stack.registry,
+        registry=stack.mirror,
         cluster=cluster,
         image=image,
         hosts={host.name: DrillHost(at[host.name], host.path, host.header, host.key) for host in prepared.hosts},

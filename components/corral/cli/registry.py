@@ -25,7 +25,7 @@ def listed(stack: StackOption = "local") -> None:
     declared = _read(stack_file(stack))
     names = [f"{chart.repository}:{chart.version}" for chart in charts(declared)]
     for name in (*names, *images(declared, build(declared, load_catalog()))):
-        typer.echo(f"{name} {declared.registry.mirrored(name)}" if declared.registry else name)
+        typer.echo(f"{name} {declared.mirror.mirrored(name)}" if declared.mirror else name)
 
 
 @registry.command("pull")
@@ -35,7 +35,7 @@ def pull(stack: StackOption = "local") -> None:
     declared = _read(file)
     folder = file.parent / FOLDER
     try:
-        pulled = Archives(folder).complete(charts(declared), Origin(declared.registry, file.parent))
+        pulled = Archives(folder).complete(charts(declared), Origin(declared.mirror, file.parent))
     except ArchiveError as error:
         raise CommandError(str(error)) from None
     for chart in pulled:

@@ -84,4 +84,5 @@ def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOpt
     require("aws", "a cluster on EKS")
     from corral.cluster.eks import Eks, EksArgs
 
-    return Eks("cluster", EksArgs(stack.name, stack.cluster, stack.region, tags, gpu_instances(stack)), opts)
+    args = EksArgs(stack.name, stack.cluster, stack.region, tags, gpu_instances(stack), stack.registry)
+    return Eks("cluster", args, opts)

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from corral.cluster.access import LetIn
 from corral.cluster.gpu_nodes import GpuNodes, GpuNodesArgs
+from corral.cluster.image_cache import ImageCache, ImageCacheArgs, pays
 from corral.cluster.network import Network, NetworkArgs
 from corral.cluster.roles import (
     CONTROL_PLANE,
@@ -27,6 +28,7 @@ from corral.cluster.roles import (
 )
 from corral.config.cluster import EksCluster, GivenVpc
 from corral.config.hosts import Gpus
+from corral.config.registry import PullThrough, Registry
 from corral.hosts.base import ClusterComponent, Vpc
 from corral.hosts.iam import Statement, policy
 from corral.hosts.naming import CLUSTER_LENGTH, labels, physical
@@ -44,6 +46,8 @@ class EksArgs:
     tags: Mapping[str, str]
     instances: Sequence[str]
     """The types of the GPU nodes of the stack's hosts, for the choice of zones."""
+    registry: Registry | PullThrough | None
+    """Where images come from, where not from those who publish them."""
 
 
 class Eks(ClusterComponent):
@@ -61,6 +65,8 @@ class Eks(ClusterComponent):
     name: pulumi.Output[str]
     kubeconfig: pulumi.Output[str]
     """A secret, though what it holds is a command that gets a token."""
+    _node_policy: pulumi.Output[str] | None = None
+    """What nodes may do besides what every node may."""
 
     def __init__(self, name: str, args: EksArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:Eks", name, None, opts)
@@ -83,6 +89,7 @@ class Eks(ClusterComponent):
             f"{name}-node", "ec2.amazonaws.com", NODES, (self._title, "node"), args.tags, self._child
         )
         tagging = aws.iam.RolePolicy(f"{name}-tagging", role=control.name, policy=CUSTOM_TAGS, opts=self._child)
+        caching = self._caching(name, caller.account_id, nodes)
         key, encrypting = self._encryption(name, control)
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs",
@@ -91,7 +98,7 @@ class Eks(ClusterComponent):
             tags=args.tags,
             opts=self._child,
         )
-        before = [*control_policies, *node_policies, tagging, encrypting, logs, *ways_out]
+        before = [*control_policies, *node_policies, *caching, tagging, encrypting, logs, *ways_out]
         cluster = self._cluster(f"{name}-cluster", control, nodes, key, subnets, before)
         self.name = cluster.name
         pods = cluster.vpc_config.cluster_security_group_id
@@ -144,6 +151,7 @@ class Eks(ClusterComponent):
             vpc=self._vpc,
             provider=self.provider,
             ready=self.ready,
+            policy=self._node_policy,
             tags=self._args.tags,
         )
         return (GpuNodes(f"{host}-nodes", args, pulumi.ResourceOptions(parent=parent)).pool,)
@@ -192,10 +200,24 @@ class Eks(ClusterComponent):
         vpc = self._args.cluster.network
         if isinstance(vpc, GivenVpc):
             return vpc.vpc, vpc.subnets, ()
-        args = NetworkArgs(vpc, self._args.region, self._title, self._args.tags, self._args.instances)
+        from_ecr = pays(self._args.registry, self._args.region)
+        args = NetworkArgs(vpc, self._args.region, self._title, self._args.tags, self._args.instances, from_ecr)
         network = Network(f"{name}-network", args, self._child)
         self.public_addresses = network.public_addresses
         return network.vpc_id, network.private_subnets, network.ways_out
+
+    def _caching(self, name: str, account: str, nodes: aws.iam.Role) -> Sequence[pulumi.Resource]:
+        """The cache of images, where the stack has one, and the right of the nodes to fill it."""
+        registry = self._args.registry
+        if not isinstance(registry, PullThrough):
+            return ()
+        args = ImageCacheArgs(self._args.stack, registry, self._args.region, account)
+        cache = ImageCache(f"{name}-images", args, self._child)
+        self.cache, self._node_policy = cache.registry, cache.node_policy
+        filling = aws.iam.RolePolicy(
+            f"{name}-node-caching", role=nodes.name, policy=cache.node_policy, opts=self._child
+        )
+        return (*cache.rules, filling)
 
     def _one_per_zone(self, subnets: Sequence[pulumi.Input[str]]) -> Sequence[pulumi.Input[str]]:
         """Of subnets that are there several may be in one zone; those that the stack makes are one for each."""

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from corral.cluster.roles import NODES, admit, role
@@ -127,6 +128,8 @@ class GpuNodesArgs:
     provider: kubernetes.Provider
     ready: Sequence[pulumi.Resource]
     """What of the cluster must be there before, and is deleted after."""
+    policy: pulumi.Input[str] | None
+    """What the nodes may do besides what every node may, as JSON."""
     tags: Mapping[str, str]
 
 
@@ -142,6 +145,8 @@ class GpuNodes(pulumi.ComponentResource):
         super().__init__("corral:cluster:GpuNodes", name, None, opts)
         child, parts = pulumi.ResourceOptions(parent=self), (args.title, args.host, "gpu")
         node_role, attached = role(f"{name}-node", "ec2.amazonaws.com", NODES, parts, args.tags, child)
+        if args.policy is not None:
+            attached.append(aws.iam.RolePolicy(f"{name}-caching", role=node_role.name, policy=args.policy, opts=child))
         names = (f"{name}-entry", f"{name}-joining")
         admitted = admit(names, args.cluster_name, node_role.arn, "EC2", "AmazonEKSAutoNodePolicy", args.tags, child)
         physical_name, marks = node_pool_name(args.host), labels(args.tags)

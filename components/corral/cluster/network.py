@@ -25,11 +25,13 @@ class NetworkArgs:
     tags: Mapping[str, str]
     instances: Sequence[str]
     """The types of the GPU nodes."""
+    from_ecr: bool
+    """Whether images come from ECR."""
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC: per zone a private subnet for nodes and a public one with a NAT gateway, and ways to S3 and ECR that do
-    not leave AWS.
+    """A VPC: per zone a private subnet for nodes and a public one with a NAT gateway, and a way to S3 that does not
+    leave AWS; one to ECR where images come from there.
 
     A NAT gateway per zone, so that the loss of a zone leaves the others their way to the hosted APIs.  Nothing in a
     public subnet gets an address by itself.  The VPC's default security group lets nothing through.
@@ -140,7 +142,20 @@ class Network(pulumi.ComponentResource):
         return address, nat
 
     def _endpoints(self, tables: Sequence[pulumi.Output[str]]) -> list[pulumi.Resource]:
-        """S3 by a gateway endpoint, which costs nothing; ECR, whose layers are in S3, by interface endpoints."""
+        """S3 by a gateway endpoint, which costs nothing; ECR, whose layers are in S3, by interface endpoints, which
+        cost by the hour."""
+        gateway = aws.ec2.VpcEndpoint(
+            f"{self._name}-s3",
+            vpc_id=self.vpc_id,
+            service_name=f"com.amazonaws.{self._args.region}.s3",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=list(tables),
+            tags=self._tags("s3"),
+            opts=self._child,
+        )
+        return [gateway, *(self._of_ecr() if self._args.from_ecr else ())]
+
+    def _of_ecr(self) -> list[pulumi.Resource]:
         https = aws.ec2.SecurityGroup(
             f"{self._name}-endpoints",
             vpc_id=self.vpc_id,
@@ -149,21 +164,11 @@ class Network(pulumi.ComponentResource):
             tags=self._tags("endpoints"),
             opts=self._child,
         )
-        services = f"com.amazonaws.{self._args.region}"
-        gateway = aws.ec2.VpcEndpoint(
-            f"{self._name}-s3",
-            vpc_id=self.vpc_id,
-            service_name=f"{services}.s3",
-            vpc_endpoint_type="Gateway",
-            route_table_ids=list(tables),
-            tags=self._tags("s3"),
-            opts=self._child,
-        )
-        interfaces = [
+        return [
             aws.ec2.VpcEndpoint(
                 f"{self._name}-ecr-{service}",
                 vpc_id=self.vpc_id,
-                service_name=f"{services}.ecr.{service}",
+                service_name=f"com.amazonaws.{self._args.region}.ecr.{service}",
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
                 subnet_ids=self.private_subnets,
@@ -173,4 +178,3 @@ class Network(pulumi.ComponentResource):
             )
             for service in ("api", "dkr")
         ]
-        return [gateway, *interfaces]

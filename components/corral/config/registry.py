@@ -2,16 +2,18 @@
 
 One rule.  What is at the mirror's host already stays as it is.  Any other name loses its registry (`docker.io` where it
 names none) and gets the mirror in its place; `{registry}` in the mirror stands for the registry that was lost, as
-pull-through caches want it.
+pull-through caches want it.  A cache that does not take every registry leaves names of the others as they are.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, Tag
+from typing_extensions import override
 
-from corral.catalog.units import KubernetesName, Mirror, Strict, Text
+from corral.catalog.units import KubernetesName, Mirror, Strict, Text, by_key
 
 DOCKER_HUB = "docker.io"
 
@@ -53,3 +55,60 @@ class Registry(Strict):
         if registry == self.host:
             return name
         return f"{self.mirror.replace(_PLACEHOLDER, registry)}/{path}"
+
+
+_FOR_ECR = r"^arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:ecr-pullthroughcache/[a-zA-Z0-9/_+=.@-]+$"
+
+
+def _secret_arn(value: str) -> str:
+    if not re.match(_FOR_ECR, value):
+        raise ValueError(
+            "is not the ARN of a secret for ECR, whose name has to begin with ecr-pullthroughcache/: write it like "
+            f"{_EXAMPLE}"
+        )
+    return value
+
+
+_EXAMPLE = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
+_SecretArn = Annotated[
+    str, AfterValidator(_secret_arn), Field(json_schema_extra={"pattern": _FOR_ECR}, examples=[_EXAMPLE])
+]
+
+
+class Upstreams(Strict):
+    """The registries behind the cache that ask who pulls."""
+
+    docker_hub: _SecretArn
+    """The ARN of the secret in AWS Secrets Manager with the `username` and `accessToken` for docker.io."""
+    github: _SecretArn | None = None
+    """The ARN of the secret for ghcr.io; by default images are pulled from there past the cache."""
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The secrets by registry."""
+        each = {DOCKER_HUB: self.docker_hub, "ghcr.io": self.github}
+        return {registry: arn for registry, arn in each.items() if arn}
+
+
+class PullThrough(Strict):
+    """A cache for images in ECR, in the account and the region of a cluster on EKS that the stack makes."""
+
+    pull_through: Annotated[Upstreams, Field(examples=[{"dockerHub": _EXAMPLE}])]
+    """The secrets with which ECR pulls from registries that ask for credentials.  It pulls from quay.io,
+    registry.k8s.io and public.ecr.aws without, and what is at any other registry is pulled from there."""
+
+
+class Cache(Registry):
+    """A registry that stands in for some."""
+
+    upstreams: frozenset[str]
+
+    @override
+    def mirrored(self, name: str) -> str:
+        return super().mirrored(name) if parts(name)[0] in self.upstreams else name
+
+
+RegistryOrCache = Annotated[
+    Annotated[PullThrough, Tag("<cache>")] | Annotated[Registry, Tag("<mirror>")],
+    by_key({"pullThrough": "<cache>", "pull_through": "<cache>"}, otherwise="<mirror>"),
+]

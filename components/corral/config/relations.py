@@ -26,6 +26,7 @@ from corral.config.cluster import (
 )
 from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, VllmHost
 from corral.config.problems import HOSTS, MODELS, TENANTS, Keys, Mark, Report, correction, listed, named, nearest
+from corral.config.registry import PullThrough, Upstreams
 from corral.config.stack import Engine, Model, Stack
 from corral.config.tenants import Issuer, Rate, Tenant
 
@@ -273,6 +274,8 @@ def _check_gateway(stack: Stack, gateway: Gateway, report: Report) -> None:
             report.add((*keys, "acm"), "is for a load balancer of AWS, on EKS: elsewhere give `secret` or `issuer`")
         case _:
             pass
+    if isinstance(stack.registry, PullThrough):
+        _check_cache(stack, stack.registry.pull_through, report)
     _check_range(gateway.replicas, (_GATEWAY, "replicas"), report)
     usual, chosen = Versions(), gateway.versions
     if stack.registry and chosen.envoy_gateway != usual.envoy_gateway:
@@ -287,3 +290,14 @@ def _check_gateway(stack: Stack, gateway: Gateway, report: Report) -> None:
                     f"corral:registry by that name: give the one that goes with {chosen.envoy_gateway} "
                     "(api/v1alpha1/shared_types.go of envoyproxy/gateway)",
                 )
+
+
+def _check_cache(stack: Stack, upstreams: Upstreams, report: Report) -> None:
+    keys = ("corral:registry", "pullThrough")
+    if isinstance(stack.cluster, KubeconfigCluster):
+        report.relate(keys, "is for a cluster on EKS that the stack makes: elsewhere give corral:registry.mirror")
+    for key, arn in (("dockerHub", upstreams.docker_hub), ("github", upstreams.github)):
+        if arn and stack.region and (region := arn.split(":")[3]) != stack.region:
+            report.relate(
+                (*keys, key), f"is in {region}, and ECR takes a secret of its own region: make one in {stack.region}"
+            )

@@ -42,7 +42,7 @@ def encrypted_keys(
     config: Mapping[str, Value], stack: Stack, catalog: Catalog, report: Report
 ) -> dict[str, dict[str, Secret | list[Secret]]]:
     """The stack's `keys` and `tenant_keys`: what declared hosts and tenants have; all else is reported."""
-    is_pulled_with = not report.is_sound((_REGISTRY,)) or (stack.registry and stack.registry.pull_secret)
+    is_pulled_with = not report.is_sound((_REGISTRY,)) or (stack.mirror and stack.mirror.pull_secret)
     others = (HUGGING_FACE, *([REGISTRY] if is_pulled_with else []))
     hosts = () if report.is_void((HOSTS,)) else (*stack.hosts, *others)
     tenants = () if report.is_void((TENANTS,)) else (DEFAULT,) if stack.tenants is None else tuple(stack.tenants)

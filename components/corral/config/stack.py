@@ -23,7 +23,7 @@ from corral.catalog.units import (
 )
 from corral.config.cluster import Cluster, EksCluster, Gateway
 from corral.config.hosts import Host
-from corral.config.registry import Registry
+from corral.config.registry import Registry, RegistryOrCache
 from corral.config.tenants import ISSUER_EXAMPLE, Issuer, Tenant
 
 
@@ -139,9 +139,9 @@ class Stack(Strict):
     no bound."""
     gateway: Gateway = Gateway()
     """The load balancer of the kubernetes engine: how it is reached, and how large it gets."""
-    registry: Registry | None = Field(default=None, examples=[{"mirror": "registry.example.com/mirror"}])
-    """The registry from which the kubernetes engine takes every chart and image; by default the registries of those who
-    publish them."""
+    registry: RegistryOrCache | None = Field(default=None, examples=[{"mirror": "registry.example.com/mirror"}])
+    """The registry from which the kubernetes engine takes every chart and image (`{mirror: …}`), or a cache in ECR for
+    its images (`{pullThrough: …}`); by default the registries of those who publish them."""
     tenants: dict[TenantName, Tenant] | None = Field(
         default=None, min_length=1, examples=[{"search": {"tokensPerMinute": "200k"}, "support": {}}]
     )
@@ -158,3 +158,8 @@ class Stack(Strict):
     tenant_keys: dict[TenantName, OneOrMore] = Field(default={}, examples=[{"search": {"secure": "v1:…"}}])
     """The API keys of tenants for the kubernetes engine, encrypted: `pulumi config set --secret --path
     'corral:tenantKeys.<tenant>'`; a list of them while they are changed.  It makes a key for a tenant without one."""
+
+    @property
+    def mirror(self) -> Registry | None:
+        """The registry that stands in for all others."""
+        return self.registry if isinstance(self.registry, Registry) else None

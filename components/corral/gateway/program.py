@@ -48,7 +48,7 @@ def deploy(file: Path | None = None) -> None:
     for finding in findings:
         if finding.level == "warning" and not finding.accepted:
             pulumi.warn(str(finding).removeprefix("warning "))
-    _complete_archives(stack, Origin(stack.registry, file.parent, host_keys.get(REGISTRY)))
+    _complete_archives(stack, Origin(stack.mirror, file.parent, host_keys.get(REGISTRY)))
 
     # Loaded only now: a stack that is refused does not wait for the SDKs of its providers.
     from corral.cluster.clusters import open_cluster
@@ -67,7 +67,7 @@ def deploy(file: Path | None = None) -> None:
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     failures = HostFailures((stack.gateway.host_timeout + 2 * stack.gateway.handover) / 1000 + _ROUTING_SECONDS)
     cluster = open_cluster(stack, tags)
-    images = Images(stack.registry, keys.get(REGISTRY))
+    images = Images(cluster.cache or stack.mirror, keys.get(REGISTRY))
     site = Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE, requests)
     hosts = make_hosts(site, failures)
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]

@@ -23,6 +23,7 @@ from pulumi.runtime.settings import get_engine
 from corral.config.cluster import Prometheus
 from corral.config.hosts import Gpus, Host
 from corral.config.problems import missing_extra
+from corral.config.registry import Cache
 from corral.config.stack import Stack
 from corral.hosts.endpoint import Endpoint
 from corral.hosts.naming import RANDOM_END, physical
@@ -112,6 +113,8 @@ class ClusterComponent(pulumi.ComponentResource):
     """Those from which pods call the internet; empty: unknown."""
     vpc: Vpc | None = None
     """None: not on AWS, or unknown."""
+    cache: Cache | None = None
+    """What images are pulled through; None: nothing of the cluster's own."""
 
     def connect(self, name: str, opts: pulumi.ResourceOptions, **cluster: Any) -> kubernetes.Provider:
         """A provider that changes objects in place.
