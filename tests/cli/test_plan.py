@@ -39,7 +39,7 @@ def test_the_plan_as_json_is_the_plan_its_hash_and_its_findings(corral: Corral):
     said = corral("plan", "--json")
     document: dict[str, Any] = json.loads(said.out)
     assert (said.status, said.err) == (0, "")
-    assert document.keys() == {"hash", "plan", "answering", "findings"}
+    assert document.keys() == {"hash", "plan", "answering", "headroom", "findings"}
     assert set(document["plan"]) >= {"stack", "engine", "models", "requestSettings"}
     models = {model["name"]: model for model in document["plan"]["models"]}
     (target,) = models["m"]["targets"]
@@ -53,6 +53,31 @@ def test_the_plan_as_json_is_the_plan_its_hash_and_its_findings(corral: Corral):
     }
     finding = next(each for each in document["findings"] if each["name"] == "price/m/groq")
     assert finding.keys() == {"level", "name", "message", "wayOut", "accepted"}
+
+
+def test_a_peak_is_shown_with_who_carries_it_and_what_is_lost_with_a_host(corral: Corral, project: Path):
+    (project / "stacks" / "Pulumi.local.yaml").write_text(
+        """\
+config:
+  corral:hosts: {groq: {limits: {tokensPerMinute: 90k}}, deepinfra: {limits: {tokensPerMinute: 50k}}}
+  corral:models:
+    llama-3.3-70b: {shares: {groq: 60, deepinfra: 40}, peak: {tokensPerMinute: 100k}}
+"""
+    )
+    said = corral("plan")
+    assert said.status == 1
+    lines = [" ".join(line.split()) for line in said.out.splitlines()]
+    first = lines.index("PEAK OF HOST GETS TAKES USED")
+    assert lines[first : first + 8] == [
+        "PEAK OF HOST GETS TAKES USED",
+        "llama-3.3-70b deepinfra 40,000 tokens/min 50,000 tokens/min 80%",
+        "groq 60,000 tokens/min 90,000 tokens/min 67%",
+        "PEAK OF LOST UNSERVED CARRIED",
+        "llama-3.3-70b nothing nothing yes deepinfra 40,000 tokens/min, groq 60,000 tokens/min",
+        "deepinfra 10,000 tokens/min no groq 90,000 tokens/min",
+        "groq 50,000 tokens/min no deepinfra 50,000 tokens/min",
+        "A region is lost with its hosts alone here: a gateway in it is lost as well.",
+    ]
 
 
 @pytest.mark.usefixtures("project")

@@ -5,7 +5,7 @@ import pytest
 
 from corral.catalog.catalog import Takes
 from corral.hosts import probing
-from corral.plan.plan import Credential, Lifecycle, Target
+from corral.plan.plan import Credential, Lifecycle, Load, Target
 
 TARGET: dict[str, Any] = {
     "host": "lab",
@@ -29,7 +29,7 @@ TARGET: dict[str, Any] = {
     "verified": True,
     "as_of": None,
     "source": "stack",
-    "tokens_per_minute": None,
+    "limit": Load(),
 }
 
 

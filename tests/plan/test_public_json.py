@@ -20,11 +20,13 @@ ROOT = Path(__file__).parents[2]
 
 HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 RATE = {"requestsPerMinute": 60}
+PEAK = {"requestsPerMinute": 60, "tokensPerMinute": "90k"}
 
 
 def plan() -> Plan:
     return build(
-        {LLAMA: {"shares": {"bedrock": 60, "meta": 40}, "volume": 7}},
+        {LLAMA: {"shares": {"bedrock": 60, "meta": 40}, "volume": 7, "peak": PEAK}},
+        {"bedrock": {"limits": {"concurrent": 50, "perModel": {LLAMA: {"tokensPerMinute": "600k"}}}}},
         residency=["us", "eu"],
         tenants={"search": {"keys": [f"sha256:{HASH}"], "tokensPerMinute": "1k", "perModel": {LLAMA: RATE}}},
         issuers=[{"issuer": "https://login.example.com/", "audiences": ["corral"], "jwksFile": "keys.json"}],
@@ -67,8 +69,9 @@ WANT = {
                     "verified": True,
                     "asOf": "2026-08-20",
                     "source": "the host's page",
-                    "tokensPerMinute": None,
+                    "limit": {"concurrent": None, "requests": None, "tokens": 600_000},
                     "fit": None,
+                    "hostLimit": {"concurrent": 50, "requests": None, "tokens": None},
                     "guarded": False,
                 }
             ],
@@ -85,6 +88,7 @@ WANT = {
             "residency": ["eu", "us"],
             "allowedRegions": ["eu", "eu-west-1", "us", "us-east-1", "us-east-2", "us-west-1", "us-west-2"],
             "volume": 7,
+            "peak": {"concurrent": None, "requests": 60, "tokens": 90_000},
             "repeated": [],
             "servedBy": ["azure", "bedrock", "deepinfra", "vllm"],
         }

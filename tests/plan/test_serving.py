@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from corral.catalog.catalog import Takes
-from corral.plan.plan import Credential, Lifecycle, Price, Target, Unserved
+from corral.plan.plan import Credential, Lifecycle, Load, Price, Target, Unserved
 from tests.plan.world import BEDROCK, DEEPINFRA, HOSTS, LAB, LLAMA, SCOUT, VLLM, build
 
 NEW_ID = replace(DEEPINFRA, model_id="mine", price=None, verified=True, as_of=None, source="stack")
@@ -90,7 +90,7 @@ CASES = [
             verified=True,
             as_of=None,
             source="stack",
-            tokens_per_minute=None,
+            limit=Load(),
         ),
     ),
     Case("a price of the stack goes before any other", "lab", {}, LAB),

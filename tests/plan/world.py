@@ -9,7 +9,7 @@ from typing import Any
 from corral.catalog.catalog import Catalog, HostEntry, ModelEntry, Takes
 from corral.config.stack import Stack
 from corral.plan import build as planning
-from corral.plan.plan import Credential, Lifecycle, ModelPlan, Plan, Price, Target
+from corral.plan.plan import Credential, Lifecycle, Load, ModelPlan, Plan, Price, Target
 
 TODAY = date(2026, 11, 21)
 SEEN = date(2026, 8, 20)
@@ -176,7 +176,7 @@ BEDROCK = Target(
     verified=True,
     as_of=SEEN,
     source="the host's page",
-    tokens_per_minute=None,
+    limit=Load(),
     base_model="meta.llama3-3",
 )
 
@@ -202,7 +202,7 @@ AZURE = Target(
     verified=True,
     as_of=SEEN,
     source="the host's page",
-    tokens_per_minute=200_000,
+    limit=Load(tokens=200_000),
     base_model="Llama-3.3",
 )
 
@@ -228,7 +228,7 @@ VLLM = Target(
     verified=True,
     as_of=SEEN,
     source="the host's page",
-    tokens_per_minute=None,
+    limit=Load(),
 )
 
 DEEPINFRA = Target(
@@ -253,7 +253,7 @@ DEEPINFRA = Target(
     verified=False,
     as_of=SEEN,
     source="the host's page",
-    tokens_per_minute=None,
+    limit=Load(),
 )
 
 LAB = Target(
@@ -278,6 +278,6 @@ LAB = Target(
     verified=True,
     as_of=None,
     source="stack",
-    tokens_per_minute=None,
+    limit=Load(),
 )
 """Each as the only host of `llama-3.3-70b`."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from corral.catalog.units import Auth, Day, Lifecycle, MicroDollars, Price, Strict, Text
+from corral.catalog.units import Auth, Day, Lifecycle, MicroDollars, Price, Requests, Strict, Text, TokensAMinute
 
 Protocol = Literal["openai", "bedrock-converse", "replicate"]
 """The wire protocol a host speaks."""
@@ -56,6 +56,26 @@ class Takes(Strict):
 
 class TakesEntry(Takes):
     """What a host takes of requests for all of its models."""
+
+    as_of: Day
+    source: str
+
+
+class Limit(Strict):
+    """The most that a host answers; `corral plan` reckons with it, and nothing holds requests back for it."""
+
+    concurrent: Requests | None = None
+    """The requests that may be under way there at a time, by which `corral plan` reckons; by default what the catalog,
+    or the cache of the GPUs, says."""
+    requests_per_minute: Requests | None = None
+    """The requests a minute that the host takes, by which `corral plan` reckons; by default what the catalog says."""
+    tokens_per_minute: TokensAMinute | None = None
+    """The tokens a minute of prompts and answers together that the host takes, like `200k`, by which `corral plan`
+    reckons; by default Azure's `capacity`, else what the catalog says."""
+
+
+class LimitEntry(Limit):
+    """What a host takes of each of its models, unless more was agreed with it."""
 
     as_of: Day
     source: str
@@ -108,6 +128,8 @@ class HostEntry(Strict):
     note: str | None = None
     takes: TakesEntry | None = None
     """Of all models that do not say otherwise."""
+    limits: LimitEntry | None = None
+    """Of each model by itself."""
     models: dict[str, ModelEntry] = Field(default={})
     as_of: Day
     source: str

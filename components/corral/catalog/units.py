@@ -126,6 +126,12 @@ class Amount:
 Tokens = Annotated[
     int, Amount("a number of tokens", (("", 1), ("k", 10**3), ("M", 10**6), ("B", 10**9)), ("200k", "900M", "1.5B"))
 ]
+MOST_A_MINUTE = 10**9
+"""Requests or tokens; what either engine counts with has 32 bits."""
+
+Requests = Annotated[int, Field(gt=0, le=MOST_A_MINUTE)]
+TokensAMinute = Annotated[Tokens, Field(le=MOST_A_MINUTE)]
+
 Milliseconds = Annotated[
     int, Amount("a time", (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)), ("500ms", "30s", "5m"))
 ]

@@ -9,10 +9,12 @@ from rich.text import Text
 
 from corral.cli.terminal import Sheet
 from corral.config.problems import number, size
+from corral.plan.capacity import Headroom
 from corral.plan.checks.findings import Finding
+from corral.plan.checks.peaks import SHORT, amount
 from corral.plan.diff import IssuerMove, TenantLimit, TenantMove
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
-from corral.plan.plan import ModelPlan, Plan, Rate, Target, TenantPlan
+from corral.plan.plan import Load, ModelPlan, Plan, Rate, Target, TenantPlan
 
 if TYPE_CHECKING:
     from corral.local.statistics.status import HostStatus, ModelStatus
@@ -145,6 +147,38 @@ def plan_table(plan: Plan) -> Sheet:
                 style="" if target.live else "dim",
             )
         sheet.row("blended", "", *_blended(model), remark=_by_month(model), style="bold")
+    return sheet
+
+
+def headroom_table(models: Sequence[Headroom]) -> Sheet:
+    """Per model the share of the peak that each host is to get, and how much of what the host takes that is."""
+    sheet = Sheet("PEAK OF", "HOST", "GETS", "TAKES", "USED", titles=1)
+    for model in models:
+        sheet.group(model.model)
+        for host in model.offered:
+            takes = amount(host.limit, SHORT) if host.limit != Load() else "unknown"
+            over = (host.percent or 0) > 100
+            used = "unknown" if host.percent is None else Text(f"{host.percent}%", style="red" if over else "")
+            sheet.row(host.host, amount(host.load, SHORT), takes, used)
+    return sheet
+
+
+_VERDICTS = {"carries": ("yes", "green"), "does not": ("no", "bold red"), "unknown": ("unknown", "yellow")}
+
+
+def losses_table(models: Sequence[Headroom]) -> Sheet:
+    """Per model whether the peak is carried with each loss, and by whom."""
+    sheet = Sheet("PEAK OF", "LOST", "UNSERVED", "CARRIED", titles=1, left=("CARRIED",))
+    for model in models:
+        sheet.group(model.model)
+        for case in model.cases:
+            lost = case.lost if case.without in ((), (case.lost,)) else f"{case.lost}: {', '.join(case.without)}"
+            sheet.row(
+                lost or "nothing",
+                amount(case.unserved, SHORT) if any(vars(case.unserved).values()) else "nothing",
+                Text(*_VERDICTS[case.verdict]),
+                remark=", ".join(f"{host.host} {amount(host.load, SHORT)}" for host in case.hosts),
+            )
     return sheet
 
 

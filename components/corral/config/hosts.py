@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from corral.catalog.catalog import ModelFacts, Takes
+from corral.catalog.catalog import Limit, ModelFacts, Takes
 from corral.catalog.units import (
     Auth,
     Bytes,
@@ -52,6 +52,16 @@ IdOrMore = Annotated[
 ]
 
 
+class Limits(Limit):
+    """The limits of a host, on all its models together and on single ones."""
+
+    per_model: dict[ModelName, Limit] = Field(
+        default={}, examples=[{"llama-3.3-70b": {"requestsPerMinute": 800, "tokensPerMinute": "600k"}}]
+    )
+    """The limits of single models at the host, where they are not those that the catalog, Azure's `capacity` or the
+    GPUs give."""
+
+
 class _Host(Strict):
     """The keys that a host of any kind may have."""
 
@@ -72,6 +82,9 @@ class _Host(Strict):
     takes: Takes = Field(default=Takes(), examples=[{"jsonSchema": False}])
     """The parts of OpenAI's API that the host takes (true) or not (false), for all its models; by default the
     catalog's."""
+    limits: Limits = Field(default=Limits(), examples=[{"perModel": {"llama-3.3-70b": {"tokensPerMinute": "600k"}}}])
+    """The most that this host takes, of all its models together and of single ones: facts by which `corral plan` says
+    whether the peak is carried.  No engine holds requests back by them."""
     models: dict[ModelName, IdOrMore] = Field(default={}, examples=[{"llama-3.3-70b": "Llama-3.3-70B"}])
     """The host's own id per model, or a mapping with all that differs from the catalog."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
-from corral.catalog.catalog import Catalog
+from corral.catalog.catalog import Catalog, Limit
 from corral.config.cluster import (
     Gateway,
     IssuedCertificate,
@@ -24,10 +24,10 @@ from corral.config.cluster import (
     Replicas,
     Versions,
 )
-from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, VllmHost
+from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, Limits, VllmHost
 from corral.config.problems import HOSTS, MODELS, TENANTS, Keys, Mark, Report, correction, listed, named, nearest
 from corral.config.registry import PullThrough, Upstreams
-from corral.config.stack import Engine, Model, Stack
+from corral.config.stack import Engine, Model, Peak, Stack
 from corral.config.tenants import Issuer, Rate, Tenant
 
 _RESIDENCY, _ISSUERS, _GATEWAY, _ENGINE = "corral:residency", "corral:issuers", "corral:gateway", "corral:engine"
@@ -42,6 +42,7 @@ _MANY = 12
 def check_relations(stack: Stack, catalog: Catalog, report: Report) -> None:
     for name, host in stack.hosts.items():
         _check_host((HOSTS, name), host, catalog, report)
+        _check_limits((HOSTS, name, "limits"), host.limits, stack.models, report)
     known_models = {*catalog.models, *(model for host in stack.hosts.values() for model in _models_of(host))}
     for name, model in stack.models.items():
         if name not in known_models and not report.is_void((MODELS,)):
@@ -81,6 +82,19 @@ def _check_host(keys: Keys, host: Host, catalog: Catalog, report: Report) -> Non
             pass
 
 
+def _check_limits(keys: Keys, limits: Limits, models: Mapping[str, Model], report: Report) -> None:
+    for model, limit in limits.per_model.items():
+        here = (*keys, "perModel", model)
+        if model not in models and not report.is_void((MODELS, model)) and not report.is_void(here[:-1]):
+            report.add(here, f"no such model under {MODELS}{correction(model, models)}")
+        _check_amounts(limit, here, "limits nothing", report)
+
+
+def _check_amounts(amounts: Limit | Peak, keys: Keys, wrong: str, report: Report) -> None:
+    if type(amounts)() == amounts and report.is_sound(keys):
+        report.add(keys, f"{wrong}: give tokensPerMinute, requestsPerMinute, concurrent, or several of them")
+
+
 def _check_region(region: str, keys: Keys, catalog: Catalog, report: Report) -> None:
     """A region of a cloud; own GPUs may stand in one that no cloud has."""
     regions = {region for region, place in catalog.places.items() if region != place}
@@ -112,6 +126,8 @@ def _check_model(keys: Keys, model: Model, hosts: Mapping[str, Host], catalog: C
         if (first := model.fallback.index(host)) < at:
             report.relate((*keys, "fallback", at), f"{named(host)} is at fallback[{first}] already: remove one of them")
     _check_sum(model.shares, (*keys, "shares"), report)
+    if model.peak:
+        _check_amounts(model.peak, (*keys, "peak"), "says nothing", report)
     _check_places(model.residency, (*keys, "residency"), catalog, report)
 
 

@@ -15,16 +15,29 @@ from corral.catalog.units import (
     Milliseconds,
     ModelName,
     PolicyArn,
+    Requests,
     Residency,
     Strict,
     TenantName,
     Text,
     Tokens,
+    TokensAMinute,
 )
 from corral.config.cluster import Cluster, EksCluster, Gateway
 from corral.config.hosts import Host
 from corral.config.registry import Registry, RegistryOrCache
 from corral.config.tenants import ISSUER_EXAMPLE, Issuer, Tenant
+
+
+class Peak(Strict):
+    """The most that clients ask of a model at once; `corral plan` says which hosts carry it."""
+
+    tokens_per_minute: TokensAMinute | None = None
+    """The tokens of prompts and answers in the busiest minute, like `800k`; by default unknown."""
+    requests_per_minute: Requests | None = None
+    """The requests in the busiest minute; by default unknown."""
+    concurrent: Requests | None = None
+    """The requests that are under way at a time in the busiest minute; by default unknown."""
 
 
 class Model(Strict):
@@ -43,6 +56,9 @@ class Model(Strict):
     """The places or single regions in which this model's requests may be processed; by default the stack's."""
     volume: Tokens | None = None
     """The expected tokens a month, like `900M`, from which a plan takes its sum of money."""
+    peak: Peak | None = Field(default=None, examples=[{"tokensPerMinute": "800k", "requestsPerMinute": 600}])
+    """The busiest minute, from which a plan says whether the hosts carry it, all of them and with any one of them lost;
+    by default that is not looked at."""
 
 
 class CertificateFiles(Strict):

@@ -11,15 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from corral.catalog.units import Bytes, KeyHash, ModelName, Residency, Strict, Text, Tokens
+from corral.catalog.units import Bytes, KeyHash, ModelName, Requests, Residency, Strict, Text, TokensAMinute
 
 DEFAULT: Final = "default"
 """The one tenant of a kubernetes engine whose stack declares none: nobody calls that engine without a key."""
-
-_MOST_A_MINUTE = 10**9
-"""Requests or tokens; what either engine counts with has 32 bits."""
-
-Requests = Annotated[int, Field(gt=0, le=_MOST_A_MINUTE)]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -43,7 +38,7 @@ class Rate(Strict):
 
     requests_per_minute: Requests | None = None
     """The requests a minute; by default they are not limited."""
-    tokens_per_minute: Annotated[Tokens, Field(le=_MOST_A_MINUTE)] | None = None
+    tokens_per_minute: TokensAMinute | None = None
     """The tokens a minute of prompts and answers together, like `200k`; by default they are not limited."""
 
 

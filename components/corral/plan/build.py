@@ -7,7 +7,7 @@ from corral.config.stack import Model, Stack
 from corral.plan import money as prices
 from corral.plan.plan import Listener, ModelPlan, Plan, RequestSettings, Target, Unserved
 from corral.plan.residency import allowed
-from corral.plan.targets import PriceOf, serve
+from corral.plan.targets import PriceOf, load, serve
 from corral.plan.tenants import issuers, tenants
 
 _ALL = 100
@@ -68,6 +68,7 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, price_of: Pr
         residency=tuple(sorted(set(residency))) if residency else None,
         allowed_regions=allowed(residency, catalog) if residency else None,
         volume=model.volume,
+        peak=load(model.peak) if model.peak else None,
         repeated=tuple(sorted(repeated)),
         served_by=_served_by(name, catalog),
     )

@@ -144,11 +144,8 @@ def _limits(model: ModelPlan, plan: Plan) -> Iterator[str]:
             "tenants of normal priority; one more gets 503."
         )
     for target in live:
-        if target.tokens_per_minute is not None:
-            yield (
-                f"{target.host} takes {number(target.tokens_per_minute)} tokens a minute, the capacity that the stack "
-                "declares; beyond that it answers 429."
-            )
+        if target.limit.tokens is not None:
+            yield f"{target.host} takes {number(target.limit.tokens)} tokens a minute; beyond that it answers 429."
 
 
 def _refused(model: ModelPlan) -> Iterator[str]:

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corral.catalog.catalog import Catalog, Shape
 from corral.config.hosts import Gpus
 from corral.config.problems import listed, number
-from corral.plan.plan import Fit, Misfit
+from corral.plan.plan import Fit, Load, Misfit
 
 CONTEXT = 128_000
 """Tokens that are wanted where the stack does not say."""
@@ -38,6 +38,8 @@ _DEGREES = (1, 2, 4, 8)
 """GPUs of one server: Llama has 8 heads of keys and values, and a node has 8 GPUs at most."""
 _CACHE_BYTES = 2
 """Per number in the cache, which is kept in 16 bits."""
+SEQUENCES = 128
+"""Requests a server works on at a time; what comes beyond them waits in its queue."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def fit(
                 f"the size of {model} is not known",
                 f"say how many GPUs a server has: corral:hosts.{host}.gpus.parallel",
             )
-        degree, length = gpus.parallel, context
+        degree, length, cache = gpus.parallel, context, None
     elif gpus.parallel and shape.heads % gpus.parallel:
         return Misfit(
             f"the {shape.heads} attention heads of {model} cannot be divided among {gpus.parallel} GPUs",
@@ -98,7 +100,18 @@ def fit(
         if layout is None:
             return _misfit(model, shape, weights, context, host, node, gpus, catalog)
         degree, length = layout
-    return _servers(model, host, gpus, node, degree, length, models=models, alone=alone)
+        cache = _tokens(shape, weights, node.usable_memory(degree))
+    servers = _servers(model, host, gpus, node, degree, length, models=models, alone=alone)
+    return replace(servers, cache=cache) if isinstance(servers, Fit) else servers
+
+
+def concurrent(fitted: Fit, peak: Load | None) -> int | None:
+    """The requests that the servers work on at a time: as many as the cache holds, of the peak's length where that is
+    known, else of the greatest; None: unknown."""
+    length = -(-peak.tokens // peak.requests) if peak and peak.tokens and peak.requests else fitted.context
+    if fitted.cache is None or length is None:
+        return None
+    return fitted.servers * min(SEQUENCES, fitted.cache // length) or None
 
 
 def _node(gpus: Gpus, catalog: Catalog) -> _Node | None:

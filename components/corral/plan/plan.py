@@ -56,6 +56,18 @@ class Credential:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Of the traffic that there is, or of that which a host takes; None: unknown."""
+
+    concurrent: int | None = None
+    """Requests under way at a time."""
+    requests: int | None = None
+    """A minute."""
+    tokens: int | None = None
+    """A minute, of prompts and answers together."""
+
+
+@dataclass(frozen=True)
 class Lifecycle:
     """`available`; `restricted` with why; `retired` with the day, which may lie in the future."""
 
@@ -81,6 +93,13 @@ class Fit:
     most: int
     scaled: bool = False
     """Whether their number follows what is asked of them."""
+    cache: int | None = None
+    """Tokens that the cache of one server holds, of all its requests together; None: unknown."""
+
+    @property
+    def servers(self) -> int:
+        """Those that there are when as much as can be is asked of them."""
+        return self.most if self.scaled else max(1, self.least)
 
 
 @dataclass(frozen=True)
@@ -127,10 +146,12 @@ class Target:
     as_of: date | None
     source: str
     """Who says all this: the catalog's source, or `stack`."""
-    tokens_per_minute: int | None
-    """The capacity the stack declares (Azure), where it does."""
+    limit: Load
+    """What the host takes of this model."""
     fit: Fit | Misfit | None = None
     """On GPUs that the stack provisions; None: no such host."""
+    host_limit: Load = Load()
+    """What the host takes of all its models together."""
     guarded: bool = False
     """Whether the stack gives the host a guardrail (Bedrock), which the kubernetes engine makes."""
     base_model: str | None = field(default=None, metadata=_PRIVATE)
@@ -188,6 +209,8 @@ class ModelPlan:
     """`residency` spelled out: every known region it allows, places included."""
     volume: int | None
     """Tokens a month."""
+    peak: Load | None = None
+    """The busiest minute; None: the stack does not say."""
     repeated: tuple[str, ...] = ()
     """Fallbacks that have a share, in order of name."""
     served_by: tuple[str, ...] = ()

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from corral.catalog import units
-from corral.catalog.catalog import Catalog, HostEntry, ModelEntry, ModelFacts, Takes
+from corral.catalog.catalog import Catalog, HostEntry, Limit, ModelEntry, ModelFacts, Takes
 from corral.catalog.units import Restricted, Retired
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import AzureHost, BedrockHost, Host, ModelAtHost, VllmHost
-from corral.config.stack import Model, Stack
-from corral.plan.gpu_fit import fit
-from corral.plan.plan import Credential, Fit, Lifecycle, Misfit, Price, Target, Unserved
+from corral.config.stack import Model, Peak, Stack
+from corral.plan.gpu_fit import concurrent, fit
+from corral.plan.plan import Credential, Fit, Lifecycle, Load, Misfit, Price, Target, Unserved
 from corral.plan.residency import reaches
 
 
@@ -103,6 +103,7 @@ def serve(
     facts = _facts(entry.takes, listed, host.takes, stated)
     of_id = listed if listed and listed.id == model_id else None
     called = region(host, stack)
+    fitted = _fit(model, name, host, stated, stack, catalog)
     return Target(
         host=name,
         kind=host.kind,
@@ -125,8 +126,9 @@ def serve(
         verified=of_id.verified if of_id else True,
         as_of=of_id.as_of if of_id else None,
         source=of_id.source if of_id else "stack",
-        tokens_per_minute=_tokens_per_minute(host, model),
-        fit=_fit(model, name, host, stated, stack, catalog),
+        limit=_limit(model, host, entry, fitted, stack.models[model].peak),
+        fit=fitted,
+        host_limit=load(host.limits),
         guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
         base_model=_base_model(host, entry, model, model_id),
         unplaced=() if stated.reaches else tuple(each for each in host.regions or () if each not in catalog.places),
@@ -192,12 +194,25 @@ def _unserved(model: str, name: str, host: Host, catalog: Catalog, *, share: int
     )
 
 
-def _tokens_per_minute(host: Host, model: str) -> int | None:
-    """The capacity that the stack declares in thousands; only Azure has one, and counts units if provisioned."""
-    if not isinstance(host, AzureHost) or host.sku != "GlobalStandard":
-        return None
-    thousands = host.capacity.get(model)
-    return None if thousands is None else thousands * 1_000
+def load(stated: Limit | Peak) -> Load:
+    """What the stack or the catalog says of it."""
+    return Load(stated.concurrent, stated.requests_per_minute, stated.tokens_per_minute)
+
+
+def _limit(model: str, host: Host, entry: HostEntry, fitted: Fit | Misfit | None, peak: Peak | None) -> Load:
+    """Number by number what the stack states, else the capacity it declares or what its GPUs hold, else the catalog's.
+
+    A capacity is in thousand tokens; provisioned, Azure counts it in units, of which nobody knows the tokens.
+    """
+    stated = load(host.limits.per_model.get(model, Limit()))
+    usual = load(entry.limits) if entry.limits else Load()
+    thousands = host.capacity.get(model) if isinstance(host, AzureHost) and host.sku == "GlobalStandard" else None
+    held = concurrent(fitted, peak and load(peak)) if isinstance(fitted, Fit) else None
+    return Load(
+        concurrent=stated.concurrent or held or usual.concurrent,
+        requests=stated.requests or usual.requests,
+        tokens=stated.tokens or (thousands and thousands * 1_000) or usual.tokens,
+    )
 
 
 _OF_GEOGRAPHY = re.compile(r"[a-z-]+\.(?P<model>[a-z0-9]+\..+)")

@@ -13,7 +13,18 @@ from corral.config.cluster import Gateway, Replicas
 from corral.gateway.manifests.resource import Inputs
 from corral.gateway.names import NAMES
 from corral.hosts.endpoint import AmbientCredential, Endpoint, KeyCredential
-from corral.plan.plan import Credential, Issuer, Lifecycle, ModelPlan, Plan, Rate, RequestSettings, Target, TenantPlan
+from corral.plan.plan import (
+    Credential,
+    Issuer,
+    Lifecycle,
+    Load,
+    ModelPlan,
+    Plan,
+    Rate,
+    RequestSettings,
+    Target,
+    TenantPlan,
+)
 from corral.plan.tenants import served_to
 
 GATEWAY = Gateway(replicas=Replicas(min=2, max=10))
@@ -51,7 +62,7 @@ def target(host: str, share: int, weight: int, priority: int) -> Target:
         verified=True,
         as_of=None,
         source="stack",
-        tokens_per_minute=None,
+        limit=Load(),
     )
 
 

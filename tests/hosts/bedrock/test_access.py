@@ -20,13 +20,15 @@ ABSENT = ErrorCode("ResourceNotFoundException")
 PER_DAY = "Model invocation max tokens per day for Meta Llama 3.3 70B Instruct"
 OF_ALL_MODELS = "Cross-Model Max Tokens Per Day"
 ON_DEMAND = "On-demand InvokeModel tokens per minute for Meta Llama 3.3 70B Instruct"
+QUOTAS = f"its quotas are above 0: “{aws.PER_MINUTE}” 600,000 (L-0E7AA8B7)"
+PLAIN_QUOTAS = QUOTAS.replace(aws.PER_MINUTE, ON_DEMAND)
 RAISED = "have it raised in Service Quotas, or through AWS Support where it is not adjustable"
 
 
 @pytest.mark.parametrize(
     ("model", "responses", "why"),
     [
-        (MODEL, {}, "active; its quotas are above 0"),
+        (MODEL, {}, f"active; {QUOTAS}"),
         (
             MODEL,
             {
@@ -34,10 +36,14 @@ RAISED = "have it raised in Service Quotas, or through AWS Support where it is n
                     modelLifecycle={"status": "LEGACY", "endOfLifeTime": datetime(2027, 3, 1, tzinfo=UTC)}
                 )
             },
-            "legacy: retires on 2027-03-01; its quotas are above 0",
+            f"legacy: retires on 2027-03-01; {QUOTAS}",
         ),
-        (PLAIN, {"profile": None, "quotas": [aws.quota(ON_DEMAND)]}, "active; its quotas are above 0"),
-        (MODEL, {"profile": aws.profile(("us-east-1",))}, "active; its quotas are above 0"),
+        (
+            PLAIN,
+            {"profile": None, "quotas": [aws.quota(ON_DEMAND)]},
+            f"active; {PLAIN_QUOTAS}",
+        ),
+        (MODEL, {"profile": aws.profile(("us-east-1",))}, f"active; {QUOTAS}"),
         (
             MODEL,
             {
@@ -47,22 +53,22 @@ RAISED = "have it raised in Service Quotas, or through AWS Support where it is n
                     aws.quota(aws.PER_MINUTE.replace("tokens", "requests"), 0),
                 ]
             },
-            "active; its quotas are above 0",
+            f"active; {QUOTAS}",
         ),
         (
             MODEL,
             {"quotas": [aws.quota(), aws.quota(aws.PER_MINUTE.replace("3.3", "3.1"), 0)]},
-            "active; its quotas are above 0",
+            f"active; {QUOTAS}",
         ),
         (
             MODEL,
             {"availability": aws.availability("NOT_AVAILABLE"), "offers": aws.offers()},
-            "active; its quotas are above 0",
+            f"active; {QUOTAS}",
         ),
         (
             MODEL,
             {"availability": aws.availability("NOT_AVAILABLE"), "offers": ABSENT},
-            "active; no agreement is needed; its quotas are above 0",
+            f"active; no agreement is needed; {QUOTAS}",
         ),
     ],
 )
@@ -216,7 +222,7 @@ def test_what_cannot_be_asked_is_unknown_and_says_what_it_takes(responses: dict[
 
 def test_an_agreement_is_signed_where_one_is_offered_and_the_stack_says_so():
     offered = replace(GOOD, **UNSIGNED, offers=aws.offers("token"))
-    assert judge(SIGNING, offered, NOW) == Access("allowed", "active; its quotas are above 0", sign=True)
+    assert judge(SIGNING, offered, NOW) == Access("allowed", f"active; {QUOTAS}", sign=True)
 
 
 def test_nothing_is_signed_for_a_model_that_is_refused():

@@ -22,7 +22,8 @@ REQUEST: dict[str, Any] = {
     "destinations": list(aws.REGIONS),
     "acceptAgreements": False,
 }
-ALLOWED = REQUEST | {"outcome": "allowed", "why": "active; its quotas are above 0", "sign": False}
+WHY = f"active; its quotas are above 0: “{aws.PER_MINUTE}” 600,000 (L-0E7AA8B7)"
+ALLOWED = REQUEST | {"outcome": "allowed", "why": WHY, "sign": False}
 NO_CREDENTIALS = REQUEST | {
     "outcome": "unknown",
     "why": "there are no AWS credentials to ask with: sign in",

@@ -16,7 +16,7 @@ def test_a_server_is_what_the_plan_and_the_stack_say_of_it():
         served_as=LLAMA,
         weights=FP8,
         image="vllm/vllm-openai:v0.29.0",
-        fit=Fit("g6e.12xlarge", 4, 4, 128_000, 1, 4),
+        fit=Fit("g6e.12xlarge", 4, 4, 128_000, 1, 4, cache=253_292),
         drain_seconds=600,
         create_seconds=1_320,
     )

@@ -258,7 +258,8 @@ def _quotas(model: BedrockModel, responses: Responses) -> Judgement:
         return "refused", f"the quota {names} of this account is 0 in {model.region}: {', '.join(ways_out)}"
     if not counting:
         return "unknown", f"Service Quotas lists no token quota of {model.foundation} in {model.region}"
-    return "allowed", "its quotas are above 0"
+    values = ", ".join(f"“{quota['QuotaName']}” {quota['Value']:,.0f} ({quota['QuotaCode']})" for quota in counting)
+    return "allowed", f"its quotas are above 0: {values}"
 
 
 def counting_quotas(

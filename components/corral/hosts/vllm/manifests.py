@@ -33,7 +33,8 @@ from typing import Any
 from corral.config.cluster import Prometheus
 from corral.hosts.autoscaling import scaled, trigger
 from corral.hosts.naming import NODE_POOL_LABEL
-from corral.hosts.vllm.server import CACHE, PORT, SEQUENCES, Server, arguments, environment
+from corral.hosts.vllm.server import CACHE, PORT, Server, arguments, environment
+from corral.plan.gpu_fit import SEQUENCES
 from corral.plan.plan import Fit
 
 Manifest = dict[str, Any]

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 from corral.hosts.naming import physical
+from corral.plan.gpu_fit import SEQUENCES
 from corral.plan.plan import Fit
 
 
@@ -61,8 +62,6 @@ class Server:
 
 
 PORT = 8000
-SEQUENCES = 128
-"""Requests a server works on at a time; what comes beyond them waits in its queue."""
 SECRET = "vllm"  # noqa: S105
 """The Secret in the host's namespace, with `token` and `key` where there are such."""
 CACHE = "/cache"

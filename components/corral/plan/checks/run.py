@@ -10,6 +10,7 @@ from corral.config.stack import Engine
 from corral.plan.checks.cluster import cluster
 from corral.plan.checks.findings import Finding, accepted
 from corral.plan.checks.hosts import hosts
+from corral.plan.checks.peaks import peaks
 from corral.plan.checks.requests import parity, residency, translation
 from corral.plan.checks.tenants import capacity, enforcement, listener, tenants
 from corral.plan.plan import Plan
@@ -32,6 +33,7 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
         *listener(plan),
         *enforcement(plan),
         *capacity(plan),
+        *peaks(plan),
         *cluster(plan),
     )
     return tuple(
