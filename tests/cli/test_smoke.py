@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.cli.conftest import Corral
 
@@ -50,11 +52,18 @@ class Gateway(BaseHTTPRequestHandler):
         """Logs nothing."""
 
 
+AUTHORITY = trustme.CA()
+CA = AUTHORITY.cert_pem.bytes().decode()
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}/v1"
+        yield f"https://127.0.0.1:{server.server_port}/v1"
         server.shutdown()
 
 
@@ -70,10 +79,10 @@ def pulumi(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_stack_on_a_cluster_is_asked_with_the_keys_and_the_address_of_its_outputs(
+def test_a_stack_on_a_cluster_is_asked_with_the_keys_the_address_and_the_authority_of_its_outputs(
     corral: Corral, pulumi: Path, url: str
 ) -> None:
-    (pulumi / "outputs.json").write_text(json.dumps({"url": url, "keys": {"search": "sk-NEVER-search"}}))
+    (pulumi / "outputs.json").write_text(json.dumps({"url": url, "keys": {"search": "sk-NEVER-search"}, "ca": CA}))
     said = corral("smoke", "--stack", "prod")
     rows = [line.split(maxsplit=4)[1:] for line in said.out.splitlines()[1:]]
     assert rows == [
@@ -87,9 +96,10 @@ def test_a_stack_on_a_cluster_is_asked_with_the_keys_and_the_address_of_its_outp
 def test_one_request_that_fails_is_an_exit_status(
     corral: Corral, pulumi: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert pulumi
+    ca = pulumi / "ca.crt"
+    ca.write_text(CA)
     monkeypatch.setenv("KEY", "sk-NEVER-another")
-    said = corral("smoke", "--stack", "prod", "--url", url, "--key-variable", "KEY", "--json")
+    said = corral("smoke", "--stack", "prod", "--url", url, "--key-variable", "KEY", "--ca", str(ca), "--json")
     why = {each["host"]: each["why"] for each in json.loads(said.out)}
     assert (said.status, "HTTP 401 to one of 1 request" in why.values()) == (1, True)
     assert "NEVER" not in said.out + said.err

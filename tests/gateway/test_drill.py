@@ -51,7 +51,7 @@ def test_a_drill_makes_objects_of_its_own_names_alone_and_installs_nothing():
 
 def test_its_gateway_is_reached_from_within_the_cluster_alone():
     spec = deployed()["gateway-gateway"].inputs["spec"]
-    assert [(each["port"], each["protocol"]) for each in spec["listeners"]] == [(80, "HTTP")]
+    assert [(each["port"], each["protocol"]) for each in spec["listeners"]] == [(443, "HTTPS")]
     service = deployed()["gateway-proxy"].inputs["spec"]["provider"]["kubernetes"]["envoyService"]
     assert (service["name"], service["type"]) == ("corral-drill-gateway", "ClusterIP")
 

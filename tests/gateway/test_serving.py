@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from corral.gateway.names import NAMES
 from corral.gateway.serving import ModelLists, NewRoutes, Proof, is_rolled_out, prove, wait_for_rollout
@@ -185,14 +187,27 @@ class Gateway(BaseHTTPRequestHandler):
         """Logs nothing."""
 
 
+AUTHORITY = trustme.CA()
+CA = AUTHORITY.cert_pem.bytes().decode()
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}/v1"
+        yield f"https://127.0.0.1:{server.server_port}/v1"
         server.shutdown()
 
 
 def test_a_gateway_is_asked_for_its_models_with_a_tenants_key(url: str):
-    answers = [asyncio.run(ModelLists(url, key).read()) for key in ("a key", "another")]
+    answers = [asyncio.run(ModelLists(url, key, CA).read()) for key in ("a key", "another")]
     assert answers == [frozenset({"llama"}), frozenset()]
+
+
+def test_a_gateway_whose_authority_is_not_the_stacks_gets_no_key(url: str):
+    another = trustme.CA().cert_pem.bytes().decode()
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        asyncio.run(ModelLists(url, "a key", another).read())

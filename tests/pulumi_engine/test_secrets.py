@@ -8,6 +8,7 @@ import pytest
 
 from tests.pulumi_engine.project import Project
 from tests.pulumi_engine.stacks import STACKS, SWAPS, Swap, Swapped
+from tests.pulumi_engine.stand_ins.cluster import ISSUED
 
 pytestmark = pytest.mark.engine
 
@@ -45,9 +46,16 @@ def test_the_tenants_keys_are_given_out_as_secrets(stack: str, project: Callable
     assert {tenant: set(key) for tenant, key in itself["outputs"]["keys"].items()} == {"default": _SECRET}
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_clients_are_to_trust_is_given_out_in_the_open(stack: str, project: Callable[[str], Project]) -> None:
+    (itself,) = (each for each in project(stack).managed() if each["type"] == "pulumi:pulumi:Stack")
+
+    assert itself["outputs"]["ca"] == ISSUED["ca.crt"]
+
+
 def _secrets(project: Project) -> set[str]:
-    """Every secret that the cluster was given, as it is and in base64."""
-    plain = {
+    """Every secret that the cluster was given or that was read from it, as it is and in base64."""
+    plain = {ISSUED["tls.key"]} | {
         value
         for thing in project.things()
         if thing.type == "kubernetes:core/v1:Secret"

@@ -36,12 +36,14 @@ def smoke(
 ) -> None:
     """Ask the gateway for an answer of each model, until each host that shares it has given one.
 
-    Without --url, a stack on a cluster is found by its outputs (pulumi stack output --show-secrets), with its tenants'
-    keys, which are shown nowhere.  Exit status 1 if a request fails, or a host never answers.
+    Without --url, a stack on a cluster is found by its outputs (pulumi stack output --show-secrets), with its authority
+    and its tenants' keys, which are shown nowhere.  Exit status 1 if a request fails, or a host never answers.
     """
     loaded = load(stack)
     access = _access(loaded.plan, url, _key(key_variable))
     trust = ssl.create_default_context()
+    if access.ca:
+        trust.load_verify_locations(cadata=access.ca)
     if ca:
         try:
             trust.load_verify_locations(ca)
@@ -68,7 +70,7 @@ def _access(plan: Plan, url: str | None, key: str | None) -> Access:
     outputs = _outputs(plan.stack)
     if not isinstance(outputs.get("url"), str):
         raise CommandError(f"Stack {plan.stack} has no url among its outputs: run pulumi up -s {plan.stack} first.")
-    return Access(outputs["url"], outputs.get("keys") or {}, key)
+    return Access(outputs["url"], outputs.get("keys") or {}, key, outputs.get("ca"))
 
 
 def _outputs(stack: str) -> dict[str, Any]:

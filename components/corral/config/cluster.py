@@ -233,7 +233,11 @@ class Gateway(Strict):
     """The name by which clients call the gateway; external-dns, where the cluster has it, points it at the load
     balancer."""
     certificate: Certificate | None = Field(default=None, examples=[{"issuer": "letsencrypt"}])
-    """The certificate of the gateway: `{secret: …}`, `{issuer: …}` or `{acm: …}`.  Without one it speaks plain HTTP."""
+    """The certificate of the gateway: `{secret: …}`, `{issuer: …}` or `{acm: …}`.  By default cert-manager issues one
+    by an authority that the stack makes, whose own certificate clients trust: `pulumi stack output ca`."""
+    plain_http: bool = False
+    """The gateway answers plain HTTP on port 80 as well (true): API keys and prompts then cross the network in the
+    open.  By default it speaks TLS alone, on port 443."""
     origins: list[Origin] = Field(default=[], examples=[["https://chat.example.com"]])
     """The origins of web pages whose scripts may call the local engine from a browser, like `https://chat.example.com`;
     `*` is every page.  By default none may, and on the kubernetes engine none can."""
@@ -251,10 +255,6 @@ class Gateway(Strict):
     any case."""
     versions: Versions = Field(default=Versions(), examples=[{"aiGateway": "v1.1.0"}])
     """The versions of the software that the stack installs, where they are not to be those that go with Corral."""
-    adapter_image: Image | None = Field(default=None, examples=["registry.example.com/corral-adapter:0.2.0"])
-    """The image of the adapter with its tag, built by `images/adapter/Dockerfile` of Corral.  Hosts that do not speak
-    OpenAI's protocol are then called through it: Replicate, which cannot be had on a cluster without, and Bedrock, for
-    which Envoy AI Gateway translates less."""
     host_timeout: Milliseconds = 720_000
     """The time that a host has to be ready once the gateway and any other host are, like `12m`.  Then its models are
     routed without it, and `pulumi up` fails in the end and says what is missing; the next one adds it."""

@@ -277,14 +277,18 @@ def _check_issuers(issuers: Sequence[Issuer], report: Report) -> None:
 
 def _check_gateway(stack: Stack, gateway: Gateway, report: Report) -> None:
     keys = (_GATEWAY, "certificate")
-    if gateway.public and not _is_given(gateway.certificate, keys, report):
-        unsafe = f"API keys would cross the internet in the open: give {_GATEWAY}.certificate"
-        report.relate((_GATEWAY, "public"), unsafe)
+    has_name = _is_given(gateway.hostname, (_GATEWAY, "hostname"), report)
+    if gateway.public and not has_name and not _is_given(gateway.certificate, keys, report):
+        nameless = f"needs a name, for which its certificate is: give {_GATEWAY}.hostname, or {_GATEWAY}.certificate"
+        report.relate((_GATEWAY, "public"), nameless)
+    if gateway.public and gateway.plain_http:
+        unsafe = "would let API keys cross the internet in the open: leave it out, or the gateway within your network"
+        report.relate((_GATEWAY, "plainHttp"), unsafe)
     if gateway.allow_from and not gateway.public:
         unused = f"is for a public gateway, and this one is reached from within alone: give {_GATEWAY}.public: true"
         report.relate((_GATEWAY, "allowFrom"), unused)
     match gateway.certificate:
-        case IssuedCertificate() if not _is_given(gateway.hostname, (_GATEWAY, "hostname"), report):
+        case IssuedCertificate() if not has_name:
             report.add((*keys, "issuer"), f"issues for a name: give {_GATEWAY}.hostname")
         case LoadBalancerCertificate() if isinstance(stack.cluster, KubeconfigCluster):
             report.add((*keys, "acm"), "is for a load balancer of AWS, on EKS: elsewhere give `secret` or `issuer`")

@@ -9,6 +9,7 @@ host goes.  Another list of hosts is another route, to which the gateway is cut 
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,8 +21,9 @@ from corral.config import cluster as config
 from corral.gateway.availability import Availability, Candidate
 from corral.gateway.credentials import Tenants, TenantsArgs, host_credentials
 from corral.gateway.cutover import AcceptedRoute, accepted, apply, cut_over
+from corral.gateway.manifests.certificates import AUTHORITY_ENTRY, TRUST
 from corral.gateway.manifests.cutover import patch_key, wait_annotations
-from corral.gateway.manifests.front import TENANTS, grace_seconds, scheme
+from corral.gateway.manifests.front import TENANTS, grace_seconds
 from corral.gateway.manifests.hosts import UntranslatedProtocolError, route_needs
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Inputs, Resource
@@ -75,7 +77,9 @@ class Gateway(pulumi.ComponentResource):
     address: pulumi.Output[str]
     """The target of a DNS name."""
     certificate: str | None
-    """The proof of the gateway's name: a secret, an issuer or an ARN."""
+    """The proof of the gateway's name: a secret, an issuer or an ARN; None: its own authority."""
+    ca: pulumi.Output[str | None]
+    """The certificate of that authority, for clients to trust."""
     namespace: pulumi.Resource
     """That of `names`."""
     keys: Mapping[str, pulumi.Output[str]]
@@ -91,6 +95,7 @@ class Gateway(pulumi.ComponentResource):
             endpoints=args.endpoints,
             gateway=args.gateway,
             network=cluster.network,
+            region=cluster.vpc.region if cluster.vpc else None,
             prometheus=cluster.prometheus,
             registry=args.images.registry,
             key_counts={tenant: len(keys) for tenant, keys in args.credentials.keys.items()},
@@ -140,18 +145,25 @@ class Gateway(pulumi.ComponentResource):
             resources = render(inputs)
         except UntranslatedProtocolError as error:
             raise pulumi.RunError(str(error)) from None
-        gateway, new, availability = self._apply(inputs, resources, secrets, [*before, namespace])
+        applied, new, availability = self._apply(inputs, resources, secrets, [*before, namespace])
         self.certificate = _certificate_name(args.gateway.certificate)
-        self.address = self._address(gateway)
+        self.ca = self._authority(applied.get(TRUST))
+        self.address = self._address(applied["gateway"])
         host = pulumi.Output.from_input(args.gateway.hostname or self.address)
-        self.url = host.apply(lambda host: f"{scheme(args.gateway)}://{host}/v1")
-        lists = pulumi.Output.all(url=self.url, key=next(iter(self.keys.values()), None)).apply(
+        self.url = host.apply(lambda host: f"https://{host}/v1")
+        lists = pulumi.Output.all(url=self.url, key=next(iter(self.keys.values()), None), ca=self.ca).apply(
             lambda values: ModelLists(**values)
         )
         served = until_served(f"{name}-envoys", args.names.deployment, new, lists, args.gateway.handover, self._child())
         pulumi.Output.from_input(self._end(availability, served))
         self.register_outputs(
-            {"url": self.url, "address": self.address, "certificate": self.certificate, "keys": self.keys}
+            {
+                "url": self.url,
+                "address": self.address,
+                "certificate": self.certificate,
+                "ca": self.ca,
+                "keys": self.keys,
+            }
         )
 
     def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
@@ -164,8 +176,8 @@ class Gateway(pulumi.ComponentResource):
         resources: Mapping[str, Resource],
         secrets: Mapping[str, pulumi.CustomResource],
         base: Sequence[pulumi.Resource],
-    ) -> tuple[pulumi.CustomResource, pulumi.Output[NewRoutes | None], Availability]:
-        """Applies all, each after what it needs, and cuts over to the new routes; the Gateway, and what is new.
+    ) -> tuple[Mapping[str, pulumi.CustomResource], pulumi.Output[NewRoutes | None], Availability]:
+        """Applies all, each after what it needs, and cuts over to the new routes; all by key, and what is new.
 
         `secrets`: by key what is needed beside the resources; `base`: what all of them need.
         """
@@ -221,7 +233,7 @@ class Gateway(pulumi.ComponentResource):
             kept = [model for model, each in by_model.items() if each is None]
             return await cut_over(name, next_routes, kept, args.gateway.handover, self._child()).future()
 
-        return applied["gateway"], pulumi.Output.from_input(routes()), availability
+        return applied, pulumi.Output.from_input(routes()), availability
 
     def _candidate(self, endpoint: Endpoint, live: bool, applied: Mapping[str, pulumi.Resource]) -> Candidate:
         permission = self._args.permissions.get(endpoint.host)
@@ -245,6 +257,19 @@ class Gateway(pulumi.ComponentResource):
             self._args.failures.release()
         if missing and not preview:
             raise pulumi.RunError("not all hosts are there: what is missing stands above. Nothing was deleted")
+
+    def _authority(self, trust: pulumi.CustomResource | None) -> pulumi.Output[str | None]:
+        """What clients are to trust, which is no secret, though it is read from one."""
+        if trust is None:
+            return pulumi.Output.from_input(None)
+        secret = kubernetes.core.v1.Secret.get(
+            f"{self._name}-{TRUST}-secret",
+            trust.id.apply(lambda _: f"{self._args.names.namespace}/{TRUST}"),
+            opts=pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider),
+        )
+        return pulumi.Output.unsecret(secret.data).apply(
+            lambda data: b64decode(data[AUTHORITY_ENTRY]).decode() if data else None
+        )
 
     def _address(self, gateway: pulumi.CustomResource) -> pulumi.Output[str]:
         """The load balancer's, which is there once the Gateway is; within a cluster the Service's own name."""

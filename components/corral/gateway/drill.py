@@ -46,7 +46,7 @@ from corral.hosts.naming import labels
 from corral.plan.credentials import CallerCredentials
 from corral.plan.plan import Plan
 
-URL = f"http://{DRILL.service}.{ENVOY_NAMESPACE}.svc.cluster.local/v1"
+URL = f"https://{DRILL.service}.{ENVOY_NAMESPACE}.svc.cluster.local/v1"
 """The base URL of a client in the cluster."""
 
 _OWNING_GATEWAY = "gateway.envoyproxy.io/owning-gateway-name"
@@ -105,7 +105,7 @@ def deploy_drill(args: DrillArgs, whole: Plan, plan: Plan) -> None:
         "gateway",
         GatewayArgs(
             plan=plan,
-            gateway=args.gateway.model_copy(update=own),
+            gateway=args.gateway.model_copy(update={**own, "plain_http": False}),
             credentials=CallerCredentials({tenant: (key,) for tenant, key in args.keys.items()}, {}),
             endpoints=_endpoints(args, whole),
             cluster=cluster,

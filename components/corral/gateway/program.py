@@ -95,6 +95,7 @@ def deploy(file: Path | None = None) -> None:
 
     pulumi.export("url", gateway.url)
     pulumi.export("certificate", gateway.certificate)
+    pulumi.export("ca", gateway.ca)
     pulumi.export("endpoints", {f"{endpoint.host}/{endpoint.model}": _url(endpoint) for endpoint in endpoints})
     pulumi.export("keys", gateway.keys)
 

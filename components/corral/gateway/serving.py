@@ -17,6 +17,7 @@ cut-over have nothing of it, and a preview waits for nothing.  Nothing here fail
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,11 +108,16 @@ class ModelLists:
     url: str
     key: str | None
     """A tenant's; None: there is none, as tenants have tokens."""
+    ca: str | None = None
+    """What is trusted besides the authorities of the system, as PEM."""
 
     async def read(self) -> frozenset[str]:
         """The models, none where it answers with an error.  Raises httpx.HTTPError where it cannot be reached."""
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS, headers=headers) as client:
+        trust = ssl.create_default_context()
+        if self.ca:
+            trust.load_verify_locations(cadata=self.ca)
+        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS, headers=headers, verify=trust) as client:
             answer = await client.get(f"{self.url}/models")
         if answer.status_code != 200:
             return frozenset()

@@ -32,6 +32,8 @@ class Access:
     """By tenant; a key or a token."""
     anybody: str | None = field(default=None, repr=False)
     """The key of one who may ask for every model, instead."""
+    ca: str | None = None
+    """What is trusted besides the authorities of the system, as PEM."""
 
     def key(self, model: str, plan: Plan) -> str | None:
         """That of a tenant who may ask for the model; None: there is none."""

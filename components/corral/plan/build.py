@@ -39,6 +39,7 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
         listener=Listener(engine.address, tls=engine.certificate is not None) if engine.kind == "local" else None,
         cluster=stack.cluster if engine.kind == "kubernetes" else None,
         certificate=stack.gateway.certificate if engine.kind == "kubernetes" else None,
+        plain_http=stack.gateway.plain_http if engine.kind == "kubernetes" else False,
         versions=stack.gateway.versions if engine.kind == "kubernetes" else None,
         replicas=stack.gateway.replicas if engine.kind == "kubernetes" else None,
     )

@@ -145,6 +145,7 @@ def inputs(plan: Plan, *endpoints: Endpoint, **differing: Any) -> Inputs:
         endpoints=[own.get(at) or endpoint(*at) for at in targets],
         gateway=GATEWAY,
         network="eks",
+        region="us-east-1",
         prometheus=None,
         registry=None,
         key_counts={},

@@ -35,12 +35,16 @@ def test_the_hosts_of_a_drill_are_one_pod_and_a_service_each():
                             {
                                 "name": "CORRAL_SIMULATED_TOKEN",
                                 "valueFrom": {"secretKeyRef": {"name": "hosts", "key": "token"}},
-                            }
+                            },
+                            {"name": "SSL_CERT_FILE", "value": "/etc/corral-trust/ca.crt"},
                         ],
                         "ports": [{"containerPort": 8001}, {"containerPort": 8002}],
                         "resources": {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"memory": "512Mi"}},
                         "readinessProbe": {"tcpSocket": {"port": 8001}, "periodSeconds": 1},
-                        "volumeMounts": [{"name": "hosts", "mountPath": "/etc/corral", "readOnly": True}],
+                        "volumeMounts": [
+                            {"name": "hosts", "mountPath": "/etc/corral", "readOnly": True},
+                            {"name": "trust", "mountPath": "/etc/corral-trust", "readOnly": True},
+                        ],
                         "securityContext": {
                             "allowPrivilegeEscalation": False,
                             "readOnlyRootFilesystem": True,
@@ -52,7 +56,11 @@ def test_the_hosts_of_a_drill_are_one_pod_and_a_service_each():
                     {
                         "name": "hosts",
                         "secret": {"secretName": "hosts", "items": [{"key": "hosts.json", "path": "hosts.json"}]},
-                    }
+                    },
+                    {
+                        "name": "trust",
+                        "secret": {"secretName": "certificate", "items": [{"key": "ca.crt", "path": "ca.crt"}]},
+                    },
                 ],
             },
         },

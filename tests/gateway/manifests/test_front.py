@@ -28,7 +28,6 @@ def https(**reference: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("gateway", "listener", "certificate"),
     [
-        (Gateway(), {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": ROUTES}, None),
         (
             Gateway(certificate=LoadBalancerCertificate(acm=ARN)),
             {"name": "https", "port": 443, "protocol": "HTTP", "allowedRoutes": ROUTES},
@@ -60,7 +59,7 @@ def https(**reference: str) -> dict[str, Any]:
             ),
         ),
     ],
-    ids=["none", "acm", "secret", "issuer"],
+    ids=["acm", "secret", "issuer"],
 )
 def test_the_gateway_proves_its_name_with_the_certificate_of_the_stack(
     gateway: Gateway, listener: dict[str, Any], certificate: tuple[str, str, dict[str, Any]] | None
@@ -72,6 +71,69 @@ def test_the_gateway_proves_its_name_with_the_certificate_of_the_stack(
         source and (source["kind"], source["metadata"]["namespace"], source["spec"]),
         "certificate" in resources["gateway"].needs,
     ) == ([listener], certificate, certificate is not None)
+
+
+BY_AUTHORITY = {
+    "issuerRef": {"group": "cert-manager.io", "kind": "Issuer", "name": "authority"},
+    "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+}
+SERVICE = "corral-gateway.envoy-gateway-system"
+
+
+@pytest.mark.parametrize(
+    ("gateway", "region", "listeners", "names"),
+    [
+        (Gateway(), None, [https(name="certificate")], []),
+        (Gateway(), "eu-west-1", [https(name="certificate")], ["*.elb.eu-west-1.amazonaws.com"]),
+        (
+            Gateway(plain_http=True),
+            None,
+            [https(name="certificate"), {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": ROUTES}],
+            [],
+        ),
+    ],
+    ids=["elsewhere", "on AWS", "plain HTTP as well"],
+)
+def test_where_the_stack_names_no_certificate_an_authority_of_its_own_issues_one(
+    gateway: Gateway, region: str | None, listeners: list[dict[str, Any]], names: list[str]
+):
+    resources = front_resources(inputs(plan(), gateway=gateway, region=region), {})
+    keys = ("self-signed", "authority", "issuer", "certificate", "trust")
+    got = {key: (resources[key].manifest["kind"], resources[key].name, resources[key].needs) for key in keys}
+    specs = {key: resources[key].manifest["spec"] for key in keys}
+    assert resources["gateway"].manifest["spec"]["listeners"] == listeners
+    assert {*keys} <= {*resources["gateway"].needs}
+    assert got == {
+        "self-signed": ("Issuer", "self-signed", ()),
+        "authority": ("Certificate", "authority", ("self-signed",)),
+        "issuer": ("Issuer", "authority", ("authority",)),
+        "certificate": ("Certificate", "corral", ("issuer",)),
+        "trust": ("Certificate", "trust", ("issuer",)),
+    }
+    assert specs == {
+        "self-signed": {"selfSigned": {}},
+        "authority": {
+            "secretName": "authority",
+            "isCA": True,
+            "commonName": "Corral corral",
+            "duration": "87600h",
+            "issuerRef": {"group": "cert-manager.io", "kind": "Issuer", "name": "self-signed"},
+            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Never"},
+        },
+        "issuer": {"ca": {"secretName": "authority"}},
+        "certificate": {
+            **BY_AUTHORITY,
+            "secretName": "certificate",
+            "dnsNames": [f"{SERVICE}.svc.cluster.local", f"{SERVICE}.svc", SERVICE, "localhost", *names],
+            "ipAddresses": ["127.0.0.1"],
+        },
+        "trust": {**BY_AUTHORITY, "secretName": "trust", "dnsNames": ["trust.invalid"], "usages": ["client auth"]},
+    }
+
+
+def test_the_name_by_which_clients_call_is_in_the_certificate_of_the_own_authority():
+    resources = front_resources(inputs(plan(), gateway=Gateway(hostname="llm.example.com"), region=None), {})
+    assert resources["certificate"].manifest["spec"]["dnsNames"][0] == "llm.example.com"
 
 
 LBC = "service.beta.kubernetes.io/aws-load-balancer-"
@@ -235,15 +297,20 @@ def test_envoys_and_their_processors_are_scraped_by_a_monitor_that_the_operator_
 
 @pytest.mark.parametrize(
     ("gateway", "routes"),
-    [(Gateway(), "corral/corral/http"), (Gateway(certificate=LoadBalancerCertificate(acm=ARN)), "corral/corral/https")],
-    ids=["http", "https"],
+    [
+        (Gateway(), ["corral/corral/https"]),
+        (Gateway(certificate=LoadBalancerCertificate(acm=ARN)), ["corral/corral/https"]),
+        (Gateway(plain_http=True), ["corral/corral/https", "corral/corral/http"]),
+    ],
+    ids=["own", "acm", "plain HTTP as well"],
 )
-def test_the_routes_that_are_set_aside_are_those_of_the_gateways_listener(gateway: Gateway, routes: str):
+def test_the_routes_that_are_set_aside_are_those_of_all_listeners_of_the_gateway(gateway: Gateway, routes: list[str]):
     one = plan(model("llama", {"a": 100}))
     resources = render(inputs(one, gateway=gateway))
-    (listener,) = resources["gateway"].manifest["spec"]["listeners"]
-    (patch,) = resources["succession/llama"].manifest["spec"]["jsonPatches"]
-    assert patch["name"] == routes == f"corral/corral/{listener['name']}"
+    listeners = resources["gateway"].manifest["spec"]["listeners"]
+    patches = resources["succession/llama"].manifest["spec"]["jsonPatches"]
+    assert [patch["name"] for patch in patches] == routes
+    assert [f"corral/corral/{listener['name']}" for listener in listeners] == routes
 
 
 def test_what_both_engines_log_has_one_name():

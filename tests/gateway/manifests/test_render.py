@@ -282,7 +282,8 @@ def test_what_a_manifest_names_is_made_before_it(plan: Plan):
             for ref in rule["backendRefs"]
         }
         assert (key, (named | services) - before) == (key, set())
-        reachable[key] = before | {identities[key]}
+        issued = {("Secret", name) for name in [resource.manifest["spec"].get("secretName")] if name}
+        reachable[key] = before | {identities[key]} | issued
 
 
 @given(plan=plans())

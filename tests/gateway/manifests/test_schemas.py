@@ -21,8 +21,8 @@ pytestmark = crds.needed
 
 ARN = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
-UNDEFINED = {"Certificate", "EnvoyPatchPolicy"}
-"""Kinds whose definitions are not at hand: one of cert-manager's, and one of Envoy Gateway's."""
+UNDEFINED = {"Certificate", "Issuer", "EnvoyPatchPolicy"}
+"""Kinds whose definitions are not at hand: cert-manager's, and one of Envoy Gateway's."""
 
 
 def faults(manifests: list[dict[str, Any]]) -> list[str]:
@@ -43,11 +43,12 @@ def test_the_manifests_of_any_plan_fit_their_definitions(plan: Plan):
     "gateway",
     [
         Gateway(),
+        Gateway(plain_http=True),
         Gateway(public=True, certificate=LoadBalancerCertificate(acm=ARN), annotations={"a": "b"}),
         Gateway(certificate=GivenCertificate(secret="ingress/llm")),
         Gateway(hostname="llm.example.com", certificate=IssuedCertificate(issuer="letsencrypt")),
     ],
-    ids=["plain", "acm", "secret", "issuer"],
+    ids=["own", "plain HTTP as well", "acm", "secret", "issuer"],
 )
 def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network: Network):
     resources = front_resources(inputs(plan(), gateway=gateway, network=network), {})

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from corral.catalog.catalog import Takes
-from corral.hosts.adapted.description import (
+from corral.local.adapter.hosts import (
     HOSTS,
     TOKEN_VARIABLE,
     AdaptedHost,

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from corral.config.cluster import EksCluster, GivenCertificate, IssuedCertificate, KubeconfigCluster, Replicas, Versions
+from corral.config.cluster import (
+    EksCluster,
+    GivenCertificate,
+    IssuedCertificate,
+    KubeconfigCluster,
+    LoadBalancerCertificate,
+    Replicas,
+    Versions,
+)
 from corral.plan.checks.cluster import cluster
 from corral.plan.plan import Plan
 from tests.gateway.manifests.plans import model, plan
@@ -18,10 +26,11 @@ FROM_WITHIN = [("note", "the API server of the cluster answers within its VPC on
 
 
 def on(settings: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
-    """What is found of a cluster with these settings: level and message."""
+    """What is found of a cluster with these settings, and a certificate that clients trust: level and message."""
     kind = KubeconfigCluster if "kubeconfig" in settings else EksCluster
     base = plan(model("llama", {"bedrock": 100}))
-    served = Plan(**{**vars(base), "cluster": kind.model_validate(settings), **more})
+    trusted = LoadBalancerCertificate(acm="arn:aws:acm:us-east-1:123456789012:certificate/a")
+    served = Plan(**{**vars(base), "cluster": kind.model_validate(settings), "certificate": trusted, **more})
     return [(finding.level, finding.message) for finding in cluster(served)]
 
 
@@ -52,6 +61,18 @@ def test_who_reaches_the_api_server_is_decided(settings: dict[str, Any], want: l
 )
 def test_what_a_certificate_needs_may_be_there(settings: dict[str, Any], certificate: Any):
     assert on(settings, certificate=certificate) == []
+
+
+def test_it_is_said_that_clients_trust_the_gateway_only_with_the_authority_that_the_stack_makes():
+    own = "an authority that the stack makes issues the gateway's certificate, which no client trusts by itself"
+    assert on({"kubeconfig": "~/.kube/config"}, certificate=None) == [("note", own)]
+
+
+def test_it_is_said_that_plain_http_is_answered():
+    plain = (
+        "the gateway answers plain HTTP as well: API keys and prompts of who calls it so cross the network in the open"
+    )
+    assert on({"kubeconfig": "~/.kube/config"}, plain_http=True) == [("note", plain)]
 
 
 def test_the_engine_of_one_machine_has_no_cluster():

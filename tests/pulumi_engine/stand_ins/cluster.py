@@ -7,6 +7,7 @@ it, and loses what it does not keep; the provider remembers beside it what it wa
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,7 @@ from tests.pulumi_engine.stand_ins.store import Store, Thing
 
 PACKAGE = "kubernetes"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
+_SECRET = "kubernetes:core/v1:Secret"
 _SERVICE = "kubernetes:core/v1:Service"
 _DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 _ROUTE = "kubernetes:aigateway.envoyproxy.io/v1beta1:AIGatewayRoute"
@@ -45,6 +47,23 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "kubernetes:core/v1:Service": {"spec": {"clusterIP": "10.0.0.1", "sessionAffinity": "None", "type": "ClusterIP"}},
 }
 """Some of what an API server adds to an object that leaves it out."""
+
+_AUTHORITY = """\
+-----BEGIN CERTIFICATE-----
+MIIBdTCCARqgAwIBAgIULFFYaxCh81/jIH6asiPGZcdAhqYwCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAxMNQ29ycmFsIGNvcnJhbDAeFw0yNjExMzAwMTAzNTdaFw0zNjEx
+MjcwMTAzNTdaMBgxFjAUBgNVBAMTDUNvcnJhbCBjb3JyYWwwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAAR4xvsFMW23Re/CtXSljwJTmcSYGrBVDWaQmXk4G5M4zfmS
+SrCA3F1rXIIU2fC0WL0XsKk10AVqXYJLXDC7GcOmo0IwQDAOBgNVHQ8BAf8EBAMC
+AqQwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQU1PgL4gKjYGURXarV7LSwwRel
+JWIwCgYIKoZIzj0EAwIDSQAwRgIhANYm0+Zvbx4ppfxt5TUMXSqjri8huColcWqY
+YNegmNwqAiEA4wKAxQDKeROqsRieuWdPVTWAicPG2uEl4MJPODg8vCM=
+-----END CERTIFICATE-----
+"""
+"""Of an authority whose key nobody has."""
+
+ISSUED = {"ca.crt": _AUTHORITY, "tls.crt": "a certificate\n", "tls.key": "NEVER a private key\n"}
+"""What cert-manager puts into a secret."""
 
 _OWN = ("__inputs", "__initialApiVersion", "__fieldManager")
 """What the provider keeps beside an object in Pulumi's state."""
@@ -145,13 +164,17 @@ class Cluster:
         return {}
 
     def lookup(self, type_: str, id_: str) -> dict[str, Any] | None:
-        """What the controllers make: the gateway's Service with its load balancer, its Envoys, and HTTPRoutes."""
+        """What the controllers make: the gateway's Service with its load balancer, Envoys, HTTPRoutes, secrets."""
         namespace, _, name = id_.rpartition("/")
         if type_ == _HTTP_ROUTE:
             metadata = {"name": name, "namespace": namespace, "generation": 1}
             return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata}
         if type_ == _DEPLOYMENT:
             return _envoys(namespace, name)
+        if type_ == _SECRET and name in self._issued(namespace):
+            metadata = {"name": name, "namespace": namespace}
+            data = {entry: b64encode(text.encode()).decode() for entry, text in ISSUED.items()}
+            return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
         if type_ != _SERVICE:
             return None
         return {
@@ -177,10 +200,18 @@ class Cluster:
         there = {thing.id for thing in self._things() if thing.type == _NAMESPACE} | {*_ALWAYS}
         if namespace and namespace not in there:
             return f'namespaces "{namespace}" not found'
-        for kind, named in references(inputs):
+        for kind, named in references(inputs) - {("Secret", name) for name in self._issued(namespace)}:
             if not any(_is(thing, kind, named, namespace) for thing in self._things()):
                 return f"it names the {kind} {named}, which is not there"
         return None
+
+    def _issued(self, namespace: str) -> set[str]:
+        """The secrets in a namespace that cert-manager makes."""
+        return {
+            thing.inputs["spec"]["secretName"]
+            for thing in self._things()
+            if thing.kind == "Certificate" and _place(thing.type, thing.inputs)[0] == namespace
+        }
 
     def _not_deleted(self, type_: str, inputs: Mapping[str, Any]) -> str | None:
         namespace, name = _place(type_, inputs)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from corral.gateway.manifests.front import scheme
+from corral.gateway.manifests.certificates import listener_names
 from corral.gateway.manifests.resource import Inputs, Resource, reference
 from corral.gateway.names import NAMES, object_name
 from corral.hosts.naming import LABEL_LENGTH
@@ -31,6 +31,7 @@ _APPLIED = "$.metadata.managedFields[0].time"
 
 _WAIT_FOR = {
     "Certificate": "condition=Ready",
+    "Issuer": "condition=Ready",
     "Gateway": "condition=Programmed",
     "AIServiceBackend": "condition=Accepted",
     "BackendSecurityPolicy": "condition=Accepted",
@@ -114,9 +115,10 @@ def routes_patch(inputs: Inputs, *added: tuple[str, str, Any]) -> dict[str, Any]
     patches = [
         {
             "type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-            "name": f"{names.namespace}/{names.gateway}/{scheme(inputs.gateway)}",
+            "name": f"{names.namespace}/{names.gateway}/{listener}",
             "operation": {"op": "add", "jsonPath": f"$.virtual_hosts[*]{where}", "path": path, "value": value},
         }
+        for listener in listener_names(inputs.gateway)
         for where, path, value in added
     ]
     return {"targetRef": reference("Gateway", names.gateway), "type": "JSONPatch", "jsonPatches": patches}

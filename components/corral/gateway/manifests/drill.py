@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from corral.gateway.manifests.certificates import AUTHORITY_ENTRY
 from corral.gateway.manifests.resource import Manifest
-from corral.gateway.names import GatewayNames, object_name
+from corral.gateway.names import CERTIFICATE_SECRET, GatewayNames, object_name
 
 DRILL = GatewayNames("corral-drill")
 """The names of the gateway that a drill makes."""
@@ -26,7 +27,7 @@ HOSTS_ENTRY, TOKEN_ENTRY = "hosts.json", "token"
 HOSTS_PORT = 80
 """That of every Service."""
 
-_FOLDER = "/etc/corral"
+_FOLDER, _TRUST_FOLDER = "/etc/corral", "/etc/corral-trust"
 _USER = 65_532
 """Who owns nothing: no file is written."""
 
@@ -60,23 +61,32 @@ def _pod(image: str, ports: Mapping[str, int]) -> dict[str, Any]:
         "name": POD,
         "image": image,
         "command": ["python", "-m", "corral.local.drill.pod"],
-        "env": [{"name": "CORRAL_SIMULATED_TOKEN", "valueFrom": token}],
+        "env": [
+            {"name": "CORRAL_SIMULATED_TOKEN", "valueFrom": token},
+            {"name": "SSL_CERT_FILE", "value": f"{_TRUST_FOLDER}/{AUTHORITY_ENTRY}"},
+        ],
         "ports": [{"containerPort": port} for port in sorted(ports.values())],
         "resources": {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"memory": "512Mi"}},
         "readinessProbe": {"tcpSocket": {"port": min(ports.values())}, "periodSeconds": 1},
-        "volumeMounts": [{"name": POD, "mountPath": _FOLDER, "readOnly": True}],
+        "volumeMounts": [
+            {"name": POD, "mountPath": _FOLDER, "readOnly": True},
+            {"name": "trust", "mountPath": _TRUST_FOLDER, "readOnly": True},
+        ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
     }
-    entry = {"key": HOSTS_ENTRY, "path": HOSTS_ENTRY}
+
+    def volume(name: str, secret: str, entry: str) -> dict[str, Any]:
+        return {"name": name, "secret": {"secretName": secret, "items": [{"key": entry, "path": entry}]}}
+
     user = {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER}
     return {
         "automountServiceAccountToken": False,
         "restartPolicy": "Never",
         "securityContext": {**user, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
-        "volumes": [{"name": POD, "secret": {"secretName": POD, "items": [entry]}}],
+        "volumes": [volume(POD, POD, HOSTS_ENTRY), volume("trust", CERTIFICATE_SECRET, AUTHORITY_ENTRY)],
     }

@@ -11,20 +11,13 @@ host does not answer it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from corral.catalog.units import ranges
-from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
+from corral.config.cluster import Gateway, LoadBalancerCertificate
 from corral.gateway import names
-from corral.gateway.manifests.resource import (
-    AI_GATEWAY,
-    ENVOY_GATEWAY,
-    GATEWAY_API,
-    Inputs,
-    Resource,
-    keep_alive,
-    reference,
-)
+from corral.gateway.manifests.certificates import certificate_resources, listeners
+from corral.gateway.manifests.resource import AI_GATEWAY, ENVOY_GATEWAY, Inputs, Resource, keep_alive, reference
 from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, limits
 from corral.hosts.autoscaling import scaled, trigger
 from corral.plan import failover
@@ -103,11 +96,6 @@ def grace_seconds(drain_milliseconds: int) -> int:
     return max(drain_milliseconds, _NLB_DELAY_MILLISECONDS) // 1000 + _SIDECAR_SECONDS
 
 
-def scheme(gateway: Gateway) -> Literal["http", "https"]:
-    """The scheme by which clients call."""
-    return "https" if gateway.certificate else "http"
-
-
 def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, Resource]:
     """The resources by key, in the order in which they are made."""
     plan, gateway = inputs.plan, inputs.gateway
@@ -126,13 +114,11 @@ def front_resources(inputs: Inputs, callers: Mapping[str, Caller]) -> dict[str, 
         "proxy": resource("EnvoyProxy", _proxy(inputs)),
         "processor": resource("GatewayConfig", processor),
     }
-    listener, certificate = _listener(inputs)
-    if certificate:
-        resources["certificate"] = certificate
+    resources |= certificate_resources(inputs)
     spec = {
         "gatewayClassName": inputs.names.gateway,
         "infrastructure": {"parametersRef": reference("EnvoyProxy", inputs.names.gateway)},
-        "listeners": [{**listener, "allowedRoutes": {"namespaces": {"from": "Same"}}}],
+        "listeners": [{**each, "allowedRoutes": {"namespaces": {"from": "Same"}}} for each in listeners(inputs)],
     }
     resources["gateway"] = resource(
         "Gateway", spec, *resources, **{f"{AI_GATEWAY}/gateway-config": inputs.names.gateway}
@@ -278,35 +264,6 @@ def _nlb(gateway: Gateway, settings: RequestSettings) -> dict[str, str]:
             "ssl-negotiation-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
         }
     return {f"service.beta.kubernetes.io/aws-load-balancer-{key}": value for key, value in annotations.items()}
-
-
-def _listener(inputs: Inputs) -> tuple[dict[str, Any], Resource | None]:
-    """The Gateway's listener, and what brings its certificate within reach."""
-    match inputs.gateway.certificate:
-        case None:
-            return {"name": "http", "port": 80, "protocol": "HTTP"}, None
-        case LoadBalancerCertificate():
-            return {"name": "https", "port": 443, "protocol": "HTTP"}, None
-        case GivenCertificate(secret=path):
-            namespace, name = path.split("/")
-            secret = {**reference("Secret", name), "namespace": namespace}
-            grant = {
-                "from": [{"group": GATEWAY_API, "kind": "Gateway", "namespace": inputs.names.namespace}],
-                "to": [reference("Secret", name)],
-            }
-            source = inputs.resource(
-                "ReferenceGrant", names.object_name(inputs.names.namespace, name), grant, namespace=namespace
-            )
-        case IssuedCertificate(issuer=issuer):
-            secret = reference("Secret", names.CERTIFICATE_SECRET)
-            certificate = {
-                "secretName": names.CERTIFICATE_SECRET,
-                "dnsNames": [inputs.gateway.hostname],
-                "issuerRef": reference("ClusterIssuer", issuer),
-            }
-            source = inputs.resource("Certificate", inputs.names.gateway, certificate)
-    tls = {"mode": "Terminate", "certificateRefs": [secret]}
-    return {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls}, source
 
 
 def _clients(settings: RequestSettings) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _KINDS = {
     "v1": "ConfigMap Secret",
     "keda.sh/v1alpha1": "ScaledObject",
     "monitoring.coreos.com/v1": "PodMonitor",
-    "cert-manager.io/v1": "Certificate ClusterIssuer",
+    "cert-manager.io/v1": "Certificate ClusterIssuer Issuer",
     f"{GATEWAY_API}/v1": "BackendTLSPolicy Gateway GatewayClass HTTPRoute",
     f"{GATEWAY_API}/v1beta1": "ReferenceGrant",
     f"{ENVOY_GATEWAY}/v1alpha1": "Backend BackendTrafficPolicy ClientTrafficPolicy EnvoyPatchPolicy EnvoyProxy"
@@ -64,6 +64,8 @@ class Inputs:
     """One for the host and the model of every target, drained ones included."""
     gateway: Gateway
     network: Network
+    region: str | None
+    """The region of AWS whose load balancers are in front of the gateway."""
     prometheus: Prometheus | None
     """The one that scrapes the cluster, beside KEDA."""
     registry: Registry | None

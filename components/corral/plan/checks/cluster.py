@@ -29,12 +29,14 @@ _ACCESS = "cluster/publicFrom"
 
 def cluster(plan: Plan) -> Iterator[Finding]:
     """Errors: nobody reaches the API server; what an object needs is on no new cluster; browsers are to call.
-    Warnings: software of versions that were not tried.  Notes: who reaches it, and that nobody counts requests."""
+    Warnings: software of versions that were not tried.  Notes: who reaches it, how clients know the gateway, and that
+    nobody counts requests."""
     if isinstance(plan.cluster, EksCluster):
         yield from _access(plan.cluster)
         yield from _addons(plan, plan.cluster)
     if plan.cluster:
         yield from _browsers(plan)
+        yield from _encryption(plan)
     if plan.cluster and plan.cluster.prometheus is None:
         yield from _uncounted(plan.cluster, plan.replicas)
     if plan.versions:
@@ -50,6 +52,25 @@ def _browsers(plan: Plan) -> Iterator[Finding]:
             "browsers cannot call the gateway of a cluster: Envoy AI Gateway finds a request's route when it is too "
             "late for CORS headers",
             "leave out corral:gateway.origins, and have what stands before the gateway add them",
+        )
+
+
+def _encryption(plan: Plan) -> Iterator[Finding]:
+    if plan.certificate is None:
+        yield Finding(
+            "note",
+            "gateway/certificate",
+            "an authority that the stack makes issues the gateway's certificate, which no client trusts by itself",
+            f"give clients the authority's, `pulumi stack output ca -s {plan.stack}`, or name a certificate that they "
+            "trust, corral:gateway.certificate",
+        )
+    if plan.plain_http:
+        yield Finding(
+            "note",
+            "gateway/plainHttp",
+            "the gateway answers plain HTTP as well: API keys and prompts of who calls it so cross the network in the "
+            "open",
+            "have all clients call https, then leave out corral:gateway.plainHttp",
         )
 
 

@@ -1,1 +1,0 @@
-"""Hosts that do not speak OpenAI's protocol, reached through the adapter."""
