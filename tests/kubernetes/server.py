@@ -44,8 +44,14 @@ class Server:
     def defines(self, manifest: dict[str, Any]) -> bool:
         return (manifest["apiVersion"], manifest["kind"]) in self._plurals
 
-    def namespace(self, name: str) -> None:
-        self._apply(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    def namespace(self, name: str, **labels: str) -> None:
+        metadata = {"name": name, "labels": labels}
+        self._apply(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+    def admit(self, namespace: str, spec: dict[str, Any]) -> None:
+        """Whether a pod would be taken there.  Raises `RefusedError`."""
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "a-"}, "spec": spec}
+        _checked(self._client.post(f"/api/v1/namespaces/{namespace}/pods", params={"dryRun": "All"}, json=pod))
 
     def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """The object as it is then.  Raises `RefusedError`."""

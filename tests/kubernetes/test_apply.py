@@ -12,6 +12,8 @@ import pytest
 from corral.catalog.load import load_catalog
 from corral.config.cluster import Gateway, GivenCertificate, LoadBalancerCertificate
 from corral.config.read import read_stack
+from corral.gateway.manifests.drill import DRILL_LABEL, drill_manifests
+from corral.gateway.manifests.isolation import RESTRICTED
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Network
 from corral.gateway.names import NAMES
@@ -21,6 +23,7 @@ from corral.plan.plan import Issuer, Plan, Rate, Target
 from corral.testing.stacks import read_version, run_program
 from corral.testing.world import manifests as objects_of
 from tests.built_programs import UnavailableError
+from tests.gateway.deployed import config_of, deploy
 from tests.gateway.manifests.plans import (
     API_KEY,
     BEARER,
@@ -41,7 +44,7 @@ from tests.pulumi_engine.stand_ins.comparison import differences
 
 pytestmark = [pytest.mark.apiserver, crds.needed]
 
-UNDEFINED = {"EnvoyPatchPolicy"}
+UNDEFINED = {"Certificate", "Issuer", "EnvoyPatchPolicy"}
 """Kinds whose definitions are not at hand."""
 
 EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
@@ -154,6 +157,17 @@ def test_every_object_of_a_program_is_kept_as_it_is_so_that_the_next_update_chan
     assert {one["kind"] for one in applied.values()} >= {"Gateway", "AIGatewayRoute", "SecurityPolicy"}
     differing = {name: differences(server.apply(one), one, one) for name, one in applied.items()}
     assert {name: where for name, where in differing.items() if where} == {}
+
+
+def test_the_pods_of_the_stack_itself_are_of_the_level_of_their_namespaces(server: Server, tmp_path: Path):
+    server.namespace("restricted", **RESTRICTED)
+    config = {**config_of("kind"), "corral:tenants": {"default": {"tokensPerMinute": 1_000}}}
+    redis = deploy("kind", tmp_path, config)["gateway-software-redis-server"].inputs["spec"]["template"]
+    drill = drill_manifests("registry.example.com/corral-drill", {"a": 8001}, {DRILL_LABEL: "kind"})["pod"]
+    for pod in (redis, drill):
+        server.admit("restricted", pod["spec"])
+    with pytest.raises(RefusedError, match='violates PodSecurity "restricted:latest"'):
+        server.admit("restricted", {"containers": [{"name": "root", "image": "busybox"}]})
 
 
 def refusals(server: Server, objects: dict[str, dict[str, Any]]) -> list[str]:

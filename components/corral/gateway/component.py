@@ -25,6 +25,7 @@ from corral.gateway.manifests.certificates import AUTHORITY_ENTRY, TRUST
 from corral.gateway.manifests.cutover import patch_key, wait_annotations
 from corral.gateway.manifests.front import TENANTS, grace_seconds
 from corral.gateway.manifests.hosts import UntranslatedProtocolError, route_needs
+from corral.gateway.manifests.isolation import RESTRICTED
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Inputs, Resource
 from corral.gateway.manifests.routes import route_key
@@ -113,6 +114,7 @@ class Gateway(pulumi.ComponentResource):
                 versions=args.gateway.versions,
                 cert_manager=args.gateway.cert_manager,
                 counting=inputs.has_limits,
+                prometheus=cluster.prometheus,
                 grace_seconds=grace_seconds(args.plan.request_settings.drain_timeout),
                 labels=inputs.labels,
                 depends_on=cluster.ready,
@@ -120,7 +122,7 @@ class Gateway(pulumi.ComponentResource):
             before.append(Software(f"{name}-software", software, child).ready)
         self.namespace = namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
-            metadata={"name": args.names.namespace, "labels": dict(inputs.labels)},
+            metadata={"name": args.names.namespace, "labels": {**inputs.labels, **RESTRICTED}},
             opts=self._child(*before),
         )
         secrets = host_credentials(

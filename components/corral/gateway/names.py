@@ -64,6 +64,9 @@ NAMES = GatewayNames("corral")
 ENVOY_NAMESPACE = "envoy-gateway-system"
 """Namespace of Envoy Gateway and the Envoys.  No Gateway may be here (envoyproxy/ai-gateway issue 1708)."""
 
+AI_NAMESPACE, CERT_NAMESPACE = "envoy-ai-gateway-system", "cert-manager"
+"""The namespaces of Envoy AI Gateway's controller and of cert-manager."""
+
 TENANT_SECRET = "tenants"  # noqa: S105
 """The API keys, by tenant."""
 

@@ -17,6 +17,7 @@ import pulumi_kubernetes as kubernetes
 import pulumi_random as random
 
 from corral.gateway.charts import REDIS_IMAGE
+from corral.gateway.manifests.isolation import RATE_LIMITERS
 from corral.gateway.names import ENVOY_NAMESPACE
 from corral.hosts.base import SECRET_DATA, KubernetesObject
 from corral.hosts.images import Images
@@ -41,9 +42,6 @@ _ARGUMENTS = [
 """Nothing is kept, and the oldest goes first."""
 
 _LABELS = {"app.kubernetes.io/name": _NAME}
-
-_RATE_LIMITER_LABELS = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubernetes.io/component": "ratelimit"}
-"""The labels of the pods that count (Envoy Gateway's internal/infrastructure/kubernetes/ratelimit/resource.go)."""
 
 _USER = 65_532
 """A user who owns nothing: Redis writes no file here."""
@@ -100,7 +98,7 @@ class Redis(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(options(), SECRET_DATA),
         )
         selector = {"matchLabels": _LABELS}
-        rate_limiters = [{"podSelector": {"matchLabels": _RATE_LIMITER_LABELS}}]
+        rate_limiters = [{"podSelector": {"matchLabels": RATE_LIMITERS}}]
         policy = {
             "podSelector": selector,
             "policyTypes": ["Ingress", "Egress"],

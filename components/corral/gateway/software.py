@@ -24,7 +24,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from corral.config.cluster import Versions
+from corral.config.cluster import Prometheus, Versions
 from corral.gateway import archives, redis
 from corral.gateway.charts import (
     CERT_MANAGER_REPOSITORIES,
@@ -35,17 +35,16 @@ from corral.gateway.charts import (
     envoy_gateway_image,
 )
 from corral.gateway.manifests.front import KEPT_HEADERS
+from corral.gateway.manifests.isolation import RESTRICTED, policies
 from corral.gateway.manifests.resource import Network
-from corral.gateway.names import ENVOY_NAMESPACE
+from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE
 from corral.gateway.recovery import release_hooks
+from corral.hosts.base import KubernetesObject
 from corral.hosts.images import Images
 
 _READINESS_GATE = {"eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}
 """The label of a namespace by which EKS Auto Mode takes a pod for ready only once its load balancer does: until then an
 Envoy is not counted, neither by a rollout nor by the disruption budget."""
-
-_AI_NAMESPACE = "envoy-ai-gateway-system"
-_CERT_NAMESPACE = "cert-manager"
 
 _MAX_MESSAGE = 64 * 2**20
 """Bytes of configuration that go from one controller to the other at once; 4 MiB by default."""
@@ -81,7 +80,7 @@ def _envoy_gateway(images: Images, versions: Versions, *, counting: bool) -> dic
     if counting:
         rate_limiters["rateLimitPDB"] = {"maxUnavailable": 1}
         rate_limiters["rateLimitDeployment"]["container"] = {"env": [redis.password("REDIS_AUTH")]}
-    ai_gateway = {"hostname": f"ai-gateway-controller.{_AI_NAMESPACE}.svc.cluster.local", "port": 1063}
+    ai_gateway = {"hostname": f"ai-gateway-controller.{AI_NAMESPACE}.svc.cluster.local", "port": 1063}
     translation = {key: {"includeAll": True} for key in ("listener", "route", "cluster", "secret")}
     of_gateway = {"envoyGateway": envoy_gateway_image(versions), "ratelimit": versions.rate_limiter}
     mirrored = of_gateway if images.registry else {}
@@ -134,7 +133,7 @@ def _ai_gateway(images: Images, chart: Chart) -> dict[str, Any]:
 
 def _cert_manager(images: Images) -> dict[str, Any]:
     """Its leases are in its own namespace, and go with it: in kube-system they stay, and the next one waits."""
-    shared: dict[str, Any] = {"leaderElection": {"namespace": _CERT_NAMESPACE}}
+    shared: dict[str, Any] = {"leaderElection": {"namespace": CERT_NAMESPACE}}
     values: dict[str, Any] = {"crds": {"enabled": True, "keep": False}, "global": shared}
     if images.registry:
         registry, _, namespace = images.named(CERT_MANAGER_REPOSITORIES).rpartition("/")
@@ -155,6 +154,8 @@ class SoftwareArgs:
     """Whether to install cert-manager."""
     counting: bool
     """Whether tenants have limits that are counted by the minute."""
+    prometheus: Prometheus | None
+    """The one that may read metrics of it."""
     grace_seconds: int
     """How long an Envoy that is to go may take."""
     labels: Mapping[str, str]
@@ -176,7 +177,7 @@ class Software(pulumi.ComponentResource):
         self._name, self._args = name, args
         charts = Charts.of(args.versions)
         envoy_namespace = self._namespace("envoy", ENVOY_NAMESPACE, _READINESS_GATE if args.network == "eks" else None)
-        ai_namespace = self._namespace("ai", _AI_NAMESPACE)
+        ai_namespace = self._namespace("ai", AI_NAMESPACE)
         definitions = kubernetes.helm.v4.Chart(
             f"{name}-gateway-definitions",
             chart=archives.path(charts.definitions),
@@ -188,7 +189,7 @@ class Software(pulumi.ComponentResource):
                 self._child(), pulumi.ResourceOptions(transforms=[definition_without_prose])
             ),
         )
-        ai_definitions = self._release("ai-definitions", charts.ai_definitions, _AI_NAMESPACE, {}, *ai_namespace)
+        ai_definitions = self._release("ai-definitions", charts.ai_definitions, AI_NAMESPACE, {}, *ai_namespace)
         before: list[pulumi.Resource] = [*envoy_namespace, definitions]
         if args.counting:
             after_namespace = redis.RedisArgs(
@@ -199,11 +200,11 @@ class Software(pulumi.ComponentResource):
         envoy_gateway = self._release("envoy-gateway", charts.envoy_gateway, ENVOY_NAMESPACE, values, *before)
         before = [*ai_namespace, ai_definitions, envoy_gateway]
         if args.cert_manager:
-            namespace = self._namespace("cert", _CERT_NAMESPACE)
+            namespace = self._namespace("cert", CERT_NAMESPACE)
             values = _cert_manager(args.images)
-            before.append(self._release("cert-manager", charts.cert_manager, _CERT_NAMESPACE, values, *namespace))
+            before.append(self._release("cert-manager", charts.cert_manager, CERT_NAMESPACE, values, *namespace))
         values = _ai_gateway(args.images, charts.ai_gateway)
-        self.ready = self._release("ai-gateway", charts.ai_gateway, _AI_NAMESPACE, values, *before)
+        self.ready = self._release("ai-gateway", charts.ai_gateway, AI_NAMESPACE, values, *before)
         self.register_outputs({})
 
     def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
@@ -213,8 +214,8 @@ class Software(pulumi.ComponentResource):
     def _namespace(
         self, part: str, namespace: str, labels: Mapping[str, str] | None = None
     ) -> Sequence[pulumi.Resource]:
-        """The namespace, and the secret by which its pods pull images."""
-        metadata: Any = {"name": namespace, **({"labels": dict(labels)} if labels else {})}
+        """The namespace, the secret by which its pods pull images, and who may come to them."""
+        metadata: Any = {"name": namespace, "labels": {**RESTRICTED, **(labels or {})}}
         delete_seconds = self._args.grace_seconds + _RELEASE_TIMEOUT_SECONDS  # its last pods have their time
         options = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete=f"{delete_seconds}s"))
         resource = kubernetes.core.v1.Namespace(
@@ -223,7 +224,11 @@ class Software(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._child(), options),
         )
         name = f"{self._name}-{part}-pull-secret"
-        return [resource, *self._args.images.secret(name, namespace, self._args.labels, self._child(resource))]
+        there = [resource, *self._args.images.secret(name, namespace, self._args.labels, self._child(resource))]
+        for policy in policies(namespace, self._args.prometheus, self._args.labels):
+            title = f"{self._name}-{part}-policy/{policy['metadata']['name']}"
+            there.append(KubernetesObject(title, policy, self._child(*there)))
+        return there
 
     def _release(
         self, part: str, chart: Chart, namespace: str, values: dict[str, Any], *depends_on: pulumi.Resource
