@@ -43,3 +43,4 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 lock:  ## brings the files of requirements up to date with pyproject.toml
 	@$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
 	@$(COMPILE) --group clients --output-file tests/clients/requirements.lock
+	@$(COMPILE) --constraints requirements.lock images/adapter/requirements.in --output-file images/adapter/requirements.lock

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from corral.local.adapter.hosts import AdaptedHost, AdaptedModel, AwsKey, BedrockHost, ReplicateHost
+from corral.hosts.adapted.description import AdaptedHost, AdaptedModel, AwsKey, BedrockHost, ReplicateHost
 from corral.local.placement import adapted_host, needs_adapter
 from corral.local.sidecars import with_former
 from corral.plan.plan import Plan, Target

@@ -255,6 +255,10 @@ class Gateway(Strict):
     any case."""
     versions: Versions = Field(default=Versions(), examples=[{"aiGateway": "v1.1.0"}])
     """The versions of the software that the stack installs, where they are not to be those that go with Corral."""
+    adapter_image: Image | None = Field(default=None, examples=["registry.example.com/corral-adapter:0.2.0"])
+    """The image of the adapter with its tag, built by `images/adapter/Dockerfile` of Corral.  Hosts that do not speak
+    OpenAI's protocol are then called through it: Replicate, which cannot be had on a cluster without, and Bedrock, for
+    which Envoy AI Gateway translates less."""
     host_timeout: Milliseconds = 720_000
     """The time that a host has to be ready once the gateway and any other host are, like `12m`.  Then its models are
     routed without it, and `pulumi up` fails in the end and says what is missing; the next one adds it."""

@@ -98,6 +98,8 @@ def images(stack: Stack, plan: Plan) -> tuple[str, ...]:
 def _images(stack: Stack, plan: Plan) -> Iterator[str]:
     for chart in charts(stack):
         yield from chart.images
+    if stack.gateway.adapter_image and any(target.adapted for _, target in plan.targets):
+        yield stack.gateway.adapter_image
     for name in plan.hosts:
         host = stack.hosts[name]
         if isinstance(host, VllmHost) and host.url is None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import pulumi
 
 from corral.config.stack import Stack
+from corral.hosts.adapted.component import Adapted, AdaptedArgs
 from corral.hosts.base import HostComponent, Site, require
 from corral.hosts.failures import HostFailures
 from corral.hosts.keys import elsewhere
@@ -26,7 +27,7 @@ def make_hosts(site: Site, failures: HostFailures) -> Mapping[str, HostComponent
 
     Raises `pulumi.RunError` where the stack says too little of one, or the extra that it needs is not installed.
     """
-    return {name: _make(name, site, failures.options(name)) for name in site.plan.hosts}
+    return {name: _adapted(name, site, failures.options(name)) for name in site.plan.hosts}
 
 
 def hold_to_accounts(stack: Stack, plan: Plan) -> None:
@@ -63,6 +64,14 @@ def _bounding(policy: str) -> pulumi.ResourceTransformation:
         return pulumi.ResourceTransformationResult({**args.props, "permissions_boundary": policy}, args.opts)
 
     return bound
+
+
+def _adapted(name: str, site: Site, opts: pulumi.ResourceOptions) -> HostComponent:
+    """The host, and the adapter before it where it is called through one."""
+    host = _make(name, site, opts)
+    if any(target.adapted for target in site.plan.at(name).values()):
+        return Adapted(f"{name}-adapter", AdaptedArgs.of(name, host, site), opts)
+    return host
 
 
 def _make(name: str, site: Site, opts: pulumi.ResourceOptions) -> HostComponent:

@@ -21,9 +21,9 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 
 from corral.config.stack import CertificateFiles
+from corral.hosts.adapted.description import AdaptedHost, AwsKey, BedrockHost, ReplicateHost, model_facts
 from corral.hosts.keys import keys_here
 from corral.hosts.verify import signed_in
-from corral.local.adapter.hosts import AdaptedHost, AdaptedModel, AwsKey, BedrockHost, ReplicateHost
 from corral.local.callers import Callers, callers
 from corral.local.envoy.upstream import Upstream
 from corral.local.errors import EngineError
@@ -126,20 +126,21 @@ def adapted_host(
     plan: Plan, name: str, simulated: SimulatedHost | None, port: int, key: str | None, ca: str | None
 ) -> AdaptedHost:
     """The host `name` of a plan: the simulated one at this loopback port, or the real one with its key."""
-    targets = [*plan.at(name).values()]
+    targets, facts = plan.at(name), model_facts(plan, name, on_cluster=False)
+    target = next(iter(targets.values()))
     common: dict[str, Any] = {
         "name": name,
-        "url": simulated.base_url(port) if simulated else targets[0].url or "",
+        "url": simulated.base_url(port) if simulated else target.url or "",
         "ca": ca,
-        "models": {each.model_id: AdaptedModel(output=each.output, **each.takes.model_dump()) for each in targets},
+        "models": {each.model_id: facts[model] for model, each in targets.items()},
         "connect_timeout": plan.request_settings.connect_timeout,
         "idle_timeout": plan.request_settings.idle_timeout,
     }
     own_key = simulated.key if simulated else key
-    if targets[0].protocol == "bedrock-converse":
+    if target.protocol == "bedrock-converse":
         # Of a simulated Bedrock's key the secret alone counts.
         signing = AwsKey(id="simulated", secret=own_key) if simulated and own_key else None
-        return BedrockHost(region=targets[0].region or "", key=signing, **common)
+        return BedrockHost(region=target.region or "", key=signing, **common)
     return ReplicateHost(key=own_key or "", **common)
 
 

@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
-from corral.local.adapter import hosts as adapter
-from corral.local.adapter.hosts import AdaptedHost
+from corral.hosts.adapted import description as adapter
+from corral.hosts.adapted.description import AdaptedHost
 from corral.local.envoy.upstream import Upstream
 from corral.local.errors import EngineError
 from corral.local.placement import Address, Desired

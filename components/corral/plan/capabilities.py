@@ -8,7 +8,8 @@ hosts with room for it; where there are none, it is cut to the most that any has
 What the local engine's adapter does by itself, a host behind it need not do: it streams an answer that the host gives
 whole.
 
-On a cluster a route sees headers alone, not what is in a body, so that any live host may get any request.
+On a cluster a route sees headers alone, not what is in a body, so that any live host may get any request.  One that is
+called through the adapter sends on what it cannot take.
 """
 
 from __future__ import annotations

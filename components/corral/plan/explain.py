@@ -157,7 +157,7 @@ def _refused(model: ModelPlan) -> Iterator[str]:
 
 def _unrouted(live: Sequence[Target]) -> Iterator[str]:
     """What not every host takes, where a request is not routed by it."""
-    lacks = {target.host: lacking(target, "kubernetes") for target in live}
+    lacks = {target.host: lacking(target, "kubernetes") for target in live if not target.adapted}
     for name, what in CAPABILITIES.items():
         without = [host for host, names in lacks.items() if name in names]
         if without:

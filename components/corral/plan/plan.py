@@ -157,6 +157,8 @@ class Target:
     base_model: str | None = field(default=None, metadata=_PRIVATE)
     """The host's own name of the model behind an id that may name something else: Bedrock's foundation model behind a
     profile, Azure's model behind a deployment.  None: unknown, or no such host.  For provisioning, not for routing."""
+    adapted: bool = field(default=False, metadata=_PRIVATE)
+    """Whether a cluster calls it through the adapter, which sends on to another host what this one cannot take."""
     unplaced: tuple[str, ...] = field(default=(), metadata=_PRIVATE)
     """Those of `reaches` that `regions` of the host in the stack names and the catalog does not know."""
 

@@ -85,6 +85,11 @@ def credential(name: str, host: Host, entry: HostEntry, stack: Stack) -> Credent
     return Credential(header, ambient=False, variable=variable, key_file=host.key_file)
 
 
+def _adapted(entry: HostEntry, stack: Stack) -> bool:
+    on_cluster = stack.engine.kind == "kubernetes"
+    return on_cluster and entry.protocol != "openai" and stack.gateway.adapter_image is not None
+
+
 PriceOf = Callable[[HostEntry, ModelEntry], Price | None]
 """What is known of a price outside the stack; None: nothing."""
 
@@ -130,6 +135,7 @@ def serve(
         fit=fitted,
         host_limit=load(host.limits),
         guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
+        adapted=_adapted(entry, stack),
         base_model=_base_model(host, entry, model, model_id),
         unplaced=() if stated.reaches else tuple(each for each in host.regions or () if each not in catalog.places),
     )

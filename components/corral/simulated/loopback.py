@@ -102,8 +102,7 @@ class ProcessServer(uvicorn.Server):
 
         After a signal uvicorn raises it once more for whoever handled it before: that is the exit.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _exit)
+        end_well_on_signals()
         self.run(sockets=[listening])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -137,12 +136,18 @@ class ProcessServer(uvicorn.Server):
         sys.stdout.flush()
 
 
-def _exit(*_: object) -> None:
-    sys.exit(0)
+def end_well_on_signals() -> None:
+    """SIGTERM and SIGINT end the process with status 0, once Uvicorn has given them back."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 class ClientLeftError(Exception):
     """The client closed the connection; nothing can be answered any more."""
+
+
+class BodyTooLargeError(Exception):
+    """The body has more bytes than are taken; it is not read to its end."""
 
 
 class HttpCall:
@@ -160,14 +165,18 @@ class HttpCall:
         shown: bytes = dict(self.scope["headers"]).get(b"authorization", b"")
         return hmac.compare_digest(shown, f"Bearer {token}".encode())
 
-    async def body(self) -> bytes:
-        """The whole body.  Raises ClientLeftError."""
+    async def body(self, limit: int | None = None) -> bytes:
+        """The whole body, of so many bytes at most.  Raises ClientLeftError, BodyTooLargeError."""
         parts: list[bytes] = []
+        size = 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeftError
             parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if limit is not None and size > limit:
+                raise BodyTooLargeError(f"a request has {limit} bytes at most")
             if not message.get("more_body", False):
                 return b"".join(parts)
 

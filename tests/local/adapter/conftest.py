@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from corral.catalog.catalog import Takes
-from corral.local.adapter.hosts import (
+from corral.hosts.adapted.description import (
     HOSTS,
     TOKEN_VARIABLE,
     AdaptedHost,

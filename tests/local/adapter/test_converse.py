@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from corral.hosts.adapted.description import AdaptedModel
 from corral.local.adapter.converse import DEFAULT_LIMIT, FILLER, NO_OUTPUT, Chunks, completion, converse, finish_reason
-from corral.local.adapter.hosts import AdaptedModel
 from corral.local.adapter.openai import ChatError, Head, in_chunks
 from corral.local.adapter.requests import ChatRequest
 from corral.simulated.bedrock import ConverseRequest

@@ -69,6 +69,16 @@ def test_a_stack_without_limits_gets_none_on_a_cluster_and_every_tenant_a_key():
     ]
 
 
+def test_a_drill_has_no_adapter_and_meets_hosts_behind_one_as_such_that_speak_openai():
+    adapted = build({LLAMA: {"shares": {"bedrock": 60, "azure": 40}}}, **ON_CLUSTER)
+    prepared = prepare(adapted, script_on_cluster(adapted))
+    assert {host.name: (host.protocol, host.header) for host in prepared.hosts} == {
+        "azure": ("openai", "api-key"),
+        "bedrock": ("openai", "authorization"),
+    }
+    assert {target.protocol for _, target in prepared.record.rehearsed.targets} == {"openai"}
+
+
 def test_a_record_comes_back_from_the_pod_as_it_was():
     whole = record()
     results: Mapping[type, Any] = {
@@ -102,6 +112,7 @@ def test_the_job_reaches_the_pod_as_it_was():
     assert "a key" not in repr(job)
 
 
+ON_CLUSTER: Any = {"engine": {"kind": "kubernetes"}, "gateway": {"adapterImage": "adapter:1"}}
 SERVED = build({LLAMA: {"shares": {"deepinfra": 50, "vllm": 50}}})
 STEPS: Script = (Watch(0.5), Move(0.3, "swap", {LLAMA: {"deepinfra": 40, "vllm": 60}}), Watch(0.2, "after"))
 

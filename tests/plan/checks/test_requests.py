@@ -287,3 +287,22 @@ def test_every_region_that_can_be_reached_without_an_error_is_allowed(said: dict
 def test_what_a_cluster_does_not_translate_for_a_host_is_said(engine: str, shares: dict[str, int], want: list[str]):
     plan = build({LLAMA: {"shares": shares}}, engine={"kind": engine})
     assert [finding.level for finding in translation(plan)] == want
+
+
+@pytest.mark.parametrize(
+    ("shares", "beyond"),
+    [
+        ({"bedrock": 60, "deepinfra": 40}, "is answered by deepinfra"),
+        ({"bedrock": 100}, "is refused, as it has no other host"),
+    ],
+    ids=str,
+)
+def test_what_a_host_behind_the_adapter_does_not_take_another_one_answers(shares: dict[str, int], beyond: str):
+    plan = build({LLAMA: {"shares": shares}}, engine={"kind": "kubernetes"}, gateway={"adapterImage": "adapter:1"})
+    (finding,) = translation(plan)
+    assert (finding.level, finding.name) == ("note", f"translation/{LLAMA}/bedrock")
+    assert finding.message == (
+        f"bedrock is called through the adapter and answers {LLAMA} at /v1/chat/completions alone: what it gets "
+        f"elsewhere, or cannot take, {beyond}"
+    )
+    assert [each.message for each in parity(plan, TODAY) if each.name.endswith("bedrock")] == []

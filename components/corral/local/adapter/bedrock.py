@@ -44,8 +44,8 @@ from botocore.parsers import ResponseParserError  # pyright: ignore[reportMissin
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 
+from corral.hosts.adapted.description import BedrockHost
 from corral.local.adapter.converse import Chunks, answer_id, completion, converse
-from corral.local.adapter.hosts import BedrockHost
 from corral.local.adapter.openai import UNSUPPORTED, ChatError, Head, no_answer
 from corral.local.adapter.requests import ChatRequest
 
@@ -201,7 +201,7 @@ def _close_unread(begun: Future[Mapping[str, Any]]) -> None:
 
 
 class Bedrock:
-    """A client of one host, see `hosts.HostClient`."""
+    """A client of one host, see `server.HostClient`."""
 
     def __init__(self, host: BedrockHost, threads: Threads) -> None:
         """Blocks for the time that boto3 takes to read its own files.  Raises BotoCoreError."""
@@ -210,7 +210,7 @@ class Bedrock:
         self._client = _client(host)
 
     async def completion(self, request: ChatRequest) -> dict[str, Any]:
-        parameters = converse(request, self.host.models[request.model])
+        parameters = self._parameters(request)
         with self._threads.request():
             try:
                 answer = await self._threads.run(partial(self._client.converse, **parameters))
@@ -219,7 +219,7 @@ class Bedrock:
         return completion(answer, request, int(time.time()))
 
     async def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
-        parameters = converse(request, self.host.models[request.model])
+        parameters = self._parameters(request)
         with self._threads.request():
             try:
                 async with aclosing(_events(self._threads, self._client, parameters)) as events:
@@ -234,6 +234,9 @@ class Bedrock:
 
     async def close(self) -> None:
         self._client.close()
+
+    def _parameters(self, request: ChatRequest) -> dict[str, Any]:
+        return {**converse(request, self.host.models[request.model]), **self.host.parameters}
 
 
 def _client(host: BedrockHost) -> Any:

@@ -43,7 +43,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
-from corral.local.adapter.hosts import AdaptedModel
+from corral.hosts.adapted.description import AdaptedModel
 from corral.local.adapter.openai import FIRST_DELTA, FinishReason, Head, bad_answer, invalid, unsupported
 from corral.local.adapter.requests import (
     BASIC,

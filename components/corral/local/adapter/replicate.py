@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from corral.local.adapter.hosts import ReplicateHost
+from corral.hosts.adapted.description import ReplicateHost
 from corral.local.adapter.openai import FIRST_DELTA, ChatError, bad_answer, no_answer, read_events
 from corral.local.adapter.predictions import (
     ENDED,
@@ -67,7 +67,7 @@ def unreached(failure: httpx.HTTPError) -> ChatError:
 
 
 class Replicate:
-    """A client of one host, see `hosts.HostClient`."""
+    """A client of one host, see `server.HostClient`."""
 
     def __init__(self, host: ReplicateHost) -> None:
         """Raises OSError for a file of certificates that cannot be read."""

@@ -5,8 +5,8 @@ run is refused before it is read.  What fails before the first part of an answer
 the gateway can try another host; what fails later ends a stream with an event that holds the error, and without
 `[DONE]`.  A client that leaves ends what was begun for it.
 
-The parent names the hosts in lines of JSON (`hosts.HOSTS`), see `ProcessServer`.  A host whose description did not
-change stays as it is, with its connections; one that goes finishes what it began, and is closed then.
+The parent names the hosts in lines of JSON (`description.HOSTS`), see `ProcessServer`.  A host whose description did
+not change stays as it is, with its connections; one that goes finishes what it began, and is closed then.
 """
 
 from __future__ import annotations
@@ -18,20 +18,38 @@ import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Final, Protocol
 
 from botocore.exceptions import BotoCoreError  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
+from corral.hosts.adapted.description import HEALTH_PATH, HOSTS, AdaptedHost, BedrockHost, Limits
 from corral.local.adapter.bedrock import Bedrock, Threads
-from corral.local.adapter.hosts import HOSTS, AdaptedHost, BedrockHost, HostClient
 from corral.local.adapter.openai import UNSUPPORTED, ChatError, in_chunks
 from corral.local.adapter.replicate import Replicate
 from corral.local.adapter.requests import ChatRequest
 from corral.plan.failover import UNSUPPORTED_HEADER
-from corral.simulated.loopback import ClientLeftError, HttpCall, ProcessServer
+from corral.simulated.loopback import BodyTooLargeError, ClientLeftError, HttpCall, ProcessServer
 from corral.simulated.shapes import DONE, event, to_json
+
+
+class HostClient(Protocol):
+    """A client of one host.
+
+    `completion` is a chat completion, `chunks` are those of one.  Both raise ChatError; `chunks` the first time before
+    any chunk.  Whoever cancels a request, or closes a stream, ends it at the host too, as far as the host's protocol
+    lets him.
+    """
+
+    @property
+    def host(self) -> AdaptedHost: ...
+
+    async def completion(self, request: ChatRequest) -> dict[str, Any]: ...
+
+    def chunks(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]: ...
+
+    async def close(self) -> None: ...
 
 
 class Clients:
@@ -45,6 +63,11 @@ class Clients:
     def get(self, name: str) -> HostClient | None:
         """The client of the host of that name."""
         return self._clients.get(name)
+
+    @property
+    def under_way(self) -> int:
+        """Requests to all of them."""
+        return self._busy.total()
 
     @asynccontextmanager
     async def using(self, client: HostClient) -> AsyncGenerator[None]:
@@ -85,25 +108,43 @@ class Clients:
 
 _ROUTE = "v1/chat/completions"
 
+_MOVES_ON_STATUS: Final = 424
+"""By which the gateway of a cluster asks another host (`failover.INCAPABLE_STATUS`)."""
+
 
 class Adapter:
     """The ASGI app.  A request is finished by the host it began with."""
 
-    def __init__(self, clients: Clients, token: str) -> None:
+    def __init__(self, clients: Clients, token: str, limits: Limits | None = None) -> None:
         self._clients = clients
-        self._token = token
+        self.token = token
+        self.limits = limits
+        """None: what stands before it has limits of its own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = HttpCall(scope, receive, send)
+        if scope["path"] == HEALTH_PATH:
+            await call.answer(200, b"{}")
+            return
+        limits = self.limits
         name, _, route = str(scope["path"]).removeprefix("/").partition("/")
         try:
             client = self._client(call, name, route)
+            if limits and self._clients.under_way >= limits.concurrent:
+                raise ChatError(503, f"{limits.concurrent} requests are under way to it already", "overloaded")
             async with self._clients.using(client):
-                request = ChatRequest.read(await call.body())
+                request = ChatRequest.read(await call.body(limits and limits.body))
                 if request.model not in client.host.models:
                     why = f"there is no model {request.model!r} here"
                     raise ChatError(404, why, "model_not_found", "model")
-                await _unless_client_leaves(call, _answer(call, client, request))
+                try:
+                    await _unless_client_leaves(call, _answer(call, client, request))
+                except ChatError as error:
+                    if error.code == UNSUPPORTED and client.host.models[request.model].moves_on:
+                        error.status = _MOVES_ON_STATUS
+                    raise
+        except BodyTooLargeError as error:
+            await _refuse(call, name, ChatError(413, str(error), "request_too_large"))
         except ChatError as error:
             await _refuse(call, name, error)
         except ClientLeftError:
@@ -115,7 +156,7 @@ class Adapter:
             await _refuse(call, name, ChatError(500, "the adapter failed", "adapter_failed"))
 
     def _client(self, call: HttpCall, name: str, route: str) -> HostClient:
-        if not call.shows(self._token):
+        if not call.shows(self.token):
             raise ChatError(401, "the adapter's token is missing or wrong", "invalid_api_key")
         client = self._clients.get(name)
         if client is None:

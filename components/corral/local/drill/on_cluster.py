@@ -15,7 +15,7 @@ from corral.local.drill.record import Record
 from corral.local.drill.script import Move, Script, has_limits, moved
 from corral.local.drill.stack_copy import TenantKeys, rehearsal
 from corral.local.errors import EngineError
-from corral.plan.plan import Plan, Rate
+from corral.plan.plan import Plan, Rate, Target
 from corral.simulated.hosts import SimulatedHost, simulated_hosts
 
 _LINE_BYTES = 2**26
@@ -34,6 +34,7 @@ class Preparation:
 
 def prepare(plan: Plan, script: Script) -> Preparation:
     """`plan`: as the stack declares it.  Without limits nothing on the cluster counts, and the copy has none either."""
+    plan = _called(plan)
     keys = TenantKeys()
     rehearsed = rehearsal(plan, keys)
     if not has_limits(plan):
@@ -42,6 +43,17 @@ def prepare(plan: Plan, script: Script) -> Preparation:
     record = Record(plan, replace(rehearsed, tenants=tenants), script)
     hosts = simulated_hosts(plan, plan.hosts, {host: token_urlsafe(24) for host in plan.hosts})
     return Preparation(record, hosts, {tenant.name: keys[tenant.name] for tenant in tenants})
+
+
+def _called(plan: Plan) -> Plan:
+    """The plan with hosts as the gateway meets them: it speaks OpenAI's protocol with the adapter, of which a drill has
+    none."""
+
+    def called(target: Target) -> Target:
+        return replace(target, protocol="openai", adapted=False) if target.adapted else target
+
+    models = (replace(model, targets=tuple(map(called, model.targets))) for model in plan.models)
+    return replace(plan, models=tuple(models))
 
 
 async def follow(record: Record, job: Job, command: Sequence[str], move: Callable[[Plan], Awaitable[None]]) -> None:

@@ -11,8 +11,9 @@ twentieth of each other are the same limit: hosts call 128,000 and 131,072 token
 request where what it needs is taken (`plan.capabilities`), so that there a note says who answers what, and only the
 context is left to measure: nobody knows the tokens of a prompt before it is read.
 
-Translation.  A gateway translates for a host that does not speak OpenAI's protocol, and not every path.  The local
-engine sends what it cannot translate to other hosts.  On a cluster it is answered by the gateway itself.
+Translation.  What does not speak OpenAI's protocol is translated for, and not on every path.  The adapter, of the local
+engine and of a cluster whose stack names its image, sends what it cannot translate to other hosts.  Without it Envoy AI
+Gateway answers that itself, for Bedrock; for anything else it has no translation.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ from corral.plan.residency import ANYWHERE, stays_within
 
 _AZURE = "which sells Llama on global SKUs only"
 """Azure's list of the models it sells, 2026-07-07: Llama has GlobalStandard, no data zone and no regional SKU."""
+
+_BUILD = (
+    "build the adapter's image (docker build --file images/adapter/Dockerfile --tag <registry>/corral-adapter:<version>"
+    " . in a clone of Corral), push it, and name it: corral:gateway.adapterImage"
+)
 
 _Limit = tuple[str, Callable[[Target], int | None]]
 _LIMITS: tuple[_Limit, ...] = (
@@ -73,12 +79,33 @@ def _refusal(model: ModelPlan, target: Target, allowed: frozenset[str]) -> tuple
 
 
 def translation(plan: Plan) -> Iterator[Finding]:
-    """Warnings, where a cluster carries the plan out: a live host that is called by Converse, for which Envoy AI
-    Gateway 1.1 translates chats alone (internal/endpointspec/endpointspec.go); notes where no other host would."""
+    """Where a cluster carries the plan out.  Errors: a host for which nothing there translates.  Warnings: a live host
+    that is called by Converse, for which Envoy AI Gateway 1.1 translates chats alone
+    (internal/endpointspec/endpointspec.go); notes where no other host would, and of those behind the adapter."""
     if plan.engine != "kubernetes":
         return
+    for host in plan.hosts:
+        target = next(iter(plan.at(host).values()))
+        if target.protocol not in ("openai", "bedrock-converse") and not target.adapted:
+            yield Finding(
+                "error",
+                f"adapter/{host}",
+                f"{host} does not speak OpenAI's protocol, Envoy AI Gateway does not translate for it, and the stack "
+                "names no image of the adapter, which does",
+                f"{_BUILD}, or leave {host} out of the stack's models",
+            )
     for model, target in plan.live:
-        if target.protocol != "bedrock-converse":
+        if target.adapted:
+            others = [other.host for other in model.live if other is not target]
+            beyond = f"is answered by {listed(others)}" if others else "is refused, as it has no other host"
+            yield Finding(
+                "note",
+                f"translation/{model.name}/{target.host}",
+                f"{target.host} is called through the adapter and answers {model.name} at /v1/chat/completions alone: "
+                f"what it gets elsewhere, or cannot take, {beyond}",
+                "give that host room for it" if others else "name another host of the model for what it does not take",
+            )
+        if target.protocol != "bedrock-converse" or target.adapted:
             continue
         refused = "; a stream with tools is refused with 400" if target.takes.tools_while_streaming is False else ""
         unstreamed = ", with tools unstreamed" if refused else ""
@@ -87,7 +114,8 @@ def translation(plan: Plan) -> Iterator[Finding]:
             f"translation/{model.name}/{target.host}",
             f"on a cluster {target.host} answers {model.name} at /v1/chat/completions alone: what it gets at "
             f"/v1/completions or /v1/responses is answered 500, and no other host is tried{refused}",
-            f"have clients call /v1/chat/completions{unstreamed}, or leave its share to another host, or accept it",
+            f"have clients call /v1/chat/completions{unstreamed}, or call it through the adapter "
+            "(corral:gateway.adapterImage), or leave its share to another host, or accept it",
         )
 
 
@@ -131,7 +159,7 @@ def _limits(target: Target, sharing: Sequence[Target], limits: Sequence[_Limit])
 
 
 def _capabilities(target: Target, sharing: Sequence[Target]) -> Iterator[str]:
-    for name in lacking(target, "kubernetes"):
+    for name in () if target.adapted else lacking(target, "kubernetes"):
         holders = [other.host for other in sharing if getattr(other.takes, name)]
         if holders:
             yield f"no {CAPABILITIES[name]} ({listed(holders, 'and')}: yes)"

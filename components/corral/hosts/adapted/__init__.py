@@ -1,0 +1,1 @@
+"""Hosts that do not speak OpenAI's protocol, reached through the adapter."""
