@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
+import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ from rich.text import Text
 
 import corral
 from corral.cli.tables import status_table
-from corral.cli.terminal import Sheet, complain, console, print_prose
+from corral.cli.terminal import Sheet, complain, console, print_prose, until_signalled
 from corral.local.statistics.status import HostStatus, ModelStatus
 from tests.cli.conftest import Corral
 
@@ -154,3 +158,31 @@ def test_consoles_are_made_in_one_place():
     package = Path(corral.__path__[0])
     making = [path.name for path in package.rglob("*.py") if "Console(" in path.read_text(encoding="utf-8")]
     assert making == ["terminal.py"]
+
+
+def test_a_wait_for_a_socket_that_is_cancelled_as_it_is_answered_shows_no_traceback(caplog: pytest.LogCaptureFixture):
+    async def reads_until_the_end() -> None:
+        """As anyio waits for a Unix socket, answered in the turn of the loop in which the wait ends."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        answered = loop.create_future()
+        loop.add_reader(ours, answered.set_result, None)
+
+        def answer() -> None:
+            theirs.send(b"x")
+            loop.call_soon(answered.cancel)
+
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            loop.call_soon(answer)
+            with pytest.raises(asyncio.CancelledError):
+                await answered
+            await asyncio.sleep(0)
+            loop.remove_reader(ours)
+            ours.close()
+            theirs.close()
+
+    assert asyncio.run(until_signalled(reads_until_the_end()))
+    assert caplog.text == ""

@@ -24,9 +24,12 @@ _SDKS = {name: f"pulumi_{name.replace('-', '_')}" for name in WORLDS}
 
 _PLUGIN = """#!{python}
 import sys
+from types import ModuleType
 
 sys.path.insert(0, {root!r})
-from tests.pulumi_engine.programs import programs
+# A plug-in starts with every run and needs the package's recording alone, not what reads stacks: that takes a second.
+package = sys.modules["corral.testing"] = ModuleType("corral.testing")
+package.__path__ = [{testing!r}]
 from tests.pulumi_engine.stand_ins.serve import serve
 
 serve({name!r}, {version!r})
@@ -41,11 +44,14 @@ def furnish(folder: Path) -> None:
     (folder / "bin").mkdir(parents=True)
     for name, program in programs().items():
         (folder / "bin" / name).symlink_to(program)
+    testing = str(files("corral.testing"))
     for name, sdk in _SDKS.items():
         version = json.loads(files(sdk).joinpath("pulumi-plugin.json").read_text())["version"]
         plugin = folder / "plugins" / f"resource-{name}-v{version}" / f"pulumi-resource-{name}"
         plugin.parent.mkdir(parents=True)
-        plugin.write_text(_PLUGIN.format(python=sys.executable, root=str(_ROOT), name=name, version=version))
+        plugin.write_text(
+            _PLUGIN.format(python=sys.executable, root=str(_ROOT), testing=testing, name=name, version=version)
+        )
         plugin.chmod(0o755)
 
 

@@ -182,6 +182,13 @@ async def until_signalled(running: Coroutine[None, None, None]) -> bool:
     """Runs to its end, or until a signal asks for the end and it has ended in order; whether one did."""
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # anyio 4.16 answers a wait for a Unix socket that was cancelled in the same turn of the loop.
+        if not (signalled.is_set() and isinstance(context.get("exception"), asyncio.InvalidStateError)):
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(report)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, signalled.set)
     work, waiting = asyncio.create_task(running), asyncio.create_task(signalled.wait())

@@ -117,6 +117,6 @@ def test_ctrl_c_ends_it_with_a_report_of_what_there_was(drill: Drill) -> None:
     drill.process.send_signal(signal.SIGINT)
     assert drill.ended() == 130, drill.output()
     assert "ended early" in drill.output()
-    assert "Traceback" not in drill.output()
+    assert "Traceback" not in drill.output(), drill.output()
     assert drill.report["endedEarly"]
     assert not [child for child in children if child.is_running()]
