@@ -14,8 +14,9 @@ check: .venv/ready  ## whatever stands in stacks/: it can be deployed, its progr
 	@$(BIN)/pytest --quiet --numprocesses=0 tests/test_stacks.py
 
 test: .venv/ready  ## all tests; clients and a Pulumi engine for some of them are built beside the others, once
-	@($(BIN)/python -m tests.clients.programs; exec $(BIN)/python -m tests.pulumi_engine.programs) >/dev/null 2>&1 & building=$$!; \
-	$(BIN)/pytest; status=$$?; kill $$building 2>/dev/null; exit $$status
+	@$(BIN)/python -m tests.clients.programs >/dev/null 2>&1 & clients=$$!; \
+	$(BIN)/python -m tests.pulumi_engine.programs >/dev/null 2>&1 & engine=$$!; \
+	$(BIN)/pytest; status=$$?; kill $$clients $$engine 2>/dev/null; exit $$status
 
 lint: .venv/ready  ## lint, format and types
 	@$(BIN)/ruff check .

@@ -6,19 +6,18 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any
 
-import httpx
 
+class Counted:
+    """Counts answers by status and host; `client` is what a library sends with, of httpx or of what followed it."""
 
-class Counted(httpx.Client):
-    """Counts answers by status and host."""
-
-    def __init__(self) -> None:
-        super().__init__(timeout=60, event_hooks={"response": [self._count]})
+    def __init__(self, library: Any) -> None:
+        self.client: Any = library.Client(timeout=60, event_hooks={"response": [self._count]})
         self.statuses: Counter[int] = Counter()
         self.hosts: Counter[str] = Counter()
 
-    def _count(self, answer: httpx.Response) -> None:
+    def _count(self, answer: Any) -> None:
         self.statuses[answer.status_code] += 1
         self.hosts[answer.headers.get("x-corral-host", "none")] += 1
 

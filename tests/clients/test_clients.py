@@ -31,9 +31,18 @@ STACK: dict[str, Any] = {
         "vllm": {"region": "us-east-1", "modelWeights": {MODEL: "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"}},
         "deepinfra": {},
         "together": {},
+        "lab": {
+            "kind": "openai",
+            "url": "https://lab.example.com/v1",
+            "models": {MODEL: "Llama-3.3-70B"},
+            "takes": {"messages": True, "rerank": True},
+        },
     },
     "corral:models": {
-        MODEL: {"shares": {"bedrock": 40, "azure": 25, "vllm": 20, "deepinfra": 15}, "fallback": ["together"]}
+        MODEL: {
+            "shares": {"bedrock": 40, "azure": 20, "vllm": 15, "deepinfra": 10, "lab": 15},
+            "fallback": ["together"],
+        }
     },
 }
 ROOT = Path(__file__).parents[2]
@@ -68,6 +77,7 @@ CLIENTS = (
     "use_openai.py",
     "use_langchain.py",
     "use_llama_index.py",
+    "use_anthropic.py",
     "use_openai.js",
     "use_ai_sdk.js",
     "use_llama_stack.js",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import httpx
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -31,13 +32,13 @@ TEXT, ASKED = "How are you?", "Use get_weather for Lisbon."
 
 
 def main() -> None:
-    http = Counted()
+    http = Counted(httpx)
     llm = ChatOpenAI(
         base_url=sys.argv[1],
         model=sys.argv[2],
         api_key="a client's own",
         max_retries=0,
-        http_client=http,
+        http_client=http.client,
         stream_usage=True,
     )
     with_schema = llm.with_structured_output(Weather, method="json_schema")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import httpx
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
@@ -31,7 +32,7 @@ TOOL = FunctionTool.from_defaults(get_weather)
 
 
 def main() -> None:
-    http = Counted()
+    http = Counted(httpx)
     common: dict[str, Any] = {
         "api_base": sys.argv[1],
         "model": sys.argv[2],
@@ -39,7 +40,7 @@ def main() -> None:
         "is_chat_model": True,
         "is_function_calling_model": True,
         "max_retries": 0,
-        "http_client": http,
+        "http_client": http.client,
     }
     llm = OpenAILike(**common)
     with_schemas = OpenAILike(**common, should_use_structured_outputs=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import httpx2
 import openai
 from pydantic import BaseModel
 
@@ -22,8 +23,8 @@ TOOL: Any = openai.pydantic_function_tool(Weather, name="get_weather")
 
 
 def main() -> None:
-    http: Any = Counted()
-    client: Any = openai.OpenAI(base_url=sys.argv[1], api_key="a client's own", max_retries=0, http_client=http)
+    http = Counted(httpx2)
+    client: Any = openai.OpenAI(base_url=sys.argv[1], api_key="a client's own", max_retries=0, http_client=http.client)
     chat = client.chat.completions
     common = {"model": sys.argv[2], "messages": [{"role": "user", "content": TEXT}]}
     with_tool = {**common, "messages": [{"role": "user", "content": ASKED}], "tools": [TOOL]}

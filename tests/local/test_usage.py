@@ -26,11 +26,13 @@ def priced(model_id: str) -> dict[str, Any]:
     return {"id": model_id, "price": {"input": 0.59, "output": 0.79}}
 
 
+OTHERS = {"messages": True, "rerank": True}
+
 STACK: dict[str, Any] = {
     "corral:engine": {"simulate": "always", "pagePort": 0},
     "corral:hosts": {
-        "groq": {"takes": {"choices": True}, "models": {"m": priced("groq-m"), "slow": "groq-slow"}},
-        "deepinfra": {"models": {"m": priced("deepinfra-m")}},
+        "groq": {"takes": {"choices": True, **OTHERS}, "models": {"m": priced("groq-m"), "slow": "groq-slow"}},
+        "deepinfra": {"takes": OTHERS, "models": {"m": priced("deepinfra-m")}},
     },
     "corral:models": {"m": {"shares": {"groq": 60, "deepinfra": 40}}, "slow": {"shares": {"groq": 100}}},
     "corral:tenants": {"search": {}, "support": {}, "limited": {"requestsPerMinute": 1}},
@@ -136,6 +138,14 @@ def prompt(number: int) -> list[Any]:
 
 TOOL: Any = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 
+
+def messages(c: openai.OpenAI, **more: Any) -> None:
+    """As Anthropic's clients send them."""
+    body = {"model": "m", "max_tokens": 20, "messages": [{"role": "user", "content": text(8)}], **more}
+    answer = httpx.post(f"{c.base_url}messages", headers={"x-api-key": c.api_key}, json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+
+
 SCRIPT: list[tuple[str, Callable[[openai.OpenAI], object]]] = [
     ("chat", lambda c: c.chat.completions.create(model="m", messages=prompt(7))),
     ("long", lambda c: c.chat.completions.create(model="m", messages=prompt(250))),
@@ -159,6 +169,9 @@ SCRIPT: list[tuple[str, Callable[[openai.OpenAI], object]]] = [
     ("streamed completion", lambda c: list(c.completions.create(model="m", prompt=text(6), stream=True))),
     ("embedding", lambda c: c.embeddings.create(model="m", input=[text(6), text(2)])),
     ("response", lambda c: c.responses.create(model="m", input=text(8))),
+    ("messages", lambda c: messages(c, system=text(2))),
+    ("streamed messages", lambda c: messages(c, stream=True)),
+    ("ranking", lambda c: c.post("/rerank", cast_to=object, body={"model": "m", "query": text(2), "documents": ["a"]})),
     ("streamed response", lambda c: list(c.responses.create(model="m", input=text(8), stream=True))),
 ]
 

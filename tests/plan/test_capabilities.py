@@ -17,9 +17,11 @@ from tests.plan.world import BEDROCK, CATALOG, HOSTS, LLAMA, build, price_of
 
 def test_what_the_adapter_does_itself_is_no_lack_on_the_local_engine() -> None:
     whole = replace(BEDROCK, takes=Takes(streaming=False, tools_while_streaming=False, seed=False))
-    assert lacking(whole, "local") == ("seed",)
+    assert lacking(whole, "local") == ("seed", "messages", "rerank")
     assert lacking(whole, "kubernetes") == ("streaming", "seed")
-    assert lacking(replace(whole, protocol="openai"), "local") == ("streaming", "seed")
+    taking = replace(whole, takes=whole.takes.model_copy(update={"messages": True, "rerank": True}))
+    assert lacking(taking, "local") == ("seed", "messages", "rerank")
+    assert lacking(replace(taking, protocol="openai"), "local") == ("streaming", "seed")
     assert lacking(BEDROCK, "kubernetes") == ("tools_while_streaming", "vision")
 
 

@@ -62,7 +62,9 @@ WANT = {
                         "toolsWhileStreaming": False,
                         "vision": False,
                         **dict.fromkeys(("toolChoice", "imageUrls", "jsonMode", "jsonSchema", "choices", "logprobs")),
-                        **dict.fromkeys(("seed", "penalties", "completions", "responses", "embeddings")),
+                        **dict.fromkeys(
+                            ("seed", "penalties", "completions", "responses", "embeddings", "messages", "rerank")
+                        ),
                     },
                     "lifecycle": {"state": "available", "why": None, "on": None},
                     "price": {"input": 720_000, "output": 720_000, "source": "catalog", "cachedInput": None},

@@ -18,9 +18,13 @@ Protocol = Literal["openai", "bedrock-converse", "replicate"]
 
 _Positive = Annotated[int, Field(gt=0)]
 
+OTHER_APIS = frozenset({"messages", "rerank"})
+"""The facts of `Takes` that are paths of other APIs than OpenAI's."""
+
 
 class Takes(Strict):
-    """The parts of the API of OpenAI that a host takes (true) or does not (false); it may take what is left out."""
+    """The parts of an API that a host takes (true) or does not (false); of OpenAI's it may take what is left out, of
+    others it does not."""
 
     streaming: bool | None = None
     """The host can stream the model's answers (true), or cannot (false)."""
@@ -52,6 +56,16 @@ class Takes(Strict):
     """The host serves the model at `/v1/responses` (true), or does not (false)."""
     embeddings: bool | None = None
     """The host serves the model at `/v1/embeddings` (true), or does not (false)."""
+    messages: bool | None = None
+    """The host serves the model at `/v1/messages`, as Anthropic's API has it (true), or does not (false, the
+    default)."""
+    rerank: bool | None = None
+    """The host serves the model at `/v1/rerank`, as Cohere's API has it (true), or does not (false, the default)."""
+
+    def refuses(self, fact: str) -> bool:
+        """Whether the host is known not to take it, or, of another API than OpenAI's, is not known to take it."""
+        value = getattr(self, fact)
+        return value is not True if fact in OTHER_APIS else value is False
 
 
 class TakesEntry(Takes):

@@ -1,6 +1,7 @@
 """What hosts take of requests, and which hosts of a model are left for a request that needs something of them.
 
 Policy.  A host takes what it is not known to refuse: the catalog says what that is, and the stack may say otherwise.
+Paths of other APIs than OpenAI's (Anthropic's `/v1/messages`, Cohere's `/v1/rerank`) it takes where it is known to.
 The local engine sends a request only to hosts that take all that it needs: by their shares among those, then to such
 fallbacks in order.  What none takes is refused with 400.  An answer that may be longer than a host's limit goes to
 hosts with room for it; where there are none, it is cut to the most that any has.
@@ -9,7 +10,8 @@ What the local engine's adapter does by itself, a host behind it need not do: it
 whole.
 
 On a cluster a route sees headers alone, not what is in a body, so that any live host may get any request.  One that is
-called through the adapter sends on what it cannot take.
+called through the adapter sends on what it cannot take.  The paths of other APIs are not these there: Envoy AI Gateway
+has its own (`checks.requests.translation`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Literal
 
 from pydantic.alias_generators import to_camel
 
+from corral.catalog.catalog import OTHER_APIS
 from corral.config.problems import number
 from corral.plan.plan import ModelPlan, Target
 
@@ -42,6 +45,8 @@ CAPABILITIES = {
     "completions": "/v1/completions",
     "responses": "/v1/responses",
     "embeddings": "/v1/embeddings",
+    "messages": "/v1/messages",
+    "rerank": "/v1/rerank",
 }
 """What each fact of `Takes` is called."""
 
@@ -52,10 +57,13 @@ def lacking(target: Target, engine: Engine) -> tuple[str, ...]:
     """The facts of `Takes` by which the target is known to refuse a request.  That it takes no tools while it streams
     is not among them where it takes no tools, or streams nothing at all."""
     adapted = engine == "local" and target.protocol != "openai"
-    without = [name for name in CAPABILITIES if getattr(target.takes, name) is False]
+    without = [name for name in CAPABILITIES if target.takes.refuses(name) or (adapted and name in OTHER_APIS)]
+    idle = {*_OF_THE_ADAPTER} if adapted else set[str]()
+    if engine == "kubernetes":
+        idle |= OTHER_APIS
     if "streaming" in without or "tools" in without:
-        without = [name for name in without if name != _TOOLS_WHILE_STREAMING]
-    return tuple(name for name in without if not (adapted and name in _OF_THE_ADAPTER))
+        idle.add(_TOOLS_WHILE_STREAMING)
+    return tuple(name for name in without if name not in idle)
 
 
 @dataclass(frozen=True)
@@ -71,10 +79,20 @@ class Need:
     """The tokens of an answer above which it is needed."""
 
 
+def other_apis(model: ModelPlan) -> frozenset[str]:
+    """The paths of other APIs than OpenAI's that some live host takes on the local engine, by their facts."""
+    return frozenset(name for target in model.live for name in OTHER_APIS - {*lacking(target, "local")})
+
+
 def needs(model: ModelPlan) -> tuple[Need, ...]:
-    """Those of the local engine, in the order of `CAPABILITIES`, then by length."""
+    """Those of the local engine, in the order of `CAPABILITIES`, then by length; none of an API that no host takes."""
     without = {target.host: lacking(target, "local") for target in model.live}
-    lacked = ((name, frozenset(host for host, names in without.items() if name in names)) for name in CAPABILITIES)
+    nobodys = OTHER_APIS - other_apis(model)
+    lacked = (
+        (name, frozenset(host for host, names in without.items() if name in names))
+        for name in CAPABILITIES
+        if name not in nobodys
+    )
     outputs = {target.host: target.output for target in model.live if target.output is not None}
     limits = (
         (limit, frozenset(host for host, its in outputs.items() if its <= limit)) for limit in {*outputs.values()}

@@ -1,4 +1,5 @@
-"""OpenAI's protocol at a stand-in: chat completions, completions, embeddings, the list of models; and `responses`.
+"""OpenAI's protocol at a stand-in: chat completions, completions, embeddings, the list of models; `responses` and paths
+of other APIs stand elsewhere.
 
 Vectors have the length 1, and are the same for the same host, model id, input and number of dimensions.
 """
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from corral.simulated.hosts import SimulatedHost
+from corral.simulated.other_apis import MessagesRequest, RerankRequest
 from corral.simulated.requests import (
     ANY_OBJECT,
     Content,
@@ -366,6 +368,8 @@ _ROUTES: dict[str, type[ModelRequest]] = {
     "/completions": TextRequest,
     "/embeddings": EmbeddingRequest,
     "/responses": ResponseRequest,
+    "/messages": MessagesRequest,
+    "/rerank": RerankRequest,
 }
 
 

@@ -47,7 +47,7 @@ def unknown_path() -> Resource:
     """404: not one of the API's paths."""
     message = (
         "There is nothing at this path. Served: POST /v1/chat/completions, /v1/completions, /v1/embeddings,"
-        " /v1/responses, GET /v1/models, /v1/models/<model> and /health."
+        " /v1/responses, /v1/messages, /v1/rerank, GET /v1/models, /v1/models/<model> and /health."
     )
     return _direct("unknown path", 404, _bad_request(message, "unknown_url"))
 

@@ -81,7 +81,7 @@ def context(plan: Plan, keys: Mapping[str, str]) -> Resource:
     return {"version": version, **table}
 
 
-_MODEL_PATHS = r"/v1/(chat/completions|completions|embeddings|responses)(\?.*)?"
+_MODEL_PATHS = r"/v1/(chat/completions|completions|embeddings|responses|messages|rerank)(\?.*)?"
 _LIST_PATH = r"/v1/models(\?.*)?"
 
 _MAX_LIST_BYTES = 2**22

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from corral.local.envoy.resource import Resource
-from corral.plan.capabilities import Need, needs
+from corral.plan.capabilities import Need, needs, other_apis
 from corral.plan.plan import ModelPlan, Plan, TenantPlan
 from corral.plan.tenants import served_to
 
@@ -71,13 +71,14 @@ def clustered_models(plan: Plan) -> Iterator[ModelPlan]:
 
 
 def needs_entry(plan: Plan, model: ModelPlan) -> Resource | bool:
-    """What the gateway's first filter knows of a model; true: that there is one, all of whose hosts take the same.
+    """What the gateway's first filter knows of a model; true: that there is one, all of whose hosts take the same, and
+    none another API than OpenAI's.
 
     `every` has all hosts, by residency; `lacks` per need those that do not take it; `outputs` those whose answers have
-    no more than so many tokens, in order.
+    no more than so many tokens, in order; `apis` the paths of other APIs that some of them take.
     """
-    lacks = needs(model)
-    if not lacks:
+    lacks, apis = needs(model), other_apis(model)
+    if not lacks and not apis:
         return True
     bits = _bits(model, lacks)
     return {
@@ -89,6 +90,7 @@ def needs_entry(plan: Plan, model: ModelPlan) -> Resource | bool:
             need.name: {"what": need.what, "hosts": _mask(need.lacked_by, bits)} for need in lacks if need.limit is None
         },
         "outputs": [[need.limit, _mask(need.lacked_by, bits)] for need in lacks if need.limit is not None],
+        **({"apis": dict.fromkeys(sorted(apis), True)} if apis else {}),
     }
 
 

@@ -13,7 +13,8 @@ context is left to measure: nobody knows the tokens of a prompt before it is rea
 
 Translation.  What does not speak OpenAI's protocol is translated for, and not on every path.  The adapter, of the local
 engine and of a cluster whose stack names its image, sends what it cannot translate to other hosts.  Without it Envoy AI
-Gateway answers that itself, for Bedrock; for anything else it has no translation.
+Gateway answers that itself, for Bedrock; for anything else it has no translation.  It has Anthropic's messages at a
+path of its own, for every host, and ranks documents with none that Corral gives it.
 """
 
 from __future__ import annotations
@@ -81,9 +82,18 @@ def _refusal(model: ModelPlan, target: Target, allowed: frozenset[str]) -> tuple
 def translation(plan: Plan) -> Iterator[Finding]:
     """Where a cluster carries the plan out.  Errors: a host for which nothing there translates.  Warnings: a live host
     that is called by Converse, for which Envoy AI Gateway 1.1 translates chats alone
-    (internal/endpointspec/endpointspec.go); notes where no other host would, and of those behind the adapter."""
+    (internal/endpointspec/endpointspec.go); notes where no other host would, and of those behind the adapter.  And
+    warnings of a model that ranks documents, which it asks of hosts of Cohere's schema alone."""
     if plan.engine != "kubernetes":
         return
+    for model in plan.models:
+        if ranking := [target.host for target in model.live if target.takes.rerank]:
+            yield Finding(
+                "warning",
+                f"translation/{model.name}",
+                f"on a cluster nothing answers {model.name} at /v1/rerank, which {listed(ranking, 'and')} would",
+                "have clients that rank documents call a gateway of the local engine, or accept it",
+            )
     for host in plan.hosts:
         target = next(iter(plan.at(host).values()))
         if target.protocol not in ("openai", "bedrock-converse") and not target.adapted:
@@ -112,8 +122,8 @@ def translation(plan: Plan) -> Iterator[Finding]:
         yield Finding(
             "warning" if any(other.protocol == "openai" for other in model.live) else "note",
             f"translation/{model.name}/{target.host}",
-            f"on a cluster {target.host} answers {model.name} at /v1/chat/completions alone: what it gets at "
-            f"/v1/completions or /v1/responses is answered 500, and no other host is tried{refused}",
+            f"on a cluster {target.host} answers {model.name} at none of OpenAI's paths but /v1/chat/completions: what "
+            f"it gets at /v1/completions or /v1/responses is answered 500, and no other host is tried{refused}",
             f"have clients call /v1/chat/completions{unstreamed}, or call it through the adapter "
             "(corral:gateway.adapterImage), or leave its share to another host, or accept it",
         )

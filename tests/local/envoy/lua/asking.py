@@ -56,6 +56,7 @@ def asked(
 
 def error(ran: Ran) -> dict[str, Any]:
     said = json.loads(ran.answer)
+    assert said.pop("type", "error") == "error"  # of Anthropic's
     assert set(said) == {"error"}
     assert set(said["error"]) == {"message", "type", "code", "param"}
     assert ran.sent["content-type"] == "application/json"

@@ -33,11 +33,19 @@ def events(*data: str, end: str = "\n") -> bytes:
 
 
 def answered(
-    worker: Worker, pieces: Sequence[bytes], kind: str = STREAM, status: str = "200", *, strip: bool = True, **of: Any
+    worker: Worker,
+    pieces: Sequence[bytes],
+    kind: str = STREAM,
+    status: str = "200",
+    *,
+    strip: bool = True,
+    path: str = "/v1/chat/completions",
+    **of: Any,
 ) -> Ran:
+    asked = {"model": "m", "tenant": "search", "at": NOW - 250, "strip": strip, "path": path}
     return worker.response(
         {":status": status, "content-type": kind, "content-length": "9"},
-        metadata={"corral": {"asked": {"model": "m", "tenant": "search", "at": NOW - 250, "strip": strip}}},
+        metadata={"corral": {"asked": asked}},
         context={"version": "1", "tenant:search": {"rate": {"tokens": LIMIT}}},
         pieces=[*pieces, b""],
         **of,
@@ -121,6 +129,7 @@ def test_of_a_stream_that_is_cut_off_the_pieces_that_came_count(came: tuple[list
     assert b"".join(ran.passed) == events(*data)
 
 
+CACHED = {"input_tokens": 7, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 3}
 COMPLETED = {
     "type": "response.completed",
     "response": {
@@ -153,6 +162,8 @@ CHAT = {
             told(9, 0),
         ),
         (JSON, json.dumps({"output": [{"text": "x"}], **COMPLETED["response"]}), told(12, 34, cached=3, reasoning=4)),
+        (JSON, json.dumps({"results": [{"index": 0}], "usage": {"total_tokens": 9}}), told(9, 0)),
+        (JSON, json.dumps({"type": "message", "usage": CACHED | {"output_tokens": 34}}), told(12, 34, cached=3)),
         (JSON, json.dumps({"choices": [], "usage": None}), {}),
         (JSON, json.dumps({"choices": [], "usage": {}}), {}),
         (JSON, json.dumps({"choices": [{"message": {"content": '"usage":{"prompt_tokens":5}'}}]}), {}),
@@ -298,7 +309,6 @@ def test_an_event_of_usage_is_one_whether_or_not_it_has_choices(choices: str) ->
         ([SAYS, USAGE], None),
         (['{"choices":[{"delta":{"content":"error"}}],"error":null}', QUOTES, ENDS, "[DONE]"], None),
         ([json.dumps(COMPLETED)], None),
-        (['{"type":"message_stop"}'], None),
         ([], "unfinished"),
         ([SAYS], "unfinished"),
         ([SAYS, r'{"choices":[{"delta":{"content":"data: [DONE]\n\n"}}]}'], "unfinished"),
@@ -316,6 +326,33 @@ def test_a_stream_that_is_an_error_or_does_not_end_is_a_failure(data: list[str],
         for size in (7, len(whole) + 1):
             ran = answered(Worker(), [whole[at : at + size] for at in range(0, len(whole), size)])
             assert counted(ran).get("failure") == failure
+
+
+SPEAKS = [
+    f'{{"type":"message_start","message":{{"model":"Its-Own","usage":{json.dumps({**CACHED, "output_tokens": 1})}}}}}',
+    '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"message_stop"}}',
+    '{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{"}}',
+]
+STOPS = [
+    '{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":34}}',
+    '{"type":"message_stop"}',
+]
+
+
+@given(split(events(*SPEAKS, *STOPS)))
+def test_anthropic_s_messages_tell_the_prompt_first_and_the_answer_last(pieces: list[bytes]) -> None:
+    worker = Worker()
+    ran = answered(worker, pieces, strip=False, path="/v1/messages")
+    assert b"".join(ran.passed) == events(*SPEAKS, *STOPS).replace(b"Its-Own", b"m")
+    assert (counted(ran), drawn(worker)) == (told(12, 34), 46)
+
+
+@given(split(events(*SPEAKS)))
+def test_of_messages_that_break_off_the_pieces_that_came_count_with_the_prompt(pieces: list[bytes]) -> None:
+    worker = Worker()
+    ran = answered(worker, pieces, strip=False, path="/v1/messages")
+    assert counted(ran) == told(12, 2) | {"estimated": True, "failure": "unfinished"}
+    assert drawn(worker) == 14
 
 
 def test_who_is_throttled_is_left_out_of_what_a_worker_serves_until_the_time_is_over() -> None:

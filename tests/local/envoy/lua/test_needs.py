@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corral.catalog.catalog import Takes
+from corral.catalog.catalog import OTHER_APIS, Takes
 from corral.local.envoy.routes import context as table
 from corral.local.envoy.variants import variants
 from corral.plan.plan import ModelPlan, Plan
@@ -18,7 +18,7 @@ from tests.local.envoy.lua.asking import asked, context, error
 from tests.local.envoy.lua.worker import Ran, Worker
 from tests.plan.world import LLAMA, build
 
-CHAT = "/v1/chat/completions"
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
 
 
@@ -67,6 +67,18 @@ ASKS = [
         "/v1/responses",
     ),
     Asks({}, ("embeddings",), None, "/v1/embeddings"),
+    Asks({"query": "a", "documents": ["a"]}, ("rerank",), None, "/v1/rerank"),
+    Asks({"stream": True}, ("messages", "streaming"), "stream", MESSAGES),
+    Asks({"tools": [{"name": "any"}], "tool_choice": {"type": "auto"}}, ("messages", "tools"), "tools", MESSAGES),
+    Asks({"tools": [{"name": "f"}], "tool_choice": {"type": "any"}}, ("tools", "tool_choice"), "tool_choice", MESSAGES),
+    Asks({"output_config": {"format": {"type": "json_schema"}}}, ("json_schema",), "output_config", MESSAGES),
+    Asks(
+        {"messages": [{"content": [{"type": "image", "source": {"type": "url", "url": "https://example.com/a"}}]}]},
+        ("messages", "vision", "image_urls"),
+        "messages",
+        MESSAGES,
+    ),
+    Asks({"messages": [{"content": [{"type": "text", "text": "image"}]}]}, ("messages",), None, MESSAGES),
 ]
 
 NOTHING = [
@@ -76,6 +88,9 @@ NOTHING = [
     {"messages": [{"role": "user", "content": '{"type": "image_url", "url": "http://", "tools": [1], "seed": 1}'}]},
 ]
 """What needs nothing."""
+
+OTHERS = dict.fromkeys(sorted(OTHER_APIS), True)
+"""What a host is not known to take unless that is said."""
 
 WORKER = Worker()
 
@@ -95,8 +110,8 @@ def lab(**said: Any) -> dict[str, Any]:
 
 def two(fact: str) -> Plan:
     """One that lacks something, with most of the shares, and one that takes everything."""
-    lacks = lab(**{Takes.model_fields[fact].alias or fact: False})
-    return build({LLAMA: {"shares": {"one": 99, "two": 1}}}, {"one": lacks, "two": lab()})
+    lacks = lab(**OTHERS | {Takes.model_fields[fact].alias or fact: False})
+    return build({LLAMA: {"shares": {"one": 99, "two": 1}}}, {"one": lacks, "two": lab(**OTHERS)})
 
 
 @pytest.mark.parametrize("asks", ASKS, ids=lambda asks: f"{asks.path[4:]} {sorted(asks.body)}")
@@ -105,7 +120,9 @@ def test_a_request_goes_to_those_who_take_it_and_its_refusal_names_what_nobody_t
         plan = two(fact)
         assert sent(plan, asks.body, asks.path).headers["x-corral-model"] == f"{LLAMA} -1"
     name = Takes.model_fields[asks.facts[-1]].alias or ""
-    refused = sent(build({LLAMA: {"shares": {"one": 100}}}, {"one": lab(**{name: False})}), asks.body, asks.path)
+    refused = sent(
+        build({LLAMA: {"shares": {"one": 100}}}, {"one": lab(**OTHERS | {name: False})}), asks.body, asks.path
+    )
     assert refused.status == 400
     assert {key: error(refused)[key] for key in ("code", "param")} == {
         "code": "unsupported_parameter",
@@ -119,6 +136,19 @@ def test_what_says_nothing_needs_nothing(body: dict[str, Any]):
     plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, {"one": nothing, "two": lab()})
     ran = sent(plan, body)
     assert (ran.status, ran.headers["x-corral-model"]) == (None, LLAMA)
+
+
+@pytest.mark.parametrize("path", [MESSAGES, "/v1/rerank"])
+def test_another_api_than_openai_s_is_for_hosts_that_are_known_to_take_it(path: str):
+    nobody = {"one": lab(), "two": lab(seed=False)}
+    plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, nobody)
+    refused = sent(plan, {}, path)
+    assert error(refused)["message"] == f"No host of {LLAMA} takes this: {path}."
+    assert ("type" in json.loads(refused.answer)) == (path == MESSAGES)
+    alike = build({LLAMA: {"shares": {"one": 100}}}, {"one": lab()})
+    assert error(sent(alike, {}, path))["code"] == "unsupported_parameter"
+    taken = build({LLAMA: {"shares": {"one": 100}}}, {"one": lab(**OTHERS)})
+    assert sent(taken, {}, path).headers["x-corral-model"] == LLAMA
 
 
 def test_what_no_single_host_takes_together_is_named_together():
@@ -169,7 +199,8 @@ def test_the_outcome_of_a_request_does_not_depend_on_the_draw(
     (model,) = plan.models
     ran = sent(plan, {**asks.body, **({"max_tokens": tokens} if tokens else {})}, asks.path)
 
-    able = [target for target in model.live if all(getattr(target.takes, fact) is not False for fact in asks.facts)]
+    needed = {*asks.facts, *({"messages"} if asks.path == MESSAGES else ())}
+    able = [target for target in model.live if not any(map(target.takes.refuses, needed))]
     if not able:
         assert (ran.status, error(ran)["code"]) == (400, "unsupported_parameter")
         return

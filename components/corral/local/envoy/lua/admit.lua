@@ -2,13 +2,14 @@
 
 local ENDPOINTS = {
   ['/v1/chat/completions'] = true, ['/v1/completions'] = true, ['/v1/embeddings'] = true, ['/v1/responses'] = true,
+  ['/v1/messages'] = true, ['/v1/rerank'] = true,
 }
 local STREAMS_USAGE = { ['/v1/chat/completions'] = true, ['/v1/completions'] = true }
 local LONGEST_NAME = 128
 local WANTED = {}
 for name in string.gmatch('model stream stream_options messages input tools tool_choice response_format text n logprobs '
   .. 'top_logprobs seed presence_penalty frequency_penalty max_tokens max_completion_tokens max_output_tokens '
-  .. 'previous_response_id', '%S+') do
+  .. 'previous_response_id output_config', '%S+') do
   WANTED[name] = true
 end
 local OPTIONS = { include_usage = true }
@@ -37,7 +38,8 @@ local function refuse(handle, known, status, code, message, kind, more, paramete
   remember(handle, known)
   local headers = { [':status'] = tostring(status), ['content-type'] = 'application/json' }
   for name, value in pairs(more or {}) do headers[name] = value end
-  handle:respond(headers, '{"error":{"message":' .. quoted(message) .. ',"type":"' .. (kind or 'invalid_request_error')
+  local shape = known.path == '/v1/messages' and '{"type":"error","error":{"message":' or '{"error":{"message":'
+  handle:respond(headers, shape .. quoted(message) .. ',"type":"' .. (kind or 'invalid_request_error')
     .. '","code":"' .. code .. '","param":' .. (parameter and quoted(parameter) or 'null') .. '}}')
 end
 
@@ -292,6 +294,10 @@ local function ask(handle, headers, known, of, said)
   if continued and sub(text, continued[2], continued[3]) ~= 'null' and not entry(handle, of, 'one host:' .. model) then
     return refuse(handle, known, 400, 'unsupported_parameter', 'An earlier response is kept by the host that gave it, and '
       .. 'several hosts share ' .. model .. ': send the whole conversation as input.', nil, nil, 'previous_response_id')
+  end
+  local api = OTHER_APIS[known.path]
+  if api and not (hosts ~= true and hosts.apis and hosts.apis[api]) then
+    return unsupported(handle, known, { { what = known.path } })
   end
   local out, sent = 0, text
   if hosts ~= true then

@@ -88,5 +88,8 @@ function envoy_on_response(handle)
     or not match(body:getBytes(length - ends, ends), '}%s*$') then
     return fail(handle, body, 'The answer of the host is not the JSON it should be.')
   end
-  if match(start, '^%s*{%s*"error"%s*:%s*[{"]') then handle:headers():replace(':status', '502') end
+  if match(start, '^%s*{%s*"error"%s*:%s*[{"]') or match(start, '^%s*{%s*"type"%s*:%s*"error"') then
+    headers = handle:headers() -- what was had before waiting for the body is void
+    headers:replace(':status', '502')
+  end
 end

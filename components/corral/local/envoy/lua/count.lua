@@ -10,8 +10,8 @@ local function number(text, name)
   return said and min(said, MOST_TOKENS) or nil
 end
 
--- Tokens of prompt and answer from the last `usage` in the text, and its own text; nil where there is none.  The quotes
--- make sure that it is a key: within a string they would be escaped.
+-- Tokens of prompt and answer from the last `usage` in the text, and its own text; nil where there is none, or no such
+-- number in it.  The quotes make sure that it is a key: within a string they would be escaped.
 local function usage(text)
   local at, from = nil, 1
   while true do
@@ -24,8 +24,12 @@ local function usage(text)
   local said = sub(text, at, at + KEPT)
   local input = number(said, 'prompt_tokens') or number(said, 'input_tokens')
   local output = number(said, 'completion_tokens') or number(said, 'output_tokens')
+  if not input and not output then input = number(said, 'total_tokens') end -- of ranked documents
   if not input and not output then return nil end
-  return input or 0, output or 0, said
+  -- Anthropic's does not count what was cached among the others
+  local read, written = number(said, 'cache_read_input_tokens'), number(said, 'cache_creation_input_tokens')
+  if input and (read or written) then input = min(input + (read or 0) + (written or 0), MOST_TOKENS) end
+  return input, output or 0, said
 end
 
 local function only_usage(event)
@@ -57,7 +61,7 @@ end
 
 -- What says something: the first event of a stream only names the speaker, and the last why it ends.  The quotes make
 -- sure that it is a key, as above.
-local SAYING = { 'content"', '"text"', '"delta"', '"arguments"' }
+local SAYING = { 'content"', '"text"', '"delta"', '"arguments"', '"partial_json"', '"thinking"' }
 
 -- How many pieces of the answer are in the events.
 local function pieces(events)
@@ -87,11 +91,11 @@ local function fails(events)
 end
 
 -- Whether a stream is whole that ends with these events.
-local function is_end(events)
+local function is_end(events, of_messages)
+  if of_messages then return find(events, '"type"%s*:%s*"message_stop"') end
   return match(events, 'data:%s*%[DONE%]%s*$') or find(events, '"finish_reason"%s*:%s*"')
     or only_usage(match(events, '^.*\n\r?\n([^\r\n].*)$') or events)
     or find(events, '"response.completed"', 1, true) or find(events, '"response.incomplete"', 1, true)
-    or find(events, '"message_stop"', 1, true)
 end
 
 -- How the host writes the model's name, key and all, and where.
@@ -126,15 +130,32 @@ local function draw(found, amount, now)
   end
 end
 
+-- Anthropic's messages tell the prompt's tokens with their first event, and the answer's with the last but one, often
+-- alone: those of the prompt, as they stand in these events or `before`; then those of the answer, once they are there.
+local function messages_usage(events, before)
+  local start, delta = find(events, 'message_start', 1, true), find(events, 'message_delta', 1, true)
+  local input, output, said = before, nil, nil
+  if start then input = usage(sub(events, start, event_end(events, start))) or before end
+  if delta then
+    local whole
+    whole, output, said = usage(sub(events, delta))
+    input = whole or input
+  end
+  return input, output, said
+end
+
 -- Notes what the answer has used, and draws it; `of` is kept from one piece of the answer to the next.
 local function count(handle, of, input, output, said, now)
   local amount = (input or 0) + output
   draw(of.buckets, amount - of.drawn, now)
   of.drawn = amount
   local known = of.known
-  known.input_tokens, known.input_counted, known.output_tokens, known.estimated = input, input or 0, output, not input
+  known.input_tokens, known.input_counted, known.output_tokens, known.estimated = input, input or 0, output, not said
   if said then
-    local cached, reasoning = number(said, 'cached_tokens'), number(said, 'reasoning_tokens')
+    input = input or 0
+    known.input_tokens = input
+    local cached = number(said, 'cached_tokens') or number(said, 'cache_read_input_tokens')
+    local reasoning = number(said, 'reasoning_tokens')
     if cached or reasoning then known.cached_tokens, known.reasoning_tokens = min(cached or 0, input), reasoning or 0 end
   end
 end
@@ -156,7 +177,7 @@ local function whole_answer(handle, asked, of)
     if ours ~= spelling then body:setBytes(sub(text, 1, from - 1) .. ours .. sub(text, behind)) end
   end
   local input, output, said = usage(text)
-  if input then
+  if said then
     count(handle, of, input, output, said, now)
     note(handle, of)
   end
@@ -164,6 +185,7 @@ end
 
 local function stream(handle, asked, of)
   local tail, last, counted, by_host, spelling, ours, failed = '', '', 0, false, nil, nil, false
+  local of_messages, prompt = asked.path == '/v1/messages', nil
   for chunk in handle:bodyChunks() do
     local length = chunk:length()
     local now, text = clock(handle), length > 0 and chunk:getBytes(0, length) or ''
@@ -175,8 +197,14 @@ local function stream(handle, asked, of)
     tail = sub(seen, behind)
     if events ~= '' then
       last = events
-      local input, output, said = usage(events)
-      if input then
+      local input, output, said
+      if of_messages then
+        prompt, output, said = messages_usage(events, prompt)
+        input = prompt
+      else
+        input, output, said = usage(events)
+      end
+      if said then
         by_host = true
         if asked.strip then passed = without_usage(events) end
       elseif not by_host then
@@ -197,7 +225,7 @@ local function stream(handle, asked, of)
     if #tail > LONGEST_EVENT then passed, tail = passed .. sub(tail, 1, -KEPT - 1), sub(tail, -KEPT) end
     if spelling and ours ~= spelling then passed = renamed(passed, spelling, ours) end
     if passed ~= text then chunk:setBytes(passed) end
-    if length == 0 and not failed and not is_end(last) then
+    if length == 0 and not failed and not is_end(last, of_messages) then
       of.known.failure = 'unfinished'
       note(handle, of)
     end

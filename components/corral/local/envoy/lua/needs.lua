@@ -4,7 +4,11 @@
 local bor = bit.bor
 
 local TOKENS = { 'max_tokens', 'max_completion_tokens', 'max_output_tokens' }
-local OWN_PATHS = { ['/v1/completions'] = 'completions', ['/v1/responses'] = 'responses', ['/v1/embeddings'] = 'embeddings' }
+local OTHER_APIS = { ['/v1/messages'] = 'messages', ['/v1/rerank'] = 'rerank' } -- than OpenAI's
+local OWN_PATHS = setmetatable({
+  ['/v1/completions'] = 'completions', ['/v1/responses'] = 'responses', ['/v1/embeddings'] = 'embeddings',
+}, { __index = OTHER_APIS })
+local FORMAT = { ['/v1/responses'] = 'text', ['/v1/messages'] = 'output_config' }
 
 local function value_of(text, member)
   return member and sub(text, member[2], member[3]) or 'null'
@@ -45,9 +49,13 @@ local function needs_of(text, found, path, stream, lacks)
     need('tools', 'tools')
     if stream then need('toolsWhileStreaming', 'tools') end
     local choice = value_of(text, found.tool_choice)
-    if choice ~= 'null' and choice ~= '"auto"' and choice ~= '"none"' then need('toolChoice', 'tool_choice') end
+    local free = choice == 'null' or choice == '"auto"' or choice == '"none"'
+    if path == '/v1/messages' then
+      free = not find(choice, '"type"%s*:%s*"any"') and not find(choice, '"type"%s*:%s*"tool"')
+    end
+    if not free then need('toolChoice', 'tool_choice') end
   end
-  local format = path == '/v1/responses' and 'text' or 'response_format'
+  local format = FORMAT[path] or 'response_format'
   local kind = found[format] and match(value_of(text, found[format]), '"type"%s*:%s*"json_(%a+)"')
   if kind == 'object' then need('jsonMode', format) elseif kind == 'schema' then need('jsonSchema', format) end
   if above(text, found.n, 1) then need('choices', 'n') end
@@ -59,7 +67,8 @@ local function needs_of(text, found, path, stream, lacks)
   end
   if lacks.vision or lacks.imageUrls then
     local said = path == '/v1/responses' and 'input' or 'messages'
-    if has(text, found[said], { '"image_url"', '"input_image"' }, '') then
+    if has(text, found[said], { '"image_url"', '"input_image"' }, '')
+      or path == '/v1/messages' and has(text, found[said], { '"type"' }, '^%s*:%s*"image"') then
       need('vision', said)
       if has(text, found[said], { '"url"', '"image_url"' }, '^%s*:%s*"[hH][tT][tT][pP]') then need('imageUrls', said) end
     end
