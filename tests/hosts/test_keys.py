@@ -49,6 +49,13 @@ def test_what_is_missing_is_said_with_the_way_out():
         "lab is called with a key, and corral:keys has none for it: "
         "`pulumi config set --secret --path 'corral:keys.lab' -s prod`"
     )
+    tokens = replace(AZURE, credential=Credential("authorization", ambient=False, variable=None, entra=True))
+    on_azure = replace(KUBERNETES, models=(replace(PLAN.models[0], targets=(tokens,)),))
+    assert missing_keys(on_azure, ()) == ("azure",)  # also where the stack makes the account
+    assert missing_key("azure", on_azure) == (
+        "azure is called with tokens of Entra, and corral:keys has no secret of its service principal: `pulumi config "
+        "set --secret --path 'corral:keys.azure' -s prod`, a client secret of corral:hosts.azure.entra.client"
+    )
     on_bedrock = replace(KUBERNETES, models=(replace(PLAN.models[0], targets=(WITH_FILE,)),))
     assert missing_key("bedrock", on_bedrock) == (
         "bedrock is called with credentials of AWS, the cluster of corral:cluster.kubeconfig gives the gateway none, "

@@ -186,6 +186,33 @@ LAB = """\
 """
 
 
+def test_a_token_of_entra_is_renewed_before_it_expires(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch):
+    """The Azure CLI that stands here gives out a token that is good for a while, and another one each time."""
+    command, count = tmp_path / "az", tmp_path / "count"
+    script = f"""#!/bin/sh
+echo x >> {count}
+echo "{{\\"accessToken\\": \\"token-$(wc -l < {count} | tr -d ' ')\\", \\"expires_on\\": $(($(date +%s) + 6))}}"
+"""
+    command.write_text(script)
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with real_host(tmp_path, None) as lab:
+        tokens = stack(lab, kind="azure", auth="entra")
+        with serving(project, tokens) as gateway:
+            assert chat(gateway.url).status_code == 200
+            assert lab.requests[-1]["authorization"] == "Bearer token-1"
+            assert "api-key" not in lab.requests[-1]
+
+            def renewed() -> bool:
+                assert chat(gateway.url).status_code == 200
+                return lab.requests[-1]["authorization"] != "Bearer token-1"
+
+            until(renewed, "another token is sent")
+            assert "token-" not in told(gateway)
+
+
 def test_a_host_of_one_s_own_is_five_lines_and_gets_its_share_of_a_stack_that_serves(
     lab: RealHost, project: Path, monkeypatch: pytest.MonkeyPatch
 ):

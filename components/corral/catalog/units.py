@@ -295,6 +295,7 @@ _TAG_KEY = r"^[a-zA-Z0-9 ._:/=+@-]{1,128}$"
 _TAG_VALUE = r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$"
 _POLICY_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:policy/[A-Za-z0-9+=,.@_/-]+$"
 _AWS_ACCOUNT = r"^[0-9]{12}$"
+_ENTRA_ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _AZURE_SUBSCRIPTION = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _CERTIFICATE_ARN = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9A-Za-z-]+$"
 
@@ -312,6 +313,7 @@ MISMATCHES = {
     _TAG_VALUE: "is not a tag's value at Bedrock: letters, digits, spaces and . _ : / = + @ -, at most 256 characters",
     _POLICY_ARN: "is not the ARN of an IAM policy: write it like arn:aws:iam::123456789012:policy/corral-boundary",
     _AWS_ACCOUNT: "is not the number of an AWS account: 12 digits, in quotes",
+    _ENTRA_ID: "is not an id of Entra: write it like 01234567-89ab-cdef-0123-456789abcdef",
     _AZURE_SUBSCRIPTION: "is not the id of an Azure subscription: write it like 01234567-89ab-cdef-0123-456789abcdef",
     _RESERVATION: "is not the id of a capacity reservation: write it like cr-0123456789abcdef0",
     _IMAGE: "is not an image with its tag: write it like vllm/vllm-openai:v0.29.0, with @sha256:… to pin its digest",
@@ -348,6 +350,7 @@ TagKey = Annotated[str, Field(pattern=_TAG_KEY)]
 TagValue = Annotated[str, Field(pattern=_TAG_VALUE)]
 PolicyArn = Annotated[str, Field(pattern=_POLICY_ARN)]
 AwsAccount = Annotated[str, Field(pattern=_AWS_ACCOUNT)]
+EntraId = Annotated[str, Field(pattern=_ENTRA_ID)]
 AzureSubscription = Annotated[str, Field(pattern=_AZURE_SUBSCRIPTION)]
 CertificateArn = Annotated[str, Field(pattern=_CERTIFICATE_ARN)]
 Image = Annotated[str, Field(pattern=_IMAGE)]
@@ -372,7 +375,7 @@ class Price(Strict):
     `input` says where nothing is said."""
 
 
-Auth = Literal["bearer", "api-key", "aws", "none"]
+Auth = Literal["bearer", "api-key", "aws", "entra", "none"]
 """The form in which a host takes its credential: `Authorization: Bearer`, `api-key:`, AWS credentials, or none."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import astuple, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from corral.cli.project import StackOption, load
 from corral.cli.terminal import console, print_json
+from corral.hosts.azure.entra import Tokens, token
 from corral.hosts.keys import keys_here
 from corral.hosts.probing import Precondition, Verdict
 from corral.hosts.verify import verify as ask
@@ -33,7 +35,9 @@ def verify(
     """
     loaded = load(stack)
     plan, folder = loaded.plan, loaded.file.parent
-    report(ask(_seen_from_here(plan, folder), keys_here(plan, os.environ, folder)), as_json=as_json)
+    tokens = Tokens(partial(token, os.environ))
+    verdicts = ask(_seen_from_here(plan, folder), keys_here(plan, os.environ, folder), token=tokens.get)
+    report(verdicts, as_json=as_json)
 
 
 def _seen_from_here(plan: Plan, folder: Path) -> Plan:

@@ -15,6 +15,7 @@ from corral.catalog.catalog import Limit, ModelFacts, Takes
 from corral.catalog.units import (
     Auth,
     Bytes,
+    EntraId,
     Image,
     Lifecycle,
     Milliseconds,
@@ -68,7 +69,8 @@ class _Host(Strict):
     url: Url | None = None
     """The base URL with its path prefix, which stands in front of `/chat/completions`; by default the catalog's."""
     auth: Auth | None = None
-    """The form in which the host takes its credential; by default the catalog's."""
+    """The form in which the host takes its credential; by default the catalog's.  With `entra` an Azure account is
+    called with tokens of Microsoft Entra, which are renewed before they expire."""
     key_variable: Variable | None = None
     """The environment variable in which the local engine looks for the host's key; by default the catalog's."""
     key_file: Text | None = None
@@ -139,6 +141,17 @@ class PrivateEndpoint(Strict):
     Without any, the name is to be resolved by other means."""
 
 
+class Entra(Strict):
+    """The service principal of Microsoft Entra by which a cluster calls an account that takes no keys."""
+
+    tenant: Annotated[EntraId, Field(examples=["01234567-89ab-cdef-0123-456789abcdef"])]
+    """The id of the tenant (directory)."""
+    client: Annotated[EntraId, Field(examples=["01234567-89ab-cdef-0123-456789abcdef"])]
+    """The application's id (client id), whose secret is in `corral:keys`."""
+    principal: EntraId | None = None
+    """The object id of the service principal, to which the stack gives the role on an account that it makes."""
+
+
 class AzureHost(_Host):
     """Azure AI Foundry: an account that the stack makes, or one that exists."""
 
@@ -161,6 +174,12 @@ class AzureHost(_Host):
     """The name of the content filter (RAI policy) on each model; by default Azure's."""
     allow_from: list[Source] = Field(default=[], examples=[["203.0.113.0/24"]])
     """The public IPv4 addresses or ranges that may call the account, besides the cluster's own; or `anywhere`."""
+    entra: Entra | None = Field(
+        default=None,
+        examples=[{"tenant": "01234567-89ab-cdef-0123-456789abcdef", "client": "01234567-89ab-cdef-0123-456789abcdef"}],
+    )
+    """The service principal by which a cluster calls the account, with `auth: entra`.  The local engine takes the
+    credentials of the machine that it runs on."""
     private_endpoint: PrivateEndpoint | None = Field(
         default=None, examples=[{"subnet": "/subscriptions/…/virtualNetworks/hub/subnets/endpoints"}]
     )

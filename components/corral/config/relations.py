@@ -54,6 +54,7 @@ def check_relations(stack: Stack, catalog: Catalog, report: Report) -> None:
         _check_model((MODELS, name), model, stack.hosts, catalog, report)
     if stack.engine.kind == "kubernetes":
         _check_azure_can_be_provisioned(stack, report)
+        _check_principals(stack, report)
     _check_places(stack.residency, (_RESIDENCY,), catalog, report)
     _check_tenants(stack, catalog, report)
     _check_issuers(stack.issuers, report)
@@ -71,6 +72,8 @@ def _check_host(keys: Keys, host: Host, catalog: Catalog, report: Report) -> Non
         for key, value in (("url", host.url), ("models", host.models)):
             if not value:
                 report.relate((*keys, key), f"is needed by kind {OPENAI}, for instance {NEEDED[key]}")
+    if host.auth == "entra" and not isinstance(host, AzureHost):
+        report.relate((*keys, "auth"), "is for kind azure: leave it out, or say how the host takes its key")
     match host:
         case BedrockHost(region=str(region)):
             _check_region(region, (*keys, "region"), catalog, report)
@@ -183,6 +186,25 @@ def _check_azure_can_be_provisioned(stack: Stack, report: Report) -> None:
                     f"no capacity is given to {model}, which is to be deployed there: add it, for instance "
                     f"`capacity: {{{model}: 200}}`, in thousand tokens a minute",
                 )
+
+
+def _check_principals(stack: Stack, report: Report) -> None:
+    """A cluster has no identity at Azure of its own."""
+    for name, host in stack.hosts.items():
+        keys = (HOSTS, name)
+        if not isinstance(host, AzureHost) or report.is_void((*keys, "auth")) or report.is_void((*keys, "entra")):
+            continue
+        if host.auth != "entra" and host.entra:
+            report.relate((*keys, "entra"), "is for `auth: entra`: give that too, or leave this out")
+        elif host.auth == "entra" and host.entra is None:
+            example = "`entra: {tenant: <id>, client: <id>}`"
+            report.relate((*keys, "auth"), f"needs a service principal, by which the cluster calls: add {example}")
+        elif host.entra and host.entra.principal is None and not (host.url or host.resource):
+            report.relate(
+                (*keys, "entra"),
+                "needs the object id of the service principal, to which the stack gives the role on the account that "
+                "it makes: add `principal`, which `az ad sp show --id <client> --query id` prints",
+            )
 
 
 def _is_given(value: object, keys: Keys, report: Report) -> bool:

@@ -36,7 +36,17 @@ class AmbientCredential:
     """A credentials file of AWS, a secret, where the cluster gives its pods no identity."""
 
 
-Credential = KeyCredential | AmbientCredential | None
+@dataclass(frozen=True)
+class EntraCredential:
+    """Tokens of Entra, which the gateway gets and renews with a service principal's secret."""
+
+    tenant: str
+    client: str
+    secret: pulumi.Output[str] = field(repr=False)
+    """That of the principal."""
+
+
+Credential = KeyCredential | AmbientCredential | EntraCredential | None
 """None: the host wants no credential."""
 
 
@@ -77,5 +87,7 @@ class Endpoint:
                 return {"apiKey": key}
             case AmbientCredential(file=file) if file is not None:
                 return {"credentials": file}
+            case EntraCredential(secret=secret):
+                return {"client-secret": secret}
             case _:
                 return {}

@@ -34,7 +34,7 @@ def missing_keys(plan: Plan, held: Collection[str]) -> tuple[str, ...]:
     wanted = {
         target.host
         for _, target in plan.targets
-        if (target.credential.header and not target.provisioned) or target.credential.file
+        if (target.credential.header and not target.provisioned) or target.credential.file or target.credential.entra
     }
     return tuple(sorted(wanted - {*held}))
 
@@ -47,6 +47,11 @@ def missing_key(host: str, plan: Plan) -> str:
             f"{host} is called with credentials of AWS, the cluster of corral:cluster.kubeconfig gives the gateway "
             f"none, and corral:keys has none for it: `{command} < credentials`, a file as ~/.aws/credentials, with the "
             "keys of an IAM user who may call it and nothing else as [default]"
+        )
+    if any(target.credential.entra for target in plan.at(host).values()):
+        return (
+            f"{host} is called with tokens of Entra, and corral:keys has no secret of its service principal: "
+            f"`{command}`, a client secret of corral:hosts.{host}.entra.client"
         )
     return f"{host} is called with a key, and corral:keys has none for it: `{command}`"
 

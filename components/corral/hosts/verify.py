@@ -9,7 +9,7 @@ the cloud's credentials.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
@@ -33,12 +33,13 @@ def verify(
     urls: Mapping[str, str] = {},
     timeout: float = 10.0,
     transport: httpx.BaseTransport | None = None,
+    token: Callable[[], str] | None = None,
 ) -> list[Verdict]:
     """A verdict per target, in the plan's order.
 
     `credentials` has a key per host name; AWS credentials come from the environment.  `urls` has a base URL per host
     name that is used instead of the host's own.  `timeout` is in seconds, for one attempt of the two.  `transport`
-    stands in for the network.  Never raises for what a host does.
+    stands in for the network; `token` gives that of hosts which take one.  Never raises for what a host does.
     """
 
     def judge(host: str) -> dict[str, Judgement]:
@@ -50,7 +51,10 @@ def verify(
         try:
             if target.protocol == "bedrock-converse":
                 return _probe_bedrock(targets, target.region, timeout)
-            with _client(target, credentials.get(host), timeout, transport, simulated=host in urls) as client:
+            key = credentials.get(host)
+            if target.credential.entra and host not in urls and token:
+                key = token()
+            with _client(target, key, timeout, transport, simulated=host in urls) as client:
                 return dict(zip(targets, _probe(model_ids, target, client), strict=True))
         except HostError as error:
             return dict.fromkeys(targets, error.judgement)

@@ -22,7 +22,9 @@ import certifi
 
 from corral.config.stack import CertificateFiles
 from corral.hosts.adapted.description import AdaptedHost, AwsKey, BedrockHost, ReplicateHost, model_facts
+from corral.hosts.azure.entra import WAY_OUT
 from corral.hosts.keys import keys_here
+from corral.hosts.probing import HostError
 from corral.hosts.verify import signed_in
 from corral.local.callers import Callers, callers
 from corral.local.envoy.upstream import Upstream
@@ -66,6 +68,8 @@ def _obstacle(target: Target, keys: Mapping[str, str], signed_in: Callable[[], b
         )
     if target.url is None:
         return "no url before it is provisioned", f"give its url under corral:hosts.{target.host}"
+    if target.credential.entra:
+        return None if target.host in keys else ("no token of Entra to be had here", WAY_OUT)
     if target.credential.header and not source:
         return "no variable is named for its key", ""
     if target.credential.header and target.host not in keys:
@@ -272,17 +276,30 @@ def system_certificates() -> str:
     return certifi.where()
 
 
+def _tokens(plan: Plan, token: Callable[[], str]) -> dict[str, str]:
+    """By host that takes one; none where there is none to be had."""
+    hosts = [host for host, target in plan.live_hosts.items() if target.credential.entra]
+    try:
+        return dict.fromkeys(hosts, token()) if hosts else {}
+    except HostError:
+        return {}
+
+
 def desire(
     stack: CheckedStack,
     mode: Simulate,
     environment: Mapping[str, str],
     host_keys: Mapping[str, str],
     tenant_keys: Mapping[str, str],
+    token: Callable[[], str],
 ) -> Desired:
     """Places a stack's hosts, and finds out who may call.  The keys are generated ones: for any simulated host, and for
-    any tenant of a rehearsal.  Raises EngineError."""
+    any tenant of a rehearsal.  `token` gives that of hosts which take one.  Raises EngineError."""
     plan = stack.plan
-    placements, unreachable = place(plan, mode, keys_here(plan, environment, stack.file.parent), signed_in)
+    keys = keys_here(plan, environment, stack.file.parent)
+    if mode != "always":
+        keys |= _tokens(plan, token)
+    placements, unreachable = place(plan, mode, keys, signed_in)
     if unreachable:
         messages = "".join(f"\n  {host.message}" for host in unreachable)
         raise EngineError(f"These hosts cannot be reached from this machine:{messages}")

@@ -49,6 +49,8 @@ from corral.plan.public_json import content_hash
 Notify = Callable[[str], None]
 """Reports to the person at the terminal."""
 
+_RENEWAL_SECONDS = 1.0
+"""Between two looks whether a token is due to be renewed."""
 _GONE_SECONDS = 1.0
 """How long a stack file may be missing while an editor replaces it."""
 
@@ -199,7 +201,8 @@ class Session:
 
     async def follow(self, moved: Callable[[Plan, Plan], None]) -> None:
         """Follows the stack file; calls `moved` with the plans before and after.  Raises EngineError: Envoy is lost."""
-        tasks = {asyncio.create_task(self._envoy.failed()), asyncio.create_task(self._follow_file(moved))}
+        followed = (self._envoy.failed(), self._follow_file(moved), self._renew_tokens())
+        tasks = {asyncio.create_task(each) for each in followed}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -208,6 +211,16 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew_tokens(self) -> None:
+        """A new token is another text of the source, which is followed."""
+        notified: str | None = None
+        while True:
+            await asyncio.sleep(_RENEWAL_SECONDS)
+            complaint = await asyncio.to_thread(self._source.tokens.renew)
+            if complaint and complaint != notified:
+                self._notify(complaint)
+            notified = complaint or (notified if self._source.tokens.is_late else None)
 
     async def _follow_file(self, moved: Callable[[Plan, Plan], None]) -> None:
         clock = asyncio.get_running_loop().time

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from secrets import token_bytes, token_urlsafe
 
 import watchfiles
 
+from corral.hosts.azure.entra import Tokens, token
 from corral.local.placement import Desired, Simulate, desire
 from corral.plan.checks.run import CheckedStack
 from corral.plan.credentials import KEY_BYTES, key_of
@@ -49,16 +52,18 @@ class Source:
     """A key for any simulated host, the same one for the whole run."""
     tenant_keys: Mapping[str, str] = field(default_factory=_tenant_keys, repr=False)
     """A key for any tenant of a rehearsal, the same one for the whole run."""
+    tokens: Tokens = field(default_factory=lambda: Tokens(partial(token, os.environ)), repr=False)
+    """Of the hosts that take tokens in place of keys."""
     named: tuple[Path, ...] = ()
     """The files of the certificate and of keys that the stack named when it was read last."""
     last_read: bytes | None = None
-    """What the file held when it was read last."""
+    """What the file held when it was read last, with all that it names."""
 
     def text(self) -> bytes | None:
-        """What the file holds, and those that it names; None while there is none, as when an editor is about to
-        replace it."""
+        """What the file holds, those that it names and the token in use; None while there is no file, as when an editor
+        is about to replace it."""
         text = _content(self.file)
-        return None if text is None else b"\0".join((text, *(_content(path) or b"" for path in self.named)))
+        return None if text is None else self._with_named(text)
 
     def read(self, simulate: Simulate | None) -> Desired:
         """What the file asks of this machine now: whatever is saved from now on is another text.
@@ -72,9 +77,14 @@ class Source:
         names = [files.cert_file, files.key_file] if files else []
         names += [target.credential.key_file for target in stack.plan.live_hosts.values() if target.credential.key_file]
         self.named = tuple((folder / name).expanduser() for name in names)
-        self.last_read = b"\0".join((text, *(_content(path) or b"" for path in self.named)))
         mode = simulate or stack.settings.simulate
-        return desire(stack, mode, self.environment, self.host_keys, self.tenant_keys)
+        desired = desire(stack, mode, self.environment, self.host_keys, self.tenant_keys, self.tokens.get)
+        self.last_read = self._with_named(text)
+        return desired
+
+    def _with_named(self, text: bytes) -> bytes:
+        """With what the named files hold, and the token that is in use."""
+        return b"\0".join((text, *(_content(path) or b"" for path in self.named), (self.tokens.current or "").encode()))
 
     def events(self) -> AsyncIterable[object]:
         """One each time that the file may hold something else.

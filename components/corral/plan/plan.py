@@ -5,9 +5,7 @@ priority each, in the order of the stack, and take all of the traffic that reach
 with share 0 keeps its place in the plan and gets no traffic, not even when others fail; named as a fallback as well, it
 is a fallback.  Priorities are contiguous.  A host that does not serve the model is not a target; it is listed as
 `unserved`, and the checks refuse the plan.  A host is a target once: a fallback that has a share is a sharing host,
-listed as `repeated`, and the checks refuse that too.
-
-Everything here is plain and whole: integers for weights and money, no I/O, no Pulumi, no clock.
+listed as `repeated`, and the checks refuse that too.  Everything here is plain: integers for weights and money.
 """
 
 from __future__ import annotations
@@ -48,6 +46,8 @@ class Credential:
     """The file, relative to the stack file, that it reads it from instead."""
     file: bool = field(default=False, metadata=_PRIVATE)
     """Whether those of the cloud come from a file in `corral:keys`: the cluster gives its pods none."""
+    entra: bool = field(default=False, metadata=_PRIVATE)
+    """Whether the key is a token of Entra, which is renewed."""
 
     @property
     def source(self) -> str | None:

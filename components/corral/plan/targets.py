@@ -77,6 +77,8 @@ def credential(name: str, host: Host, entry: HostEntry, stack: Stack) -> Credent
             return Credential(header=None, ambient=False, variable=None)
         case "aws":
             return Credential(header=None, ambient=True, variable=variable, file=without_identity(stack))
+        case "entra":
+            return Credential("authorization", ambient=False, variable=None, entra=True)
         case "bearer":
             header = "authorization"
         case "api-key":

@@ -12,7 +12,7 @@ from corral.catalog.catalog import Takes
 from corral.config.cluster import Gateway, Replicas
 from corral.gateway.manifests.resource import Inputs
 from corral.gateway.names import NAMES
-from corral.hosts.endpoint import AmbientCredential, Endpoint, KeyCredential
+from corral.hosts.endpoint import AmbientCredential, Endpoint, EntraCredential, KeyCredential
 from corral.plan.plan import (
     Credential,
     Issuer,
@@ -113,6 +113,7 @@ UNREAD: Any = Unread()
 
 BEARER = KeyCredential("authorization", UNREAD)
 API_KEY = KeyCredential("api-key", UNREAD)
+ENTRA = EntraCredential("a-tenant", "a-client", UNREAD)
 SIGNED: dict[str, Any] = {
     "protocol": "bedrock-converse",
     "path": "",

@@ -19,6 +19,7 @@ from tests.gateway.manifests.plans import (
     ANNOTATIONS,
     API_KEY,
     CA,
+    ENTRA,
     LABELS,
     SIGNED,
     UNREAD,
@@ -99,6 +100,24 @@ def at(port: int) -> dict[str, Any]:
                 "BackendSecurityPolicy": {"targetRefs": [SERVICE], "type": "AzureAPIKey", "azureAPIKey": KEY},
             },
             id="with a key in a header of its own, at the root of its URL",
+        ),
+        pytest.param(
+            endpoint("lab", "llama", credential=ENTRA),
+            {
+                "Backend": at(443),
+                "BackendTLSPolicy": SYSTEM,
+                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": BACKEND, **STRIPPED},
+                "BackendSecurityPolicy": {
+                    "targetRefs": [SERVICE],
+                    "type": "AzureCredentials",
+                    "azureCredentials": {
+                        "tenantID": "a-tenant",
+                        "clientID": "a-client",
+                        "clientSecretRef": KEY["secretRef"],
+                    },
+                },
+            },
+            id="with tokens of Entra",
         ),
         pytest.param(
             endpoint("lab", "llama", **SIGNED | {"credential": AmbientCredential("us-west-2")}),

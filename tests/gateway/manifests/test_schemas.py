@@ -14,7 +14,7 @@ from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Network
 from corral.plan.plan import Plan
 from corral.testing import schemas
-from tests.gateway.manifests.plans import API_KEY, CA, SIGNED, endpoint, inputs, plan, plans
+from tests.gateway.manifests.plans import API_KEY, CA, ENTRA, SIGNED, endpoint, inputs, plan, plans
 from tests.kubernetes import crds
 
 pytestmark = crds.needed
@@ -59,11 +59,12 @@ def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network
     "differing",
     [
         {"credential": API_KEY},
+        {"credential": ENTRA},
         SIGNED,
         {"tls": False, "port": 8000, "credential": None, "body": {"stream_options": "null"}},
         {"ca": CA},
     ],
-    ids=["key in a header of its own", "signed", "in the cluster", "own authority"],
+    ids=["key in a header of its own", "tokens", "signed", "in the cluster", "own authority"],
 )
 def test_a_host_of_any_sort_fits_its_definitions(differing: dict[str, Any]):
     resources = host_resources(inputs(plan()), endpoint("lab", "llama", **differing))

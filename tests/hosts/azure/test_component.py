@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.config.hosts import PrivateEndpoint
+from corral.config.hosts import Entra, PrivateEndpoint
 from corral.hosts.azure.component import Azure, AzureArgs, Deployment, account_name
-from corral.hosts.endpoint import Endpoint, KeyCredential
+from corral.hosts.endpoint import Endpoint, EntraCredential, KeyCredential
 from corral.testing import World, run
 from corral.testing.recording import Secret
 from tests.hosts.site import TAGS, site, stack
@@ -37,6 +37,12 @@ ARGS = AzureArgs(
 SUBNET = "/subscriptions/0/resourceGroups/hub/providers/Microsoft.Network/virtualNetworks/hub/subnets/endpoints"
 ZONE = "/subscriptions/0/resourceGroups/hub/providers/Microsoft.Network/privateDnsZones/privatelink.openai.azure.com"
 PRIVATE = replace(ARGS, private_endpoint=PrivateEndpoint(subnet=SUBNET, location="eastus", dns_zones=[ZONE]))
+
+PRINCIPAL = Entra(
+    tenant="11111111-89ab-cdef-0123-456789abcdef",
+    client="22222222-89ab-cdef-0123-456789abcdef",
+    principal="33333333-89ab-cdef-0123-456789abcdef",
+)
 
 GROUP = "azure-group-name"
 """What the group is called in the test world, in place of Pulumi's random end."""
@@ -126,6 +132,21 @@ def test_a_model_is_called_by_its_deployment_with_the_key_of_the_account():
         "key-llama-3.3-70b": Secret("made-up-secret-azure-account-name-1"),
         "key-llama-4-maverick": Secret("made-up-secret-azure-account-name-1"),
     }
+
+
+def test_an_account_that_takes_no_keys_is_called_by_a_principal_that_may():
+    secret: Any = "the principal's"
+    world, endpoints = provisioned(replace(ARGS, entra=PRINCIPAL, secret=secret))
+    assert world["azure-account"].inputs["properties"]["disableLocalAuth"]
+    assert {key: value for key, value in world["azure-caller"].inputs.items() if key != "roleAssignmentName"} == {
+        "scope": "azure-account-id",
+        "roleDefinitionId": "/subscriptions/01234567-89ab-cdef-0123-456789abcdef/providers/Microsoft.Authorization/"
+        "roleDefinitions/a97b65f3-24c7-4388-baec-2e87135dc908",
+        "principalId": PRINCIPAL.principal,
+        "principalType": "ServicePrincipal",
+    }
+    assert endpoints[LLAMA.name].credential == EntraCredential(PRINCIPAL.tenant, PRINCIPAL.client, secret)
+    assert world["azure-caller"].urn in world.outputs[f"ready-{LLAMA.name}"]
 
 
 def test_deployments_are_made_one_after_the_other():

@@ -11,7 +11,7 @@ import pytest
 from corral.catalog.load import load_catalog
 from corral.config.hosts import AzureHost
 from corral.config.stack import Stack
-from corral.hosts.azure import management
+from corral.hosts.azure import entra
 from corral.hosts.azure.management import Manager, SignedIn, sign_in
 from corral.hosts.azure.preflight import preconditions
 from corral.hosts.probing import HostError, Judgement
@@ -358,7 +358,7 @@ def test_without_credentials_nothing_is_known(monkeypatch: pytest.MonkeyPatch):
     def absent(*_: object, **__: object) -> None:
         raise FileNotFoundError
 
-    monkeypatch.setattr(management.subprocess, "run", absent)
+    monkeypatch.setattr(entra.subprocess, "run", absent)
     with pytest.raises(HostError) as unknown:
         sign_in({})
     assert unknown.value.judgement == (
@@ -373,11 +373,12 @@ def test_without_credentials_nothing_is_known(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("stated", [{}, {"ARM_SUBSCRIPTION_ID": ID}], ids=["the CLI's", "that of the environment"])
 def test_the_azure_cli_is_asked_for_its_token(monkeypatch: pytest.MonkeyPatch, stated: dict[str, str]):
     def az(command: list[str], **_: object) -> Any:
-        want = "az account get-access-token --resource https://management.azure.com/ --output json"
-        assert " ".join(command) == want + (f" --subscription {ID}" if stated else "")
+        of = f" --subscription {ID}" if stated else ""
+        want = f"az account get-access-token --resource https://management.azure.com/{of} --output json"
+        assert " ".join(command) == want
         out = f'{{"accessToken": "{TOKEN}", "subscription": "{ID}", "tenant": "t", "tokenType": "Bearer"}}'
-        return management.subprocess.CompletedProcess(command, 0, out, "")
+        return entra.subprocess.CompletedProcess(command, 0, out, "")
 
-    monkeypatch.setattr(management.subprocess, "run", az)
+    monkeypatch.setattr(entra.subprocess, "run", az)
     assert sign_in(stated) == SignedIn(TOKEN, ID)
     assert TOKEN not in repr(sign_in(stated))

@@ -36,7 +36,7 @@ def planned(file: Path) -> tuple[Plan, CheckedStack]:
 async def served(file: Path) -> tuple[dict[str, int], str]:
     """Serves a stack; the counters of rejected updates, and what Envoy said meanwhile."""
     plan, loaded = planned(file)
-    desired = desire(loaded, "always", {}, KEYS, KEYS)
+    desired = desire(loaded, "always", {}, KEYS, KEYS, str)
     with envoy_directory("test") as files:
         engine = EnvoyProcess(find_envoy(), files, lambda _: None)
         try:

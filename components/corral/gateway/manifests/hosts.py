@@ -14,7 +14,7 @@ from typing import Any
 
 from corral.gateway.manifests.resource import Inputs, Resource, reference
 from corral.gateway.names import HOST_HEADER, TENANT_HEADER, object_name
-from corral.hosts.endpoint import AmbientCredential, Credential, Endpoint, KeyCredential
+from corral.hosts.endpoint import AmbientCredential, Credential, Endpoint, EntraCredential, KeyCredential
 from corral.plan.failover import ADDED_BY_ENVOY, TOKEN_HEADER
 
 
@@ -92,7 +92,8 @@ def _service(inputs: Inputs, endpoint: Endpoint, name: str) -> dict[str, Any]:
 
 def _replaces_token(credential: Credential) -> bool:
     """Whether the gateway's own credential takes the place of a caller's token."""
-    return isinstance(credential, AmbientCredential) or (credential is not None and credential.header == TOKEN_HEADER)
+    header = credential.header if isinstance(credential, KeyCredential) else TOKEN_HEADER
+    return credential is not None and header == TOKEN_HEADER
 
 
 def _schema(endpoint: Endpoint) -> dict[str, str]:
@@ -108,12 +109,15 @@ def _schema(endpoint: Endpoint) -> dict[str, str]:
             )
 
 
-def _credential(credential: KeyCredential | AmbientCredential, host: str) -> dict[str, Any]:
+def _credential(credential: KeyCredential | AmbientCredential | EntraCredential, host: str) -> dict[str, Any]:
     secret = {"secretRef": reference("Secret", object_name(host))}
     match credential:
         case AmbientCredential(region=region, file=file):
             of_file = {} if file is None else {"credentialsFile": {**secret, "profile": "default"}}
             return {"type": "AWSCredentials", "awsCredentials": {"region": region, **of_file}}
+        case EntraCredential(tenant=tenant, client=client):
+            principal = {"tenantID": tenant, "clientID": client, "clientSecretRef": secret["secretRef"]}
+            return {"type": "AzureCredentials", "azureCredentials": principal}
         case KeyCredential(header="api-key"):
             return {"type": "AzureAPIKey", "azureAPIKey": secret}
         case KeyCredential():

@@ -12,17 +12,21 @@ destroyed and made anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pulumi
-from pulumi_azure_native import cognitiveservices, network, resources
+import pulumi_random as random
+from pulumi_azure_native import authorization, cognitiveservices, network, resources
 
 from corral.catalog.units import ANYWHERE
-from corral.config.hosts import AzureHost, PrivateEndpoint
+from corral.config.hosts import AzureHost, Entra, PrivateEndpoint
 from corral.hosts.azure.deployments import FORMAT, Deployment, UnstatedError, account_name, deployments
 from corral.hosts.base import HostComponent, Site
-from corral.hosts.endpoint import Endpoint, KeyCredential
+from corral.hosts.endpoint import Endpoint, EntraCredential, KeyCredential
+
+_ROLE = "/subscriptions/{0}/providers/Microsoft.Authorization/roleDefinitions/a97b65f3-24c7-4388-baec-2e87135dc908"
+"""Cognitive Services User, by its id in Azure's list of built-in roles: for models of any maker, Llama too."""
 
 _WAY_OUT = (
     "`corral preflight -s {stack}` says whether it is a quota: have it raised, or change corral:hosts.{host}.capacity, "
@@ -47,6 +51,10 @@ class AzureArgs:
     private_endpoint: PrivateEndpoint | None
     """Given one, `allow_from` means nothing: the account cannot be called from the internet."""
     tags: Mapping[str, str]
+    entra: Entra | None = None
+    """The principal that calls, for which the account takes no keys; without one the account's first key is sent."""
+    secret: pulumi.Output[str] | None = field(default=None, repr=False)
+    """That of the principal."""
 
     @classmethod
     def of(cls, name: str, site: Site) -> AzureArgs:
@@ -72,6 +80,8 @@ class AzureArgs:
             sku=host.sku,
             content_filter=host.content_filter,
             key_header=next(iter(targets.values())).credential.header or "api-key",
+            entra=host.entra,
+            secret=site.keys.get(name) if host.entra else None,
             allow_from=allowed,
             private_endpoint=host.private_endpoint,
             tags=site.tags,
@@ -100,7 +110,7 @@ class Azure(HostComponent):
             sku={"name": "S0"},
             properties=cognitiveservices.AccountPropertiesArgs(
                 custom_sub_domain_name=called,
-                disable_local_auth=False,
+                disable_local_auth=args.entra is not None,
                 public_network_access="Disabled" if args.private_endpoint else "Enabled",
                 network_acls=_network_rules(args),
             ),
@@ -109,7 +119,11 @@ class Azure(HostComponent):
         )
         deployments = self._deployments(account)
         private = self._private_endpoint(args.private_endpoint, account, deployments) if args.private_endpoint else []
-        credential = KeyCredential(args.key_header, self._key(account))
+        if args.entra and args.secret is not None:
+            private.append(self._role(account, args.entra))
+            credential = EntraCredential(args.entra.tenant, args.entra.client, args.secret)
+        else:
+            credential = KeyCredential(args.key_header, self._key(account))
         hostname = pulumi.Output.concat(called, ".services.ai.azure.com")
         self.endpoints = {
             each.name: Endpoint(
@@ -153,6 +167,19 @@ class Azure(HostComponent):
             )
             before = [deployments[each.name]]
         return deployments
+
+    def _role(self, account: cognitiveservices.Account, entra: Entra) -> authorization.RoleAssignment:
+        """Lets the principal ask for answers."""
+        subscription = authorization.get_client_config_output(pulumi.InvokeOptions(parent=self)).subscription_id
+        return authorization.RoleAssignment(
+            f"{self._name}-caller",
+            role_assignment_name=random.RandomUuid(f"{self._name}-caller-name", opts=self._child).result,
+            scope=account.id,
+            role_definition_id=pulumi.Output.format(_ROLE, subscription),
+            principal_id=entra.principal,
+            principal_type="ServicePrincipal",
+            opts=self._child,
+        )
 
     def _key(self, account: cognitiveservices.Account) -> pulumi.Output[str]:
         """The account's first key.  Azure's SDK does not mark it as a secret."""

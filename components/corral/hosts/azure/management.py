@@ -6,19 +6,17 @@ The token is in no message, and goes to no host but `management.azure.com`.
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
+from corral.hosts.azure.entra import of_cli, of_principal
 from corral.hosts.probing import HostError, answer
 
 _URL = "https://management.azure.com"
-_SIGN_IN = "https://login.microsoftonline.com"
 _TIMEOUT_SECONDS = 20.0
 _ACTION = re.compile(r"perform action '([\w./]+)'")
 """In Azure's refusals (`AuthorizationFailed`)."""
@@ -38,34 +36,16 @@ def sign_in(environment: Mapping[str, str], transport: httpx.BaseTransport | Non
     client_id, secret, tenant, subscription = (environment.get(name) for name in names)
     if not (client_id and secret and tenant and subscription):
         return _of_the_cli(subscription)
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": client_id,
-        "client_secret": secret,
-        "scope": f"{_URL}/.default",
-    }
-    try:
-        with httpx.Client(transport=transport, timeout=_TIMEOUT_SECONDS) as client:
-            given = client.post(f"{_SIGN_IN}/{tenant}/oauth2/v2.0/token", data=form)
-    except httpx.HTTPError as error:
-        raise HostError("unknown", f"Azure cannot be asked for a token ({type(error).__name__})") from None
-    if given.status_code != 200:
-        way_out = "correct ARM_CLIENT_ID, ARM_CLIENT_SECRET and ARM_TENANT_ID"
-        raise HostError("refused", f"Azure gives the service principal no token (HTTP {given.status_code}): {way_out}")
-    return SignedIn(given.json()["access_token"], subscription)
+    form = {"client_id": client_id, "client_secret": secret}
+    way_out = "correct ARM_CLIENT_ID, ARM_CLIENT_SECRET and ARM_TENANT_ID"
+    given = of_principal(tenant, form, f"{_URL}/.default", transport, way_out)
+    return SignedIn(given["access_token"], subscription)
 
 
 def _of_the_cli(subscription: str | None) -> SignedIn:
-    command = ["az", "account", "get-access-token", "--resource", f"{_URL}/", "--output", "json"]
-    command += ["--subscription", subscription] if subscription else []
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS * 3, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        way_out = "sign in with the Azure CLI (az login), or set ARM_CLIENT_ID and what belongs to it"
-        raise HostError("unknown", f"there are no Azure credentials to ask with: {way_out}") from None
-    if done.returncode:
-        raise HostError("unknown", "the Azure CLI has no token: sign in (az login)")
-    given = json.loads(done.stdout)
+    way_out = "sign in with the Azure CLI (az login), or set ARM_CLIENT_ID and what belongs to it"
+    of_subscription = ["--subscription", subscription] if subscription else []
+    given = of_cli("--resource", f"{_URL}/", *of_subscription, way_out=way_out)
     return SignedIn(given["accessToken"], given["subscription"])
 
 

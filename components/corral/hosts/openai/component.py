@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from corral.config.hosts import AzureHost, Entra
 from corral.hosts.base import HostComponent, Site
-from corral.hosts.endpoint import Endpoint, KeyCredential
+from corral.hosts.endpoint import Endpoint, EntraCredential, KeyCredential
 from corral.plan.plan import Target
 
 _PORTS = {"https": 443, "http": 80}
@@ -27,14 +28,18 @@ class OpenAIHostArgs:
     targets: Mapping[str, Target]
     """Per model the host as a target of the plan; each has a URL."""
     key: pulumi.Output[str] | None = field(repr=False)
-    """The host's key, a secret; None where no target wants one."""
+    """The host's key, or its principal's secret, a secret; None where no target wants one."""
     folder: Path
     """The folder of the stack file: the file of a private CA is named relative to it."""
+    entra: Entra | None = None
+    """The principal whose tokens are sent in place of a key."""
 
     @classmethod
     def of(cls, name: str, site: Site) -> OpenAIHostArgs:
         """The arguments of the host `name`."""
-        return cls(targets=site.plan.at(name), key=site.keys.get(name), folder=site.folder)
+        host = site.stack.hosts[name]
+        entra = host.entra if isinstance(host, AzureHost) else None
+        return cls(targets=site.plan.at(name), key=site.keys.get(name), entra=entra, folder=site.folder)
 
 
 class OpenAIHost(HostComponent):
@@ -53,6 +58,13 @@ def _endpoint(model: str, target: Target, args: OpenAIHostArgs) -> Endpoint:
     header = target.credential.header
     if header and args.key is None:
         raise ValueError(f"{target.host} wants a key in {header} and was given none")
+    credential = None
+    if header and args.key is not None:
+        credential = (
+            EntraCredential(args.entra.tenant, args.entra.client, args.key)
+            if args.entra
+            else KeyCredential(header, args.key)
+        )
     return Endpoint(
         model=model,
         host=target.host,
@@ -62,6 +74,6 @@ def _endpoint(model: str, target: Target, args: OpenAIHostArgs) -> Endpoint:
         protocol=target.protocol,
         path=parts.path,
         model_id=target.model_id,
-        credential=KeyCredential(header, args.key) if header and args.key is not None else None,
+        credential=credential,
         ca=(args.folder / target.ca).read_text(encoding="utf-8") if target.ca else None,
     )
