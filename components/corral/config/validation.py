@@ -170,6 +170,14 @@ def _report_unknown(place: _Place, values: dict[str, Value], report: Report) -> 
     if (renamed := _RENAMED.get(name)) in valid:
         report.add(place.keys, f"is called {renamed} since 0.2: write that instead")
         return
+    parent = str(around[-1]) if around else ""
+    if name[:1].isdigit() and parent[-1:].isdigit():
+        whole = f'{".".join(map(str, around[:-1]))}["{parent}.{name}"]'
+        report.add(
+            place.keys, f"no such key: a name with a dot stands in quotes: `pulumi config set --path '{whole}…'`"
+        )
+        report.excuse(around)
+        return
     near = nearest(name, valid)
     report.add(place.keys, f"no such key{_elsewhere(name, place) if near is None else correction(name, valid)}")
     if near and near not in _value(values, around):
