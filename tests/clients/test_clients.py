@@ -62,8 +62,9 @@ def environment(client: str) -> tuple[list[str], Mapping[str, str]]:
     name, _, kind = client.rpartition(".")
     try:
         if kind == "js":
-            folder = NODE.folder()
-            return ["node", str(HERE / client)], {"NODE_PATH": str(folder / "node_modules")}
+            if (node := shutil.which("node")) is None:
+                raise UnavailableError("there is no node on PATH")
+            return [node, str(HERE / client)], {"NODE_PATH": str(NODE.folder() / "node_modules")}
         if client == "use_openai.py":
             return [sys.executable, "-m", f"tests.clients.{name}"], {"PYTHONPATH": str(ROOT)}
         paths = os.pathsep.join((str(PYTHON.folder() / "packages"), str(ROOT)))
