@@ -114,6 +114,16 @@ def test_nothing_faces_the_internet_unless_the_stack_asks(worlds: Mapping[str, W
     assert "internet-facing" not in schemes
 
 
+@pytest.mark.parametrize("protect", [True, False], ids=["protected", "not protected"])
+def test_what_would_be_lost_with_all_that_is_in_it_is_protected_where_the_stack_says_so(protect: bool, tmp_path: Path):
+    config = config_of("prod") | {"corral:protect": protect}
+    world = deploy("prod", tmp_path, config)
+    assert {each.name for each in world.resources if each.protect} == (
+        {"cluster-cluster", "cluster-secrets", "cluster-logs", "azure-account"} if protect else set()
+    )
+    assert world["cluster-cluster"].inputs["deletionProtection"] == protect
+
+
 MOVES = [
     ("prod", "llama-3.3-70b", {"bedrock": 20, "azure": 30, "vllm": 50}),
     ("prod", "llama-4-maverick", {"bedrock": 100, "azure": 0}),

@@ -148,8 +148,12 @@ class Project:
         return self._run(lambda stack, say: stack.refresh(on_output=say).summary.resource_changes)
 
     def destroy(self) -> Outcome:
-        """`pulumi destroy`.  Raises FailedError."""
+        """`pulumi destroy --skip-preview`.  Raises FailedError."""
         return self._run(lambda stack, say: stack.destroy(on_output=say).summary.resource_changes)
+
+    def preview_destroy(self) -> Outcome:
+        """What `pulumi destroy` does before it asks whether to go on.  Raises FailedError."""
+        return self._run(lambda stack, say: stack.preview_destroy(on_output=say).change_summary)
 
     def outputs(self) -> automation.OutputMap:
         """What the program exports."""

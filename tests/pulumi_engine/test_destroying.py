@@ -48,6 +48,21 @@ def test_destroy_goes_from_routes_to_network_and_leaves_nothing(stack: str, proj
     assert there.resources() == []
 
 
+def test_what_is_protected_is_deleted_only_once_the_stack_lets_it_go(project: Callable[[str], Project]) -> None:
+    there = project("staging")
+    there.edit(lambda config: config.update({"corral:protect": True}))
+    assert there.up().changes["update"] == 1  # the cluster, which AWS is told of too
+
+    with pytest.raises(FailedError, match=r'cluster-cluster" cannot be deleted\s+because it is protected'):
+        there.preview_destroy()
+
+    there.edit(lambda config: config.update({"corral:protect": False}))
+    there.up()
+    there.destroy()
+
+    assert there.things() == []
+
+
 def test_a_destroy_that_fails_is_finished_by_the_next(project: Callable[[str], Project]) -> None:
     there = project("staging")
 

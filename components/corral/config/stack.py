@@ -153,6 +153,9 @@ class Stack(Strict):
     accounts: Accounts = Field(default=Accounts(), examples=[{"aws": "123456789012"}])
     """The accounts that the stack may be made in, and what bounds the roles that it makes; by default any account, and
     no bound."""
+    protect: bool = False
+    """Pulumi refuses to delete or replace the cluster, its encryption key, log groups and Azure's account, and EKS to
+    delete the cluster, whoever asks (true); by default they go when the stack says so."""
     gateway: Gateway = Gateway()
     """The load balancer of the kubernetes engine: how it is reached, and how large it gets."""
     registry: RegistryOrCache | None = Field(default=None, examples=[{"mirror": "registry.example.com/mirror"}])

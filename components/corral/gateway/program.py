@@ -26,6 +26,17 @@ _ROUTING_SECONDS = 600
 """For what comes after all hosts are there or given up: to accept routes and to roll out the first Envoys."""
 
 
+_CLUSTER = "aws:eks/cluster:Cluster"
+
+LASTING = {
+    _CLUSTER,
+    "aws:kms/key:Key",
+    "aws:cloudwatch/logGroup:LogGroup",
+    "azure-native:cognitiveservices:Account",
+}
+"""Types of what is lost with all that is in it, or has its name blocked for days: all else is made anew as it was."""
+
+
 def deploy(file: Path | None = None) -> None:
     """Provisions the stack that Pulumi has read from `file`; nothing of one that is refused.
 
@@ -64,6 +75,7 @@ def deploy(file: Path | None = None) -> None:
     if not on_mocks():
         end_without_traceback(stack.name)
     hold_to_accounts(stack, plan)
+    _protect(on=stack.protect)
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     failures = HostFailures((stack.gateway.host_timeout + 2 * stack.gateway.handover) / 1000 + _ROUTING_SECONDS)
     cluster = open_cluster(stack, tags)
@@ -98,6 +110,20 @@ def deploy(file: Path | None = None) -> None:
     pulumi.export("ca", gateway.ca)
     pulumi.export("endpoints", {f"{endpoint.host}/{endpoint.model}": _url(endpoint) for endpoint in endpoints})
     pulumi.export("keys", gateway.keys)
+
+
+def _protect(*, on: bool) -> None:
+    """Protects what is to last, where it is on; and says of a cluster either way whether AWS is to, which would else
+    keep what it was told before."""
+
+    def protected(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if args.type_ not in LASTING:
+            return None
+        props = {**args.props, "deletion_protection": on} if args.type_ == _CLUSTER else args.props
+        opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(protect=on))
+        return pulumi.ResourceTransformationResult(props, opts)
+
+    pulumi.runtime.register_stack_transformation(protected)
 
 
 def _complete_archives(stack: Stack, origin: Origin) -> None:
