@@ -85,7 +85,7 @@ def test_every_object_holds_against_its_schema(on_eks: tuple[World, Mapping[str,
     ]  # fmt: skip
     for each in objects:
         if not each.type.endswith("Secret"):
-            kubernetes_validate.validate(each.inputs, "1.35", strict=True)
+            kubernetes_validate.validate(dict(each.inputs), "1.35", strict=True)
 
 
 def test_the_gateway_calls_the_adapter_as_a_host_that_speaks_openai(on_eks: tuple[World, Mapping[str, HostComponent]]):

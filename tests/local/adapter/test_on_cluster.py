@@ -43,9 +43,9 @@ def command(folder: Path, port: int) -> list[str]:
 class ClusterAdapter:
     """A running one."""
 
-    def __init__(self, folder: Path, *hosts: AdaptedHost, **limits: int) -> None:
+    def __init__(self, folder: Path, *hosts: AdaptedHost) -> None:
         self.folder = folder
-        self.write(*hosts, **limits)
+        self.write(*hosts)
         with bind(0) as free:
             self.port = free.getsockname()[1]
         self.process = subprocess.Popen(

@@ -93,7 +93,7 @@ def namespace(pods: Pods) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": pods.namespace, "labels": labels}}
 
 
-def metadata(pods: Pods) -> dict[str, Any]:
+def metadata(pods: Pods) -> Any:
     """Of every object within the namespace."""
     return {"name": ACCOUNT, "namespace": pods.namespace, "labels": {**pods.labels, **_SELECTOR}}
 

@@ -8,6 +8,7 @@ taken, and the pod has been out of its Service for a while by then.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from pathlib import Path
 from typing import Final
@@ -55,16 +56,16 @@ class FileServer(uvicorn.Server):
         end_well_on_signals()
         self.run(sockets=[self._listening])
 
-    async def startup(self, sockets: list[object] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._text = b""
         await self._take()
-        await super().startup(sockets)  # pyright: ignore[reportArgumentType]
+        await super().startup(sockets)
         self._following = asyncio.create_task(self._follow())
 
-    async def shutdown(self, sockets: list[object] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._following:
             self._following.cancel()
-        await super().shutdown(sockets)  # pyright: ignore[reportArgumentType]
+        await super().shutdown(sockets)
         await self._clients.close()
 
     async def _take(self) -> None:
