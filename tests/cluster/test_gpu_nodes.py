@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from corral.cluster.gpu_nodes import node_class, node_pool
+from corral.cluster.gpu_nodes import node_class, node_pools
 from corral.config.hosts import Gpus
 from corral.hosts.base import Vpc
 
@@ -22,7 +22,8 @@ def requirement(label: str, *values: str) -> dict[str, Any]:
 
 
 def test_a_pool_has_nodes_of_one_type_for_servers_only_and_never_takes_a_busy_one():
-    assert node_pool("corral-vllm", gpus(), 4, MARKS) == {
+    (pool,) = node_pools("vllm", gpus(), 4, MARKS)
+    assert pool == {
         "apiVersion": "karpenter.sh/v1",
         "kind": "NodePool",
         "metadata": {"name": "corral-vllm", "labels": MARKS},
@@ -51,6 +52,16 @@ def test_a_pool_has_nodes_of_one_type_for_servers_only_and_never_takes_a_busy_on
     }
 
 
+def test_of_several_types_karpenter_tries_the_first_that_is_named():
+    pools = node_pools("vllm", gpus(alternatives=["g6e.24xlarge", "g6.24xlarge", "g6e.12xlarge"]), 4, MARKS)
+    types = [each["spec"]["template"]["spec"]["requirements"][0]["values"] for each in pools]
+    assert types == [["g6e.12xlarge"], ["g6e.24xlarge"], ["g6.24xlarge"]]
+    assert [each["spec"]["weight"] for each in pools] == [100, 99, 98]
+    names = [each["metadata"]["name"] for each in pools]
+    assert (names[0], len({*names})) == ("corral-vllm", 3)
+    assert {each["spec"]["template"]["spec"]["nodeClassRef"]["name"] for each in pools} == {"corral-vllm"}
+
+
 RESERVATION = "cr-0123456789abcdef0"
 
 
@@ -60,11 +71,13 @@ RESERVATION = "cr-0123456789abcdef0"
         ("onDemand", ["on-demand"], None),
         ("spot", ["spot", "on-demand"], None),
         ({"reservation": RESERVATION}, ["reserved"], [{"id": RESERVATION}]),
+        ({"reservation": RESERVATION, "otherwise": "onDemand"}, ["reserved", "on-demand"], [{"id": RESERVATION}]),
+        ({"reservation": RESERVATION, "otherwise": "spot"}, ["reserved", "spot", "on-demand"], [{"id": RESERVATION}]),
     ],
     ids=str,
 )
 def test_nodes_are_bought_as_the_stack_says(bought: Any, capacity: list[str], selected: Any):
-    requirements = node_pool("n", gpus(capacityType=bought), 4, MARKS)["spec"]["template"]["spec"]["requirements"]
+    requirements = node_pools("n", gpus(capacityType=bought), 4, MARKS)[0]["spec"]["template"]["spec"]["requirements"]
     spec = node_class("n", gpus(capacityType=bought), "role", VPC, MARKS)["spec"]
     assert requirement("karpenter.sh/capacity-type", *capacity) in requirements
     assert spec.get("capacityReservationSelectorTerms") == selected
@@ -81,7 +94,7 @@ def test_nodes_are_bought_as_the_stack_says(bought: Any, capacity: list[str], se
 )
 def test_outside_of_its_window_no_busy_node_is_replaced(window: Mapping[str, str], schedule: str, duration: str):
     """Karpenter takes the least of the budgets that hold, so that the one of none holds outside."""
-    disruption = node_pool("n", gpus(maintenance=window), 4, MARKS)["spec"]["disruption"]
+    disruption = node_pools("n", gpus(maintenance=window), 4, MARKS)[0]["spec"]["disruption"]
     assert disruption["budgets"] == [
         {"nodes": "0", "reasons": ["Drifted"], "schedule": schedule, "duration": duration},
         {"nodes": "1"},

@@ -78,6 +78,7 @@ def places_of(value: Any, around: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]
 
 NEED_THE_WHOLE_STACK = {
     "azure-to-provision", "fallback-twice", "gateway-allow-from", "gateway-in-the-open", "gateway-issuer",
+    "gpus-alternatives",
     "gateway-versions-of-a-mirror", "host-not-declared", "issuers-without-tenants", "region-unknown",
     "registry-cache-elsewhere", "registry-unused-key", "shares-far-over-100", "shares-of-many-hosts", "shares-over-100",
     "shares-under-100", "tenants-claims", "tenants-known-twice", "yaml-duplicate-keys",

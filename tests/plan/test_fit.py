@@ -55,6 +55,31 @@ CASES = [
     Case("Scout in FP8", "llama-4-scout", "Scout-FP8", on("g7e.12xlarge"), Fit("g7e.12xlarge", 2, 2, CONTEXT, 1, 1)),
     Case("Scout in four bits", "llama-4-scout", "Scout-w4a16", on("p5.4xlarge"), Fit("p5.4xlarge", 1, 1, 48_128, 1, 1)),
     Case(
+        "70B in FP8 on either of two types",
+        LLAMA,
+        FP8,
+        on("g6e.12xlarge", 1, 4, alternatives=["g6e.24xlarge"]),
+        Fit("g6e.12xlarge", 4, 4, CONTEXT, 1, 4),
+    ),
+    Case(
+        "8B with the context of the smaller one",
+        "llama-3.1-8b",
+        "x",
+        on("g6e.xlarge", 1, 1, alternatives=["g6.xlarge"]),
+        Fit("g6e.xlarge", 1, 1, 23_552, 1, 1),
+    ),
+    Case(
+        "70B in FP8 on types of which a server takes different numbers",
+        LLAMA,
+        FP8,
+        on("g6e.12xlarge", 1, 4, alternatives=["g7e.12xlarge"]),
+        Misfit(
+            f"a server of {LLAMA} takes 4 of 4 GPUs on g6e.12xlarge and 2 of 2 on g7e.12xlarge, and all servers of a "
+            "model are alike",
+            "leave g7e.12xlarge out of corral:hosts.vllm.gpus.alternatives, or give it a host of its own",
+        ),
+    ),
+    Case(
         "Maverick in FP8 across a node",
         "llama-4-maverick",
         "Maverick-FP8",

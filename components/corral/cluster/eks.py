@@ -154,7 +154,7 @@ class Eks(ClusterComponent):
             policy=self._node_policy,
             tags=self._args.tags,
         )
-        return (GpuNodes(f"{host}-nodes", args, pulumi.ResourceOptions(parent=parent)).pool,)
+        return GpuNodes(f"{host}-nodes", args, pulumi.ResourceOptions(parent=parent)).pools
 
     @override
     def identity(

@@ -1,9 +1,10 @@
 """Nodes with GPUs on EKS Auto Mode: what they are, and when one may be taken away.
 
-Policy.  Auto Mode brings the GPU's driver and device plugin along.  The nodes of a vLLM host are all of the one
-instance type that its models were fitted to.  Only what tolerates the taint `nvidia.com/gpu` comes onto them.  There
-are never more than `max`: the pool's limit in GPUs is the bound of what it can cost.  There is no least number of its
-own: servers that must be there keep their nodes.
+Policy.  Auto Mode brings the GPU's driver and device plugin along.  The nodes of a vLLM host are of the instance types
+that its models were fitted to: a pool for each, of which Karpenter tries the one with the highest weight first.  Only
+what tolerates the taint `nvidia.com/gpu` comes onto them.  There are never more than `max` of a type: the pool's limit
+in GPUs is the bound of what it can cost.  There is no least number of its own: servers that must be there keep their
+nodes.
 
 A node goes when it has been empty for an hour.  One with a server on it is not replaced for a new image of its own, nor
 because the pool has changed (a budget of none for `Drifted`; the pods' `karpenter.sh/do-not-disrupt` would not hold
@@ -28,9 +29,9 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from corral.cluster.roles import NODES, admit, role
-from corral.config.hosts import Gpus, Reservation, Window
+from corral.config.hosts import Gpus, Purchase, Reservation, Window
 from corral.hosts.base import KubernetesObject, Vpc
-from corral.hosts.naming import labels, node_pool_name
+from corral.hosts.naming import labels, node_pool_names
 
 _GPU = "nvidia.com/gpu"
 _MINUTE_MILLISECONDS = 60_000
@@ -65,12 +66,28 @@ def node_class(
     }
 
 
-def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> dict[str, Any]:
-    """The NodePool of a host, whose nodes have `count` GPUs each."""
-    bought = gpus.capacity_type
+def node_pools(host: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The NodePools of a host, whose nodes have `count` GPUs each: the one of the preferred instance type first."""
+    names, most = node_pool_names(host, gpus.instances), 100
+    return [
+        _node_pool(name, names[0], gpus, instance, count, marks, most - place if gpus.alternatives else None)
+        for place, (name, instance) in enumerate(zip(names, gpus.instances, strict=True))
+    ]
+
+
+def _capacity_types(bought: Purchase) -> Sequence[str]:
+    if isinstance(bought, Reservation):
+        return ("reserved", *(_CAPACITY_TYPES[bought.otherwise] if bought.otherwise else ()))
+    return _CAPACITY_TYPES[bought]
+
+
+def _node_pool(
+    name: str, class_name: str, gpus: Gpus, instance: str, count: int, marks: Mapping[str, str], weight: int | None
+) -> dict[str, Any]:
+    """`weight`: the higher is tried first."""
     required = {
-        "node.kubernetes.io/instance-type": (gpus.instance,),
-        "karpenter.sh/capacity-type": ("reserved",) if isinstance(bought, Reservation) else _CAPACITY_TYPES[bought],
+        "node.kubernetes.io/instance-type": (instance,),
+        "karpenter.sh/capacity-type": _capacity_types(gpus.capacity_type),
         "kubernetes.io/arch": ("amd64",),
     }
     return {
@@ -81,7 +98,7 @@ def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> di
             "template": {
                 "metadata": {"labels": dict(marks)},
                 "spec": {
-                    "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": name},
+                    "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": class_name},
                     "requirements": [
                         {"key": key, "operator": "In", "values": [*values]} for key, values in required.items()
                     ],
@@ -91,6 +108,7 @@ def node_pool(name: str, gpus: Gpus, count: int, marks: Mapping[str, str]) -> di
                 },
             },
             "limits": {_GPU: str(gpus.max * count)},
+            **({"weight": weight} if weight else {}),
             "disruption": {
                 "consolidationPolicy": "WhenEmpty",
                 "consolidateAfter": "1h",
@@ -134,12 +152,12 @@ class GpuNodesArgs:
 
 
 class GpuNodes(pulumi.ComponentResource):
-    """A NodeClass and a NodePool, with the role of their nodes and its entry to the cluster.
+    """A NodeClass and a NodePool for each instance type, with the role of their nodes and its entry to the cluster.
 
     Leaves to others: the cluster, and quotas of the account (`Running On-Demand G and VT` and so on).
     """
 
-    pool: pulumi.Resource
+    pools: Sequence[pulumi.Resource]
 
     def __init__(self, name: str, args: GpuNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:cluster:GpuNodes", name, None, opts)
@@ -149,15 +167,19 @@ class GpuNodes(pulumi.ComponentResource):
             attached.append(aws.iam.RolePolicy(f"{name}-caching", role=node_role.name, policy=args.policy, opts=child))
         names = (f"{name}-entry", f"{name}-joining")
         admitted = admit(names, args.cluster_name, node_role.arn, "EC2", "AmazonEKSAutoNodePolicy", args.tags, child)
-        physical_name, marks = node_pool_name(args.host), labels(args.tags)
+        class_name, *_ = node_pool_names(args.host, args.gpus.instances)
         nodes = KubernetesObject(
             f"{name}-class",
-            node_class(physical_name, args.gpus, node_role.name, args.vpc, args.tags),
+            node_class(class_name, args.gpus, node_role.name, args.vpc, args.tags),
             pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[*args.ready, *attached, *admitted]),
         )
-        self.pool = KubernetesObject(
-            f"{name}-pool",
-            node_pool(physical_name, args.gpus, args.count, marks),
-            pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[nodes]),
-        )
+        pools = node_pools(args.host, args.gpus, args.count, labels(args.tags))
+        self.pools = [
+            KubernetesObject(
+                f"{name}-pool" if place == 0 else f"{name}-pool-{args.gpus.instances[place]}",
+                pool,
+                pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=[nodes]),
+            )
+            for place, pool in enumerate(pools)
+        ]
         self.register_outputs({})

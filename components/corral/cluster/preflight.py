@@ -4,9 +4,10 @@ account; one that is there is to answer.  Only reads.
 Policy.  A quota is held against what others use of it: what is tagged as the stack's own, or is a node of its cluster,
 is counted as wanted and not as used, so that the verdict is the same before the first `up` and after.  Less than the
 least that the stack takes is refused; less than the most is allowed, and says what to ask for.  Nodes on spot are
-bought on demand where there is no spot.  Which quota counts an instance type is known for the families with NVIDIA's
-GPUs (AWS General Reference, Amazon EC2 endpoints and quotas); of another it is unknown.  Of the other nodes, which Auto
-Mode chooses, the vCPUs of the Envoys are asked for, as a lower bound.
+bought on demand where there is no spot.  Of several instance types the preferred one is counted.  Which quota counts an
+instance type is known for the families with NVIDIA's GPUs (AWS General Reference, Amazon EC2 endpoints and quotas); of
+another it is unknown.  Of the other nodes, which Auto Mode chooses, the vCPUs of the Envoys are asked for, as a lower
+bound.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class _Eks:
             yield Precondition.of(_PART, "elastic IPs", self._unused, _ADDRESSES, *addresses)
         yield Precondition.of(_PART, "vCPUs of the Envoys", self._envoys)
         for name, gpus in self._gpus.items():
-            yield Precondition.of(name, f"{gpus.instance} in the zones", self._offered, gpus)
+            yield Precondition.of(name, f"{' or '.join(gpus.instances)} in the zones", self._offered, gpus)
             if isinstance(gpus.capacity_type, Reservation):
                 id_ = gpus.capacity_type.reservation
                 yield Precondition.of(name, id_, self._reserved, gpus, id_)
@@ -176,7 +177,8 @@ class _Eks:
         return sorted(each["Location"] for each in answer["InstanceTypeOfferings"])
 
     def _offered(self, gpus: Gpus) -> Judgement:
-        zones, offering = self._zones, self._offering(gpus.instance)
+        zones = self._zones
+        offering = sorted({zone for instance in gpus.instances for zone in self._offering(instance)})
         if here := [zone for zone in zones if zone in offering]:
             return "allowed", f"offered in {', '.join(here)}"
         where = f"only in {', '.join(offering)}" if offering else f"nowhere in {self.account.region}"

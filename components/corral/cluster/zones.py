@@ -45,7 +45,7 @@ def zones(cidr: str, count: int) -> tuple[Zone, ...]:
 def gpu_instances(stack: Stack) -> tuple[str, ...]:
     """The instance types of the GPU nodes of its hosts, in order of name."""
     gpus = (host.gpus for host in stack.hosts.values() if isinstance(host, VllmHost))
-    return tuple(sorted({each.instance for each in gpus if each}))
+    return tuple(sorted({instance for each in gpus if each for instance in each.instances}))
 
 
 def shortage(region: str, names: Collection[str], count: int) -> str | None:

@@ -192,6 +192,8 @@ class Reservation(Strict):
 
     reservation: ReservationId
     """The id of a capacity reservation or a capacity block, like `cr-0123456789abcdef0`."""
+    otherwise: Literal["onDemand", "spot"] | None = None
+    """The way in which nodes are bought that the reservation does not hold; by default there are none."""
 
 
 Purchase = Annotated[
@@ -256,6 +258,9 @@ class Gpus(Strict):
 
     instance: Annotated[Text, Field(examples=["g6e.12xlarge"])]
     """The instance type of a node, like its label `node.kubernetes.io/instance-type`."""
+    alternatives: list[Text] = Field(default=[], max_length=9, examples=[["g6e.24xlarge"]])
+    """The instance types that are taken, in this order, where `instance` is not to be had, with as many GPUs to a node
+    and to a server; by default none."""
     min: Annotated[int, Field(ge=0, examples=[1])]
     """The least number of nodes.  At 0 a model with a fallback that is always awake goes to sleep when no request comes
     for it."""
@@ -275,6 +280,11 @@ class Gpus(Strict):
     """The memory of one GPU, like `80Gi`; by default the catalog's for the instance type."""
     parallel: Annotated[int, Field(gt=0)] | None = None
     """The number of GPUs over which a server spreads a model; by default as many as the model needs."""
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The instance types, the one that is preferred first, each once."""
+        return tuple(dict.fromkeys((self.instance, *self.alternatives)))
 
 
 class VllmHost(_Host):

@@ -24,7 +24,7 @@ from corral.config.cluster import (
     Replicas,
     Versions,
 )
-from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, Limits, VllmHost
+from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, Limits, Reservation, VllmHost
 from corral.config.problems import HOSTS, MODELS, TENANTS, Keys, Mark, Report, correction, listed, named, nearest
 from corral.config.registry import PullThrough, Upstreams
 from corral.config.stack import Engine, Model, Peak, Stack
@@ -81,6 +81,11 @@ def _check_host(keys: Keys, host: Host, catalog: Catalog, report: Report) -> Non
             _check_region(region, (*keys, "location"), catalog, report)
         case VllmHost(gpus=Gpus() as gpus):
             _check_range(gpus, (*keys, "gpus"), report)
+            if gpus.alternatives and isinstance(gpus.capacity_type, Reservation) and not gpus.capacity_type.otherwise:
+                report.relate(
+                    (*keys, "gpus", "alternatives"),
+                    "are never taken, as a reservation is for one type: give capacityType.otherwise, or leave them out",
+                )
         case _:
             pass
 

@@ -8,7 +8,7 @@ otherwise alike, so that six are enough.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 LABEL_LENGTH = 63
@@ -54,9 +54,10 @@ def labels(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:LABEL_LENGTH].strip("-._") for key, value in tags.items()}
 
 
-def node_pool_name(host: str) -> str:
-    """The name of the pool of a host's nodes, which Karpenter writes on each of them (`NODE_POOL_LABEL`)."""
-    return physical("corral", host)
+def node_pool_names(host: str, instances: Sequence[str]) -> list[str]:
+    """The names of the pools of a host's nodes, one for each instance type, which Karpenter writes on each node
+    (`NODE_POOL_LABEL`).  The first is the host's, whatever its type."""
+    return [physical("corral", host), *(physical("corral", host, instance) for instance in instances[1:])]
 
 
 NODE_POOL_LABEL = "karpenter.sh/nodepool"

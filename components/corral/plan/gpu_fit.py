@@ -8,6 +8,9 @@ at this host, else the model's own up to 128,000 tokens.  Where the stack says n
 that, the server takes as many as there are and serves a shorter context, down to 8,192 tokens; below that the model
 does not fit.  Llama 4 keeps less in its cache than is counted here (most of its layers attend to 8,192 tokens only).
 
+Where a host has several instance types, a server has to run on each of them as it stands: as many GPUs to a node and to
+a server, and the context that the smallest holds.
+
 Weights take two bytes per parameter, one where their name says FP8 or INT8, half a byte where it says four bits.
 
 The models of a host share its nodes evenly, counted in GPUs.  A model has as many servers at most as its part of `max`
@@ -65,11 +68,42 @@ def fit(
     models: int,
     alone: bool,
 ) -> Fit | Misfit:
-    """The model on the host's GPUs.
+    """The model on the host's GPUs, whichever of its instance types is to be had.
 
     `context` is what the stack wants, in tokens.  `models` is how many the host serves; `alone`, that no other host
     can answer for this one.
     """
+    fits: list[Fit] = []
+    for instance in gpus.instances:
+        of_one = gpus.model_copy(update={"instance": instance, "alternatives": []})
+        fitted = _fit(model, weights, context, host, of_one, catalog, models=models, alone=alone)
+        if isinstance(fitted, Misfit):
+            return fitted
+        fits.append(fitted)
+    first = fits[0]
+    for other in fits:
+        if (other.node, other.gpus) != (first.node, first.gpus):
+            return Misfit(
+                f"a server of {model} takes {first.gpus} of {_counted(first.node, 'GPU')} on {first.instance} and "
+                f"{other.gpus} of {other.node} on {other.instance}, and all servers of a model are alike",
+                f"leave {other.instance} out of corral:hosts.{host}.gpus.alternatives, or give it a host of its own",
+            )
+    lengths = [each.context for each in fits if each.context is not None]
+    return replace(first, context=min(lengths) if lengths else None)
+
+
+def _fit(
+    model: str,
+    weights: str,
+    context: int | None,
+    host: str,
+    gpus: Gpus,
+    catalog: Catalog,
+    *,
+    models: int,
+    alone: bool,
+) -> Fit | Misfit:
+    """The model on one instance type."""
     known = catalog.models.get(model)
     node, shape = _node(gpus, catalog), known.shape if known else None
     if node is None:

@@ -52,6 +52,7 @@ def around(**more: Any) -> Surroundings:
         "key": False,
         "labels": {"corral-stack": "prod"},
         "requests": requests,
-        "node_pool": "corral-vllm",
+        "instances": ("g6e.12xlarge",),
+        "own_nodes": True,
     }
     return Surroundings(**(plain | more))

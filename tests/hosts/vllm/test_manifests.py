@@ -14,6 +14,7 @@ import pytest
 
 from corral.config.cluster import Prometheus
 from corral.gateway.manifests.cutover import requests
+from corral.hosts.naming import node_pool_names
 from corral.hosts.vllm.manifests import Manifest, demand, manifests, namespace, service_account
 from corral.hosts.vllm.server import Server, arguments, environment
 from corral.testing.schemas import KUBERNETES
@@ -168,9 +169,20 @@ def test_prometheus_may_connect_and_is_told_where():
 
 
 def test_a_server_on_nodes_that_are_there_asks_to_be_left_where_it_is():
-    template = manifests(server(), around(node_pool=None))["deployment"]["spec"]["template"]
+    template = manifests(server(), around(own_nodes=False))["deployment"]["spec"]["template"]
     assert template["spec"]["nodeSelector"] == {"node.kubernetes.io/instance-type": "g6e.12xlarge"}
     assert template["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+
+
+def test_a_server_takes_a_node_of_any_of_the_types_of_its_host():
+    types = ("g6e.12xlarge", "g6e.24xlarge")
+    pod = manifests(server(), around(instances=types))["deployment"]["spec"]["template"]["spec"]
+    assert "nodeSelector" not in pod
+    (term,) = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term["matchExpressions"] == [
+        {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [*types]},
+        {"key": "karpenter.sh/nodepool", "operator": "In", "values": node_pool_names("vllm", types)},
+    ]
 
 
 def test_a_monitor_is_one_that_the_operator_of_the_stack_selects():

@@ -14,7 +14,7 @@ from corral.hosts.base import SECRET_DATA, ClusterComponent, HostComponent, Kube
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.iam import Statement, policy
 from corral.hosts.images import Images
-from corral.hosts.naming import labels, node_pool_name
+from corral.hosts.naming import labels
 from corral.hosts.vllm.manifests import (
     ACCOUNT,
     NODE_READY_SECONDS,
@@ -112,7 +112,8 @@ class Vllm(HostComponent):
             key=args.key is not None,
             labels=labels(args.tags),
             requests=args.requests,
-            node_pool=node_pool_name(args.host) if args.gpus and args.cluster.network == "eks" else None,
+            instances=args.gpus.instances if args.gpus else (),
+            own_nodes=args.cluster.network == "eks",
         )
         inside = args.servers[0].namespace
         before = [*args.cluster.ready]

@@ -32,7 +32,7 @@ from typing import Any
 
 from corral.config.cluster import Prometheus
 from corral.hosts.autoscaling import scaled, trigger
-from corral.hosts.naming import NODE_POOL_LABEL
+from corral.hosts.naming import NODE_POOL_LABEL, node_pool_names
 from corral.hosts.vllm.server import CACHE, PORT, Server, arguments, environment
 from corral.plan.gpu_fit import SEQUENCES
 from corral.plan.plan import Fit
@@ -69,8 +69,10 @@ class Surroundings:
     """Whether vLLM asks for a key."""
     requests: Callable[[str], str]
     """By a model's name the counter of its requests at the gateway, as PromQL selects it."""
-    node_pool: str | None
-    """The pool of the host's nodes; None: nodes that are there already."""
+    instances: Sequence[str]
+    """The instance types of the nodes."""
+    own_nodes: bool
+    """Whether the stack makes them, for this host alone; else they are there already."""
     labels: Mapping[str, str]
     """On every object."""
 
@@ -138,7 +140,7 @@ def _deployment(server: Server, around: Surroundings, labels: Mapping[str, str])
                 "labels": labels,
                 "annotations": {
                     "corral/model": server.model,
-                    **({} if around.node_pool else {"karpenter.sh/do-not-disrupt": "true"}),
+                    **({} if around.own_nodes else {"karpenter.sh/do-not-disrupt": "true"}),
                     "prometheus.io/scrape": "true",
                     "prometheus.io/port": str(PORT),
                     "prometheus.io/path": "/metrics",
@@ -172,10 +174,7 @@ def _pod(server: Server, around: Surroundings) -> dict[str, Any]:
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}})
     placement = (
         {
-            "nodeSelector": {
-                "node.kubernetes.io/instance-type": server.fit.instance,
-                **({NODE_POOL_LABEL: around.node_pool} if around.node_pool else {}),
-            },
+            **_on_nodes(server.host, around),
             "tolerations": [{"key": _GPU, "operator": "Exists", "effect": "NoSchedule"}],
         }
         if server.fit
@@ -200,6 +199,18 @@ def _pod(server: Server, around: Surroundings) -> dict[str, Any]:
         "containers": [_container(server, around, shared=shared)],
         "volumes": volumes,
     }
+
+
+def _on_nodes(host: str, around: Surroundings) -> dict[str, Any]:
+    """By a selector where there is one instance type, as it always was: a pod that changes starts anew."""
+    allowed = {"node.kubernetes.io/instance-type": [*around.instances]}
+    if around.own_nodes:
+        allowed[NODE_POOL_LABEL] = node_pool_names(host, around.instances)
+    if len(around.instances) == 1:
+        return {"nodeSelector": {label: value for label, (value,) in allowed.items()}}
+    terms = [{"key": label, "operator": "In", "values": values} for label, values in allowed.items()]
+    required = {"nodeSelectorTerms": [{"matchExpressions": terms}]}
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}
 
 
 def _container(server: Server, around: Surroundings, *, shared: bool) -> dict[str, Any]:
