@@ -57,6 +57,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     }
     config["corral:hosts"]["vllm"]["modelWeights"] = {"llama-3.3-70b": "s3://weights/llama"}
     secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
+    config["corral:gateway"] |= {"hostname": "llm.example.com", "certificate": {"hostedZone": "Z0123456789ABCDEFGHIJ"}}
     config["corral:registry"] = {"pullThrough": {"dockerHub": secret}}
     file = tmp_path_factory.mktemp("permissions") / "Pulumi.prod.yaml"
     file.write_text(yaml.safe_dump({"config": config}))
@@ -192,6 +193,9 @@ def test_the_policy_for_a_preflight_is_what_it_takes_and_only_reads(tmp_path: Pa
         gateway=f'    certificate: {{acm: "{preflight_of_gateway.ARN}"}}\n',
     )
     taken_actions = {*FakeAccount.current.actions}
+    zone = "    hostname: llm.example.com\n    certificate: {hostedZone: Z0123456789ABCDEFGHIJ}\n"
+    preflight_of_gateway.checked(tmp_path, answers={"get_hosted_zone": preflight_of_gateway.zone()}, gateway=zone)
+    taken_actions |= {*FakeAccount.current.actions}
     spot = preflight_of_cluster.stack(instance="p5.48xlarge", capacityType="spot")
     reserved = preflight_of_cluster.stack(preflight_of_cluster.GIVEN, **preflight_of_cluster.RESERVED)
     for stack in (spot, reserved):

@@ -81,6 +81,7 @@ def program(
             failures=failures or HostFailures(0),
             tags={"stack": "test"},
             names=NAMES,
+            point=None,
             install=True,
         ),
     )

@@ -200,3 +200,29 @@ def test_a_name_in_dns_and_an_issuer_of_the_cluster_are_told(tmp_path: Path, mon
         Precondition("gateway", HOSTNAME, "allowed", "in DNS as 203.0.113.7: it is to lead to the load balancer"),
         Precondition("gateway", "certificate", "unknown", "the cluster says: `kubectl get clusterissuer letsencrypt`"),
     ]
+
+
+def zone(name: str = "example.com.", *, private: bool = False) -> dict[str, Any]:
+    id_ = "/hostedzone/Z0123456789ABCDEFGHIJ"
+    return {"HostedZone": {"Id": id_, "Name": name, "CallerReference": "1", "Config": {"PrivateZone": private}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "want"),
+    [
+        (zone(), ("allowed", f"example.com, in which {HOSTNAME} gets its record")),
+        (zone(f"{HOSTNAME}."), ("allowed", f"{HOSTNAME}, in which {HOSTNAME} gets its record")),
+        (zone("le.com."), ("refused", f"it is le.com, in which {HOSTNAME} does not lie: correct one of the two")),
+        (
+            zone(private=True),
+            ("refused", "example.com is a private zone, in which ACM validates nothing: name a public one"),
+        ),
+        ("NoSuchHostedZone", ("refused", "this account has no such zone: correct corral:gateway.certificate")),
+    ],
+    ids=["its domain", "the name itself", "another domain", "a private zone", "no such zone"],
+)
+def test_a_zone_is_one_in_which_the_name_lies_and_acm_can_validate(tmp_path: Path, answer: Answer, want: Judgement):
+    keys = f"    hostname: {HOSTNAME}\n    certificate: {{hostedZone: Z0123456789ABCDEFGHIJ}}\n"
+    there = checked(tmp_path, answers={"get_hosted_zone": answer}, gateway=keys)
+    (judged,) = [each for each in there if each.subject == "Z0123456789ABCDEFGHIJ"]
+    assert (judged.outcome, judged.why) == want

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
@@ -183,13 +184,35 @@ class LoadBalancerCertificate(Strict):
     """The ARN of the certificate."""
 
 
+_HOSTED_ZONE = r"^Z[A-Z0-9]{1,31}$"
+
+
+def _hosted_zone(value: str) -> str:
+    if not re.match(_HOSTED_ZONE, value):
+        raise ValueError("is not the id of a Route 53 zone: write it like Z0123456789ABCDEFGHIJ")
+    return value
+
+
+class HostedZoneCertificate(Strict):
+    """A certificate of AWS Certificate Manager that the stack makes, with the gateway's name in a zone of Route 53."""
+
+    hosted_zone: Annotated[
+        str,
+        AfterValidator(_hosted_zone),
+        Field(json_schema_extra={"pattern": _HOSTED_ZONE}, examples=["Z0123456789ABCDEFGHIJ"]),
+    ]
+    """The id of the public zone, in the stack's AWS account, in which `hostname` lies: the certificate is validated
+    there, and the name points to the load balancer."""
+
+
 Certificate = Annotated[
     Annotated[GivenCertificate, Tag("<secret>")]
     | Annotated[IssuedCertificate, Tag("<issuer>")]
-    | Annotated[LoadBalancerCertificate, Tag("<acm>")],
+    | Annotated[LoadBalancerCertificate, Tag("<acm>")]
+    | Annotated[HostedZoneCertificate, Tag("<zone>")],
     by_key(
-        {key: f"<{key}>" for key in ("secret", "issuer", "acm")},
-        choices="{secret: <namespace>/<name>}, {issuer: <ClusterIssuer>}, {acm: <ARN>}",
+        {"secret": "<secret>", "issuer": "<issuer>", "acm": "<acm>", "hostedZone": "<zone>", "hosted_zone": "<zone>"},
+        choices="{secret: <namespace>/<name>}, {issuer: <ClusterIssuer>}, {acm: <ARN>}, {hostedZone: <zone id>}",
     ),
 ]
 
@@ -233,8 +256,9 @@ class Gateway(Strict):
     """The name by which clients call the gateway; external-dns, where the cluster has it, points it at the load
     balancer."""
     certificate: Certificate | None = Field(default=None, examples=[{"issuer": "letsencrypt"}])
-    """The certificate of the gateway: `{secret: …}`, `{issuer: …}` or `{acm: …}`.  By default cert-manager issues one
-    by an authority that the stack makes, whose own certificate clients trust: `pulumi stack output ca`."""
+    """The certificate of the gateway: `{secret: …}`, `{issuer: …}`, `{acm: …}` or `{hostedZone: …}`.  By default
+    cert-manager issues one by an authority that the stack makes, whose own certificate clients trust: `pulumi stack
+    output ca`."""
     plain_http: bool = False
     """The gateway answers plain HTTP on port 80 as well (true): API keys and prompts then cross the network in the
     open.  By default it speaks TLS alone, on port 443."""

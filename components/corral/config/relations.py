@@ -18,6 +18,7 @@ from ipaddress import ip_address
 from corral.catalog.catalog import Catalog, Limit
 from corral.config.cluster import (
     Gateway,
+    HostedZoneCertificate,
     IssuedCertificate,
     KubeconfigCluster,
     LoadBalancerCertificate,
@@ -319,6 +320,11 @@ def _check_gateway(stack: Stack, gateway: Gateway, report: Report) -> None:
             report.add((*keys, "issuer"), f"issues for a name: give {_GATEWAY}.hostname")
         case LoadBalancerCertificate() if isinstance(stack.cluster, KubeconfigCluster):
             report.add((*keys, "acm"), "is for a load balancer of AWS, on EKS: elsewhere give `secret` or `issuer`")
+        case HostedZoneCertificate() if isinstance(stack.cluster, KubeconfigCluster):
+            unusable = "is for a load balancer of AWS, on EKS: elsewhere give `secret` or `issuer`"
+            report.add((*keys, "hostedZone"), unusable)
+        case HostedZoneCertificate() if not has_name:
+            report.add((*keys, "hostedZone"), f"gets the record of a name: give {_GATEWAY}.hostname")
         case _:
             pass
     if isinstance(stack.registry, PullThrough):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +63,8 @@ class GatewayArgs:
     """Those of the hosts."""
     tags: Mapping[str, str]
     names: GatewayNames
+    point: Callable[[pulumi.Output[str]], pulumi.Output[str]] | None
+    """Points the gateway's name to an address, and gives the name once it does; None: somebody else does."""
     install: bool
     """Whether to install the software; otherwise that of another gateway on the cluster serves this one too."""
 
@@ -151,7 +153,8 @@ class Gateway(pulumi.ComponentResource):
         self.certificate = _certificate_name(args.gateway.certificate)
         self.ca = self._authority(applied.get(TRUST))
         self.address = self._address(applied["gateway"])
-        host = pulumi.Output.from_input(args.gateway.hostname or self.address)
+        named = args.point(self.address) if args.point else args.gateway.hostname
+        host = pulumi.Output.from_input(named or self.address)
         self.url = host.apply(lambda host: f"https://{host}/v1")
         lists = pulumi.Output.all(url=self.url, key=next(iter(self.keys.values()), None), ca=self.ca).apply(
             lambda values: ModelLists(**values)
@@ -300,7 +303,7 @@ def _certificate_name(certificate: config.Certificate | None) -> str | None:
             return name
         case config.LoadBalancerCertificate(acm=arn):
             return arn
-        case None:
+        case _:
             return None
 
 

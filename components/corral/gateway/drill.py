@@ -115,6 +115,7 @@ def deploy_drill(args: DrillArgs, whole: Plan, plan: Plan) -> None:
             failures=HostFailures(0),
             tags=tags,
             names=DRILL,
+            point=None,
             install=False,
         ),
     )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import httpx
 
 from corral.cluster import preflight as cluster
-from corral.config.cluster import Gateway, IssuedCertificate, LoadBalancerCertificate
+from corral.config.cluster import Gateway, HostedZoneCertificate, IssuedCertificate, LoadBalancerCertificate
 from corral.config.stack import Stack
 from corral.gateway.manifests.front import VCPUS_OF_ENVOY
 from corral.hosts import preflight as hosts
@@ -43,7 +43,10 @@ def _whole(part: Callable[[], Iterator[Precondition]]) -> list[Precondition]:
 
 
 def _reached(gateway: Gateway, region: str | None) -> Iterator[Precondition]:
-    if gateway.hostname:
+    zone = gateway.certificate if isinstance(gateway.certificate, HostedZoneCertificate) else None
+    if gateway.hostname and zone:
+        yield Precondition.of(_PART, zone.hosted_zone, _zoned, gateway.hostname, zone.hosted_zone, region)
+    elif gateway.hostname:
         yield Precondition.of(_PART, gateway.hostname, _resolved, gateway.hostname)
     match gateway.certificate:
         case LoadBalancerCertificate(acm=arn):
@@ -51,12 +54,24 @@ def _reached(gateway: Gateway, region: str | None) -> Iterator[Precondition]:
         case IssuedCertificate(issuer=name):
             why = f"the cluster says: `kubectl get clusterissuer {name}`"
             yield Precondition(_PART, "certificate", "unknown", why)
-        case None:
+        case None | HostedZoneCertificate():
             return
         case given:
             namespace, _, name = given.secret.partition("/")
             why = f"the cluster says: `kubectl get secret {name} --namespace {namespace}`"
             yield Precondition(_PART, "certificate", "unknown", why)
+
+
+def _zoned(hostname: str, zone: str, region: str | None) -> Judgement:
+    answer = Account(region or "us-east-1").read("route53", "get_hosted_zone", ("NoSuchHostedZone",), Id=zone)
+    if answer is None:
+        return "refused", "this account has no such zone: correct corral:gateway.certificate"
+    name = answer["HostedZone"]["Name"].rstrip(".")
+    if answer["HostedZone"].get("Config", {}).get("PrivateZone"):
+        return "refused", f"{name} is a private zone, in which ACM validates nothing: name a public one"
+    if hostname != name and not hostname.endswith(f".{name}"):
+        return "refused", f"it is {name}, in which {hostname} does not lie: correct one of the two"
+    return "allowed", f"{name}, in which {hostname} gets its record"
 
 
 def _resolved(hostname: str) -> Judgement:

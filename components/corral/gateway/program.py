@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi
 
 from corral.catalog.load import load_catalog
+from corral.config.cluster import HostedZoneCertificate, LoadBalancerCertificate
 from corral.config.problems import SECRETS, TENANT_SECRETS, ConfigError
 from corral.config.read import stack_from_config
 from corral.config.secrets import REGISTRY
@@ -89,9 +90,16 @@ def deploy(file: Path | None = None) -> None:
     identity, permissions = cluster.identity(
         "gateway-identity", ENVOY_NAMESPACE, NAMES.service_account, [*policies.values()], cluster
     )
+    declared, point = stack.gateway, None
+    if isinstance(zone := declared.certificate, HostedZoneCertificate) and declared.hostname and stack.region:
+        from corral.cluster.domain import Domain, DomainArgs
+
+        domain = Domain("domain", DomainArgs(declared.hostname, zone.hosted_zone, stack.region, tags))
+        issued = LoadBalancerCertificate.model_construct(acm=domain.certificate)  # known once it is issued
+        declared, point = declared.model_copy(update={"certificate": issued}), domain.point
     args = GatewayArgs(
         plan=plan,
-        gateway=stack.gateway,
+        gateway=declared,
         credentials=credentials,
         endpoints=endpoints,
         cluster=cluster,
@@ -101,6 +109,7 @@ def deploy(file: Path | None = None) -> None:
         failures=failures,
         tags=tags,
         names=NAMES,
+        point=point,
         install=True,
     )
     gateway = Gateway("gateway", args)

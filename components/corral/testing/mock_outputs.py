@@ -49,6 +49,11 @@ INVOKE_RESULTS: dict[str, InvokeResult] = {
         "id": args["id"],
         "availabilityZone": f"{args.get('region', REGION)}-{args['id']}",  # each in a zone of its own
     },
+    "aws:lb/getHostedZoneId:getHostedZoneId": lambda args: {
+        "id": "Z26RNL4JYFTOTI",
+        "loadBalancerType": args["loadBalancerType"],
+        "region": args["region"],
+    },
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
         "accountId": ACCOUNT,
         "arn": f"arn:aws:iam::{ACCOUNT}:user/deployer",
