@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from corral.hosts.probing import Verdict
+from corral.hosts.probing import HostError, Verdict
 from corral.hosts.verify import signed_in, verify
 from corral.plan.plan import Credential, ModelPlan, Plan, RequestSettings, Target
 
@@ -98,6 +98,22 @@ def test_each_kind_is_asked_in_its_own_way(
     world = World(host=answer)
     (verdict,) = verify(_plan(m=[target(**{"model_id": "x"} | changes)]), {"lab": "key"}, transport=world)
     assert (verdict.outcome, world.requests) == ("allowed", {request_})
+
+
+def test_an_account_without_keys_is_asked_with_a_token_or_it_is_said_why_there_is_none(target: Callable[..., Target]):
+    tokens = Credential("authorization", ambient=False, variable=None, entra=True)
+    url = "https://host.example/openai/v1"
+    plan = _plan(m=[target(model_id="x", kind="azure", url=url, credential=tokens)])
+    world = World(host={"data": [{"id": "x", "status": "succeeded"}]})
+    (verdict,) = verify(plan, {}, transport=world, token=lambda: "a-token")
+    asked = ("https://host.example/openai/deployments?api-version=2023-03-15-preview", "Bearer a-token", None)
+    assert (verdict.outcome, world.requests) == ("allowed", {asked})
+
+    def refused() -> str:
+        raise HostError("refused", "Azure gives the service principal no token (HTTP 401)")
+
+    (verdict,) = verify(plan, {}, transport=World(), token=refused)
+    assert (verdict.outcome, verdict.why) == ("refused", "Azure gives the service principal no token (HTTP 401)")
 
 
 @pytest.mark.parametrize(
