@@ -58,6 +58,18 @@ def names(seen: World, urns: frozenset[str]) -> set[str]:
     return {each.name for each in seen.resources if each.urn in urns}
 
 
+def test_the_flows_of_a_new_vpc_are_logged_where_the_stack_names_a_bucket(new: World):
+    logged = world(network={"flowLogs": "arn:aws:s3:::team-logs/corral"})
+    assert logged["cluster-network-flow-logs"].inputs == {
+        "vpcId": "cluster-network-vpc-id",
+        "trafficType": "ALL",
+        "logDestinationType": "s3",
+        "logDestination": "arn:aws:s3:::team-logs/corral",
+        "tags": {**TAGS, "Name": "corral-prod-flow-logs"},
+    }
+    assert not new.of_type("aws:ec2/flowLog:FlowLog")
+
+
 def test_a_cluster_runs_auto_mode_with_its_api_within_the_vpc(new: World):
     cluster = new["cluster-cluster"].inputs
     assert {key: cluster[key] for key in cluster if key not in ("roleArn", "vpcConfig", "encryptionConfig")} == {

@@ -297,6 +297,7 @@ _POLICY_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:policy/[A-Za-z0-9+=,.@_/-]+$"
 _AWS_ACCOUNT = r"^[0-9]{12}$"
 _ENTRA_ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _AZURE_SUBSCRIPTION = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_BUCKET_ARN = r"^arn:aws[a-z-]*:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
 _CERTIFICATE_ARN = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9A-Za-z-]+$"
 
 MISMATCHES = {
@@ -307,6 +308,7 @@ MISMATCHES = {
     _ORIGIN: "is not an origin: write it like https://chat.example.com, without a path, or * for every page",
     _KUBERNETES_NAME: "is not a name in Kubernetes: lower-case letters, digits, - and .",
     _NAMESPACED: "is not a namespace and a secret in it: write it like ingress/llm-tls",
+    _BUCKET_ARN: "is not the ARN of a bucket: write it like arn:aws:s3:::team-logs, with a folder where it has one",
     _CERTIFICATE_ARN: "is not the ARN of a certificate: write it like "
     "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
     _TAG_KEY: "is not a tag's name at Bedrock: letters, digits, spaces and . _ : / = + @ -, at most 128 characters",
@@ -352,6 +354,7 @@ PolicyArn = Annotated[str, Field(pattern=_POLICY_ARN)]
 AwsAccount = Annotated[str, Field(pattern=_AWS_ACCOUNT)]
 EntraId = Annotated[str, Field(pattern=_ENTRA_ID)]
 AzureSubscription = Annotated[str, Field(pattern=_AZURE_SUBSCRIPTION)]
+BucketArn = Annotated[str, Field(pattern=_BUCKET_ARN)]
 CertificateArn = Annotated[str, Field(pattern=_CERTIFICATE_ARN)]
 Image = Annotated[str, Field(pattern=_IMAGE)]
 ChartVersion = Annotated[str, Field(pattern=_CHART_VERSION)]

@@ -57,6 +57,16 @@ class Network(pulumi.ComponentResource):
             opts=self._child,
         )
         self.vpc_id = vpc.id
+        if args.vpc.flow_logs:
+            aws.ec2.FlowLog(
+                f"{name}-flow-logs",
+                vpc_id=vpc.id,
+                traffic_type="ALL",
+                log_destination_type="s3",
+                log_destination=args.vpc.flow_logs,
+                tags=self._tags("flow-logs"),
+                opts=self._child,
+            )
         aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, tags=self._tags("default"), opts=self._child)
         internet = aws.ec2.InternetGateway(
             f"{name}-internet", vpc_id=vpc.id, tags=self._tags("internet"), opts=self._child

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, Tag
 
 from corral.catalog.units import (
+    BucketArn,
     CertificateArn,
     ChartVersion,
     DnsName,
@@ -69,6 +70,9 @@ class NewVpc(Strict):
     """The IPv4 addresses of the VPC, a range with a prefix from /16 to /20."""
     zones: Annotated[int, Field(ge=2, le=6)] = 3
     """The number of availability zones, each with a private and a public subnet."""
+    flow_logs: BucketArn | None = Field(default=None, examples=["arn:aws:s3:::team-logs/corral"])
+    """The ARN of the S3 bucket, with a folder where it has one, that gets the VPC's flow logs: who called whom, and
+    what was refused.  The bucket is there already; by default there are none."""
 
 
 def _several(subnets: list[str]) -> list[str]:
