@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -23,7 +24,9 @@ OTHER, ELSEWHERE = "210987654321", "fedcba98-7654-3210-fedc-ba9876543210"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/corral-boundary"
 
 
-def held(accounts: dict[str, Any], hosts: dict[str, Any], cluster: dict[str, Any]) -> None:
+def held(
+    accounts: dict[str, Any], hosts: dict[str, Any], cluster: dict[str, Any], config: Mapping[str, Any] | None = None
+) -> None:
     (host,) = hosts
     stack = Stack.model_validate(
         {
@@ -35,7 +38,7 @@ def held(accounts: dict[str, Any], hosts: dict[str, Any], cluster: dict[str, Any
             "accounts": accounts,
         }
     )
-    testing.run(lambda: hold_to_accounts(stack, build(stack, load_catalog())))
+    testing.run(lambda: hold_to_accounts(stack, build(stack, load_catalog())), config=config)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,18 @@ def test_with_the_credentials_of_another_account_nothing_is_made(
     with pytest.raises(pulumi.RunError) as refused:
         held(accounts, AZURE, cluster)
     assert str(refused.value) == want
+
+
+@pytest.mark.parametrize("key", ["aws:profile", "aws:assumeRole", "aws:assumeRoles"])
+def test_credentials_that_only_the_provider_would_see_are_refused_with_the_way_out(key: str):
+    with pytest.raises(pulumi.RunError) as refused:
+        held({}, BEDROCK, KIND, {key: "staging"})
+    assert str(refused.value) == (
+        f"{key} would reach Pulumi's provider alone, and neither boto3, which asks for models, nor the AWS CLI, which "
+        "gets the cluster's tokens: leave it out, and set AWS_PROFILE where Pulumi runs. A role to take on is a "
+        "profile with role_arn and source_profile in ~/.aws/config. Nothing was made"
+    )
+    held({}, AZURE, KIND, {key: "staging"})
 
 
 def test_every_role_of_a_stack_is_bounded_where_it_names_a_boundary(tmp_path: Any):
