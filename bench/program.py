@@ -38,10 +38,11 @@ from datetime import date
 from pathlib import Path
 
 from corral.config.read import read_stack
-from corral.gateway.program import build, check, load_catalog
+from corral.gateway.program import build, check, load_catalog, read_prices
 
 catalog = load_catalog()
-plan = build(read_stack(Path("tests/stacks/examples/Pulumi.prod.yaml"), catalog), catalog)
+stack = read_stack(Path("tests/stacks/examples/Pulumi.prod.yaml"), catalog)
+plan = build(stack, catalog, read_prices(Path("stacks")))
 check(plan, date.today())
 """
 """The program's own imports, then what it does before it makes anything; the stack is read from its file, as no engine

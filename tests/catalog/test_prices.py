@@ -1,17 +1,22 @@
+import re
+from datetime import date
 from decimal import Decimal
+from importlib import metadata
 from typing import Any
 
 import pytest
 from genai_prices.data import providers
 from genai_prices.types import ClauseContains, ConditionalPrice, ModelInfo, ModelPrice, Tier, TieredPrices
 
-from corral.catalog.catalog import HostEntry, ModelEntry
+from corral.catalog import prices
+from corral.catalog.catalog import Catalog, HostEntry, ModelEntry
 from corral.catalog.load import load_catalog
-from corral.plan import money as prices
-from corral.plan.money import listed, price_of
-from corral.plan.plan import Price
+from corral.catalog.prices import PriceList, Released, TokenPrice, listed
 
+TODAY = date(2026, 11, 30)
 CATALOG = load_catalog()
+RELEASED = Released(CATALOG, TODAY)
+LIST = f"genai-prices {metadata.version('genai-prices')}"
 ENTRIES = [(host, model) for host, entry in CATALOG.hosts.items() for model in entry.models]
 
 
@@ -26,10 +31,10 @@ def _model(id_: str, **changes: Any) -> ModelEntry:
 def test_what_can_be_called_has_the_price_last_seen():
     """In dollars per million tokens, as seen from July to October 2026; of two the dearer; None: unknown."""
     assert {
-        f"{host}/{model}": price and (price.input / 10**6, price.output / 10**6, price.source)
+        f"{host}/{model}": price and (price.input / 10**6, price.output / 10**6, re.split("[ :]", price.source)[0])
         for host, model in ENTRIES
         if host != "vllm" and not hasattr(CATALOG.hosts[host].models[model].lifecycle, "retired")
-        for price in [price_of(CATALOG.hosts[host], CATALOG.hosts[host].models[model])]
+        for price in [RELEASED.token(host, CATALOG.hosts[host].models[model].id)]
     } == {
         "azure/llama-3.3-70b": (0.71, 0.71, "catalog"),
         "azure/llama-4-maverick": (0.35, 1.41, "catalog"),
@@ -63,7 +68,7 @@ def test_what_can_be_called_has_the_price_last_seen():
 
 def test_the_gpus_of_vllm_have_no_price_by_the_token():
     vllm = CATALOG.hosts["vllm"]
-    assert {price_of(vllm, model) for model in vllm.models.values()} == {None}
+    assert {RELEASED.token("vllm", model.id) for model in vllm.models.values()} == {None}
 
 
 def test_every_record_is_the_very_model_of_the_entry():
@@ -121,14 +126,50 @@ def test_some_traps_are_real():
     assert azure.find_model("gpt-4o", all_providers=providers) is not None
 
 
+def priced(host: HostEntry, model: ModelEntry) -> tuple[int, int, str] | None:
+    """Of a catalog with nothing else in it."""
+    catalog = Catalog(hosts={"x": host.model_copy(update={"models": {"m": model}})}, models={}, places={})
+    price = Released(catalog, TODAY).token("x", model.id)
+    return price and (price.input, price.output, price.source)
+
+
 def test_the_price_list_goes_before_the_catalog():
     model = _model("llama-3.3-70b-versatile", price={"input": 1, "output": 2})
-    assert price_of(_host(prices="groq"), model) == Price(590_000, 790_000, "genai-prices")
-    assert price_of(_host(), model) == Price(1_000_000, 2_000_000, "catalog")
+    assert priced(_host(prices="groq"), model) == (590_000, 790_000, LIST)
+    assert priced(_host(), model) == (1_000_000, 2_000_000, "catalog: here")
 
 
 def test_a_price_of_nought_is_a_price():
-    assert price_of(_host(), _model("x", price={"input": 0, "output": 0})) == Price(0, 0, "catalog")
+    assert priced(_host(), _model("x", price={"input": 0, "output": 0})) == (0, 0, "catalog: here")
+
+
+def test_prices_have_the_source_that_the_host_says_where_it_says_one():
+    seen = {"asOf": "2026-07-02", "source": "a third party"}
+    model = _model("x", price={"input": 1, "output": 2, "cachedInput": 0.5})
+    host = _host(priceSource=seen).model_copy(update={"models": {"m": model}})
+    catalog = Catalog(hosts={"x": host}, models={}, places={})
+    assert Released(catalog, TODAY).whole(set()) == PriceList(
+        tokens={
+            "x": {
+                "x": TokenPrice(
+                    input=1,
+                    output=2,
+                    cached_input=0.5,
+                    source="catalog: a third party",
+                    as_of=date(2026, 7, 2),
+                    review_by=date(2027, 2, 28),
+                )
+            }
+        },
+        hours={"us-east-1": {}},
+    )
+
+
+def test_hours_are_those_of_the_catalogs_region():
+    price = RELEASED.hour("us-east-1", "g6e.12xlarge")
+    assert price
+    assert (price.on_demand, price.spot, price.as_of) == (10_493_000, None, date(2026, 7, 20))
+    assert (RELEASED.hour("us-west-2", "g6e.12xlarge"), RELEASED.hour("us-east-1", "p5e.48xlarge")) == (None, None)
 
 
 ONE = Decimal("0.123456789")
@@ -138,19 +179,19 @@ TIERED = TieredPrices(base=Decimal(1), tiers=[Tier(start=100_000, price=Decimal(
 @pytest.mark.parametrize(
     ("record", "price"),
     [
-        (ModelPrice(input_mtok=ONE, output_mtok=Decimal(3)), Price(123_457, 3_000_000, "genai-prices")),
-        (ModelPrice(input_mtok=TIERED, output_mtok=Decimal(3)), Price(7_000_000, 8_000_000, "catalog")),
-        (ModelPrice(input_mtok=ONE), Price(7_000_000, 8_000_000, "catalog")),
+        (ModelPrice(input_mtok=ONE, output_mtok=Decimal(3)), (123_457, 3_000_000, LIST)),
+        (ModelPrice(input_mtok=TIERED, output_mtok=Decimal(3)), (7_000_000, 8_000_000, "catalog: here")),
+        (ModelPrice(input_mtok=ONE), (7_000_000, 8_000_000, "catalog: here")),
         (
             [ConditionalPrice(prices=ModelPrice(input_mtok=ONE, output_mtok=ONE))],
-            Price(7_000_000, 8_000_000, "catalog"),
+            (7_000_000, 8_000_000, "catalog: here"),
         ),
     ],
     ids=["one price", "tiers", "input only", "conditions"],
 )
 def test_a_price_with_conditions_is_left_to_the_catalog(
-    record: ModelPrice | list[ConditionalPrice], price: Price, monkeypatch: pytest.MonkeyPatch
+    record: ModelPrice | list[ConditionalPrice], price: tuple[int, int, str], monkeypatch: pytest.MonkeyPatch
 ):
     info = ModelInfo(id="x", match=ClauseContains("x"), prices=record)
     monkeypatch.setattr(prices, "listed", lambda *key: {("groq", "x"): info}[key])
-    assert price_of(_host(prices="groq"), _model("x", price={"input": 7, "output": 8})) == price
+    assert priced(_host(prices="groq"), _model("x", price={"input": 7, "output": 8})) == price

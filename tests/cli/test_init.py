@@ -116,6 +116,7 @@ def test_nothing_of_the_repository_is_forgotten_by_git(repository: Path, run: Ru
         "stacks/.venv",
         "stacks/Pulumi.prod.yaml",
         "stacks/__main__.py",
+        "stacks/prices.lock.yaml",
         "stacks/schema.json",
         "tests/test_stacks.py",
     ]

@@ -39,7 +39,7 @@ def test_the_plan_as_json_is_the_plan_its_hash_and_its_findings(corral: Corral):
     said = corral("plan", "--json")
     document: dict[str, Any] = json.loads(said.out)
     assert (said.status, said.err) == (0, "")
-    assert document.keys() == {"hash", "plan", "answering", "headroom", "findings"}
+    assert document.keys() == {"hash", "plan", "answering", "headroom", "month", "findings"}
     assert set(document["plan"]) >= {"stack", "engine", "models", "requestSettings"}
     models = {model["name"]: model for model in document["plan"]["models"]}
     (target,) = models["m"]["targets"]

@@ -12,7 +12,7 @@ from corral.config.stack import Stack
 from corral.plan import build as planning
 from corral.plan.capabilities import Answering, answering, in_words, lacking, needs
 from tests.plan.strategies import stacks
-from tests.plan.world import BEDROCK, CATALOG, HOSTS, LLAMA, build, price_of
+from tests.plan.world import BEDROCK, CATALOG, HOSTS, LLAMA, PRICES, build
 
 
 def test_what_the_adapter_does_itself_is_no_lack_on_the_local_engine() -> None:
@@ -58,7 +58,7 @@ def test_needs_with_the_same_hosts_stand_together_with_the_shares_that_are_left_
 
 @given(stacks())
 def test_exactly_the_hosts_that_take_something_answer_it_and_their_shares_are_a_hundred(said: dict[str, Any]) -> None:
-    for model in planning.build(Stack.model_validate(said), CATALOG, price_of).models:
+    for model in planning.build(Stack.model_validate(said), CATALOG, PRICES).models:
         lacked = {need.name: need.lacked_by for need in needs(model) if need.limit is None}
         answered = {name: each for each in answering(model) for name in each.needs}
         for name, hosts in lacked.items():

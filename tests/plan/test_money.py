@@ -6,9 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.plan.money import Blended, Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly, nearest
-from corral.plan.plan import ModelPlan, Price
-from tests.plan.world import model
+from corral.plan.money import (
+    Blended,
+    BreakEven,
+    Monthly,
+    Sums,
+    Unpriced,
+    blended,
+    break_even,
+    dollars,
+    dollars_and_cents,
+    monthly,
+    nearest,
+    sums,
+)
+from corral.plan.plan import ModelPlan, Nodes, Plan, Price
+from tests.plan.world import HOSTS, LLAMA, NODES, SCOUT, build, model
 
 
 @dataclass(frozen=True)
@@ -87,3 +100,56 @@ def test_a_price_is_said_to_the_last_micro_dollar(micro: int, want: str) -> None
 )
 def test_a_sum_is_said_to_the_cent(micro: int, want: str) -> None:
     assert dollars_and_cents(micro) == want
+
+
+def on_gpus(**changes: object) -> Plan:
+    """Two models, one of which runs on GPU nodes as well."""
+    models = {
+        LLAMA: {"shares": {"bedrock": 80, "vllm": 20}, "fallback": ["deepinfra"], "volume": "900M"},
+        SCOUT: {"shares": {"bedrock": 100}},
+    }
+    return build(models, {"vllm": {**HOSTS["vllm"], "gpus": {**NODES, **changes}}})
+
+
+def test_gpu_nodes_are_a_sum_of_their_own_and_their_tokens_cost_nothing_more():
+    plan = on_gpus()
+    assert blended(plan.models[0]) == Blended(576_000, 576_000)
+    assert plan.nodes == (Nodes("vllm", "g6e.12xlarge", "us-east-1", "onDemand", 1, 1, 10_000_000, "AWS"),)
+    assert sums(plan) == Sums(
+        tokens=Monthly(518_400_000, 518_400_000),
+        nodes=Monthly(7_300_000_000, 7_300_000_000),
+        unknown=(f"volume of {SCOUT}",),
+    )
+
+
+def test_nodes_that_follow_the_load_cost_between_the_least_and_the_most():
+    prometheus = {"prometheus": {"url": "http://prometheus:9090"}}
+    cluster = {"kubeconfig": "~/.kube/config", "context": "x", **prometheus}
+    models = {LLAMA: {"shares": {"vllm": 100}, "volume": "1M"}}
+    plan = build(models, {"vllm": {**HOSTS["vllm"], "gpus": NODES}}, cluster=cluster)
+    assert sums(plan).nodes == Monthly(7_300_000_000, 4 * 7_300_000_000)
+
+
+def test_an_hour_that_nobody_has_a_price_for_is_named():
+    assert sums(on_gpus(capacityType="spot")).unknown == (f"volume of {SCOUT}", "g6e.12xlarge of vllm")
+    assert sums(on_gpus(capacityType="spot")).nodes == Monthly(0, 0)
+
+
+def test_nodes_are_worth_it_from_so_many_tokens_on():
+    assert [*break_even(on_gpus())] == [
+        BreakEven(LLAMA, "vllm", "bedrock", 10_138_888_889, 10_138_888_889),
+        BreakEven(LLAMA, "vllm", "deepinfra", 18_250_000_000, 56_153_846_154),
+    ]
+
+
+@given(micro=st.integers(1, 10**9), least=st.integers(1, 20))
+def test_at_the_break_even_tokens_cost_what_the_nodes_do_and_one_less_costs_less(micro: int, least: int):
+    plan = on_gpus(min=least, max=20)
+    (model, scout), (nodes,) = plan.models, plan.nodes
+    priced = tuple(
+        replace(each, price=Price(micro, micro, "x")) if each.host == "bedrock" else each for each in model.targets
+    )
+    plan = replace(plan, models=(replace(model, targets=priced), scout))
+    even = next(each for each in break_even(plan) if each.against == "bedrock")
+    month = nodes.least * 10_000_000 * 730
+    assert even.least * micro >= month * 10**6 > (even.least - 1) * micro

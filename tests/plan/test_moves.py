@@ -11,9 +11,9 @@ from hypothesis import given
 from corral.config.stack import Stack
 from corral.plan import build as planning
 from corral.plan.diff import IdMove, LimitMove, ModelMove, Move, ShareMove, Side, move, shares_moved
-from corral.plan.money import Blended, Monthly, Unpriced
+from corral.plan.money import Blended, Monthly, Unpriced, sums
 from tests.plan.strategies import stacks
-from tests.plan.world import CATALOG, LLAMA, SCOUT, build, price_of
+from tests.plan.world import CATALOG, HOSTS, LLAMA, NODES, PRICES, SCOUT, build
 
 US = ("us-east-1", "us-east-2", "us-west-2")
 
@@ -26,6 +26,8 @@ def test_an_edited_share_moves_shares_money_and_nothing_else():
     before = llama({"bedrock": 60, "azure": 40}, "deepinfra", volume="100M")
     after = llama({"bedrock": 10, "azure": 90}, "deepinfra", volume="100M")
     assert move(before, after) == Move(
+        before=sums(before),
+        after=sums(after),
         models=(
             ModelMove(
                 model=LLAMA,
@@ -73,10 +75,16 @@ def test_a_model_comes_and_goes():
     scout = Side((), Blended(170_000, 660_000), Monthly(170_000, 660_000), 1_000_000)
     places = ("us-east-1", "us-east-2", "us-west-1", "us-west-2")
     assert move(one, two) == Move(
-        (ModelMove(SCOUT, "added", (ShareMove("bedrock", 0, 100),), (), None, scout, places, (), (), ()),), ()
+        (ModelMove(SCOUT, "added", (ShareMove("bedrock", 0, 100),), (), None, scout, places, (), (), ()),),
+        (),
+        before=sums(one),
+        after=sums(two),
     )
     assert move(two, one) == Move(
-        (ModelMove(SCOUT, "removed", (ShareMove("bedrock", 100, 0),), (), scout, None, (), places, (), ()),), ()
+        (ModelMove(SCOUT, "removed", (ShareMove("bedrock", 100, 0),), (), scout, None, (), places, (), ()),),
+        (),
+        before=sums(two),
+        after=sums(one),
     )
 
 
@@ -100,7 +108,17 @@ def test_another_id_at_a_host_is_a_move():
 def test_a_changed_limit_is_a_move():
     before = llama({"vllm": 100})
     after = replace(before, request_settings=replace(before.request_settings, idle_timeout=60_000))
-    assert move(before, after) == Move((), (LimitMove("idle_timeout", before.request_settings.idle_timeout, 60_000),))
+    limit = LimitMove("idle_timeout", before.request_settings.idle_timeout, 60_000)
+    assert move(before, after) == Move((), (limit,), before=sums(before), after=sums(after))
+
+
+def test_nodes_that_cost_more_are_a_move_and_the_sums_say_so():
+    one, two = ({"vllm": {**HOSTS["vllm"], "gpus": {**NODES, "min": least}}} for least in (1, 2))
+    before, after = (build({LLAMA: {"shares": {"vllm": 100}, "volume": "1M"}}, hosts) for hosts in (one, two))
+    assert move(before, after) == Move((), (), before=sums(before), after=sums(after))
+    assert [sums(plan).nodes.least for plan in (before, after)] == [730 * 10_000_000, 2 * 730 * 10_000_000]
+    assert bool(move(before, after))
+    assert not move(before, before)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +146,13 @@ def test_what_moved_is_said_in_a_line_per_model(before: Any, after: Any, want: l
 
 @given(stacks())
 def test_a_plan_has_no_move_to_itself(said: dict[str, Any]):
-    plan = planning.build(Stack.model_validate(said), CATALOG, price_of)
+    plan = planning.build(Stack.model_validate(said), CATALOG, PRICES)
     assert not move(plan, plan)
 
 
 @given(stacks(serving=True), stacks(serving=True))
 def test_shares_before_and_after_a_move_each_sum_to_what_the_plan_gives(one: dict[str, Any], other: dict[str, Any]):
-    before, after = (planning.build(Stack.model_validate(said), CATALOG, price_of) for said in (one, other))
+    before, after = (planning.build(Stack.model_validate(said), CATALOG, PRICES) for said in (one, other))
     for found in move(before, after).models:
         (plan,) = (model for model in after.models if model.name == found.model)
         assert sum(share.after for share in found.shares) == sum(target.share for target in plan.targets)

@@ -13,11 +13,11 @@ from corral.plan import build as planning
 from corral.plan.plan import ModelPlan, Plan
 from corral.plan.public_json import content_hash
 from tests.plan.strategies import shuffled, stacks
-from tests.plan.world import CATALOG, LLAMA, price_of
+from tests.plan.world import CATALOG, LLAMA, PRICES
 
 
 def build(said: dict[str, Any]) -> Plan:
-    return planning.build(Stack.model_validate(said), CATALOG, price_of)
+    return planning.build(Stack.model_validate(said), CATALOG, PRICES)
 
 
 def modelled(said: dict[str, Any]) -> list[tuple[dict[str, Any], ModelPlan]]:

@@ -129,6 +129,7 @@ WANT = {
             "claim": "sub",
         }
     ],
+    "nodes": [],
 }
 
 

@@ -14,7 +14,7 @@ from corral.plan.plan import Issuer, Plan, Rate, TenantPlan
 from corral.plan.residency import stays_within
 from corral.plan.tenants import served_to
 from tests.plan.strategies import stacks
-from tests.plan.world import CATALOG, LLAMA, SCOUT, build, model, price_of
+from tests.plan.world import CATALOG, LLAMA, PRICES, SCOUT, build, model
 
 MODELS = {name: {"shares": {"bedrock": 100}} for name in (SCOUT, LLAMA)}
 ONE, OTHER = "1" * 64, "2" * 64
@@ -146,7 +146,7 @@ def test_a_tenant_is_served_by_the_hosts_that_its_residency_allows(case: Case) -
 
 
 def planned(said: dict[str, Any]) -> Plan:
-    return planning.build(Stack.model_validate(said), CATALOG, price_of)
+    return planning.build(Stack.model_validate(said), CATALOG, PRICES)
 
 
 @given(stacks(serving=True))

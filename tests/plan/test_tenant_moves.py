@@ -13,7 +13,7 @@ from corral.plan import build as planning
 from corral.plan.diff import IssuerMove, TenantLimit, TenantMove, TenantSide, move
 from corral.plan.plan import Plan
 from tests.plan.strategies import stacks
-from tests.plan.world import CATALOG, LLAMA, SCOUT, build, price_of
+from tests.plan.world import CATALOG, LLAMA, PRICES, SCOUT, build
 
 BOTH = (LLAMA, SCOUT)
 ISSUER = {"issuer": "https://login.example.com/", "audiences": ["corral"], "jwksFile": "keys.json"}
@@ -119,7 +119,7 @@ def test_issuers_come_go_and_change_and_with_them_the_claims_of_tenants() -> Non
 
 
 def planned(said: dict[str, Any]) -> Plan:
-    return planning.build(Stack.model_validate(said), CATALOG, price_of)
+    return planning.build(Stack.model_validate(said), CATALOG, PRICES)
 
 
 @given(stacks(), stacks())

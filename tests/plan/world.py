@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from corral.catalog.catalog import Catalog, HostEntry, ModelEntry, Takes
+from corral.catalog.catalog import Catalog, Takes
+from corral.catalog.prices import HourPrice, PriceList, TokenPrice
 from corral.config.stack import Stack
 from corral.plan import build as planning
 from corral.plan.plan import Credential, Lifecycle, Load, ModelPlan, Plan, Price, Target
@@ -134,8 +135,33 @@ HOSTS: dict[str, Any] = {
 """Per name what a stack says of a host; the kind is the name where it is not said."""
 
 
-def price_of(_: HostEntry, model: ModelEntry) -> Price | None:
-    return Price(model.price.input, model.price.output, "catalog") if model.price else None
+PRICES = PriceList(
+    tokens={
+        kind: {
+            model.id: TokenPrice.model_construct(
+                input=model.price.input,
+                output=model.price.output,
+                cached_input=None,
+                source="catalog",
+                as_of=SEEN,
+                review_by=TODAY,
+            )
+            for model in host.models.values()
+            if model.price
+        }
+        for kind, host in CATALOG.hosts.items()
+    },
+    hours={
+        "us-east-1": {
+            "g6e.12xlarge": HourPrice.model_construct(
+                on_demand=10_000_000, spot=None, reserved=None, source="AWS", as_of=SEEN, review_by=TODAY
+            )
+        }
+    },
+)
+"""What the catalog says, as a lock file has it, and an hour of a GPU node."""
+
+NODES = {"instance": "g6e.12xlarge", "min": 1, "max": 4, "count": 4, "memory": "44Gi", "parallel": 4}
 
 
 def stack(models: Mapping[str, Any], hosts: Mapping[str, Any] | None = None, **more: Any) -> Stack:
@@ -144,7 +170,7 @@ def stack(models: Mapping[str, Any], hosts: Mapping[str, Any] | None = None, **m
 
 
 def build(models: Mapping[str, Any], hosts: Mapping[str, Any] | None = None, **more: Any) -> Plan:
-    return planning.build(stack(models, hosts, **more), CATALOG, price_of)
+    return planning.build(stack(models, hosts, **more), CATALOG, PRICES)
 
 
 def model(shares: Mapping[str, int], *fallback: str, **more: Any) -> ModelPlan:

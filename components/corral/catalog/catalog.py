@@ -122,6 +122,13 @@ class ModelEntry(ModelFacts):
     source: str
 
 
+class Source(Strict):
+    """Where and when something was seen."""
+
+    as_of: Day
+    source: str
+
+
 class HostEntry(Strict):
     """One host."""
 
@@ -137,6 +144,8 @@ class HostEntry(Strict):
     """The path after the base URL that lists the models that can be called."""
     prices: str | None = None
     """The provider's id in genai-prices."""
+    price_source: Source | None = None
+    """Of the prices of its entries; None: each has them from where it has all else."""
     placeholder: str | None = None
     """Why nothing can be called here unless the stack fills it in."""
     note: str | None = None

@@ -166,9 +166,9 @@ def _micro_dollars(value: object) -> int:
     elif isinstance(value, str) and _WRITTEN_DOLLARS.fullmatch(value):
         dollars = Fraction(value)
     else:
-        raise ValueError("is not a price: write dollars per million tokens, like 0.72")
+        raise ValueError("is not a price: write dollars, like 0.72")
     if not 0 <= dollars < 1_000_000:
-        raise ValueError("is not a price from 0 up to a million dollars per million tokens")
+        raise ValueError("is not a price from 0 up to a million dollars")
     micro = dollars * 1_000_000
     if micro.denominator != 1:
         raise ValueError("is finer than a millionth of a dollar, the finest there is")

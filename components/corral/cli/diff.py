@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from corral.cli.project import FOLDER, NoRevisionError, StackOption, at_revision, root, stack_file
-from corral.cli.tables import issuer_line, tenant_lines
+from corral.cli.tables import issuer_line, sums_text, tenant_lines
 from corral.cli.terminal import complain, console, print_json
+from corral.config.prices import FILE as PRICES
 from corral.config.problems import ConfigError, listed, number, size, span
-from corral.plan.diff import LimitMove, ModelMove, Side
+from corral.plan.diff import LimitMove, ModelMove, Move, Side
 from corral.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
 from corral.plan.plan import Plan
 
@@ -38,10 +39,18 @@ def comparison_text(comparison: Comparison, before: str, after: str) -> str:
         "\n".join(_limit(limit) for limit in comparison.move.limits),
         *("\n".join(tenant_lines(tenant)) for tenant in comparison.move.tenants),
         "\n".join(issuer_line(issuer) for issuer in comparison.move.issuers),
+        _sums(comparison.move),
         "" if comparison.move else "No traffic moves.",
         "\n".join(_resources(comparison)),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _sums(move: Move) -> str:
+    """What all of it costs a month, where anything of a model or of the sums is another."""
+    if not (move.before or move.after) or not (move.models or move.costs_otherwise):
+        return ""
+    return f"all of it: {_moved(*(side and sums_text(side) for side in (move.before, move.after)))}"
 
 
 def _model(model: ModelMove) -> Iterator[str]:
@@ -201,6 +210,8 @@ def _version_at(revision: str, name: str, folder: Path, shown: str) -> Version |
     (folder / FOLDER).mkdir()
     file = folder / FOLDER / name
     file.write_text(text, encoding="utf-8")
+    if prices := at_revision(root(), f"{FOLDER}/{PRICES}", revision):
+        (file.parent / PRICES).write_text(prices, encoding="utf-8")
     try:
         version = read_version(file, shown=shown)
     except ConfigError as error:

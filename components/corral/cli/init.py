@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import metadata
 from importlib.resources import files
@@ -20,7 +21,9 @@ import typer
 
 from corral import __version__
 from corral.catalog.load import load_catalog
+from corral.cli.prices import lock_text
 from corral.cli.project import FOLDER, CommandError
+from corral.config.prices import FILE as PRICES
 from corral.config.schema import json_schema
 
 PROGRAM = "from corral import deploy\n\ndeploy()\n"
@@ -98,6 +101,7 @@ def _texts(name: str, template: Template, stack: str) -> dict[str, str]:
         f"{FOLDER}/Pulumi.{stack}.yaml": template_text(f"{template}.yaml"),
         f"{FOLDER}/__main__.py": PROGRAM,
         f"{FOLDER}/schema.json": json.dumps(json_schema(load_catalog()), indent=2) + "\n",
+        f"{FOLDER}/{PRICES}": lock_text(load_catalog(), datetime.now(UTC).date()),
         "tests/test_stacks.py": template_text("test_stacks.py"),
         ".github/workflows/stack.yaml": workflow(cluster=cluster, **values),
         ".gitignore": template_text("gitignore"),

@@ -74,6 +74,7 @@ VERBS = (
         "schema",
     ),
     "key",
+    "prices",
     "registry",
 )
 """In the order of the help; each is a module of its name, and a function or a group of commands in it."""

@@ -8,10 +8,18 @@ import typer
 from rich.text import Text
 
 from corral.cli.project import StackOption, load
-from corral.cli.tables import findings_text, headroom_table, losses_table, plan_table, tenants_table
+from corral.cli.tables import (
+    findings_text,
+    headroom_table,
+    losses_table,
+    money_lines,
+    plan_table,
+    tenants_table,
+)
 from corral.cli.terminal import console, print_json, print_prose
 from corral.plan.capabilities import answering
 from corral.plan.capacity import headroom
+from corral.plan.money import sums
 from corral.plan.public_json import content_hash
 
 _GATEWAY_STANDS = "A region is lost with its hosts alone here: a gateway in it is lost as well."
@@ -33,12 +41,15 @@ def plan(
         of_local = loaded.plan.models if loaded.plan.engine == "local" else ()
         routed = {model.name: answering(model) for model in of_local}
         document = {"hash": hashed, "plan": loaded.plan, "answering": routed, "headroom": headroom(loaded.plan)}
+        document["month"] = sums(loaded.plan)
         print_json({**document, "findings": loaded.findings})
     else:
         out = console()
         of = f" on the {loaded.plan.engine} engine, plan {content_hash(loaded.plan)[:12]}\n"
         out.print(Text.assemble((loaded.plan.stack, "bold"), of))
         out.print(plan_table(loaded.plan))
+        if lines := "\n".join(money_lines(loaded.plan)):
+            out.out(f"{lines}\n", highlight=False)
         if peaks := headroom(loaded.plan):
             out.print(headroom_table(peaks))
             out.print(losses_table(peaks))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from corral.catalog.load import load_catalog
+from corral.config.prices import read_prices
 from corral.config.read import read_stack
 from corral.local.errors import EngineError
 from corral.plan.build import build
@@ -119,7 +120,7 @@ def load_servable(file: Path) -> CheckedStack:
 def _load(file: Path) -> CheckedStack:
     catalog = load_catalog()
     stack = read_stack(file, catalog)
-    plan = build(stack, catalog)
+    plan = build(stack, catalog, read_prices(file.parent))
     return CheckedStack(file, stack.engine, plan, check(plan, datetime.now(UTC).date()))
 
 

@@ -13,7 +13,17 @@ from corral.plan.capacity import Headroom
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.peaks import SHORT, amount
 from corral.plan.diff import IssuerMove, TenantLimit, TenantMove
-from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
+from corral.plan.money import (
+    Monthly,
+    Sums,
+    Unpriced,
+    blended,
+    break_even,
+    dollars,
+    dollars_and_cents,
+    monthly,
+    sums,
+)
 from corral.plan.plan import Load, ModelPlan, Plan, Rate, Target, TenantPlan
 
 if TYPE_CHECKING:
@@ -148,6 +158,31 @@ def plan_table(plan: Plan) -> Sheet:
             )
         sheet.row("blended", "", *_blended(model), remark=_by_month(model), style="bold")
     return sheet
+
+
+def sums_text(month: Sums) -> str:
+    """`$1,296.00 to $2,592.00 a month for tokens, $7,659.89 for GPU nodes; unknown: llama-3.3-70b at lab`."""
+    nodes = f", {_range(month.nodes)} for GPU nodes" if month.nodes.most else ""
+    unknown = f"; unknown: {', '.join(month.unknown)}" if month.unknown else ""
+    return f"{_range(month.tokens)} a month for tokens{nodes}{unknown}"
+
+
+def _range(month: Monthly) -> str:
+    return " to ".join(dict.fromkeys((dollars_and_cents(month.least), dollars_and_cents(month.most))))
+
+
+def money_lines(plan: Plan) -> Iterator[str]:
+    """What a month of the stack costs, its nodes apart, and from how many tokens on they are worth it."""
+    if month := sums(plan):
+        yield f"All of it: {sums_text(month)}."
+    for nodes in plan.nodes:
+        count = f"{nodes.least}" if nodes.least == nodes.most else f"{nodes.least} to {nodes.most}"
+        price = f"{dollars(nodes.hourly)} an hour each" if nodes.hourly is not None else "at an unknown price"
+        yield f"{nodes.host}: {count} × {nodes.instance}, {price}, whatever they answer."
+    for even in break_even(plan):
+        least, most = (f"{number(-(-each // 10**6))}M" if each else "" for each in (even.least, even.most))
+        tokens = least if most in ("", least) else f"{least} to {most}"
+        yield f"{even.host} costs less than {even.against} from {tokens} tokens of {even.model} a month on."
 
 
 def headroom_table(models: Sequence[Headroom]) -> Sheet:

@@ -62,7 +62,7 @@ def read_config(path: Path, report: Report) -> dict[str, Value]:
     Fills the report's marks.  Raises `ConfigError` where there is no `config` to look at.
     """
     try:
-        root = parse(_text(path, report))
+        root = parse(text_of(path, report))
     except NotYamlError as error:
         report.add((), error.message, error.mark)
         raise report.stop() from None
@@ -153,7 +153,8 @@ def _config(root: Node | None, report: Report) -> yaml_tree.Mapping:
     raise report.stop()
 
 
-def _text(path: Path, report: Report) -> str:
+def text_of(path: Path, report: Report) -> str:
+    """Of a file that a person wrote.  Raises ConfigError where it cannot be read."""
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise report.stop((), "is a pipe or a device: a stack is read from a regular file")
@@ -182,14 +183,14 @@ def _absent(path: Path) -> str:
     return f"there is no stack {named(name_of(path))}{meant} There are {listed(there, 'and')}"
 
 
-def plain_values(text_of: Callable[[str], str | None], is_secret: Callable[[str], bool]) -> dict[str, Value]:
+def plain_values(value_at: Callable[[str], str | None], is_secret: Callable[[str], bool]) -> dict[str, Value]:
     """All that a stack is read from but secrets, by full key (`corral:hosts`), as Pulumi hands it to a program.
 
     Pulumi gives an object as JSON and a text as it is.  A key in which anything is encrypted it gives decrypted; such a
     key is left to the stack file, where it is still seen to be encrypted, and refused outside the places of secrets.
     """
     keys = [key for key in (REGION, *(f"{NAMESPACE}:{part}" for part in PARTS)) if key not in SECRET_PLACES]
-    texts = {key: text_of(key) for key in keys if not is_secret(key)}
+    texts = {key: value_at(key) for key in keys if not is_secret(key)}
     return {key: _plain_value(text) for key, text in texts.items() if text is not None}
 
 

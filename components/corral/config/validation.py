@@ -49,6 +49,16 @@ def validated(values: dict[str, Value], report: Report) -> Stack:
             report.excuse(keys)
 
 
+def report_problems(error: ValidationError, part: type[BaseModel], report: Report) -> None:
+    """What is wrong with a part that is no stack, and stands in a file of its own."""
+    for detail in error.errors(include_url=False):
+        place = _places(detail, part)[-1]
+        if detail["type"] == "extra_forbidden":
+            report.add(place.keys, f"no such key{correction(str(place.keys[-1]), _fields(place.around))}")
+        else:
+            report.add(place.keys, _sentence(place, detail))
+
+
 class _Place(NamedTuple):
     """A place in the schema."""
 
@@ -93,16 +103,17 @@ def _replace(places: list[_Place], detail: ErrorDetails, values: dict[str, Value
     raise AssertionError(f"no example in the schema for {detail['loc']}")
 
 
-def _places(detail: ErrorDetails) -> list[_Place]:
+def _places(detail: ErrorDetails, part: type[BaseModel] = Stack) -> list[_Place]:
     """Pydantic has the tags of unions among the keys, and at the end `[key]` where the key itself is wrong."""
     places: list[_Place] = []
-    keys, annotation, example = cast("Keys", ()), cast("Any", Stack), cast("Value", None)
+    keys, annotation, example = cast("Keys", ()), cast("Any", part), cast("Value", None)
+    first = "corral:" if part is Stack else ""
     for step in detail["loc"][:-1] if _is_of_key(detail) else detail["loc"]:
         around = _bare(annotation)
         if isinstance(step, str) and step in (members := _members(around)):
             annotation = members[step]
         else:
-            keys = (*keys, step) if keys else (f"corral:{step}",)
+            keys = (*keys, step) if keys else (f"{first}{step}",)
             annotation, field, example = _below(around, step, example)
             places.append(_Place(keys, field, around, example))
     return places

@@ -10,6 +10,7 @@ import pulumi
 
 from corral.catalog.load import load_catalog
 from corral.config.cluster import HostedZoneCertificate, LoadBalancerCertificate
+from corral.config.prices import read_prices
 from corral.config.problems import SECRETS, TENANT_SECRETS, ConfigError
 from corral.config.read import stack_from_config
 from corral.config.secrets import REGISTRY
@@ -48,7 +49,7 @@ def deploy(file: Path | None = None) -> None:
     values = plain_values(pulumi.runtime.get_config, pulumi.runtime.is_config_secret)
     try:
         stack = stack_from_config(pulumi.get_stack(), values, catalog, file)
-        plan = build(stack, catalog)
+        plan = build(stack, catalog, read_prices(file.parent))
         credentials = caller_credentials(pulumi.runtime.get_config(TENANT_SECRETS), plan.issuers, file.parent)
     except (ConfigError, InvalidCredentialError) as error:
         raise pulumi.RunError(str(error)) from None

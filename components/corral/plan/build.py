@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from corral.catalog.catalog import Catalog
+from corral.catalog.prices import NO_REGION, Prices, Released
+from corral.config.hosts import Reservation, VllmHost
 from corral.config.stack import Model, Stack
-from corral.plan import money as prices
-from corral.plan.plan import Listener, ModelPlan, Plan, RequestSettings, Target, Unserved
+from corral.plan.plan import Fit, Listener, ModelPlan, Nodes, Plan, RequestSettings, Target, Unserved
 from corral.plan.residency import allowed
-from corral.plan.targets import PriceOf, load, serve
+from corral.plan.targets import load, serve
+from corral.plan.targets import region as region_of
 from corral.plan.tenants import issuers, tenants
 
 _ALL = 100
 """The weight of a fallback: all of the traffic that reaches its priority."""
 
 
-def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -> Plan:
+def build(stack: Stack, catalog: Catalog, locked: Prices | None = None) -> Plan:
     """The plan of a stack that was read: its models name declared hosts, its hosts are of kinds that the catalog has.
 
-    `price_of` gives the price of a model at a host, as the catalog knows both, where the stack does not state one.
+    `locked` are the prices beside the stack file, where the stack does not state one; None: there is no such file, and
+    they are those of this release.
     """
     engine = stack.engine
+    prices = Released(catalog) if locked is None else locked
+    models = tuple(_model(name, model, stack, catalog, prices) for name, model in sorted(stack.models.items()))
     return Plan(
         stack=stack.name,
         engine=engine.kind,
-        models=tuple(_model(name, model, stack, catalog, price_of) for name, model in sorted(stack.models.items())),
+        models=models,
         request_settings=RequestSettings(
             connect_timeout=engine.connect_timeout,
             idle_timeout=engine.idle_timeout,
@@ -36,6 +43,8 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
         accept=tuple(sorted(set(stack.accept))),
         tenants=tenants(stack, catalog),
         issuers=issuers(stack),
+        nodes=tuple(_nodes(stack, models, prices)),
+        prices_locked=locked is not None,
         listener=Listener(engine.address, tls=engine.certificate is not None) if engine.kind == "local" else None,
         cluster=stack.cluster if engine.kind == "kubernetes" else None,
         certificate=stack.gateway.certificate if engine.kind == "kubernetes" else None,
@@ -45,7 +54,7 @@ def build(stack: Stack, catalog: Catalog, price_of: PriceOf = prices.price_of) -
     )
 
 
-def _model(name: str, model: Model, stack: Stack, catalog: Catalog, price_of: PriceOf) -> ModelPlan:
+def _model(name: str, model: Model, stack: Stack, catalog: Catalog, prices: Prices) -> ModelPlan:
     repeated = [host for host in model.fallback if model.shares.get(host)]
     fallback = [host for host in model.fallback if host not in repeated]
     sharing = {host: share for host, share in sorted(model.shares.items()) if host not in fallback}
@@ -55,7 +64,7 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, price_of: Pr
     for host in (*sharing, *fallback):
         share = sharing.get(host, 0)
         weight, priority = (share, 0) if host in sharing else (_ALL, last + 1)
-        match serve(name, host, stack, catalog, price_of, share=share, weight=weight, priority=priority):
+        match serve(name, host, stack, catalog, prices, share=share, weight=weight, priority=priority):
             case Target() as target:
                 targets.append(target)
                 last = target.priority
@@ -73,6 +82,33 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, price_of: Pr
         repeated=tuple(sorted(repeated)),
         served_by=_served_by(name, catalog),
     )
+
+
+def _nodes(stack: Stack, models: Sequence[ModelPlan], prices: Prices) -> Iterator[Nodes]:
+    for name, host in sorted(stack.hosts.items()):
+        fits = [target.fit for model in models for target in model.targets if target.host == name]
+        fitted = [fit for fit in fits if isinstance(fit, Fit)]
+        if not isinstance(host, VllmHost) or host.gpus is None or not fitted:
+            continue
+        gpus = host.gpus
+        kept = sum((fit.least if fit.scaled else max(1, fit.least)) * fit.gpus for fit in fitted)
+        least = max(gpus.min, -(-kept // fitted[0].node))
+        region = region_of(host, stack) or NO_REGION
+        bought = gpus.capacity_type
+        purchase = "reserved" if isinstance(bought, Reservation) else bought
+        price = prices.hour(region, gpus.instance)
+        hourly = {"onDemand": price.on_demand, "spot": price.spot, "reserved": price.reserved} if price else {}
+        yield Nodes(
+            host=name,
+            instance=gpus.instance,
+            region=region,
+            purchase=purchase,
+            least=least,
+            most=gpus.max if any(fit.scaled for fit in fitted) else least,
+            hourly=hourly.get(purchase),
+            source=price and price.source,
+            review_by=price and price.review_by,
+        )
 
 
 def _served_by(model: str, catalog: Catalog) -> tuple[str, ...]:

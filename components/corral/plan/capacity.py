@@ -196,7 +196,7 @@ def _flow(group: Sequence[ModelPlan], lost: frozenset[str], engine: str, *, with
             used[where] += rate * step
         full |= {where for where in rates if where in capacity and came[where] == capacity[where]}
         exhausted = {host for (host, dimension) in filling if used[host, dimension] == limits[host, dimension]}
-        full |= {(name, host) for (name, host), (_, target, model) in rates.items() if host in exhausted}
+        full |= {(name, host) for name, host in rates if host in exhausted}
         left -= step
         if not rates:
             break

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Literal, TypeVar, get_args
 
-from corral.plan.money import Blended, Monthly, Unpriced, blended, monthly
+from corral.plan.money import Blended, Monthly, Sums, Unpriced, blended, monthly, sums
 from corral.plan.plan import ModelPlan, Plan, TenantPlan
 
 Change = Literal["added", "removed", "changed"]
@@ -133,9 +133,17 @@ class Move:
     limits: tuple[LimitMove, ...]
     tenants: tuple[TenantMove, ...] = ()
     issuers: tuple[IssuerMove, ...] = ()
+    before: Sums | None = None
+    """What a month costs, of the whole stack; None: there was no stack."""
+    after: Sums | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.models or self.limits or self.tenants or self.issuers)
+        return bool(self.models or self.limits or self.tenants or self.issuers or self.costs_otherwise)
+
+    @property
+    def costs_otherwise(self) -> bool:
+        """Whether the sums of a stack that stays are others."""
+        return self.before is not None and self.after is not None and self.before != self.after
 
 
 def move(before: Plan | None, after: Plan | None) -> Move:
@@ -149,6 +157,8 @@ def move(before: Plan | None, after: Plan | None) -> Move:
         limits=_limits(before, after),
         tenants=tuple(moved for name, old, new in tenants if (moved := _tenant(name, old, new, common))),
         issuers=tuple(IssuerMove(name, _change(old, new)) for name, old, new in issuers if old != new),
+        before=before and sums(before),
+        after=after and sums(after),
     )
 
 

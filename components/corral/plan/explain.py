@@ -17,7 +17,7 @@ from corral.plan.failover import (
     retries_by_priority,
 )
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
-from corral.plan.plan import ModelPlan, Plan, RequestSettings, Target
+from corral.plan.plan import OWN_GPUS, ModelPlan, Plan, RequestSettings, Target
 from corral.plan.residency import ANYWHERE, stays_within
 from corral.plan.tenants import who_may_ask
 
@@ -205,6 +205,8 @@ def _money(model: ModelPlan) -> Iterator[str]:
         f"A million tokens cost {dollars(price.input)} as prompt and {dollars(price.output)} as answer: the sharing "
         "hosts' prices by weight."
     )
+    if any(target.price and target.price.source == OWN_GPUS for target in model.sharing):
+        yield "Those on GPUs of the stack cost nothing more than the nodes do, which are not in this."
     if model.fallbacks:
         yield "Fallbacks cost only when they are needed."
     month = monthly(model)

@@ -89,7 +89,8 @@ def fit(
                 f"leave {other.instance} out of corral:hosts.{host}.gpus.alternatives, or give it a host of its own",
             )
     lengths = [each.context for each in fits if each.context is not None]
-    return replace(first, context=min(lengths) if lengths else None)
+    caches = [each.cache for each in fits if each.cache is not None]
+    return replace(first, context=min(lengths, default=None), cache=min(caches, default=None))
 
 
 def _fit(

@@ -1,30 +1,28 @@
-"""What a host charges for a model, and what a model costs as its shares stand: micro-dollars, rounded in one place.
+"""What a model costs as its shares stand, and what the stack's GPU nodes cost: micro-dollars, rounded in one place.
 
-Prices.  The price list that comes with `genai-prices` has the first word, the catalog's own entry the second; nobody's
-word is an unknown price.  The list finds models by patterns, some of which take any text that contains a name: a record
-counts only if its own id is the host's id, whole or after the last `/`, so that one model never gets another's price.
-A price that depends on the hour or on the length of the prompt is not one price and is left aside.  Nothing is fetched.
-
-Sums.  The blended price is the mean of the sharing hosts' prices by weight; fallbacks cost only when they are needed
+Tokens.  The blended price is the mean of the sharing hosts' prices by weight; fallbacks cost only when they are needed
 and are left out.  Where the price of one sharing host is unknown, so is the blend: a mean of the rest would be a wrong
 number.
 
 A stack's `volume` is all tokens of a month, and says nothing of how many of them are prompt and how many answer.  The
 cost of a month is therefore a range, from one extreme (all of them the cheaper kind) to the other.
+
+GPU nodes.  Those that the stack provisions cost by the hour, whether they answer or not: their tokens cost nothing
+more.  What they cost a month, of 730 hours, is a sum of its own: that of the nodes which are always there, and of all
+that there may be.  The models of a host bear it evenly, as they share the nodes.
+
+A sum has what is known, and names what is not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 
-from genai_prices.data import providers
-from genai_prices.types import ModelInfo, ModelPrice
-
-from corral.catalog.catalog import HostEntry, ModelEntry
-from corral.plan.plan import ModelPlan, Price
+from corral.plan.plan import OWN_GPUS, ModelPlan, Nodes, Plan, Target
 
 _MILLION = 1_000_000
+_MONTH_HOURS = 730
 
 
 @dataclass(frozen=True)
@@ -90,41 +88,81 @@ def dollars_and_cents(micro: int) -> str:
     return f"${dollar:,}.{cents:02}"
 
 
-_PROFILE = "us."
-"""What Bedrock puts in front of a model's id for its cross-region profile, at the same price."""
+@dataclass(frozen=True)
+class Sums:
+    """What a month of the whole stack costs, in micro-dollars, as far as it is known."""
+
+    tokens: Monthly
+    """Of the models that declare a volume."""
+    nodes: Monthly
+    """Of GPU nodes: those that are always there, and all that there may be."""
+    unknown: tuple[str, ...]
+    """What is not in it: `llama-3.3-70b at lab`, `volume of llama-4-scout`, `g6e.12xlarge of vllm`."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to add up."""
+        return bool(self.tokens.most or self.nodes.most or self.unknown)
 
 
-def price_of(host: HostEntry, model: ModelEntry) -> Price | None:
-    """Micro-dollars per million tokens, from `genai-prices` or the `catalog`; None: unknown."""
-    record = listed(host.prices, model.id) if host.prices is not None else None
-    if record is not None and (price := _one_price(record)) is not None:
-        return price
-    if model.price is not None:
-        return Price(model.price.input, model.price.output, "catalog", model.price.cached_input)
-    return None
+def sums(plan: Plan) -> Sums:
+    """Of the plan."""
+    months = [(model, monthly(model)) for model in plan.models]
+    known = [month for _, month in months if isinstance(month, Monthly)]
+    nodes = [month for each in plan.nodes if (month := by_month(each))]
+    return Sums(
+        Monthly(sum(month.least for month in known), sum(month.most for month in known)),
+        Monthly(sum(month.least for month in nodes), sum(month.most for month in nodes)),
+        tuple(_unknown(plan)),
+    )
 
 
-def listed(provider: str, model_id: str) -> ModelInfo | None:
-    """The price list's record of exactly this model; None: the list lacks the provider or the model."""
-    wanted = model_id.removeprefix(_PROFILE).lower()
-    names = {wanted, wanted.rpartition("/")[2]}
-    for entry in providers:
-        if entry.id == provider:
-            return next((model for model in entry.models if model.id.lower() in names and model.is_match(wanted)), None)
-    return None
+def _unknown(plan: Plan) -> Iterator[str]:
+    """Nobody misses a volume where no model declares one and no node is paid for."""
+    for model in plan.models if plan.nodes or any(each.volume for each in plan.models) else ():
+        if model.volume is None:
+            yield f"volume of {model.name}"
+        elif isinstance(month := monthly(model), Unpriced):
+            yield from (f"{model.name} at {host}" for host in month.hosts)
+    yield from (f"{each.instance} of {each.host}" for each in plan.nodes if each.hourly is None)
 
 
-def _one_price(record: ModelInfo) -> Price | None:
-    """The record's price, if it is one: the same at any time and for any length."""
-    if not isinstance(record.prices, ModelPrice):
+def by_month(nodes: Nodes) -> Monthly | None:
+    """What the nodes cost; None: unknown."""
+    if nodes.hourly is None:
         return None
-    dollars = record.prices.input_mtok, record.prices.output_mtok
-    if not (isinstance(dollars[0], Decimal) and isinstance(dollars[1], Decimal)):
-        return None
-    cached = record.prices.cache_read_mtok
-    kept = _micro(cached) if isinstance(cached, Decimal) else None
-    return Price(_micro(dollars[0]), _micro(dollars[1]), "genai-prices", kept)
+    return Monthly(*(count * nodes.hourly * _MONTH_HOURS for count in (nodes.least, nodes.most)))
 
 
-def _micro(dollars: Decimal) -> int:
-    return int((dollars * 1_000_000).to_integral_value())
+@dataclass(frozen=True)
+class BreakEven:
+    """From how many tokens a month on GPU nodes cost less than a host that charges by the token."""
+
+    model: str
+    host: str
+    """That with the nodes."""
+    against: str
+    least: int
+    """Tokens, where all of them are the dearer kind."""
+    most: int | None
+    """Where all of them are the cheaper kind; None: that costs nothing there."""
+
+
+def break_even(plan: Plan) -> Iterator[BreakEven]:
+    """Of each model on nodes whose price is known, against each other host that has a price for it."""
+    for nodes in plan.nodes:
+        month, models = by_month(nodes), plan.at(nodes.host)
+        if month is None or not month.least:
+            continue
+        for name in models:
+            model = next(each for each in plan.models if each.name == name)
+            for target in model.live:
+                if target.price and target.price.source != OWN_GPUS and (dearer := max(_pair(target))):
+                    part = month.least * _MILLION
+                    cheaper = min(_pair(target))
+                    least = -(-part // (len(models) * dearer))
+                    most = -(-part // (len(models) * cheaper)) if cheaper else None
+                    yield BreakEven(name, nodes.host, target.host, least, most)
+
+
+def _pair(target: Target) -> tuple[int, int]:
+    return (target.price.input, target.price.output) if target.price else (0, 0)

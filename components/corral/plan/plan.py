@@ -22,15 +22,21 @@ _PRIVATE = {"public": False}
 """Of a field that is no part of the plan for programs, nor of its hash: it serves checks and provisioning."""
 
 
+OWN_GPUS = "GPUs of the stack"
+"""The source of a price of nothing: these tokens cost no more than the nodes do."""
+
+
 @dataclass(frozen=True)
 class Price:
-    """Micro-dollars per million tokens, and who says so (`genai-prices`, `catalog` or `stack`)."""
+    """Micro-dollars per million tokens, and who says so: `stack`, `OWN_GPUS`, or the source in the price list."""
 
     input: int
     output: int
     source: str
     cached_input: int | None = None
     """Of the tokens of a prompt that the host has kept from one before; None: they cost what the others do."""
+    review_by: date | None = field(default=None, compare=False, metadata=_PRIVATE)
+    """When somebody is to look again; None: that is the stack's own affair."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,23 @@ class Fit:
     def servers(self) -> int:
         """Those that there are when as much as can be is asked of them."""
         return self.most if self.scaled else max(1, self.least)
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The GPU nodes of a host that the stack provisions."""
+
+    host: str
+    instance: str
+    region: str
+    purchase: Literal["onDemand", "spot", "reserved"]
+    least: int
+    """Those that are always there."""
+    most: int
+    hourly: int | None
+    """Micro-dollars for one of them; None: unknown."""
+    source: str | None = None
+    review_by: date | None = field(default=None, compare=False, metadata=_PRIVATE)
 
 
 @dataclass(frozen=True)
@@ -348,6 +371,10 @@ class Plan:
     """Who may call, in order of name; empty: nobody is asked who they are."""
     issuers: tuple[Issuer, ...] = ()
     """In order of name."""
+    nodes: tuple[Nodes, ...] = ()
+    """In order of the host's name."""
+    prices_locked: bool = field(default=True, compare=False, metadata=_PRIVATE)
+    """Whether the prices are those of a file beside the stack's."""
     listener: Listener | None = field(default=None, compare=False, metadata=_PRIVATE)
     """Of the local engine."""
     cluster: EksCluster | KubeconfigCluster | None = field(default=None, compare=False, metadata=_PRIVATE)

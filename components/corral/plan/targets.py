@@ -14,17 +14,17 @@ placeholder serves nothing until the stack gives the model's id there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 from corral.catalog import units
 from corral.catalog.catalog import Catalog, HostEntry, Limit, ModelEntry, ModelFacts, Takes
+from corral.catalog.prices import Prices
 from corral.catalog.units import Restricted, Retired
 from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import AzureHost, BedrockHost, Host, ModelAtHost, VllmHost
 from corral.config.stack import Model, Peak, Stack
 from corral.plan.gpu_fit import concurrent, fit
-from corral.plan.plan import Credential, Fit, Lifecycle, Load, Misfit, Price, Target, Unserved
+from corral.plan.plan import OWN_GPUS, Credential, Fit, Lifecycle, Load, Misfit, Price, Target, Unserved
 from corral.plan.residency import reaches
 
 
@@ -92,12 +92,8 @@ def _adapted(entry: HostEntry, stack: Stack) -> bool:
     return on_cluster and entry.protocol != "openai" and stack.gateway.adapter_image is not None
 
 
-PriceOf = Callable[[HostEntry, ModelEntry], Price | None]
-"""What is known of a price outside the stack; None: nothing."""
-
-
 def serve(
-    model: str, name: str, stack: Stack, catalog: Catalog, price_of: PriceOf, *, share: int, weight: int, priority: int
+    model: str, name: str, stack: Stack, catalog: Catalog, prices: Prices, *, share: int, weight: int, priority: int
 ) -> Target | Unserved:
     """The host `name` as a target of the model, at this place in its order, or why it is none."""
     host = stack.hosts[name]
@@ -129,7 +125,7 @@ def serve(
         output=facts.output,
         takes=Takes.model_construct(**{name: getattr(facts, name) for name in Takes.model_fields}),
         lifecycle=_lifecycle(stated.lifecycle or (listed and listed.lifecycle)),
-        price=_price(stated, entry, of_id, model_id, price_of),
+        price=_price(stated, host, model_id, prices),
         verified=of_id.verified if of_id else True,
         as_of=of_id.as_of if of_id else None,
         source=of_id.source if of_id else "stack",
@@ -304,10 +300,11 @@ def _lifecycle(state: units.Lifecycle | None) -> Lifecycle:
             return Lifecycle("available")
 
 
-def _price(
-    stated: ModelAtHost, entry: HostEntry, of_id: ModelEntry | None, model_id: str, price_of: PriceOf
-) -> Price | None:
-    """The stack's, else what `price_of` knows of the id."""
+def _price(stated: ModelAtHost, host: Host, model_id: str, prices: Prices) -> Price | None:
+    """The stack's; nothing more than the nodes cost; else that of the list for this id."""
     if stated.price:
         return Price(stated.price.input, stated.price.output, "stack", stated.price.cached_input)
-    return price_of(entry, of_id or ModelEntry(id=model_id, as_of=entry.as_of, source="stack"))
+    if isinstance(host, VllmHost) and host.gpus and not host.url:
+        return Price(0, 0, OWN_GPUS)
+    price = prices.token(host.kind, model_id)
+    return price and Price(price.input, price.output, price.source, price.cached_input, price.review_by)

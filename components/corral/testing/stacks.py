@@ -23,6 +23,7 @@ import pulumi
 
 from corral import deploy
 from corral.catalog.load import load_catalog
+from corral.config.prices import read_prices
 from corral.config.problems import SECRET_PLACES, SECRETS, TENANT_SECRETS, Report
 from corral.config.read import stack_from_config
 from corral.config.schema import json_schema
@@ -67,7 +68,7 @@ def read_version(file: Path, shares: Shares | None = None, shown: str | None = N
         config["corral:models"][model]["shares"] = dict(of_model)
     plain = {key: value for key, value in config.items() if key not in SECRET_PLACES}
     stack = stack_from_config(name_of(file), plain, catalog, file)
-    plan = build(stack, catalog)
+    plan = build(stack, catalog, read_prices(file.parent))
     keys = {host: _stand_in(key) for host, key in stack.keys.items()}
     of_tenants = {
         tenant: [*map(_stand_in, keys)] if isinstance(keys, list) else _stand_in(keys)

@@ -26,7 +26,7 @@ from corral.local.drill.script import (
 )
 from corral.plan import build as planning
 from tests.plan.strategies import stacks
-from tests.plan.world import CATALOG, LLAMA, SCOUT, build, price_of
+from tests.plan.world import CATALOG, LLAMA, PRICES, SCOUT, build
 
 THREE = {LLAMA: {"shares": {"bedrock": 50, "azure": 30, "vllm": 20}, "fallback": ["deepinfra"]}}
 
@@ -116,7 +116,7 @@ def test_drained_hosts_stay_drained_and_fallbacks_have_no_share():
 @given(stacks(serving=True))
 @settings(max_examples=60)
 def test_whatever_the_stack_every_move_is_whole_and_every_failure_leaves_a_host(stack: dict[str, Any]):
-    plan = planning.build(Stack.model_validate(stack), CATALOG, price_of)
+    plan = planning.build(Stack.model_validate(stack), CATALOG, PRICES)
     present = declared(plan)
     for step in script(plan):
         if isinstance(step, Move):

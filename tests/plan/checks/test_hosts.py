@@ -222,7 +222,8 @@ def test_an_unknown_price_of_a_live_host_is_a_warning_and_of_ones_own_gpus_a_not
             "warning",
             f"price/{LLAMA}/groq",
             f"the price of {LLAMA} at groq is unknown",
-            f"give it in dollars per million tokens: corral:hosts.groq.models.{LLAMA}.price",
+            "see whether `corral prices lock` finds it, or give it in dollars per million tokens: "
+            f"corral:hosts.groq.models.{LLAMA}.price",
         ),
     )
 

@@ -12,7 +12,7 @@ from corral.plan.checks.findings import Finding
 from corral.plan.checks.requests import parity, residency, translation
 from corral.plan.checks.run import check
 from tests.plan.strategies import stacks
-from tests.plan.world import CATALOG, HOSTS, LLAMA, SCOUT, TODAY, build, price_of
+from tests.plan.world import CATALOG, HOSTS, LLAMA, PRICES, SCOUT, TODAY, build
 
 FULL = {
     "context": 100_000,
@@ -264,7 +264,7 @@ def test_a_deployment_of_azure_whose_regions_the_stack_states_is_taken_at_its_wo
 
 @given(stacks())
 def test_every_region_that_can_be_reached_without_an_error_is_allowed(said: dict[str, Any]) -> None:
-    plan = planning.build(Stack.model_validate(said), CATALOG, price_of)
+    plan = planning.build(Stack.model_validate(said), CATALOG, PRICES)
     refused = {finding.name for finding in check(plan, TODAY) if finding.level == "error"}
     for model in plan.models:
         for target in model.targets:

@@ -9,7 +9,7 @@ from corral.plan import build as planning
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.run import check
 from tests.plan.strategies import stacks
-from tests.plan.world import CATALOG, HOSTS, LLAMA, SCOUT, TODAY, build, price_of
+from tests.plan.world import CATALOG, HOSTS, LLAMA, PRICES, SCOUT, TODAY, build
 
 UNVERIFIED = Finding(
     "warning",
@@ -113,7 +113,7 @@ def test_an_accepted_name_that_matches_nothing_is_noted_with_the_nearest_one() -
 
 @given(stacks())
 def test_there_is_one_finding_of_a_name_and_none_without_a_way_out(said: dict[str, Any]) -> None:
-    found = check(planning.build(Stack.model_validate(said), CATALOG, price_of), TODAY)
+    found = check(planning.build(Stack.model_validate(said), CATALOG, PRICES), TODAY)
     names = [finding.name for finding in found]
     assert len(names) == len(set(names))
     assert all(finding.message and finding.way_out for finding in found)
@@ -121,9 +121,9 @@ def test_there_is_one_finding_of_a_name_and_none_without_a_way_out(said: dict[st
 
 @given(stacks())
 def test_accepting_everything_hides_nothing_and_accepts_no_error(said: dict[str, Any]) -> None:
-    without = check(planning.build(Stack.model_validate({**said, "accept": []}), CATALOG, price_of), TODAY)
+    without = check(planning.build(Stack.model_validate({**said, "accept": []}), CATALOG, PRICES), TODAY)
     names = [finding.name for finding in without]
-    everything = check(planning.build(Stack.model_validate({**said, "accept": names}), CATALOG, price_of), TODAY)
+    everything = check(planning.build(Stack.model_validate({**said, "accept": names}), CATALOG, PRICES), TODAY)
     assert {(finding.name, finding.level) for finding in everything} >= {(each.name, each.level) for each in without}
     assert {each.name for each in everything if each.accepted} == {
         each.name for each in without if each.level != "error"

@@ -261,14 +261,47 @@ def _verified(plan: Plan, model: ModelPlan, target: Target) -> Iterator[Finding]
 
 
 def _price(model: ModelPlan, target: Target) -> Iterator[Finding]:
-    """Warnings: an unknown price, as what a plan costs is known only where every price is.  Notes: that of GPUs of
-    one's own, which cost by the hour."""
+    """Warnings: an unknown price, as what a plan costs is known only where every price is.  Notes: that of a vLLM which
+    the stack does not provision, whose GPUs cost by the hour."""
     if target.price:
         return
     unknown, own = f"the price of {model.name} at {target.host} is unknown", target.kind == "vllm"
+    given = f"give it in dollars per million tokens: corral:hosts.{target.host}.models.{model.name}.price"
     yield Finding(
         "note" if own else "warning",
         f"price/{model.name}/{target.host}",
         f"{unknown}: its GPUs cost by the hour, not by the token" if own else unknown,
-        f"give it in dollars per million tokens: corral:hosts.{target.host}.models.{model.name}.price",
+        given if own else f"see whether `corral prices lock` finds it, or {given}",
     )
+
+
+def prices(plan: Plan, today: date) -> Iterator[Finding]:
+    """Warnings: GPU nodes of unknown cost.  Notes: prices that are in no file of the stack's, or are to be looked at
+    again."""
+    for nodes in plan.nodes:
+        if nodes.hourly is None:
+            yield Finding(
+                "warning",
+                f"price/{nodes.host}",
+                f"what an hour of {nodes.instance} costs in {nodes.region}, bought {nodes.purchase}, is unknown: so is "
+                f"what {nodes.host} costs",
+                f"give it with its source in prices.lock.yaml: hours.{nodes.region}.{nodes.instance}.{nodes.purchase}",
+            )
+    if not plan.prices_locked:
+        yield Finding(
+            "note",
+            "prices",
+            "the prices are those that this release of Corral knows, and change with it",
+            "write them down beside the stack file: `corral prices lock`",
+        )
+    targets = [
+        (f"{model.name} at {target.host}", target.price and target.price.review_by) for model, target in plan.live
+    ]
+    dated = [*targets, *((f"{nodes.instance} of {nodes.host}", nodes.review_by) for nodes in plan.nodes)]
+    if past := [name for name, day in dated if day and day < today]:
+        yield Finding(
+            "note",
+            "prices/review",
+            f"the prices of {', '.join(past)} were to be looked at again",
+            "`corral prices refresh` brings those of the lists up to date; look up your own, and set their reviewBy",
+        )

@@ -63,8 +63,7 @@ def amounts(load: Load) -> str:
 
 
 def _written(load: Load, units: Mapping[Dimension, str] = UNITS) -> list[str]:
-    counts = ((each, getattr(load, each)) for each in DIMENSIONS)
-    return [f"{number(count)} {units[each]}" for each, count in counts if count is not None]
+    return [f"{number(count)} {units[each]}" for each in DIMENSIONS if (count := getattr(load, each)) is not None]
 
 
 def _shares(headroom: Headroom) -> Iterator[Finding]:
@@ -120,7 +119,8 @@ def _more(model: str, case: Case, target: Target) -> str:
 
 def _unknown(headroom: Headroom, model: ModelPlan, target: Target) -> Finding:
     host = target.host
-    limits = [each for each in DIMENSIONS if getattr(target.limit, each) or getattr(target.host_limit, each)]
+    stated = (target.limit, target.host_limit)
+    limits: list[Dimension] = [each for each in DIMENSIONS if any(getattr(limit, each) for limit in stated)]
     if limits:
         keys = listed([f"corral:models.{model.name}.peak.{_KEYS[each]}" for each in limits])
         unknown = f"the peak of {model.name} in {' or '.join(UNITS[each] for each in limits)}, which {host} limits,"

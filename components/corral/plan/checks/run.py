@@ -9,7 +9,7 @@ from pathlib import Path
 from corral.config.stack import Engine
 from corral.plan.checks.cluster import cluster
 from corral.plan.checks.findings import Finding, accepted
-from corral.plan.checks.hosts import hosts
+from corral.plan.checks.hosts import hosts, prices
 from corral.plan.checks.peaks import peaks
 from corral.plan.checks.requests import parity, residency, translation
 from corral.plan.checks.tenants import capacity, enforcement, listener, tenants
@@ -26,6 +26,7 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
     """
     findings = (
         *hosts(plan, today),
+        *prices(plan, today),
         *residency(plan),
         *parity(plan, today),
         *translation(plan),
