@@ -50,7 +50,7 @@ def _sums(move: Move) -> str:
     """What all of it costs a month, where anything of a model or of the sums is another."""
     if not (move.before or move.after) or not (move.models or move.costs_otherwise):
         return ""
-    return f"all of it: {_moved(*(side and sums_text(side) for side in (move.before, move.after)))}"
+    return f"all of it: {_moved(*(sums_text(side) if side else None for side in (move.before, move.after)))}"
 
 
 def _model(model: ModelMove) -> Iterator[str]:
