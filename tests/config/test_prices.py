@@ -25,8 +25,10 @@ def test_what_is_written_is_read_again(tmp_path: Path):
 
 def test_names_and_sources_of_any_form_are_read_again(tmp_path: Path):
     seen = {"as_of": TODAY, "review_by": TODAY}
-    price = TokenPrice(input=0.035, output=1, cached_input=0, source='a "contract": 2026 # 7', **seen)
-    hour = HourPrice(spot=3, reserved=1.5, source="yes", **seen)
+    price = TokenPrice.model_validate(
+        {"input": 0.035, "output": 1, "cached_input": 0, "source": 'a "contract": 2026 # 7', **seen}
+    )
+    hour = HourPrice.model_validate({"spot": 3, "reserved": 1.5, "source": "yes", **seen})
     odd = PriceList(tokens={"on": {"3.1": price, "a: b": price, "é": price}}, hours={"anywhere": {"dgx": hour}})
     (tmp_path / FILE).write_text(written(odd))
     assert read_prices(tmp_path) == odd

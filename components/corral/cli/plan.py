@@ -40,9 +40,16 @@ def plan(
         hashed = content_hash(loaded.plan)
         of_local = loaded.plan.models if loaded.plan.engine == "local" else ()
         routed = {model.name: answering(model) for model in of_local}
-        document = {"hash": hashed, "plan": loaded.plan, "answering": routed, "headroom": headroom(loaded.plan)}
-        document["month"] = sums(loaded.plan)
-        print_json({**document, "findings": loaded.findings})
+        print_json(
+            {
+                "hash": hashed,
+                "plan": loaded.plan,
+                "answering": routed,
+                "headroom": headroom(loaded.plan),
+                "month": sums(loaded.plan),
+                "findings": loaded.findings,
+            }
+        )
     else:
         out = console()
         of = f" on the {loaded.plan.engine} engine, plan {content_hash(loaded.plan)[:12]}\n"

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -138,8 +139,12 @@ class ProcessServer(uvicorn.Server):
 
 def end_well_on_signals() -> None:
     """SIGTERM and SIGINT end the process with status 0, once Uvicorn has given them back."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        sys.exit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, end)
 
 
 class ClientLeftError(Exception):

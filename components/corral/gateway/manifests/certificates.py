@@ -14,7 +14,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from corral.config.cluster import Gateway, GivenCertificate, IssuedCertificate, LoadBalancerCertificate
+from corral.config.cluster import (
+    Gateway,
+    GivenCertificate,
+    HostedZoneCertificate,
+    IssuedCertificate,
+    LoadBalancerCertificate,
+)
 from corral.gateway import names
 from corral.gateway.manifests.resource import GATEWAY_API, Inputs, Resource, reference
 
@@ -41,7 +47,7 @@ def listener_names(gateway: Gateway) -> tuple[str, ...]:
 def listeners(inputs: Inputs) -> list[dict[str, Any]]:
     """The Gateway's, as `listener_names`."""
     match inputs.gateway.certificate:
-        case LoadBalancerCertificate():
+        case LoadBalancerCertificate() | HostedZoneCertificate():
             tls: dict[str, Any] = {"protocol": "HTTP"}
         case GivenCertificate(secret=path):
             namespace, name = path.split("/")
@@ -61,7 +67,7 @@ def certificate_resources(inputs: Inputs) -> dict[str, Resource]:
     match inputs.gateway.certificate:
         case None:
             return _own(inputs)
-        case LoadBalancerCertificate():
+        case LoadBalancerCertificate() | HostedZoneCertificate():
             return {}
         case GivenCertificate(secret=path):
             namespace, name = path.split("/")
