@@ -28,6 +28,7 @@ VERBS = (
     "drill",
     "key",
     "monitoring",
+    "prices",
     "registry",
     "schema",
 )
