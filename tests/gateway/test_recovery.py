@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import signal
+
 import grpc
 import pulumi
 import pytest
 from pulumi.runtime import settings
 
-from corral.gateway.recovery import end_without_traceback, release_way_out
+from corral.gateway.recovery import end_without_traceback, object_way_out, release_way_out
 
 IN_USE = "cannot re-use a name that is still in use"
 UNDER_WAY = "error running update: another operation (install/upgrade/rollback) is in progress"
@@ -68,7 +70,19 @@ def test_an_error_of_the_engine_ends_the_program_in_a_sentence(
     code: grpc.StatusCode, want: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(settings, "grpc_error_to_exception", settings.grpc_error_to_exception)
+    monkeypatch.setattr(signal, "signal", lambda number, _: interrupts.append(number))
+    interrupts: list[int] = []
     end_without_traceback("prod")
+    assert interrupts == [signal.SIGINT]
     with pytest.raises(pulumi.RunError) as ended:
         settings.handle_grpc_error(RefusedCall(code, "context canceled"))  # pyright: ignore[reportAbstractUsage]
     assert str(ended.value) == want
+
+
+def test_an_object_that_was_cut_off_is_taken_over_by_a_command_that_its_error_has_beside_it():
+    error = 'resource cert-manager/cert-manager was not created: networkpolicies "cert-manager" already exists'
+    assert object_way_out("prod", [error]) == (
+        "It is there, and this stack does not know of it: an `up` was cut off after it had made it, or it is somebody "
+        "else's. If it is this stack's, take it over: PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up -s prod"
+    )
+    assert object_way_out("prod", ["timed out waiting for the condition"]) is None

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.engine
 _PATIENCE_SECONDS = 600
 _POLL_SECONDS = 0.1
 
+_ADOPTION = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true"
+
 _RELEASE = {"kind": "Release", "name": "gateway-software-cert-manager"}
 _DEFINITION = {
     "kind": "CustomResourceDefinition",
@@ -95,19 +97,26 @@ def test_a_first_up_that_was_killed_goes_on_with_the_commands_that_it_names(
     with pytest.raises(FailedError, match="the stack is currently locked"):
         project.up()
     pulumi(project, "cancel")
-    with pytest.raises(FailedError, match="cannot re-use a name" if during == _RELEASE else "already exists") as failed:
-        project.up()
-    assert "Traceback" not in failed.value.text
-    assert "PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up -s kind" in failed.value.text
+    texts: list[str] = []
+    until(lambda: texts.append(refusal(project)) or f"{_ADOPTION} pulumi up -s kind" in texts[-1])
+    assert ("cannot re-use a name" if during == _RELEASE else "already exists") in texts[0]
+    assert [text for text in texts if "Traceback" in text] == []
 
-    releases = take_away_what_helm_left(project, failed.value.text)
+    releases = take_away_what_helm_left(project, texts[0])
     with monkeypatch.context() as adopting:
-        adopting.setenv("PULUMI_K8S_UPSERT_EXISTING_OBJECTS", "true")
+        adopting.setenv(*_ADOPTION.split("="))
         releases += go_on(Project(project.folder, project.stack, home))
     assert ("cert-manager/cert-manager" in releases) == (during == _RELEASE)
     project = Project(project.folder, project.stack, home)
     assert project.up().changes == {"same": len(project.managed()) - 1, "update": 1}
     assert everything_is_up(project)
+
+
+def refusal(project: Project) -> str:
+    """What the next `up` says.  An engine that ends the program first leaves it no time for its own last words."""
+    with pytest.raises(FailedError) as failed:
+        project.up()
+    return failed.value.text
 
 
 def go_on(project: Project) -> list[str]:

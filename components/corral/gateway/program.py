@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pulumi
@@ -68,7 +69,7 @@ def deploy(file: Path | None = None) -> None:
     from corral.gateway.component import Gateway, GatewayArgs
     from corral.gateway.manifests.cutover import requests
     from corral.gateway.names import ENVOY_NAMESPACE, NAMES
-    from corral.gateway.recovery import end_without_traceback
+    from corral.gateway.recovery import end_without_traceback, object_way_out
     from corral.hosts.base import Site, on_mocks
     from corral.hosts.failures import HostFailures
     from corral.hosts.images import Images
@@ -79,7 +80,8 @@ def deploy(file: Path | None = None) -> None:
     hold_to_accounts(stack, plan)
     _protect(on=stack.protect)
     tags = {"managed-by": "corral", "corral-stack": stack.name}
-    failures = HostFailures((stack.gateway.host_timeout + 2 * stack.gateway.handover) / 1000 + _ROUTING_SECONDS)
+    held_seconds = (stack.gateway.host_timeout + 2 * stack.gateway.handover) / 1000 + _ROUTING_SECONDS
+    failures = HostFailures(held_seconds, partial(object_way_out, stack.name))
     cluster = open_cluster(stack, tags)
     images = Images(cluster.cache or stack.mirror, keys.get(REGISTRY))
     site = Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE, requests)

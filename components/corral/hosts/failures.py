@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 
 import pulumi
 from pulumi.runtime import settings
@@ -30,9 +31,10 @@ _REASON_LENGTH = 500
 class HostFailures:
     """Those of one program; nothing is held on mocks, nor by an engine without error hooks."""
 
-    def __init__(self, held_seconds: float) -> None:
-        """`held_seconds`: the longest time for which a failure is held, should the gateway never be done."""
-        self._held_seconds = held_seconds
+    def __init__(self, held_seconds: float, way_out: Callable[[Sequence[str]], str | None] | None = None) -> None:
+        """`held_seconds`: the longest time for which a failure is held, should the gateway never be done.  `way_out`:
+        what is to be said of the errors of a resource, beside themselves."""
+        self._held_seconds, self._way_out = held_seconds, way_out
         self._hosts: dict[tuple[str, str], str] = {}
         self._reasons: dict[str, str] = {}
         self._waiting: list[tuple[str, asyncio.Future[str]]] = []
@@ -80,6 +82,8 @@ class HostFailures:
 
     async def _hold(self, args: pulumi.ErrorHookArgs) -> bool:
         host = self._hosts.get((args.type, args.name))
+        if self._way_out and (why := self._way_out(args.errors)):
+            pulumi.log.error(why)
         if host is None:
             self.release()
         elif args.failed_operation != "delete":

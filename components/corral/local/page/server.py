@@ -82,7 +82,7 @@ def page_app(watch: Watch, feed: Feed, *more: Route) -> ASGIApp:
     async def history(request: Request) -> Response:
         past = watch.history(request.query_params.get("model", ""))
         if past is None:
-            return PlainTextResponse("No such model.\n", 404)
+            return Response(status_code=204)  # one that has just gone: a browser would complain of a 404
         return JSONResponse({"now": time.time_ns() // 1_000_000, **past})
 
     files = Mount("/", StaticFiles(packages=[("corral.local.page", "static")], html=True))

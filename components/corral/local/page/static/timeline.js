@@ -62,7 +62,7 @@ export class Timeline {
     this.loaded = Date.now();
     try {
       const answer = await fetch(`/history?model=${encodeURIComponent(this.model)}`);
-      if (!answer.ok) return;
+      if (answer.status !== 200) return;
       const { now, points, declared } = await answer.json();
       this.offset = now - Date.now();
       this.points = points;
