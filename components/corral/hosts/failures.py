@@ -33,7 +33,7 @@ class HostFailures:
 
     def __init__(self, held_seconds: float, way_out: Callable[[Sequence[str]], str | None] | None = None) -> None:
         """`held_seconds`: the longest time for which a failure is held, should the gateway never be done.  `way_out`:
-        what is to be said of the errors of a resource, beside themselves."""
+        what is to be said of the errors of an object on a cluster, beside themselves."""
         self._held_seconds, self._way_out = held_seconds, way_out
         self._hosts: dict[tuple[str, str], str] = {}
         self._reasons: dict[str, str] = {}
@@ -82,7 +82,8 @@ class HostFailures:
 
     async def _hold(self, args: pulumi.ErrorHookArgs) -> bool:
         host = self._hosts.get((args.type, args.name))
-        if self._way_out and (why := self._way_out(args.errors)):
+        on_cluster = args.type.startswith("kubernetes:")
+        if on_cluster and self._way_out and (why := self._way_out(args.errors)):
             pulumi.log.error(why)
         if host is None:
             self.release()
