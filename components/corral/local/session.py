@@ -217,10 +217,11 @@ class Session:
         notified: str | None = None
         while True:
             await asyncio.sleep(_RENEWAL_SECONDS)
-            complaint = await asyncio.to_thread(self._source.tokens.renew)
+            tokens = self._source.tokens
+            complaint = await asyncio.to_thread(tokens.renew) if tokens.is_due else None
             if complaint and complaint != notified:
                 self._notify(complaint)
-            notified = complaint or (notified if self._source.tokens.is_late else None)
+            notified = complaint or (notified if tokens.is_late else None)
 
     async def _follow_file(self, moved: Callable[[Plan, Plan], None]) -> None:
         clock = asyncio.get_running_loop().time

@@ -111,6 +111,11 @@ class Tokens:
         """Whether another one was due, and could not be had."""
         return self._late
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the present one is half way to its end."""
+        return self._token is not None and self._clock() >= self._due
+
     def get(self) -> str:
         """The last one, which may have expired where there was no other to be had; the first one is asked for.
 
@@ -119,8 +124,8 @@ class Tokens:
         return (self._token or self._renewed()).value
 
     def renew(self) -> str | None:
-        """Gets another one where the present one is half way to its end; why it could not, None otherwise."""
-        if self._token is None or self._clock() < self._due:
+        """Gets another one where that is due; why it could not, None otherwise."""
+        if self._token is None or not self.is_due:
             return None
         expires = self._token.expires
         try:
