@@ -70,6 +70,27 @@ class HostComponent(pulumi.ComponentResource):
     """The IAM policy (JSON) of who calls it with an identity and no key; None: a key does, or nothing."""
 
 
+class HostOnCluster(HostComponent):
+    """One that the cluster itself runs: its objects are called after it."""
+
+    def __init__(self, type_: str, name: str, cluster: ClusterComponent, opts: pulumi.ResourceOptions | None) -> None:
+        super().__init__(type_, name, None, opts)
+        self._name, self._provider = name, cluster.provider
+
+    def _child(self, before: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, provider=self._provider, depends_on=[*before])
+
+    def _object(
+        self,
+        name: str,
+        manifest: Mapping[str, Any],
+        before: Sequence[pulumi.Resource],
+        options: pulumi.ResourceOptions | None = None,
+    ) -> pulumi.CustomResource:
+        child = pulumi.ResourceOptions.merge(self._child(before), options)
+        return KubernetesObject(f"{self._name}-{name}", manifest, child)
+
+
 @dataclass(frozen=True)
 class Vpc:
     """Where pods run, for those that are to be reached without leaving AWS."""

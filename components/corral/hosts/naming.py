@@ -54,6 +54,11 @@ def labels(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:LABEL_LENGTH].strip("-._") for key, value in tags.items()}
 
 
+def pod_security(level: str) -> dict[str, str]:
+    """The label of a namespace that holds its pods to a level of Kubernetes' pod security."""
+    return {"pod-security.kubernetes.io/enforce": level}
+
+
 def node_pool_names(host: str, instances: Sequence[str]) -> list[str]:
     """The names of the pools of a host's nodes, one for each instance type, which Karpenter writes on each node
     (`NODE_POOL_LABEL`).  The first is the host's, whatever its type."""

@@ -20,9 +20,9 @@ from typing import Any
 from corral.config.cluster import Prometheus
 from corral.gateway.manifests.resource import Manifest
 from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE
+from corral.hosts.naming import pod_security
 
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-"""The label of a namespace."""
+RESTRICTED = pod_security("restricted")
 
 RATE_LIMITERS = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubernetes.io/component": "ratelimit"}
 """The labels of the pods that count (Envoy Gateway's internal/infrastructure/kubernetes/ratelimit/resource.go)."""

@@ -29,13 +29,12 @@ from corral.hosts.adapted.manifests import (
     CREDENTIALS_FILE,
     FOLDER,
     PORT,
-    Manifest,
     Pods,
     manifests,
     metadata,
     namespace,
 )
-from corral.hosts.base import SECRET_DATA, ClusterComponent, HostComponent, KubernetesObject, Site
+from corral.hosts.base import SECRET_DATA, ClusterComponent, HostComponent, HostOnCluster, Site
 from corral.hosts.endpoint import AmbientCredential, Endpoint, KeyCredential
 from corral.hosts.images import Images
 from corral.hosts.naming import labels
@@ -90,7 +89,7 @@ class AdaptedArgs:
         )
 
 
-class Adapted(HostComponent):
+class Adapted(HostOnCluster):
     """A namespace with the adapter's Deployment, its identity, what it serves, and its guards.
 
     An endpoint is ready with the Deployment.
@@ -99,8 +98,8 @@ class Adapted(HostComponent):
     """
 
     def __init__(self, name: str, args: AdaptedArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("corral:hosts:Adapted", name, None, opts)
-        self._name, self._args = name, args
+        super().__init__("corral:hosts:Adapted", name, args.cluster, opts)
+        self._args = args
         one = next(iter(args.endpoints.values()))
         file = one.credential.file if isinstance(one.credential, AmbientCredential) else None
         token = random.RandomPassword(
@@ -165,19 +164,6 @@ class Adapted(HostComponent):
         if args.invoke_policy is None:
             return (), ()
         return args.cluster.identity(f"{self._name}-identity", inside, ACCOUNT, [args.invoke_policy], parent=self)
-
-    def _child(self, before: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider, depends_on=[*before])
-
-    def _object(
-        self,
-        name: str,
-        manifest: Manifest,
-        before: Sequence[pulumi.Resource],
-        options: pulumi.ResourceOptions | None = None,
-    ) -> pulumi.CustomResource:
-        child = pulumi.ResourceOptions.merge(self._child(before), options)
-        return KubernetesObject(f"{self._name}-{name}", manifest, child)
 
 
 def _timeouts(pods: Pods) -> pulumi.CustomTimeouts:

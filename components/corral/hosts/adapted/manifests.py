@@ -22,7 +22,7 @@ from typing import Any
 
 from corral.config.cluster import Replicas
 from corral.hosts.adapted.description import HEALTH_PATH
-from corral.hosts.naming import physical
+from corral.hosts.naming import physical, pod_security
 
 Manifest = dict[str, Any]
 
@@ -89,7 +89,7 @@ _SELECTOR = {"app.kubernetes.io/name": "corral-adapter"}
 
 
 def namespace(pods: Pods) -> Manifest:
-    labels = {**pods.labels, "pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {**pods.labels, **pod_security("restricted")}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": pods.namespace, "labels": labels}}
 
 

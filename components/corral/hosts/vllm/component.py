@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from corral.config.hosts import Gpus, VllmHost
 from corral.config.secrets import HUGGING_FACE
-from corral.hosts.base import SECRET_DATA, ClusterComponent, HostComponent, KubernetesObject, Site
+from corral.hosts.base import SECRET_DATA, ClusterComponent, HostOnCluster, Site
 from corral.hosts.endpoint import Endpoint, KeyCredential
 from corral.hosts.iam import Statement, policy
 from corral.hosts.images import Images
@@ -19,7 +19,6 @@ from corral.hosts.vllm.manifests import (
     ACCOUNT,
     NODE_READY_SECONDS,
     STARTUP_SECONDS,
-    Manifest,
     Surroundings,
     grace_seconds,
     manifests,
@@ -94,7 +93,7 @@ class VllmArgs:
         )
 
 
-class Vllm(HostComponent):
+class Vllm(HostOnCluster):
     """A namespace with a Deployment, a Service and their guards per model, and nodes with GPUs where the cluster has
     them to be made.
 
@@ -102,8 +101,8 @@ class Vllm(HostComponent):
     """
 
     def __init__(self, name: str, args: VllmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("corral:hosts:Vllm", name, None, opts)
-        self._name, self._args = name, args
+        super().__init__("corral:hosts:Vllm", name, args.cluster, opts)
+        self._args = args
         self._surroundings = Surroundings(
             gateway_namespace=args.gateway_namespace,
             prometheus=args.cluster.prometheus,
@@ -130,19 +129,6 @@ class Vllm(HostComponent):
             before += [*identity[0], *identity[1]]
         self.endpoints = {server.model: self._endpoint(server, before) for server in args.servers}
         self.register_outputs({"hostnames": {model: each.hostname for model, each in self.endpoints.items()}})
-
-    def _child(self, before: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider, depends_on=[*before])
-
-    def _object(
-        self,
-        name: str,
-        manifest: Manifest,
-        before: Sequence[pulumi.Resource],
-        options: pulumi.ResourceOptions | None = None,
-    ) -> pulumi.CustomResource:
-        child = pulumi.ResourceOptions.merge(self._child(before), options)
-        return KubernetesObject(f"{self._name}-{name}", manifest, child)
 
     def _endpoint(self, server: Server, before: Sequence[pulumi.Resource]) -> Endpoint:
         """Applies one model's objects; what guards its servers is there before them."""

@@ -32,7 +32,7 @@ from typing import Any
 
 from corral.config.cluster import Prometheus
 from corral.hosts.autoscaling import scaled, trigger
-from corral.hosts.naming import NODE_POOL_LABEL, node_pool_names
+from corral.hosts.naming import NODE_POOL_LABEL, node_pool_names, pod_security
 from corral.hosts.vllm.server import CACHE, PORT, Server, arguments, environment
 from corral.plan.gpu_fit import SEQUENCES
 from corral.plan.plan import Fit
@@ -78,7 +78,7 @@ class Surroundings:
 
 
 def namespace(name: str, around: Surroundings) -> Manifest:
-    labels = {**around.labels, "pod-security.kubernetes.io/enforce": "baseline"}
+    labels = {**around.labels, **pod_security("baseline")}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
