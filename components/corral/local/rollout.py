@@ -1,25 +1,25 @@
 """Brings a new configuration into force while requests are under way, and loses none of them.
 
-Order.  First everything is added that the new plan needs, and Envoy has warmed it up: a key is read for the cluster
-that names it, and only then do the upstream filters name it too.  Then the weights and the routes change: from then
-on new requests follow the new plan.  What the new plan does not need any more stays until the requests it has begun are
-finished, at most for the drain timeout; only then is it removed, from the filters first.  Each file is replaced by a
-rename, and each step waits until Envoy says that the version is in force.
+Order.  First everything is added that the new plan needs, keys too, and Envoy has warmed it up.  Then the weights and
+the routes change: from then on new requests follow the new plan.  What the new plan does not need any more stays until
+the requests it has begun are finished, at most for the drain timeout; only then is it removed.  Each file is replaced
+by a rename, and each step waits until Envoy says that the version is in force.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from corral.local.admin import Admin
-from corral.local.envoy import names
-from corral.local.envoy.configuration import Configuration, discovery
+from corral.local.envoy import module, names
+from corral.local.envoy.configuration import Configuration, Secrets, discovery
 from corral.local.envoy.names import Files
-from corral.local.envoy.resource import Resource, text_of
+from corral.local.envoy.resource import Resource, text_of, typed
 from corral.local.envoy.statistics import ACTIVE_ATTEMPTS, active_attempts
-from corral.local.envoy.upstream import Upstream, filters
+from corral.local.envoy.upstream import Upstream
 from corral.local.errors import EngineError
 from corral.local.state_folder import replace_file
 
@@ -36,23 +36,25 @@ class Rollout:
         """What the file of clusters holds, former ones included; likewise those below."""
         self._listeners: dict[str, Resource] = {}
         self._upstreams: dict[str, Upstream] = {}
+        self._key_files: dict[str, Path] = {}
+        """By upstream; another key has another file."""
         self._versions: dict[Path, str] = {}
         self._draining: asyncio.Task[None] | None = None
 
-    def write_all(self, new: Configuration, secrets: Mapping[str, Resource]) -> dict[str, str]:
+    def write_all(self, new: Configuration, secrets: Secrets) -> dict[str, str]:
         """Writes a first configuration, for an Envoy that is not running yet; the versions to wait for."""
         return {
             **self._write_secrets(secrets),
-            **self._write_filters(new.upstreams),
+            **self._write_attempt_filter(new.upstreams),
             **self._write_routes(new.routes),
             **self._write_clusters(new.clusters),
             **self._write_listeners(new.listeners),
         }
 
-    async def apply(self, new: Configuration, secrets: Mapping[str, Resource], drain_timeout: float) -> None:
+    async def apply(self, new: Configuration, secrets: Secrets, drain_timeout: float) -> None:
         """Brings `new` into force; returns when new requests follow it.  Draining goes on behind (`drained`).
 
-        `secrets` are by upstream, `drain_timeout` is in seconds.
+        `drain_timeout` is in seconds.
 
         Raises EngineError if a file cannot be written or Envoy does not take it.
         """
@@ -60,12 +62,12 @@ class Rollout:
         added = self._write_secrets(secrets)
         added |= self._write_clusters({**new.clusters, **self._clusters})
         added |= self._write_listeners({**self._listeners, **new.listeners})
+        added |= self._write_attempt_filter({**self._upstreams, **new.upstreams})
         await self._admin.in_force(added)
-        await self._admin.in_force(self._write_filters({**self._upstreams, **new.upstreams}))
         await self._admin.in_force(
             {**self._write_clusters({**self._clusters, **new.clusters}), **self._write_routes(new.routes)}
         )
-        self._draining = asyncio.create_task(self._drain(new, secrets, drain_timeout))
+        self._draining = asyncio.create_task(self._drain(new, drain_timeout))
 
     async def drained(self) -> None:
         """Waits until nothing of a former plan is left."""
@@ -79,7 +81,7 @@ class Rollout:
             await asyncio.gather(self._draining, return_exceptions=True)
             self._draining = None
 
-    async def _drain(self, new: Configuration, secrets: Iterable[str], patience: float) -> None:
+    async def _drain(self, new: Configuration, patience: float) -> None:
         former = [active_attempts(name) for name in self._upstreams if name not in new.upstreams]
         former += [names.active_requests(name) for name in self._clusters if name not in new.clusters]
         deadline = asyncio.get_running_loop().time() + patience
@@ -87,10 +89,10 @@ class Rollout:
             if not await self._busy(former):
                 break
             await asyncio.sleep(_POLL)
-        await self._admin.in_force(self._write_filters(new.upstreams))
+        await self._admin.in_force(self._write_attempt_filter(new.upstreams))
         self._write_listeners(new.listeners)
         self._write_clusters(new.clusters)
-        self._remove_secrets(secrets)
+        self._remove_keys()
 
     async def _busy(self, former: Sequence[str]) -> bool:
         """Whether any of these statistics says that something is not finished, or nobody can tell."""
@@ -102,18 +104,22 @@ class Rollout:
             return True
         return any(active.get(statistic) for statistic in former)
 
-    def _write_secrets(self, secrets: Mapping[str, Resource]) -> dict[str, str]:
-        return {
-            names.secret_version(name): self._write(self._files.secret(name), [resource])
-            for name, resource in secrets.items()
-        }
+    def _write_secrets(self, secrets: Secrets) -> dict[str, str]:
+        for name, value in secrets.keys.items():
+            path = self._files.key(name, hashlib.sha256(value.encode()).hexdigest()[:16])
+            if self._key_files.get(name) != path:
+                replace_file(path, value)
+                self._key_files[name] = path
+        if secrets.certificate is None:
+            return {}
+        return {names.CERTIFICATE_VERSION: self._write(self._files.certificate, [secrets.certificate])}
 
-    def _write_filters(self, upstreams: dict[str, Upstream]) -> dict[str, str]:
+    def _write_attempt_filter(self, upstreams: dict[str, Upstream]) -> dict[str, str]:
         self._upstreams = upstreams
-        return {
-            names.filter_version(name): self._write(self._files.filter(name), [config])
-            for name, config in filters(upstreams.values(), self._files).items()
-        }
+        text = module.attempt_text(upstreams.values(), self._key_files)
+        fields = {"name": names.ATTEMPT, "typed_config": module.filter_of(names.ATTEMPT, self._files, text)}
+        config = typed("config.core.v3.TypedExtensionConfig", fields)
+        return {names.filter_version(names.ATTEMPT): self._write(self._files.filter(names.ATTEMPT), [config])}
 
     def _write_routes(self, table: Resource) -> dict[str, str]:
         return {names.ROUTES_VERSION: self._write(self._files.routes, [table])}
@@ -140,10 +146,10 @@ class Rollout:
             self._versions[path] = version
         return version
 
-    def _remove_secrets(self, used: Iterable[str]) -> None:
-        """Removes the keys of upstreams that are gone."""
-        kept = {self._files.secret(name) for name in used}
-        for path in [path for path in self._versions if path.parent == self._files.secret("").parent]:
+    def _remove_keys(self) -> None:
+        """Removes the keys of upstreams that are gone, and former ones of those that are not."""
+        self._key_files = {name: path for name, path in self._key_files.items() if name in self._upstreams}
+        kept = {self._files.certificate, *self._key_files.values()}
+        for path in self._files.secrets.iterdir():
             if path not in kept:
                 path.unlink(missing_ok=True)
-                del self._versions[path]

@@ -26,9 +26,7 @@ import psutil
 from corral.config.problems import ConfigError
 from corral.local.callers import refuse_strangers
 from corral.local.envoy.clusters import ClusterCache
-from corral.local.envoy.configuration import Configuration, Site, certificate, render, secret
-from corral.local.envoy.names import CERTIFICATE
-from corral.local.envoy.resource import Resource
+from corral.local.envoy.configuration import Configuration, Secrets, Site, certificate, render
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.errors import EngineError
 from corral.local.page.server import Listening, listen, numbers_route, serving_page
@@ -263,15 +261,15 @@ class Session:
         stack = StackStatus(content_hash(self.plan), self.last_reload, await self.status())
         return STATUS.dump_json(stack, by_alias=True), "application/json"
 
-    def _rendered(self, desired: Desired) -> tuple[Configuration, dict[str, Resource]]:
-        """The configuration, and the secrets it names."""
-        upstreams, secrets = self._sidecars.upstreams(desired, self._options.proxy_ports)
+    def _rendered(self, desired: Desired) -> tuple[Configuration, Secrets]:
+        """The configuration, and the secrets it needs."""
+        upstreams, keys = self._sidecars.upstreams(desired, self._options.proxy_ports)
         site = replace(self._site, public_keys=desired.public_keys(), trusted=system_certificates())
-        resources = {name: secret(name, value) for name, value in secrets.items()}
+        secrets = Secrets(keys)
         if site.tls and (served := desired.certificate or self._certificate):
             self._certificate = served
-            resources[CERTIFICATE] = certificate(served.chain, served.key)
-        return render(desired.plan, upstreams, desired.callers.hashes, site, self._cache), resources
+            secrets = Secrets(keys, certificate(served.chain, served.key))
+        return render(desired.plan, upstreams, desired.callers.hashes, site, self._cache), secrets
 
     def _report(self, problem: str, read_before: bytes | None) -> None:
         """Says why the stack file is not in force; of a file that holds what it held before only what is new."""

@@ -178,7 +178,7 @@ def envoy_directory(stack: str) -> Generator[Files]:
     except OSError as reason:
         raise EngineError(f"No directory for Envoy's files in {tempfile.gettempdir()}: {reason.strerror}.") from None
     try:
-        files.secret("").parent.mkdir(mode=0o700)
+        files.secrets.mkdir(mode=0o700)
         if len(os.fsencode(files.admin_socket)) > _LONGEST_SOCKET_PATH_BYTES:
             raise EngineError(
                 f"{tempfile.gettempdir()} is too long a path to hold a Unix socket: name a shorter directory in TMPDIR."

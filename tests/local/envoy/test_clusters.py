@@ -82,7 +82,9 @@ def test_a_member_says_how_its_host_is_asked_and_tls_and_dns_are_behind_a_listen
                     "host": "lab",
                     "id": "Llama-Lab",
                     "link": there.name,
-                    "to": 'lab.example.com /v1 "Llama-Lab"',
+                    "authority": "lab.example.com",
+                    "path": "/v1",
+                    "json_id": '"Llama-Lab"',
                 }
             }
         },

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from corral.local.envoy.clusters import host_cluster
-from corral.local.envoy.jwt import clusters, verifier
-from corral.local.envoy.names import Files
+from corral.local.envoy.jwt import clusters, verifiers
 from corral.local.envoy.upstream import Upstream
 from corral.plan.plan import Issuer, RequestSettings
 
 LIMITS = RequestSettings(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
-FILES = Files(Path("/run/corral"))
 CA = "/etc/ssl/certs/ca-certificates.crt"
 
 LOGIN = Issuer("https://login.example.com/", ("batch", "corral"), "https://login.example.com/keys", None, "sub")
@@ -23,8 +19,8 @@ LINK = Upstream("issuer login.example.com", "https://login.example.com/keys", No
 
 
 def test_where_nobody_vouches_there_is_no_filter() -> None:
-    assert verifier((), {}, CA) is None
-    assert clusters((), LIMITS, CA, FILES) == []
+    assert verifiers((), {}, CA) == []
+    assert clusters((), LIMITS, CA) == []
 
 
 def test_every_request_passes_and_what_was_found_of_its_token_is_told() -> None:
@@ -36,7 +32,8 @@ def test_every_request_passes_and_what_was_found_of_its_token_is_told() -> None:
         "failed_status_in_metadata": "failed",
         "require_expiration": True,
     }
-    assert verifier((BY_FILE, LOGIN), {"ci": '{"keys":[]}'}, CA) == {
+    verifier, verdict = verifiers((BY_FILE, LOGIN), {"ci": '{"keys":[]}'}, CA)
+    assert verifier == {
         "name": "envoy.filters.http.jwt_authn",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
@@ -74,16 +71,21 @@ def test_every_request_passes_and_what_was_found_of_its_token_is_told() -> None:
             ],
         },
     }
+    copied = [each["append"]["header"] for each in verdict["typed_config"]["mutations"]["request_mutations"]]
+    assert copied == [
+        {"key": "x-corral-claims", "value": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:token)%"},
+        {"key": "x-corral-token-failure", "value": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:failed:message)%"},
+    ]
 
 
 def test_public_keys_are_fetched_over_links_that_hosts_are_reached_by() -> None:
     plain = Upstream("issuer 127.0.0.1", "http://127.0.0.1:9/keys", None, None)
-    assert clusters((BY_FILE, LOCAL, LOGIN), LIMITS, CA, FILES) == [
-        host_cluster(plain, LIMITS, FILES),
-        host_cluster(LINK, LIMITS, FILES),
+    assert clusters((BY_FILE, LOCAL, LOGIN), LIMITS, CA) == [
+        host_cluster(plain, LIMITS),
+        host_cluster(LINK, LIMITS),
     ]
 
 
 def test_issuers_of_one_machine_have_links_of_their_own() -> None:
-    names = [cluster["name"] for cluster in clusters((LOGIN, OTHER_REALM), LIMITS, CA, FILES)]
+    names = [cluster["name"] for cluster in clusters((LOGIN, OTHER_REALM), LIMITS, CA)]
     assert len(set(names)) == 2

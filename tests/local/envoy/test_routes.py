@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from corral.local.envoy.routes import context
-from corral.local.envoy.variants import ModelVariant, clustered_models, needs_entry, residency_key, variants
+from corral.local.envoy.module import attempt_text, plan_text
+from corral.local.envoy.upstream import Upstream
+from corral.local.envoy.variants import (
+    ModelVariant,
+    NeedsEntry,
+    clustered_models,
+    needs_entry,
+    residency_key,
+    variants,
+)
 from corral.plan.plan import Issuer, Plan, Rate, TenantPlan
 from tests.plan.world import HOSTS, LLAMA, SCOUT, build
 
@@ -109,16 +118,16 @@ def test_for_each_set_of_hosts_that_requests_leave_out_there_is_a_variant_of_tho
         f"{LLAMA} -11": [("lab", 0, 15), ("deepinfra", 1, 100)],
         f"{LLAMA} -14": [("azure", 0, 25)],
     }
-    assert needs_entry(planned, planned.models[0]) == {
-        "every": {"": 15},
-        "lacks": {
-            "tools": {"what": "tools", "hosts": 1},
-            "jsonMode": {"what": "JSON mode", "hosts": 2},
-            "seed": {"what": "seed", "hosts": 10},
-            "embeddings": {"what": "/v1/embeddings", "hosts": 14},
+    assert needs_entry(planned, planned.models[0]) == NeedsEntry(
+        every={"": 15},
+        lacks={
+            "tools": ("tools", 1),
+            "jsonMode": ("JSON mode", 2),
+            "seed": ("seed", 10),
+            "embeddings": ("/v1/embeddings", 14),
         },
-        "outputs": [[8_192, 1]],
-    }
+        outputs=((8_192, 1),),
+    )
 
 
 def test_what_the_residency_of_a_tenant_leaves_out_is_left_out_of_what_a_request_needs_as_well() -> None:
@@ -129,12 +138,12 @@ def test_what_the_residency_of_a_tenant_leaves_out_is_left_out_of_what_a_request
         f"{LLAMA} us -2": [("vllm", 0, 100)],
     }
     entry = needs_entry(planned, planned.models[0])
-    assert isinstance(entry, dict)
-    assert entry["every"] == {"": 15, "us": 10}
+    assert entry is not None
+    assert entry.every == {"": 15, "us": 10}
 
 
 PLAN = build({LLAMA: {"shares": {"bedrock": 100}}, SCOUT: {"shares": {"bedrock": 100}}}, ALIKE)
-MODELS = {f"{what}:{model}": True for what in ("model", "one host") for model in (LLAMA, SCOUT)}
+MODELS = (f"model\t{LLAMA}\t1", f"model\t{SCOUT}\t1")
 
 SEARCH = TenantPlan(
     name="search",
@@ -157,49 +166,59 @@ def with_tenants(*tenants: TenantPlan, issuers: tuple[Issuer, ...] = ()) -> Plan
     return replace(PLAN, tenants=tenants, issuers=issuers)
 
 
+def lines(plan: Plan, keys: dict[str, str]) -> list[str]:
+    return plan_text(plan, keys).split("\n")
+
+
 def test_without_tenants_it_is_open_to_everybody() -> None:
-    table = context(PLAN, {})
-    assert table == {"version": table["version"], "open": {}, **MODELS}
+    assert lines(PLAN, {}) == ["open\t", *MODELS]
 
 
-def test_it_has_the_models_that_one_host_alone_serves() -> None:
-    assert [entry for entry in context(plan(), {}) if entry.startswith("one host:")] == [f"one host:{SCOUT}"]
+def test_it_tells_which_models_one_host_alone_serves_and_what_not_all_hosts_take() -> None:
+    assert [line for line in lines(plan(), {}) if line.startswith("model")] == [
+        f"model\t{LLAMA}\t0",
+        f"model\t{SCOUT}\t1",
+    ]
+    assert lines(build(NEEDY, LACKS), {})[:8] == [
+        "open\t",
+        f"model\t{LLAMA}\t0",
+        "lane\t\t15",
+        "lack\ttools\t1\ttools",
+        "lack\tjsonMode\t2\tJSON mode",
+        "lack\tseed\t10\tseed",
+        "lack\tembeddings\t14\t/v1/embeddings",
+        "output\t8192\t1",
+    ]
 
 
-def test_every_tenant_stands_in_the_table_with_what_it_may_and_no_more_than_that() -> None:
-    table = context(with_tenants(FREE, SEARCH, issuers=(LOGIN,)), {"aa": "search", "bb": "free"})
-    assert table == {
-        "version": table["version"],
-        "open": False,
-        **MODELS,
-        "key:aa": "search",
-        "key:bb": "free",
-        "claim:https://login.example.com/": "realm.team",
-        "vouched:https://login.example.com/ free": "free",
-        "vouched:https://login.example.com/ team-search": "search",
-        "vouched:https://login.example.com/ 7": "search",
-        "tenant:free": {"rate": {}},
-        "tenant:search": {
-            "lane": "eu+us",
-            "models": {LLAMA: True},
-            "rate": {"requests": 600, "tokens": 200_000},
-            "rates": {LLAMA: {"requests": 60}, SCOUT: {"tokens": 20_000}},
-            "concurrent": 20,
-            "body": 2**20,
-        },
-    }
+def test_every_tenant_stands_in_the_text_with_what_it_may_and_no_more_than_that() -> None:
+    assert lines(with_tenants(FREE, SEARCH, issuers=(LOGIN,)), {"aa": "search", "bb": "free"}) == [
+        "tenant\tfree\t\t\t\t\t\t\t1",
+        "tenant\tsearch\teu+us\t\t20\t1048576\t600\t200000\t0",
+        f"grant\t{LLAMA}\t1\t60\t",
+        f"grant\t{SCOUT}\t0\t\t20000",
+        "key\taa\tsearch",
+        "key\tbb\tfree",
+        "claim\thttps://login.example.com/\trealm.team",
+        "voucher\thttps://login.example.com/\tfree\tfree",
+        "voucher\thttps://login.example.com/\tteam-search\tsearch",
+        "voucher\thttps://login.example.com/\t7\tsearch",
+        *MODELS,
+    ]
 
 
-def test_the_version_changes_with_whatever_is_in_the_table_and_with_nothing_else() -> None:
-    def version(plan: Plan, keys: dict[str, str]) -> str:
-        return context(plan, keys)["version"]
-
-    base = version(with_tenants(FREE, SEARCH), {"aa": "search", "bb": "free"})
-    assert version(with_tenants(FREE, SEARCH), {"bb": "free", "aa": "search"}) == base
-    assert version(with_tenants(FREE, replace(SEARCH, concurrent=1)), {"aa": "search", "bb": "free"}) != base
-    assert version(with_tenants(FREE, SEARCH), {"aa": "search"}) != base
-    assert version(with_tenants(FREE, SEARCH), {"aa": "free", "bb": "search"}) != base
+def test_the_order_in_which_keys_are_found_makes_no_other_text() -> None:
+    both = with_tenants(FREE, SEARCH)
+    assert plan_text(both, {"bb": "free", "aa": "search"}) == plan_text(both, {"aa": "search", "bb": "free"})
 
 
-def test_no_key_is_in_it_but_as_its_hash() -> None:
-    assert "key:bb" not in context(with_tenants(SEARCH), {"aa": "search"})
+def test_what_would_end_a_field_or_a_line_is_escaped() -> None:
+    odd = replace(FREE, claims=("a\tb\nc\\d",))
+    (line,) = [line for line in lines(with_tenants(odd, issuers=(LOGIN,)), {}) if line.startswith("voucher")]
+    assert line == "voucher\thttps://login.example.com/\ta\\tb\\nc\\\\d\tfree"
+
+
+def test_the_filter_of_attempts_is_told_where_the_keys_are_and_not_what_they_are() -> None:
+    upstreams = (Upstream("a", "https://a", "authorization", None), Upstream("b", "http://127.0.0.1:9", None, None))
+    text = attempt_text(upstreams, {upstreams[0].name: Path("/run/corral/secrets/a")})
+    assert text == f"{upstreams[0].name}\tauthorization\t/run/corral/secrets/a\n{upstreams[1].name}"

@@ -102,7 +102,7 @@ def test_what_is_wanted_of_envoy_s_statistics():
         {"name": f"corral.requests.tenant.search.model.{M}.host.azure.code.200.end.-/-", "value": 3},
         {"name": f"corral.requests.tenant.support.model.{M}.host.azure.code.200.end.-/-", "value": 4},
         {"name": "http.gateway.downstream_rq_active", "value": 5},
-        {"name": "http.gateway.lua.corral.active.search", "value": 2},
+        {"name": "corral.active.tenant.search", "value": 2},
         {"name": "cluster.model/m shares.outlier_detection.ejections_active", "value": 1},
         {"histograms": {"supported_percentiles": [], "details": [detail]}},
     ]

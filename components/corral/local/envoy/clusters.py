@@ -17,15 +17,15 @@ import json
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 
-from corral.local.envoy.names import NAMESPACE, Files, link_name, model_name
+from corral.local.envoy.names import NAMESPACE, link_name, model_name
 from corral.local.envoy.resource import Resource, extension, milliseconds, text_of, typed
-from corral.local.envoy.upstream import Upstream, http_options
+from corral.local.envoy.upstream import Upstream
 from corral.plan import failover
 from corral.plan.plan import ModelPlan, RequestSettings, Target
 
 READ_AHEAD_BYTES = 2**20
 """How much of an answer waits for its client; while more does, the host is not read from.  It is also the most the
-scripts are given at a time."""
+module is given at a time."""
 
 
 _BOUNDS = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), failover.UNBOUNDED)
@@ -59,14 +59,22 @@ _BY_NAME = extension(
 )
 
 
-def host_cluster(upstream: Upstream, settings: RequestSettings, files: Files) -> Resource:
-    """The connections to one host, and its key."""
+_HTTP = "extensions.upstreams.http.v3.HttpProtocolOptions"
+
+_KEPT_OPEN: Resource = {
+    "common_http_protocol_options": {"idle_timeout": "30s"},
+    "explicit_http_config": {"http_protocol_options": {}},
+}
+
+
+def host_cluster(upstream: Upstream, settings: RequestSettings) -> Resource:
+    """The connections to one host."""
     fields = {
         "name": upstream.name,
         **({"type": "STATIC"} if upstream.is_address else {"cluster_type": _BY_NAME}),
         "connect_timeout": milliseconds(settings.connect_timeout),
         "circuit_breakers": _UNBOUNDED,
-        "typed_extension_protocol_options": http_options(upstream, files),
+        "typed_extension_protocol_options": {f"envoy.{_HTTP}": typed(_HTTP, _KEPT_OPEN)},
         "upstream_connection_options": {
             "tcp_keepalive": {
                 "keepalive_probes": failover.HOST_KEEP_ALIVE.probes,
@@ -97,7 +105,9 @@ def _member(target: Target, upstream: Upstream, absences: list[tuple[str, ...]])
         "host": target.host,
         "id": target.model_id,
         "link": upstream.name,
-        "to": f"{upstream.authority} {upstream.path} {json.dumps(target.model_id)}",
+        "authority": upstream.authority,
+        "path": upstream.path,
+        "json_id": json.dumps(target.model_id),
     }
     without = ["+".join(each) for each in absences if target.host not in each]
     picked = {"envoy.lb": {"without": without}} if without else {}
@@ -112,8 +122,6 @@ def _member(target: Target, upstream: Upstream, absences: list[tuple[str, ...]])
         ],
     }
 
-
-_HTTP = "extensions.upstreams.http.v3.HttpProtocolOptions"
 
 _FAILURES = {"name": ":status", "string_match": {"safe_regex": {"regex": failover.EJECTING_STATUS}}}
 _COUNTED: Resource = {

@@ -42,13 +42,13 @@ class Site:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What the files hold, by name.  Keys of hosts are not in here; they go into the secret files alone."""
+    """What the files hold, by name.  No secrets are in here."""
 
     clusters: dict[str, str]
     """As texts: there are many, and hardly any of them changes from one plan to the next."""
     listeners: dict[str, Resource]
     upstreams: dict[str, Upstream]
-    """By name: whose keys the upstream filters know."""
+    """By name: whose keys the filter of attempts knows."""
     routes: Resource = field(repr=False)
     """The table of routes."""
 
@@ -60,10 +60,10 @@ def render(
     the SHA-256 of their keys.  `cache` holds what was rendered before."""
     by_name = {upstream.name: upstream for upstream in upstreams.values()}
     shared = (
-        *(host_cluster(upstream, plan.request_settings, site.files) for upstream in by_name.values()),
-        *jwt.clusters(plan.issuers, plan.request_settings, site.trusted, site.files),
+        *(host_cluster(upstream, plan.request_settings) for upstream in by_name.values()),
+        *jwt.clusters(plan.issuers, plan.request_settings, site.trusted),
     )
-    verifier = jwt.verifier(plan.issuers, site.public_keys, site.trusted)
+    verifiers = jwt.verifiers(plan.issuers, site.public_keys, site.trusted)
     return Configuration(
         clusters={
             **{cluster["name"]: text_of(cluster) for cluster in shared},
@@ -72,18 +72,22 @@ def render(
         listeners={
             **{name: listeners.to_host(upstream) for name, upstream in by_name.items() if not upstream.is_plain},
             GATEWAY: listeners.gateway(
-                site.address, site.port, plan.request_settings, site.files, site.log, verifier, tls=site.tls
+                site.address, site.port, plan.request_settings, site.files, site.log, verifiers, tls=site.tls
             ),
         },
         upstreams=by_name,
-        routes=routes.gateway_routes(plan, keys),
+        routes=routes.gateway_routes(plan, keys, site.files),
     )
 
 
-def secret(upstream: str, value: str) -> Resource:
-    """The secret that a host's filter injects: the whole value of its header."""
-    fields = {"name": upstream, "generic_secret": {"secret": {"inline_string": value}}}
-    return typed("extensions.transport_sockets.tls.v3.Secret", fields)
+@dataclass(frozen=True)
+class Secrets:
+    """What lies in files of its own, and nowhere else."""
+
+    keys: Mapping[str, str] = field(repr=False)
+    """By name of the upstreams that take one: the whole value of the header with the key."""
+    certificate: Resource | None = field(repr=False, default=None)
+    """What the gateway's listener ends TLS with."""
 
 
 def certificate(chain: str, key: str) -> Resource:

@@ -1,7 +1,8 @@
 """The filter that verifies callers' tokens (JWT), and how the issuers' public keys are fetched.
 
-It lets every request pass: a caller without a good token may have a key.  Its verdict stands in metadata for the next
-filter: `token`, the claims of a good one; `failed`, why one is not.
+It lets every request pass: a caller without a good token may have a key.  Its verdict stands in metadata: `token`, the
+claims of a good one; `failed`, why one is not.  A second filter copies that into headers, which the gateway's own reads
+and takes away: a module of Envoy 1.40 cannot read what is within other metadata.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from corral.local.envoy.clusters import host_cluster
-from corral.local.envoy.names import Files
-from corral.local.envoy.resource import Resource, extension
+from corral.local.envoy.names import CLAIMS_HEADER, TOKEN_FAILURE_HEADER
+from corral.local.envoy.resource import Resource, extension, header
 from corral.local.envoy.upstream import Upstream
 from corral.plan.plan import Issuer, RequestSettings
 
@@ -24,18 +25,28 @@ def _upstream(issuer: Issuer, trusted: str) -> Upstream:
     return Upstream(f"issuer {urlsplit(url).hostname}", url, None, trusted if url.startswith("https:") else None)
 
 
-def clusters(issuers: Sequence[Issuer], settings: RequestSettings, trusted: str, files: Files) -> list[Resource]:
+def clusters(issuers: Sequence[Issuer], settings: RequestSettings, trusted: str) -> list[Resource]:
     """How the keys are fetched; `trusted` is the PEM file of the certificates this machine trusts."""
-    return [host_cluster(_upstream(issuer, trusted), settings, files) for issuer in issuers if issuer.jwks]
+    return [host_cluster(_upstream(issuer, trusted), settings) for issuer in issuers if issuer.jwks]
 
 
-def verifier(issuers: Sequence[Issuer], public_keys: Mapping[str, str], trusted: str) -> Resource | None:
-    """The filter; None where there is no issuer.
+def _verdict(name: str, key: str) -> Resource:
+    return {"append": header(name, f"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:{key})%")}
+
+
+_VERDICTS = [_verdict(CLAIMS_HEADER, "token"), _verdict(TOKEN_FAILURE_HEADER, "failed:message")]
+_COPY_VERDICT = extension(
+    "filters.http.header_mutation.v3.HeaderMutation", {"mutations": {"request_mutations": _VERDICTS}}
+)
+
+
+def verifiers(issuers: Sequence[Issuer], public_keys: Mapping[str, str], trusted: str) -> list[Resource]:
+    """Both filters; none where there is no issuer.
 
     `public_keys` has the keys (JWKS) of the issuers that have no URL for them.
     """
     if not issuers:
-        return None
+        return []
     providers = {
         issuer.issuer: {
             "issuer": issuer.issuer,
@@ -50,10 +61,8 @@ def verifier(issuers: Sequence[Issuer], public_keys: Mapping[str, str], trusted:
     }
     either: list[Resource] = [*({"provider_name": name} for name in providers), {"allow_missing_or_failed": {}}]
     rules = [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": either}}}]
-    return extension(
-        "filters.http.jwt_authn.v3.JwtAuthentication",
-        {"providers": providers, "rules": rules},
-    )
+    verifier = extension("filters.http.jwt_authn.v3.JwtAuthentication", {"providers": providers, "rules": rules})
+    return [verifier, _COPY_VERDICT]
 
 
 def _keys(issuer: Issuer, public_keys: Mapping[str, str], trusted: str) -> Resource:

@@ -7,37 +7,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corral.local.envoy import replies, scripts, statistics
+from corral.local.envoy import module, replies, statistics
 from corral.local.envoy.clusters import READ_AHEAD_BYTES
-from corral.local.envoy.names import CERTIFICATE, GATEWAY, NAMESPACE, Files
-from corral.local.envoy.resource import Resource, extension, typed, watched
+from corral.local.envoy.names import ATTEMPT, CERTIFICATE, GATEWAY, NAMESPACE, Files
+from corral.local.envoy.resource import Resource, extension, type_url, typed, watched
 from corral.local.envoy.statistics import metadata
-from corral.local.envoy.upstream import Upstream, http_filters
+from corral.local.envoy.upstream import Upstream
 from corral.plan.failover import DROPPED_PREFIXES, UPLOAD_SECONDS
 from corral.plan.plan import RequestSettings
 
 _FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "id": "%REQUEST_HEADER(x-request-id)%",
-    "tenant": metadata("asked:tenant"),
-    "model": metadata("asked:model"),
+    "tenant": metadata("tenant"),
+    "model": metadata("model"),
     "host": f"%UPSTREAM_METADATA({NAMESPACE}:host)%",
     "host_model": f"%UPSTREAM_METADATA({NAMESPACE}:id)%",
     "method": "%REQUEST_HEADER(:method)%",
-    "path": metadata("asked:path"),
-    "stream": metadata("asked:stream"),
+    "path": metadata("path"),
+    "stream": metadata("stream"),
     "status": "%RESPONSE_CODE%",
-    "failure": metadata("answer:failure"),
-    "input_tokens": metadata("answer:input_tokens"),
-    "cached_tokens": metadata("answer:cached_tokens"),
-    "output_tokens": metadata("answer:output_tokens"),
-    "reasoning_tokens": metadata("answer:reasoning_tokens"),
-    "estimated": metadata("answer:estimated"),
-    "first_byte_ms": metadata("answer:first_byte"),
+    "failure": metadata("failure"),
+    "input_tokens": metadata("input_tokens"),
+    "cached_tokens": metadata("cached_tokens"),
+    "output_tokens": metadata("output_tokens"),
+    "reasoning_tokens": metadata("reasoning_tokens"),
+    "estimated": metadata("estimated"),
+    "first_byte_ms": metadata("first_byte"),
     "duration_ms": "%DURATION%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     "flags": "%RESPONSE_FLAGS%",
-    "limit": metadata("limited:limit"),
+    "limit": metadata("limit"),
 }
 
 
@@ -60,7 +60,7 @@ _IDLE_SECONDS = 300
 
 
 def _tls(files: Files) -> Resource:
-    secret = {"name": CERTIFICATE, "sds_config": watched(files.secret(CERTIFICATE))}
+    secret = {"name": CERTIFICATE, "sds_config": watched(files.certificate)}
     context = {"alpn_protocols": ["h2", "http/1.1"], "tls_certificate_sds_secret_configs": [secret]}
     return extension("transport_sockets.tls.v3.DownstreamTlsContext", {"common_tls_context": context})
 
@@ -75,15 +75,23 @@ def _listener(name: str, network_filter: Resource, fields: Resource, socket: Res
     return typed("config.listener.v3.Listener", fields)
 
 
+def _attempt_filters(files: Files) -> list[Resource]:
+    """The filters of every attempt.  The configuration of the first changes with the hosts' keys, and lies in a file of
+    its own."""
+    discovery = {"config_source": watched(files.filter(ATTEMPT)), "type_urls": [type_url(module.KIND)]}
+    codec = extension("filters.http.upstream_codec.v3.UpstreamCodec")
+    return [{"name": ATTEMPT, "config_discovery": discovery}, codec]
+
+
 def gateway(
-    address: str, port: int, settings: RequestSettings, files: Files, log: Path, verifier: Resource | None, *, tls: bool
+    address: str, port: int, settings: RequestSettings, files: Files, log: Path, verifiers: list[Resource], *, tls: bool
 ) -> Resource:
-    """The listener clients connect to.  `verifier` is the filter that looks at tokens, where there is an issuer."""
+    """The listener clients connect to.  `verifiers` are the filters that look at tokens, where there is an issuer."""
     router = extension(
         "filters.http.router.v3.Router",
         {
             "suppress_envoy_headers": True,
-            "upstream_http_filters": http_filters(files),
+            "upstream_http_filters": _attempt_filters(files),
             "upstream_log": statistics.count_attempts(),
             "upstream_log_options": {"flush_upstream_log_on_upstream_stream": True},
         },
@@ -105,8 +113,8 @@ def gateway(
         "local_reply_config": replies.gateway_replies(settings.body_limit),
         "http_filters": [
             *cors,
-            *([verifier] if verifier else []),
-            {"name": scripts.FILTER, "typed_config": scripts.gateway()},
+            *verifiers,
+            {"name": module.FILTER, "typed_config": module.filter_of(GATEWAY, files)},
             router,
         ],
         "http_protocol_options": {"accept_http_10": True},

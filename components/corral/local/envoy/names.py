@@ -8,11 +8,11 @@ from pathlib import Path
 GATEWAY = "gateway"
 """The listener clients connect to, and its route table."""
 
-CREDENTIALS, ATTEMPT = "credentials", "attempt"
-"""Two upstream filters, by which their configuration is found."""
+ATTEMPT = "attempt"
+"""The upstream filter, by which its configuration is found."""
 
 CERTIFICATE = "certificate"
-"""The secret that the gateway's listener ends TLS with; those of upstreams have a slash in their names."""
+"""The secret that the gateway's listener ends TLS with."""
 
 MODEL_HEADER = "x-corral-model"
 """The model a request asks for, and the residency where its tenant has one; set by the gateway's first filter."""
@@ -23,11 +23,11 @@ TENANT_HEADER = "x-corral-tenant"
 READ_HEADER = "x-corral-read"
 """The gateway's first filter has let a request pass that is for no model of the stack; what it is answered is known."""
 
-LINK_HEADER = "x-corral-link"
-"""Tells the upstream filters which upstream an attempt goes to."""
+CLAIMS_HEADER = "x-corral-claims"
+"""Tells the gateway's filter the claims of a token that Envoy has verified, as JSON."""
 
-TO_HEADER = "x-corral-to"
-"""Tells the upstream filters how its host is called: `Host` header, path prefix and the host's id of the model."""
+TOKEN_FAILURE_HEADER = "x-corral-token-failure"  # noqa: S105
+"""Tells it why Envoy does not take a token."""
 
 HOST_HEADER = "x-corral-host"
 """Tells the client which host answered."""
@@ -81,11 +81,25 @@ class Files:
         return self.root / f"{name}-filter.json"
 
     @property
+    def module(self) -> Path:
+        """The module that Envoy loads, compiled."""
+        return self.root / "corral.so"
+
+    @property
     def admin_socket(self) -> Path:
         return self.root / "admin.sock"
 
-    def secret(self, upstream: str) -> Path:
-        return self.root / "secrets" / f"{upstream.replace('/', '-')}.json"
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def certificate(self) -> Path:
+        return self.secrets / "certificate.json"
+
+    def key(self, upstream: str, version: str) -> Path:
+        """The file with the whole value of the header that a host takes its key in."""
+        return self.secrets / f"{upstream.replace('/', '-')}.{version}"
 
 
 CLUSTERS_VERSION = "cluster_manager.cds.version_text"
@@ -98,8 +112,7 @@ def filter_version(name: str) -> str:
     return f"extension_config_discovery.upstream_http_filter.{name}.version_text"
 
 
-def secret_version(upstream: str) -> str:
-    return f"sds.{upstream}.version_text"
+CERTIFICATE_VERSION = f"sds.{CERTIFICATE}.version_text"
 
 
 def statistic(name: str) -> str:

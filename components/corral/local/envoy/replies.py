@@ -79,7 +79,7 @@ def model_list(names: Sequence[str]) -> Resource:
 _OWN_REPLY = {
     "extension_filter": extension(
         "access_loggers.filters.cel.v3.ExpressionFilter",
-        {"expression": "response.code_details in ['direct_response', 'lua_response']"},
+        {"expression": "response.code_details in ['direct_response', 'corral']"},
     )
 }
 

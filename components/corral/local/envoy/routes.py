@@ -2,26 +2,14 @@
 
 Models are looked up in a map, not in a list, so that the thousandth model costs what the first one does.
 
-With the table comes what the gateway's first filter knows of those who may call, and of what they may ask for.  It is
-one flat table, since the filter reads an entry at a time and keeps it:
-
-    version                    changes with the table, so that nothing is kept that no longer holds
-    open                       where there are no tenants, and everybody may call: the limits of all; else false
-    key:<SHA-256>              the tenant of a key
-    claim:<issuer>             the claim of its tokens that names the tenant
-    vouched:<issuer> <value>   the tenant of a claim's value
-    model:<name>               there is such a model: true, or what not all of its hosts take (`variants.needs_entry`)
-    one host:<name>            no other host than one serves the model
-    tenant:<name>              the tenant's models, residency (`lane`) and limits
+With the table comes what the gateway's filter knows of those who may call, and of what they may ask for (`module`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from corral.local.envoy import replies, scripts
+from corral.local.envoy import module, replies
 from corral.local.envoy.names import (
     ATTEMPTS_HEADER,
     GATEWAY,
@@ -32,54 +20,13 @@ from corral.local.envoy.names import (
     NAMESPACE,
     READ_HEADER,
     TENANT_HEADER,
+    Files,
     model_name,
 )
 from corral.local.envoy.resource import Resource, extension, header, milliseconds, typed
-from corral.local.envoy.variants import ModelVariant, needs_entry, residency_key, variants
+from corral.local.envoy.variants import ModelVariant, variants
 from corral.plan import failover
-from corral.plan.plan import Plan, Rate, RequestSettings, TenantPlan
-
-
-def _rate(rate: Rate) -> Resource:
-    return _without_none({"requests": rate.requests, "tokens": rate.tokens})
-
-
-def _without_none(entries: Resource) -> Resource:
-    return {key: value for key, value in entries.items() if value is not None}
-
-
-def _tenant(tenant: TenantPlan, models: int, settings: RequestSettings) -> Resource:
-    return _without_none(
-        {
-            "total": settings.concurrent if tenant.priority == "high" else settings.concurrent_of_normal,
-            "lane": residency_key(tenant),
-            "models": dict.fromkeys(tenant.models, True) if len(tenant.models) < models else None,
-            "rate": _rate(tenant.rate),
-            "rates": {model: _rate(rate) for model, rate in tenant.rates} or None,
-            "concurrent": tenant.concurrent,
-            "body": tenant.body_limit,
-        }
-    )
-
-
-def context(plan: Plan, keys: Mapping[str, str]) -> Resource:
-    """The first filter's table; `keys` are the tenants by the SHA-256 of their keys."""
-    table: Resource = {f"model:{model.name}": needs_entry(plan, model) for model in plan.models}
-    table |= {f"one host:{model.name}": True for model in plan.models if len(model.live) == 1}
-    if plan.tenants:
-        table["open"] = False
-        table |= {f"key:{key}": tenant for key, tenant in keys.items()}
-        for issuer in plan.issuers:
-            table[f"claim:{issuer.issuer}"] = issuer.claim
-            table |= {f"vouched:{issuer.issuer} {value}": each.name for each in plan.tenants for value in each.claims}
-        table |= {
-            f"tenant:{tenant.name}": _tenant(tenant, len(plan.models), plan.request_settings) for tenant in plan.tenants
-        }
-    else:
-        table["open"] = {"total": plan.request_settings.concurrent} if plan.request_settings.concurrent else {}
-    version = hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
-    return {"version": version, **table}
-
+from corral.plan.plan import Plan
 
 _MODEL_PATHS = r"/v1/(chat/completions|completions|embeddings|responses|messages|rerank)(\?.*)?"
 _LIST_PATH = r"/v1/models(\?.*)?"
@@ -199,8 +146,8 @@ def _cors(origins: Sequence[str]) -> Resource:
     return {"envoy.filters.http.cors": typed("extensions.filters.http.cors.v3.CorsPolicy", policy)}
 
 
-def gateway_routes(plan: Plan, keys: Mapping[str, str]) -> Resource:
-    """The table clients meet: paths, methods, models."""
+def gateway_routes(plan: Plan, keys: Mapping[str, str], files: Files) -> Resource:
+    """The table clients meet: paths, methods, models; `keys` are the tenants by the SHA-256 of their keys."""
 
     def only(methods: str, then: Resource) -> Resource:
         return _arms([_where(":method", methods, then)], _to(replies.wrong_method(methods.replace("|", ", "))))
@@ -232,7 +179,7 @@ def gateway_routes(plan: Plan, keys: Mapping[str, str]) -> Resource:
         {
             "name": GATEWAY,
             "max_direct_response_body_size_bytes": _MAX_LIST_BYTES,
-            "typed_per_filter_config": scripts.per_route(context(plan, keys)),
+            "typed_per_filter_config": module.per_route(module.plan_text(plan, keys), files),
             "virtual_hosts": [gateway],
         },
     )

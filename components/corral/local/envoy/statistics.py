@@ -10,19 +10,12 @@
     corral.first_byte        {model, host}                milliseconds until the answer began
     corral.attempts          {model, host, code, end}     one for each attempt at a host, failed ones included
     corral.active            {link}                       attempts at an upstream that have not ended
+    corral.active            {tenant}                     requests under way, of a tenant with a limit on them
 
-and, where they are limited, the requests under way: all of them, and those of a tenant.
-
-    http.gateway.lua.corral.active
-    http.gateway.lua.corral.active.<tenant>
-
-The gateway's script counts a request when it lets it through, and the log of its end, which comes however it ends,
-takes it off.  Envoy has a statistic once for each way in which its name is put together, equal texts or not: a script's
-is `lua` and the script's prefix, and then in one piece the script's own name for it.  The log puts it together in the
-same way, from a name, a tag and the tag's value.
+The last is a gauge of the module; the others are Envoy's own loggers of statistics.
 
 `model` is the name of the route, never what a client wrote: an unknown model cannot make a new series.  What there is
-none of is `-`.  `end` is how the answer ended: Envoy's response flags, a slash, and the failure that `count` has noted.
+none of is `-`.  `end` is how the answer ended: Envoy's response flags, a slash, and the failure that the module notes.
 """
 
 from __future__ import annotations
@@ -36,7 +29,7 @@ INPUT_TOKENS, OUTPUT_TOKENS = "input_tokens", "output_tokens"
 CACHED_TOKENS, REASONING_TOKENS = "cached_tokens", "reasoning_tokens"
 
 FAILURES = ("error", "unfinished")
-"""What `count` notes of a stream that failed: an error in it, or no end."""
+"""What the module notes of a stream that failed: an error in it, or no end."""
 
 ACTIVE = "active"
 
@@ -49,7 +42,7 @@ def active_attempts(upstream: str) -> str:
 
 
 def metadata(key: str) -> str:
-    """The command that gives what the gateway's scripts have noted of a request."""
+    """The command that gives what the module has noted of a request."""
     return f"%DYNAMIC_METADATA({NAMESPACE}:{key})%"
 
 
@@ -57,14 +50,14 @@ def _tag(name: str, value: str) -> Resource:
     return {"name": name, "value_format": value}
 
 
-_TENANT = _tag("tenant", metadata("asked:tenant"))
+_TENANT = _tag("tenant", metadata("tenant"))
 _TARGET = [_tag("model", "%ROUTE_NAME%"), _tag("host", f"%UPSTREAM_METADATA({NAMESPACE}:host)%")]
-_RESULT = [_tag("code", "%RESPONSE_CODE%"), _tag("end", f"%RESPONSE_FLAGS%/{metadata('answer:failure')}")]
+_RESULT = [_tag("code", "%RESPONSE_CODE%"), _tag("end", f"%RESPONSE_FLAGS%/{metadata('failure')}")]
 
 
-def _logger(prefix: str, stats: Resource, *noted: str) -> Resource:
-    """A logger of statistics, of those requests of which something is `noted` in the metadata at this path."""
-    matcher = {"filter": NAMESPACE, "path": [{"key": key} for key in noted], "value": {"present_match": True}}
+def _logger(prefix: str, stats: Resource, noted: str = "") -> Resource:
+    """A logger of statistics, of those requests of which this is `noted` in the metadata."""
+    matcher = {"filter": NAMESPACE, "path": [{"key": noted}], "value": {"present_match": True}}
     scope = {"prefix": prefix, "sharing_name": prefix}
     logger = extension("access_loggers.stats.v3.Config", {"stats_scope": scope, **stats})
     if noted:
@@ -81,39 +74,27 @@ def _milliseconds(name: str, value: str) -> Resource:
     return {"stat": {"name": name, "tags": _TARGET}, "unit": "Milliseconds", "value_format": value}
 
 
-_MINUS_ONE = str(2**64 - 1)
-"""What a counter, of 64 bits without a sign, is less by one after.  As text: a number of JSON may lose digits."""
-
-
-def _ended(name: str, *noted: str) -> Resource:
-    """Takes a request off a counter of the gateway's script, whose `name` is there."""
-    counter = {"stat": {"name": "lua", "tags": [_tag(PREFIX, name)]}, "value_fixed": _MINUS_ONE}
-    return _logger(f"http.{GATEWAY}", {"counters": [counter]}, *noted)
-
-
 def count_requests() -> list[Resource]:
     """The gateway listener's logs."""
     tags = [_TENANT, *_TARGET]
-    limited = [_TENANT, _tag("model", metadata("limited:model")), _tag("limit", metadata("limited:limit"))]
+    limited = [_TENANT, _tag("model", metadata("model")), _tag("limit", metadata("limit"))]
     requests = {
         "counters": [_counter(REQUESTS, [*tags, *_RESULT])],
         "histograms": [_milliseconds(DURATION, "%DURATION%")],
     }
     answers = {
         "counters": [
-            _counter(INPUT_TOKENS, tags, metadata("answer:input_counted")),
-            _counter(OUTPUT_TOKENS, tags, metadata("answer:output_tokens")),
+            _counter(INPUT_TOKENS, tags, metadata("input_counted")),
+            _counter(OUTPUT_TOKENS, tags, metadata("output_tokens")),
         ],
-        "histograms": [_milliseconds(FIRST_BYTE, metadata("answer:first_byte"))],
+        "histograms": [_milliseconds(FIRST_BYTE, metadata("first_byte"))],
     }
-    details = [_counter(name, tags, metadata(f"answer:{name}")) for name in (CACHED_TOKENS, REASONING_TOKENS)]
+    details = [_counter(name, tags, metadata(f"{name}")) for name in (CACHED_TOKENS, REASONING_TOKENS)]
     return [
         _logger(PREFIX, requests),
-        _logger(PREFIX, answers, "answer"),
-        _logger(PREFIX, {"counters": details}, "answer", CACHED_TOKENS),
-        _logger(PREFIX, {"counters": [_counter(LIMITED, limited)]}, "limited"),
-        _ended(ACTIVE, "asked", "counted_of_all"),
-        _ended(f"{ACTIVE}.{metadata('asked:tenant')}", "asked", "counted_of_tenant"),
+        _logger(PREFIX, answers, "output_tokens"),
+        _logger(PREFIX, {"counters": details}, CACHED_TOKENS),
+        _logger(PREFIX, {"counters": [_counter(LIMITED, limited)]}, "limit"),
     ]
 
 

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from corral.local.envoy.resource import Resource
 from corral.plan.capabilities import Need, needs, other_apis
 from corral.plan.plan import ModelPlan, Plan, TenantPlan
 from corral.plan.tenants import served_to
@@ -70,28 +69,36 @@ def clustered_models(plan: Plan) -> Iterator[ModelPlan]:
         yield from (each for each in different.values() if any(target.live for target in each.targets))
 
 
-def needs_entry(plan: Plan, model: ModelPlan) -> Resource | bool:
-    """What the gateway's first filter knows of a model; true: that there is one, all of whose hosts take the same, and
-    none another API than OpenAI's.
+@dataclass(frozen=True)
+class NeedsEntry:
+    """What the gateway's filter knows of a model of whose hosts not all take the same, or some another API than
+    OpenAI's."""
 
-    `every` has all hosts, by residency; `lacks` per need those that do not take it; `outputs` those whose answers have
-    no more than so many tokens, in order; `apis` the paths of other APIs that some of them take.
-    """
+    every: dict[str, int]
+    """All hosts, by residency."""
+    lacks: dict[str, tuple[str, int]]
+    """Per need what it is called, and the hosts that do not take it."""
+    outputs: tuple[tuple[int, int], ...]
+    """The hosts whose answers have no more than so many tokens, in order."""
+    apis: tuple[str, ...] = ()
+    """The other APIs that some of them take."""
+
+
+def needs_entry(plan: Plan, model: ModelPlan) -> NeedsEntry | None:
+    """None: all hosts of the model take the same, and none another API than OpenAI's."""
     lacks, apis = needs(model), other_apis(model)
     if not lacks and not apis:
-        return True
+        return None
     bits = _bits(model, lacks)
-    return {
-        "every": {
+    return NeedsEntry(
+        {
             residency: _mask((target.host for target in allowed.live), bits)
             for residency, allowed in _of_residencies(plan, model)
         },
-        "lacks": {
-            need.name: {"what": need.what, "hosts": _mask(need.lacked_by, bits)} for need in lacks if need.limit is None
-        },
-        "outputs": [[need.limit, _mask(need.lacked_by, bits)] for need in lacks if need.limit is not None],
-        **({"apis": dict.fromkeys(sorted(apis), True)} if apis else {}),
-    }
+        {need.name: (need.what, _mask(need.lacked_by, bits)) for need in lacks if need.limit is None},
+        tuple((need.limit, _mask(need.lacked_by, bits)) for need in lacks if need.limit is not None),
+        tuple(sorted(apis)),
+    )
 
 
 def _bits(model: ModelPlan, lacks: Iterable[Need]) -> dict[str, int]:

@@ -130,7 +130,7 @@ _NAME = re.compile(
 )
 _EJECTIONS = ".outlier_detection.ejections_active"
 _ACTIVE = f"http.{GATEWAY}.downstream_rq_active"
-_ACTIVE_OF_TENANT = f"http.{GATEWAY}.lua.{statistics.PREFIX}.{statistics.ACTIVE}."
+_ACTIVE_OF_TENANT = f"{statistics.PREFIX}.{statistics.ACTIVE}.tenant."
 
 
 @lru_cache(maxsize=1 << 16)

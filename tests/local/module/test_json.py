@@ -1,9 +1,11 @@
-"""What the scripts find in a request's JSON, and what they make of it."""
+"""What the module finds in a request's JSON, and what it makes of it."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from ctypes import Structure, byref, c_bool, c_size_t, c_void_p, create_string_buffer, string_at
 from time import process_time
 from typing import Any
 
@@ -11,10 +13,22 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.local.envoy.lua.worker import Worker
+from tests.local.module.asking import asked, context, refusal
+from tests.local.module.worker import Host, Text, Worker, text
 
-SCRIPTS = Worker(functions=["members", "text_of", "without", "with_options", "telling", "quoted", "WANTED"])
+WORKER = Worker()
+WORKER.library.find_members.restype = WORKER.library.string_at.restype = c_bool
 WANTED = ("model", "stream", "stream_options")
+TOLD = context()
+
+
+class Member(Structure):
+    _fields_ = [("key", c_size_t), ("start", c_size_t), ("to", c_size_t)]
+
+
+class Buffer(Structure):
+    _fields_ = [("p", c_void_p), ("n", c_size_t), ("room", c_size_t)]
+
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -28,11 +42,13 @@ SEPARATORS = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n ", "\t:\r\n ")])
 
 
 @st.composite
-def bodies(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
-    """A request and one of the texts that say it."""
+def bodies(draw: st.DrawFn, *, streams: bool = False) -> tuple[dict[str, Any], bytes]:
+    """A request and one of the texts that say it; with `streams` one for `m` that is streamed."""
     members = draw(st.dictionaries(OTHERS, VALUES, max_size=5))
-    members["model"] = draw(NAMES)
-    if draw(st.booleans()):
+    members["model"] = "m" if streams else draw(NAMES)
+    if streams:
+        members["stream"] = True
+    elif draw(st.booleans()):
         members["stream"] = draw(st.sampled_from([True, False, None]))
     if draw(st.booleans()):
         members["stream_options"] = draw(
@@ -45,43 +61,46 @@ def bodies(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
     return given, text.encode()
 
 
-def found(text: bytes, wanted: tuple[str, ...] = WANTED) -> tuple[dict[str, tuple[int, int, int]] | None, str | None]:
+def found(body: bytes, wanted: Sequence[str] = WANTED) -> tuple[dict[str, tuple[int, int, int]] | None, str | None]:
     """Where the members stand, as slices of the text; or what is wrong with it."""
-    said = SCRIPTS.call("members", text, dict.fromkeys(wanted, True))
-    if isinstance(said, tuple):
-        return None, said[1].decode()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return {key.decode(): (at[1] - 1, at[2] - 1, at[3]) for key, at in said.items()}, None
+    names, where, wrong = (Text * len(wanted))(*map(text, wanted)), (Member * len(wanted))(), create_string_buffer(192)
+    if not WORKER.library.find_members(text(body), names, c_size_t(len(wanted)), where, wrong):
+        return None, wrong.value.decode()
+    return {name: (at.key, at.start, at.to) for name, at in zip(wanted, where, strict=True) if at.to}, None
+
+
+def attempted(body: bytes) -> bytes:
+    """What the host gets of a request, under the same name for the model."""
+    of = asked(body, told=TOLD, worker=WORKER)
+    assert of.ran.status is None, of.ran.answer
+    return of.stream.attempt(Host(json.dumps("m")), body).body
 
 
 @given(bodies())
 def test_the_members_are_found_where_they_stand(body: tuple[dict[str, Any], bytes]) -> None:
-    given, text = body
-    where, wrong = found(text)
+    given, written = body
+    where, wrong = found(written)
     assert where is not None, wrong
     assert set(where) == {key for key in given if key in WANTED}
     for key, (start, value, stop) in where.items():
-        assert text[start : start + len(key) + 2] == json.dumps(key).encode()
-        assert json.loads(text[value:stop]) == given[key]
+        assert written[start : start + len(key) + 2] == json.dumps(key).encode()
+        assert json.loads(written[value:stop]) == given[key]
 
 
-@given(bodies())
+@given(bodies(streams=True))
 def test_a_stream_is_asked_for_its_usage_and_nothing_else_changes(body: tuple[dict[str, Any], bytes]) -> None:
-    given, text = body
-    where = SCRIPTS.call("members", text, dict.fromkeys(WANTED, True))
-    telling = SCRIPTS.call("telling", text, where)
-    assume(telling)
-    made, moved = SCRIPTS.call("with_options", text, where, telling)
-    want = {**given, "stream_options": {**(given.get("stream_options") or {}), "include_usage": True}}
+    sent, written = body
+    options = sent.get("stream_options") or {}
+    assume(options.get("include_usage") is not True)
+    made = attempted(written)
+    want = {**sent, "stream_options": {**options, "include_usage": True}}
     assert json.loads(made) == want
     assert len(json.loads(made, object_pairs_hook=list)) == len(want)
-    _, start, stop = where[b"model"].values()
-    assert made[start - 1 + moved : stop + moved] == text[start - 1 : stop]
 
 
 @pytest.mark.parametrize(
     ("options", "want"),
     [
-        (None, '{"include_usage":true}'),
         ("null", '{"include_usage":true}'),
         ("{}", '{"include_usage":true}'),
         ("{ }", '{"include_usage":true }'),
@@ -90,13 +109,15 @@ def test_a_stream_is_asked_for_its_usage_and_nothing_else_changes(body: tuple[di
         ('{"a": 1, "include_usage": false}', '{"include_usage":true,"a": 1}'),
         ('{"a":{"include_usage":true}}', '{"include_usage":true,"a":{"include_usage":true}}'),
         ('{"a":"\\"include_usage\\":true"}', '{"include_usage":true,"a":"\\"include_usage\\":true"}'),
-        ('{"include_usage" : true, "a":1}', None),
+        ('{"include_usage" : true, "a":1}', '{"include_usage" : true, "a":1}'),
     ],
 )
-def test_a_stream_is_made_to_tell_its_usage(options: str | None, want: str | None) -> None:
-    text = f'{{"stream":true,"stream_options":{options}}}' if options else '{"stream":true}'
-    where = SCRIPTS.call("members", text, dict.fromkeys(WANTED, True))
-    assert SCRIPTS.call("telling", text, where) == (want.encode() if want else None)
+def test_a_stream_is_made_to_tell_its_usage(options: str, want: str) -> None:
+    for form in (
+        '{"stream":true,"stream_options":OPTIONS,"model":"m"}',
+        '{"model":"m","stream_options":OPTIONS,"stream":true}',
+    ):
+        assert attempted(form.replace("OPTIONS", options).encode()) == form.replace("OPTIONS", want).encode()
 
 
 @pytest.mark.parametrize(
@@ -110,16 +131,15 @@ def test_a_stream_is_made_to_tell_its_usage(options: str | None, want: str | Non
     ],
 )
 def test_options_of_a_stream_that_can_be_read_in_two_ways_are_refused(options: str, wrong: str) -> None:
-    text = f'{{"stream_options":{options}}}'
-    where = SCRIPTS.call("members", text, dict.fromkeys(WANTED, True))
-    assert SCRIPTS.call("telling", text, where) == (None, wrong.encode())
+    of = asked(f'{{"model":"m","stream":true,"stream_options":{options}}}'.encode(), told=TOLD, worker=WORKER)
+    assert refusal(of) == (400, "invalid_value", f'The "stream_options" of the request {wrong}.')
 
 
 NOT_VALID = "is not valid JSON, or nested too deeply, or in too many parts"
 
 
 @pytest.mark.parametrize(
-    ("text", "wrong"),
+    ("body", "wrong"),
     [
         ("", "is not a JSON object"),
         ("  ", "is not a JSON object"),
@@ -155,21 +175,21 @@ NOT_VALID = "is not valid JSON, or nested too deeply, or in too many parts"
         ('{"a":' + '{"a":' * 201 + "1" + "}" * 202, NOT_VALID),
     ],
 )
-def test_what_is_no_object_or_can_be_read_in_two_ways_is_refused(text: str, wrong: str | None) -> None:
-    assert found(text.encode())[1] == wrong
+def test_what_is_no_object_or_can_be_read_in_two_ways_is_refused(body: str, wrong: str | None) -> None:
+    assert found(body.encode())[1] == wrong
 
 
 def test_known_keys_within_other_values_are_not_taken_for_the_requests_own() -> None:
-    text = b'{"a":{"model":"x","model":"y"},"b":"\\"model\\":\\"z\\"","c":["model"],"model":"own"}'
-    assert found(text) == ({"model": (len(text) - 14, len(text) - 6, len(text) - 1)}, None)
+    body = b'{"a":{"model":"x","model":"y"},"b":"\\"model\\":\\"z\\"","c":["model"],"model":"own"}'
+    assert found(body) == ({"model": (len(body) - 14, len(body) - 6, len(body) - 1)}, None)
 
 
 @given(st.binary(max_size=200) | st.text('{}[]":,\\ modelstrau1', max_size=60).map(str.encode))
-def test_no_bytes_break_it(text: bytes) -> None:
-    where, wrong = found(text)
+def test_no_bytes_break_it(body: bytes) -> None:
+    where, wrong = found(body)
     assert (where is None) == (wrong is not None)
     try:
-        good = isinstance(json.loads(text), dict)
+        good = isinstance(json.loads(body), dict)
     except ValueError:
         return
     if not good:
@@ -191,11 +211,11 @@ def test_the_time_it_takes_grows_with_the_text_and_not_faster(one: bytes, end: b
     opening = b'{"a":["' if end.startswith(b'"]') else b'{"a":['
 
     def seconds(times: int) -> float:
-        text = opening + one * times + end
+        body = opening + one * times + end
         spent: list[float] = []
         for _ in range(3):
             start = process_time()
-            assert found(text)[1] in (None, NOT_VALID)
+            assert found(body)[1] in (None, NOT_VALID)
             spent.append(process_time() - start)
         return min(spent)
 
@@ -221,13 +241,16 @@ def test_the_time_it_takes_grows_with_the_text_and_not_faster(one: bytes, end: b
     ],
 )
 def test_a_name_is_read_with_the_escapes_that_writers_put_in_names(written: str, want: str | None) -> None:
-    text = f'{{"model":{written}}}'
-    where = SCRIPTS.call("members", text, {"model": True})
-    assert SCRIPTS.call("text_of", text, where[b"model"]) == (want.encode() if want is not None else None)
+    body = f'{{"model":{written}}}'.encode()
+    name, length, where = create_string_buffer(256), c_size_t(), Member(1, 9, len(body) - 1)
+    is_one = WORKER.library.string_at(text(body), byref(where), name, c_size_t(256), byref(length))
+    assert (name.raw[: length.value].decode() if is_one else None) == want
 
 
 @given(st.binary(max_size=100))
-def test_what_is_said_of_a_client_is_valid_json_whatever_it_sent(text: bytes) -> None:
-    said = json.loads(SCRIPTS.call("quoted", text))
-    assert len(said) == len(text)
+def test_what_is_said_of_a_client_is_valid_json_whatever_it_sent(data: bytes) -> None:
+    to = Buffer()
+    WORKER.library.add_quoted(byref(to), text(data))
+    said = json.loads(string_at(to.p, to.n))
+    assert len(said) == len(data)
     assert all(32 <= ord(character) < 127 for character in said)

@@ -9,52 +9,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.local.envoy.lua.asking import ISSUER, JWT, KEY, asked, context, error, known, refusal
-from tests.local.envoy.lua.worker import NOW, Worker
+from tests.local.module.asking import ISSUER, KEY, OPEN, asked, context, error, refusal
+from tests.local.module.worker import Host, Worker
+
+WORKER = Worker()
 
 
 def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
-    ran = asked({"temperature": 1, "model": "m"}, path="/v1/chat/completions?a=b")
-    assert ran.status is None
-    assert ran.rerouted
-    assert ran.headers == {
+    of = asked({"temperature": 1, "model": "m"}, path="/v1/chat/completions?a=b", worker=WORKER)
+    assert of.ran.status is None
+    assert of.ran.rerouted
+    assert of.ran.headers == {
         ":method": "POST",
         ":path": "/v1/chat/completions?a=b",
         "authorization": f"Bearer {KEY}",
         "content-type": "application/json",
         "x-corral-model": "m",
     }
-    assert ran.body == b'{"temperature": 1, "model": "m"}'
-    assert ran.body[known(ran)["named_from"] : known(ran)["named_to"]] == b'"m"'
-    assert ran.metadata == {
-        "corral": {
-            "asked": {
-                "path": "/v1/chat/completions",
-                "tenant": "search",
-                "model": "m",
-                "stream": False,
-                "endpoint": "/chat/completions?a=b",
-                "variant": "m",
-                "length": len(ran.body),
-                "named_from": 28,
-                "named_to": 31,
-                "at": NOW,
-                "strip": False,
-            }
-        }
-    }
+    assert of.ran.body == b'{"temperature": 1, "model": "m"}'
+    assert of.known == {"path": "/v1/chat/completions", "tenant": "search", "model": "m", "stream": False}
 
 
 def test_until_its_body_comes_it_is_known_who_calls_and_where() -> None:
-    ran = asked(b"")
-    assert known(ran) == {"path": "/v1/chat/completions", "tenant": "search"}
+    assert asked(b"", worker=WORKER).known == {"path": "/v1/chat/completions", "tenant": "search"}
 
 
 def test_without_tenants_nobody_is_asked_for_a_key() -> None:
-    ran = asked(told={"version": "1", "open": {}, "model:m": True}, authorization=None)
-    assert ran.headers["x-corral-model"] == "m"
-    assert "x-corral-tenant" not in ran.headers
-    assert "tenant" not in known(ran)
+    of = asked(told=OPEN, authorization=None, worker=WORKER)
+    assert of.ran.headers["x-corral-model"] == "m"
+    assert "x-corral-tenant" not in of.ran.headers
+    assert "tenant" not in of.known
 
 
 @pytest.mark.parametrize(
@@ -67,7 +51,7 @@ def test_without_tenants_nobody_is_asked_for_a_key() -> None:
     ],
 )
 def test_a_key_is_taken_wherever_clients_put_it(headers: dict[str, Any]) -> None:
-    assert known(asked(**headers))["tenant"] == "search"
+    assert asked(worker=WORKER, **headers).known["tenant"] == "search"
 
 
 UNKNOWN = "This key is not known here: it was mistyped or withdrawn."
@@ -89,18 +73,22 @@ NO_KEY = "No key: send it as Authorization: Bearer <key>."
     ],
 )
 def test_who_has_no_good_key_is_refused(headers: dict[str, Any], message: str) -> None:
-    ran = asked(**headers)
-    assert refusal(ran) == (401, "invalid_api_key", message)
-    assert ran.sent["www-authenticate"] == "Bearer"
-    assert known(ran) == {"path": "/v1/chat/completions"}
+    of = asked(worker=WORKER, **headers)
+    assert refusal(of) == (401, "invalid_api_key", message)
+    assert of.ran.sent["www-authenticate"] == "Bearer"
+    assert of.known == {"path": "/v1/chat/completions"}
 
 
 def test_a_key_is_refused_from_the_moment_it_is_withdrawn() -> None:
-    worker = Worker()
-    assert asked(worker=worker).status is None
-    withdrawn = context(keys={"sk-corral-other": "search"}) | {"version": "2"}
-    assert asked(worker=worker, told=withdrawn).status == 401
-    assert asked(worker=worker).status is None
+    assert asked(worker=WORKER).ran.status is None
+    withdrawn = context(keys={"sk-corral-other": "search"})
+    assert asked(worker=WORKER, told=withdrawn).ran.status == 401
+    assert asked(worker=WORKER).ran.status is None
+
+
+def token(claims: dict[str, Any]) -> dict[str, Any]:
+    """The header with the claims of a token that Envoy has verified."""
+    return {"x_corral_claims": json.dumps({"iss": ISSUER, **claims})}
 
 
 @pytest.mark.parametrize(
@@ -116,8 +104,9 @@ def test_a_key_is_refused_from_the_moment_it_is_withdrawn() -> None:
     ],
 )
 def test_a_good_token_speaks_for_the_tenant_that_its_claim_names(claim: str, claims: dict[str, Any]) -> None:
-    ran = asked(told=context(claim), authorization=None, metadata={JWT: {"token": {"iss": ISSUER, **claims}}})
-    assert known(ran)["tenant"] == "search"
+    of = asked(told=context(claim), authorization=None, **token(claims), worker=WORKER)
+    assert of.known["tenant"] == "search"
+    assert not [name for name in of.ran.headers if name.startswith("x-corral-claims")]
 
 
 NO_TENANT = "The token is good, but speaks for no tenant of this gateway."
@@ -140,9 +129,8 @@ NO_TENANT = "The token is good, but speaks for no tenant of this gateway."
 )
 def test_a_good_token_of_nobody_here_is_refused_and_it_is_said_why(claim: str, claims: dict[str, Any]) -> None:
     # Envoy takes a good token out of the headers
-    token = {"iss": ISSUER, **claims}
-    ran = asked(told=context(claim), authorization=None, metadata={JWT: {"token": token}})
-    assert refusal(ran) == (401, "invalid_api_key", NO_TENANT)
+    of = asked(told=context(claim), authorization=None, **token(claims), worker=WORKER)
+    assert refusal(of) == (401, "invalid_api_key", NO_TENANT)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +142,13 @@ def test_a_good_token_of_nobody_here_is_refused_and_it_is_said_why(claim: str, c
     ],
 )
 def test_a_token_that_is_not_good_is_refused_with_the_reason(key: str | None, message: str) -> None:
-    failed = {JWT: {"failed": {"code": 5, "message": "Jwt is expired"}}}
-    assert refusal(asked(authorization=key, metadata=failed)) == (401, "invalid_api_key", message)
+    of = asked(authorization=key, x_corral_token_failure="Jwt is expired", worker=WORKER)
+    assert refusal(of) == (401, "invalid_api_key", message)
 
 
 def test_a_key_is_taken_though_it_is_no_token() -> None:
-    failed = {JWT: {"failed": {"code": 2, "message": "Jwt is not in the form of Header.Payload.Signature"}}}
-    assert known(asked(metadata=failed))["tenant"] == "search"
+    failed = "Jwt is not in the form of Header.Payload.Signature"
+    assert asked(x_corral_token_failure=failed, worker=WORKER).known["tenant"] == "search"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +170,7 @@ def test_a_key_is_taken_though_it_is_no_token() -> None:
     ],
 )
 def test_what_cannot_be_read_in_one_way_is_refused(headers: dict[str, Any], body: Any, status: int, code: str) -> None:
-    assert refusal(asked(body, **headers))[:2] == (status, code)
+    assert refusal(asked(body, worker=WORKER, **headers))[:2] == (status, code)
 
 
 @pytest.mark.parametrize(
@@ -197,34 +185,35 @@ def test_what_cannot_be_read_in_one_way_is_refused(headers: dict[str, Any], body
     ],
 )
 def test_of_a_model_that_there_is_not_only_harmless_characters_are_repeated(model: str, said: str) -> None:
-    ran = asked({"model": model})
-    assert (ran.status, ran.rerouted, ran.headers["x-corral-model"]) == (None, True, said)
-    assert ran.headers["x-corral-tenant"] == "search"
-    assert known(ran) == {"path": "/v1/chat/completions", "tenant": "search"}
+    of = asked({"model": model}, worker=WORKER)
+    assert (of.ran.status, of.ran.rerouted, of.ran.headers["x-corral-model"]) == (None, True, said)
+    assert of.ran.headers["x-corral-tenant"] == "search"
+    assert of.known == {"path": "/v1/chat/completions", "tenant": "search"}
 
 
 def test_a_model_that_the_tenant_may_not_use_is_refused() -> None:
-    ran = asked(told=context(models={"meta/llama:3": True}))
-    assert refusal(ran) == (
+    told = context(models=["meta/llama:3"])
+    of = asked(told=told, worker=WORKER)
+    assert refusal(of) == (
         403,
         "model_not_allowed",
         "Tenant search may not use the model m. GET /v1/models lists those it may use.",
     )
-    assert (known(ran)["model"], known(ran)["stream"]) == ("m", False)
-    assert "at" not in known(ran)
-    assert asked({"model": "meta/llama:3"}, told=context(models={"meta/llama:3": True})).status is None
+    assert (of.known["model"], of.known["stream"]) == ("m", False)
+    assert asked({"model": "meta/llama:3"}, told=told, worker=WORKER).ran.status is None
 
 
 def test_a_tenant_of_a_lane_is_led_into_it() -> None:
-    assert asked(told=context(lane="eu+us")).headers["x-corral-model"] == "m eu+us"
+    of = asked(told=context(lane="eu+us"), worker=WORKER)
+    assert of.ran.headers["x-corral-model"] == "m eu+us"
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "21"}])
 def test_a_body_larger_than_the_tenant_may_send_is_refused(headers: dict[str, Any]) -> None:
     message = "The request body is larger than 20 bytes, the most tenant search may send."
-    ran = asked(b'{"model":"m", "a":12}', told=context(body=20), **headers)
-    assert refusal(ran) == (413, "request_too_large", message)
-    assert asked(b'{"model":"m", "a":1}', told=context(body=20)).status is None
+    of = asked(b'{"model":"m", "a":12}', told=context(body=20), worker=WORKER, **headers)
+    assert refusal(of) == (413, "request_too_large", message)
+    assert asked(b'{"model":"m", "a":1}', told=context(body=20), worker=WORKER).ran.status is None
 
 
 @pytest.mark.parametrize(
@@ -241,9 +230,12 @@ def test_a_stream_is_asked_for_its_usage_which_is_then_taken_out(
     path: str, options: dict[str, Any], want: dict[str, Any] | None
 ) -> None:
     body = {"stream": True, **options, "model": "m"}
-    ran = asked(body, path=path)
-    assert json.loads(ran.body) == {**body, **(want or {})}
-    assert (known(ran)["strip"], known(ran)["stream"]) == (want is not None, True)
+    of = asked(body, path=path, worker=WORKER)
+    assert json.loads(of.stream.attempt(Host(), of.sent).body) == {**body, **(want or {})}
+    usage = b'data: {"usage":{"prompt_tokens":1}}\n\n'
+    passed = of.stream.answer({":status": "200", "content-type": "text/event-stream"}, [usage]).body
+    assert passed == (usage if want is None else b"")
+    assert of.known["stream"] is True
 
 
 @pytest.mark.parametrize(
@@ -251,10 +243,10 @@ def test_a_stream_is_asked_for_its_usage_which_is_then_taken_out(
     [("GET", "/v1/models"), ("GET", "/v1/chat/completions"), ("POST", "/v1/other"), ("POST", "/")],
 )
 def test_what_names_no_model_needs_a_key_and_nothing_else(method: str, path: str) -> None:
-    ran = asked(b"x", method=method, path=path)
-    assert (ran.status, ran.rerouted, ran.body) == (None, True, b"")
+    ran = asked(b"x", method=method, path=path, worker=WORKER).ran
+    assert (ran.status, ran.rerouted, ran.body) == (None, True, b"x")
     assert (ran.headers["x-corral-tenant"], "x-corral-model" in ran.headers) == ("search", False)
-    assert asked(b"x", method=method, path=path, authorization=None).status == 401
+    assert asked(b"x", method=method, path=path, authorization=None, worker=WORKER).ran.status == 401
 
 
 @given(
@@ -267,20 +259,17 @@ def test_what_names_no_model_needs_a_key_and_nothing_else(method: str, path: str
 def test_whatever_a_client_sends_it_is_let_on_or_told_why_not(
     body: bytes, key: bytes | None, kind: str, path: str, good: bool
 ) -> None:
-    ran = asked(body, authorization=f"Bearer {KEY}" if good else key, content_type=kind, path=path, worker=ANY)
-    assert ran.status is not None or ran.rerouted
-    if ran.status is not None:
-        assert error(ran)["message"]
-        assert ran.status in (400, 401)
-
-
-ANY = Worker()
+    of = asked(body, authorization=f"Bearer {KEY}" if good else key, content_type=kind, path=path, worker=WORKER)
+    assert of.ran.status is not None or of.ran.rerouted
+    if of.ran.status is not None:
+        assert error(of)["message"]
+        assert of.ran.status in (400, 401)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["meta/llama:3", "meta%2Fllama%3a3", "meta%2fllama:3?a=b"])
 def test_one_model_is_told_of_by_its_name_whose_slashes_may_be_escaped(method: str, path: str) -> None:
-    ran = asked(b"", method=method, path=f"/v1/models/{path}")
+    ran = asked(b"", method=method, path=f"/v1/models/{path}", worker=WORKER).ran
     assert (ran.status, json.loads(ran.answer)) == (
         200,
         {"id": "meta/llama:3", "object": "model", "created": 0, "owned_by": "corral"},
@@ -289,18 +278,18 @@ def test_one_model_is_told_of_by_its_name_whose_slashes_may_be_escaped(method: s
 
 @pytest.mark.parametrize(("name", "shown"), [("n", "n"), ("m", "m"), ("a%22b%0A", "a?b?")])
 def test_a_model_that_is_not_there_or_not_the_tenant_s_is_not_found(name: str, shown: str) -> None:
-    ran = asked(b"", method="GET", path=f"/v1/models/{name}", told=context(models={"meta/llama:3": True}))
+    of = asked(b"", method="GET", path=f"/v1/models/{name}", told=context(models=["meta/llama:3"]), worker=WORKER)
     message = f"The model {shown} does not exist here. GET /v1/models lists the models."
-    assert refusal(ran) == (404, "model_not_found", message)
+    assert refusal(of) == (404, "model_not_found", message)
 
 
 def test_a_model_of_the_list_is_only_read() -> None:
-    ran = asked(b"", method="DELETE", path="/v1/models/m")
-    assert (refusal(ran)[:2], ran.sent["allow"]) == ((405, "method_not_allowed"), "GET, HEAD")
+    of = asked(b"", method="DELETE", path="/v1/models/m", worker=WORKER)
+    assert (refusal(of)[:2], of.ran.sent["allow"]) == ((405, "method_not_allowed"), "GET, HEAD")
 
 
 def test_health_needs_no_key() -> None:
-    ran = asked(b"", method="GET", path="/health", authorization=None)
+    ran = asked(b"", method="GET", path="/health", authorization=None, worker=WORKER).ran
     assert (ran.status, json.loads(ran.answer)) == (200, {"status": "ok"})
 
 
@@ -316,9 +305,9 @@ def test_health_needs_no_key() -> None:
 def test_a_response_that_one_of_several_hosts_has_kept_is_not_followed_up(
     previous: str | None, path: str, alone: bool, status: int | None
 ) -> None:
-    told = context() | ({"one host:m": True} if alone else {})
-    ran = asked({"model": "m", "input": "more", "previous_response_id": previous}, path=path, told=told)
-    assert ran.status == status
+    body = {"model": "m", "input": "more", "previous_response_id": previous}
+    of = asked(body, path=path, told=context(one_host=alone), worker=WORKER)
+    assert of.ran.status == status
     if status:
-        said = error(ran)
+        said = error(of)
         assert (said["code"], said["param"]) == ("unsupported_parameter", "previous_response_id")

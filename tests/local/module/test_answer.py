@@ -1,4 +1,4 @@
-"""What the scripts count of an answer, and what of it they pass on, however it comes in pieces."""
+"""What the module counts of an answer, and what of it it passes on, however it comes in pieces."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.local.envoy.lua.asking import asked, context
-from tests.local.envoy.lua.worker import NOW, Ran, Worker
+from corral.plan.plan import Rate
+from tests.local.module.asking import MINUTE, OPEN, asked, context
+from tests.local.module.worker import NOW, Ran, Stream, Worker
+
+pytestmark = pytest.mark.process
 
 STREAM, JSON = "text/event-stream", "application/json"
 LIMIT = 1_000
-MINUTE = 60_000_000
+TOLD = context(rate=Rate(None, LIMIT), api="messages")
+LEVEL = "tokens\tsearch\t"
 
 SAYS = '{"choices":[{"delta":{"content":"Hey"}}],"usage":null}'
 NAMES_THE_SPEAKER = '{"choices":[{"delta":{"role":"assistant","content":""}}],"usage":null}'
@@ -32,34 +36,39 @@ def events(*data: str, end: str = "\n") -> bytes:
     return "".join(f"data: {each}{end}{end}" for each in data).encode()
 
 
-def answered(
-    worker: Worker,
-    pieces: Sequence[bytes],
-    kind: str = STREAM,
-    status: str = "200",
-    *,
-    strip: bool = True,
-    path: str = "/v1/chat/completions",
-    **of: Any,
-) -> Ran:
-    asked = {"model": "m", "tenant": "search", "at": NOW - 250, "strip": strip, "path": path}
-    return worker.response(
-        {":status": status, "content-type": kind, "content-length": "9"},
-        metadata={"corral": {"asked": asked}},
-        context={"version": "1", "tenant:search": {"rate": {"tokens": LIMIT}}},
-        pieces=[*pieces, b""],
-        **of,
-    )
+class Answered:
+    """An answer that came in these pieces, and what became of it."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        pieces: Sequence[bytes],
+        kind: str = STREAM,
+        status: str = "200",
+        *,
+        strip: bool = True,
+        path: str = "/v1/chat/completions",
+        told: str = TOLD,
+        pace: int = 0,
+    ) -> None:
+        options = {} if strip else {"stream_options": {"include_usage": True}}
+        body = {"model": "m", "stream": kind == STREAM, **options}
+        asking = asked(body, path=path, worker=worker, told=told, now=NOW - 250)
+        self.stream: Stream = asking.stream
+        self.stream.now = NOW
+        headers = {":status": status, "content-type": kind, "content-length": "9"}
+        last = [b""] if kind == STREAM else []
+        self.ran: Ran = self.stream.answer(headers, [*pieces, *last], pace)
+
+    @property
+    def counted(self) -> dict[str, Any]:
+        noted = self.stream.metadata
+        return {name: value for name, value in noted.items() if name not in ("path", "tenant", "model", "stream")}
 
 
 def drawn(worker: Worker) -> float:
     """Tokens that were taken from the tenant's bucket."""
-    full = worker.values.get("tokens.search", 0)
-    return round(max(0, full - NOW * 1000) * LIMIT / MINUTE, 3)
-
-
-def counted(ran: Ran) -> dict[str, Any]:
-    return ran.metadata["corral"].get("answer", {})
+    return round(max(0, worker.level(LEVEL).value - NOW * 1000) * LIMIT / MINUTE, 3)
 
 
 def told(prompt: int, answer: int, cached: int | None = None, reasoning: int = 0) -> dict[str, Any]:
@@ -97,20 +106,20 @@ def test_a_stream_is_counted_alike_however_it_comes_and_its_usage_is_taken_out(
 ) -> None:
     pieces, _, passed = stream
     worker = Worker()
-    ran = answered(worker, pieces)
-    assert b"".join(ran.passed) == passed
-    assert counted(ran) == told(12, 34)
+    of = Answered(worker, pieces)
+    assert b"".join(of.ran.passed) == passed
+    assert of.counted == told(12, 34)
     assert drawn(worker) == 46
-    assert "content-length" not in ran.headers
+    assert "content-length" not in of.ran.headers
 
 
 @given(streams())
 def test_a_stream_whose_client_asked_for_the_usage_passes_as_it_is(stream: tuple[list[bytes], bytes, bytes]) -> None:
     pieces, _, _ = stream
     worker = Worker()
-    ran = answered(worker, pieces, strip=False)
-    assert b"".join(ran.passed) == b"".join(pieces)
-    assert (counted(ran), drawn(worker)) == (told(12, 34), 46)
+    of = Answered(worker, pieces, strip=False)
+    assert b"".join(of.ran.passed) == b"".join(pieces)
+    assert (of.counted, drawn(worker)) == (told(12, 34), 46)
 
 
 @given(
@@ -121,12 +130,12 @@ def test_a_stream_whose_client_asked_for_the_usage_passes_as_it_is(stream: tuple
 def test_of_a_stream_that_is_cut_off_the_pieces_that_came_count(came: tuple[list[str], list[bytes]]) -> None:
     data, pieces = came
     worker = Worker()
-    ran = answered(worker, pieces)
+    of = Answered(worker, pieces)
     said = sum(each in (SAYS, QUOTES) for each in data)
-    assert counted(ran).get("output_tokens", 0) == said
-    assert counted(ran).get("estimated", True)
+    assert of.counted.get("output_tokens", 0) == said
+    assert of.counted.get("estimated", True)
     assert drawn(worker) == said
-    assert b"".join(ran.passed) == events(*data)
+    assert b"".join(of.ran.passed) == events(*data)
 
 
 CACHED = {"input_tokens": 7, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 3}
@@ -189,9 +198,9 @@ def test_the_usage_is_found_wherever_an_api_has_it(kind: str, whole: str, want: 
     for size in (1, 7, 1_000, len(whole)):
         pieces = [whole[at : at + size].encode() for at in range(0, len(whole), size)]
         worker = Worker()
-        ran = answered(worker, pieces, kind, strip=False)
-        assert (ran.body if kind == JSON else b"".join(ran.passed)) == whole.encode()
-        assert counted(ran) == want
+        of = Answered(worker, pieces, kind, strip=False)
+        assert (of.ran.body if kind == JSON else b"".join(of.ran.passed)) == whole.encode()
+        assert of.counted == want
         assert drawn(worker) == want.get("input_tokens", 0) + want.get("output_tokens", 0)
 
 
@@ -201,9 +210,9 @@ def test_an_event_too_long_to_be_held_back_is_passed_on_as_it_comes_and_the_usag
     before, after = events(long, end=end), events("[DONE]", end=end)
     whole = before + events(USAGE, end=end) + after
     for size in (2**14, 2**16 + 1, len(whole)):
-        ran = answered(Worker(), [whole[at : at + size] for at in range(0, len(whole), size)])
-        assert b"".join(ran.passed) == before + after
-        assert counted(ran) == told(12, 34)
+        of = Answered(Worker(), [whole[at : at + size] for at in range(0, len(whole), size)])
+        assert b"".join(of.ran.passed) == before + after
+        assert of.counted == told(12, 34)
 
 
 def test_the_time_a_piece_takes_grows_with_it_and_not_faster() -> None:
@@ -212,7 +221,7 @@ def test_the_time_a_piece_takes_grows_with_it_and_not_faster() -> None:
         for _ in range(3):
             worker = Worker()
             start = process_time()
-            answered(worker, [b"data: " + b"x" * length])
+            Answered(worker, [b"data: " + b"x" * length])
             spent.append(process_time() - start)
         return min(spent)
 
@@ -221,8 +230,8 @@ def test_the_time_a_piece_takes_grows_with_it_and_not_faster() -> None:
 
 def test_the_headers_tell_what_is_left_before_the_answer_is_known() -> None:
     worker = Worker()
-    ran = answered(worker, [])
-    assert ran.headers == {
+    of = Answered(worker, [])
+    assert of.ran.headers == {
         ":status": "200",
         "content-type": STREAM,
         "x-ratelimit-limit-tokens": "1000",
@@ -233,51 +242,35 @@ def test_the_headers_tell_what_is_left_before_the_answer_is_known() -> None:
 
 def test_an_error_of_a_host_costs_nothing() -> None:
     worker = Worker()
-    ran = answered(worker, [b'{"usage":{"prompt_tokens":12,"completion_tokens":1}}'], JSON, "400")
-    assert (ran.passed, counted(ran), drawn(worker)) == ((), {}, 0)
+    of = Answered(worker, [b'{"usage":{"prompt_tokens":12,"completion_tokens":1}}'], JSON, "400")
+    assert (of.counted, drawn(worker)) == ({}, 0)
 
 
 def test_what_a_piece_has_used_is_drawn_when_it_comes() -> None:
     worker = Worker()
-    answered(worker, [events(SAYS)] * 3, pace=60_000)
+    Answered(worker, [events(SAYS)] * 3, pace=60_000)
     # the bucket was full again before the last piece
-    assert worker.values == {"tokens.search": (NOW + 120_000) * 1000 + MINUTE // LIMIT}
+    assert worker.level(LEVEL).value == (NOW + 120_000) * 1000 + MINUTE // LIMIT
 
 
 def test_an_answer_to_a_request_that_was_not_let_through_is_left_alone() -> None:
-    ran = Worker().response({":status": "404"}, pieces=[events(USAGE)])
-    assert (ran.headers, ran.passed, ran.metadata) == ({":status": "404"}, (), {})
+    stream = asked({"model": "m"}, authorization=None, worker=Worker()).stream
+    ran = stream.answer({":status": "404"}, [events(USAGE)])
+    assert (ran.headers, ran.passed) == ({":status": "404"}, (events(USAGE),))
+    assert stream.metadata == {"path": "/v1/chat/completions"}
 
 
 def test_without_tenants_tokens_are_counted_and_nothing_is_drawn() -> None:
     worker = Worker()
-    asked = {"model": "m", "at": NOW - 250, "strip": True}
-    ran = worker.response(
-        {":status": "200", "content-type": STREAM},
-        metadata={"corral": {"asked": asked}},
-        context={"version": "1", "open": {}},
-        pieces=[events(SAYS, USAGE, "[DONE]")],
-    )
-    assert (ran.metadata["corral"]["answer"], worker.values) == (told(12, 34), {})
-
-
-def test_a_tenant_that_was_withdrawn_meanwhile_draws_on_nothing() -> None:
-    worker = Worker()
-    asked = {"model": "m", "tenant": "search", "at": NOW - 250, "strip": False}
-    ran = worker.response(
-        {":status": "200", "content-type": STREAM},
-        metadata={"corral": {"asked": asked}},
-        context={"version": "2"},
-        pieces=[events(USAGE)],
-    )
-    assert (ran.metadata["corral"]["answer"], worker.values) == (told(12, 34), {})
+    of = Answered(worker, [events(SAYS, USAGE, "[DONE]")], told=OPEN)
+    assert (of.counted, worker.level("tokens\t\t").value) == (told(12, 34), 0)
 
 
 def test_an_answer_has_the_name_that_was_asked_for_whatever_the_host_calls_it() -> None:
     whole = {"id": "1", "model": "Org/Its-Own", "choices": [{"message": {"content": 'a "model": "Org/Its-Own"'}}]}
     for indent in (None, 2):
-        ran = answered(Worker(), [json.dumps(whole, indent=indent).encode()], JSON)
-        assert json.loads(ran.body) == {**whole, "model": "m"}
+        of = Answered(Worker(), [json.dumps(whole, indent=indent).encode()], JSON)
+        assert json.loads(of.ran.body) == {**whole, "model": "m"}
 
 
 NAMED = [
@@ -288,17 +281,17 @@ NAMED = [
 
 @given(split(events(*NAMED, "[DONE]")), st.booleans())
 def test_so_has_every_event_of_a_stream_however_it_comes(pieces: list[bytes], strip: bool) -> None:
-    ran = answered(Worker(), pieces, strip=strip)
+    of = Answered(Worker(), pieces, strip=strip)
     ours = [each.replace('"model":"Org/Its-Own"', '"model":"m"') for each in NAMED]
-    assert b"".join(ran.passed) == events(*ours, "[DONE]")
+    assert b"".join(of.ran.passed) == events(*ours, "[DONE]")
 
 
 @pytest.mark.parametrize("choices", ["", '"choices":null,', '"choices":[ ],'])
 def test_an_event_of_usage_is_one_whether_or_not_it_has_choices(choices: str) -> None:
     of_usage = "{" + choices + '"usage":{"prompt_tokens":12,"completion_tokens":34}}'
-    ran = answered(Worker(), [events(SAYS, ENDS, of_usage, "[DONE]")])
-    assert b"".join(ran.passed) == events(SAYS, ENDS, "[DONE]")
-    assert counted(ran) == told(12, 34)
+    of = Answered(Worker(), [events(SAYS, ENDS, of_usage, "[DONE]")])
+    assert b"".join(of.ran.passed) == events(SAYS, ENDS, "[DONE]")
+    assert of.counted == told(12, 34)
 
 
 @pytest.mark.parametrize(
@@ -324,8 +317,8 @@ def test_a_stream_that_is_an_error_or_does_not_end_is_a_failure(data: list[str],
     for end in ("\n", "\r\n"):
         whole = events(*data, end=end)
         for size in (7, len(whole) + 1):
-            ran = answered(Worker(), [whole[at : at + size] for at in range(0, len(whole), size)])
-            assert counted(ran).get("failure") == failure
+            of = Answered(Worker(), [whole[at : at + size] for at in range(0, len(whole), size)])
+            assert of.counted.get("failure") == failure
 
 
 SPEAKS = [
@@ -342,27 +335,14 @@ STOPS = [
 @given(split(events(*SPEAKS, *STOPS)))
 def test_anthropic_s_messages_tell_the_prompt_first_and_the_answer_last(pieces: list[bytes]) -> None:
     worker = Worker()
-    ran = answered(worker, pieces, strip=False, path="/v1/messages")
-    assert b"".join(ran.passed) == events(*SPEAKS, *STOPS).replace(b"Its-Own", b"m")
-    assert (counted(ran), drawn(worker)) == (told(12, 34), 46)
+    of = Answered(worker, pieces, strip=False, path="/v1/messages")
+    assert b"".join(of.ran.passed) == events(*SPEAKS, *STOPS).replace(b"Its-Own", b"m")
+    assert (of.counted, drawn(worker)) == (told(12, 34), 46)
 
 
 @given(split(events(*SPEAKS)))
 def test_of_messages_that_break_off_the_pieces_that_came_count_with_the_prompt(pieces: list[bytes]) -> None:
     worker = Worker()
-    ran = answered(worker, pieces, strip=False, path="/v1/messages")
-    assert counted(ran) == told(12, 2) | {"estimated": True, "failure": "unfinished"}
+    of = Answered(worker, pieces, strip=False, path="/v1/messages")
+    assert of.counted == told(12, 2) | {"estimated": True, "failure": "unfinished"}
     assert drawn(worker) == 14
-
-
-def test_who_is_throttled_is_left_out_of_what_a_worker_serves_until_the_time_is_over() -> None:
-    worker = Worker()
-    known = {"asked": {"model": "m", "variant": "m", "at": NOW}, "throttled": {"b": NOW + 2_000, "a": NOW + 1_000}}
-    worker.response({":status": "200"}, metadata={"corral": known})
-
-    def left_out(now: int, model: str = "m") -> object:
-        ran = asked({"model": model}, worker=worker, told=context() | {"model:other": True}, now=now)
-        return ran.metadata.get("envoy.lb")
-
-    assert left_out(NOW, "other") is None
-    assert [left_out(NOW + later) for later in (0, 1_500, 2_000)] == [{"without": "a+b"}, {"without": "b"}, None]

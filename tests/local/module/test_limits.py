@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import Structure, byref, c_int64, c_void_p
 from itertools import pairwise
 from math import ceil
 from typing import Any
@@ -10,26 +11,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.local.envoy.lua.worker import NOW, Worker
+from corral.plan.plan import Rate
+from tests.local.module.asking import MINUTE, asked, context
+from tests.local.module.worker import NOW, Worker, text
 
-MINUTE = 60_000_000
 START = NOW * 1000
 """Microseconds since 1970."""
 
 LIMITS = st.integers(1, 10**9)
 PAUSES = st.integers(0, MINUTE // 10).map(lambda pause: pause * 10) | st.just(0) | st.integers(0, 1_000)
 
-FUNCTIONS = ["bucket", "look", "left", "use", "wait", "tell", "buckets", "clock"]
-SCRIPTS = Worker(functions=FUNCTIONS)
+WORKER = Worker()
 
 
-def told_of(worker: Worker, found: Any) -> dict[str, str]:
-    """The headers that tell of buckets."""
-    headers: dict[str, str] = {}
-    written = worker.lua({})
-    written[b"replace"] = lambda _, name, value: headers.update({name.decode(): value.decode()})  # pyright: ignore[reportUnknownLambdaType]
-    worker.call("tell", found, written)
-    return headers
+class RateOf(Structure):
+    """A limit and its level, as the module has them."""
+
+    _fields_ = [("limit", c_int64), ("level", c_void_p)]
+
+
+for function in (WORKER.library.left_of, WORKER.library.wait_for, WORKER.library.level_of):
+    function.restype = c_int64
+WORKER.library.level_of.restype = c_void_p
 
 
 class Bucket:
@@ -37,48 +40,49 @@ class Bucket:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        SCRIPTS.count("tokens.bucket", 0)
+        WORKER.level("bucket").value = 0
 
-    def at(self, now: int) -> Any:
-        of = SCRIPTS.call("bucket", SCRIPTS.stats, "tokens", "bucket", self.limit, "")
-        SCRIPTS.call("look", of, now)
-        return of
+    @property
+    def _rate(self) -> Any:
+        return byref(RateOf(self.limit, WORKER.library.level_of(text("bucket"))))
 
     def left(self, now: int) -> int:
-        return int(SCRIPTS.call("left", self.at(now)))
+        return WORKER.library.left_of(self._rate, c_int64(now))
 
     def use(self, amount: int, now: int) -> None:
-        SCRIPTS.call("use", self.at(now), amount, now)
+        WORKER.library.use(self._rate, c_int64(amount), c_int64(now))
 
-    def wait(self, now: int) -> float:
-        return SCRIPTS.call("wait", self.at(now))
-
-    def told(self, now: int) -> dict[str, str]:
-        return told_of(SCRIPTS, SCRIPTS.lua([self.at(now)]))
+    def wait(self, now: int) -> int:
+        return WORKER.library.wait_for(self._rate, c_int64(now))
 
 
-def test_time_is_counted_in_microseconds() -> None:
-    clock = SCRIPTS.lua({})
-    clock[b"timestamp"] = lambda _: NOW  # pyright: ignore[reportUnknownLambdaType]
-    assert SCRIPTS.call("clock", clock) == START
-
-
-def test_a_bucket_that_nobody_drew_on_is_full() -> None:
-    assert Bucket(600).told(START) == {
-        "x-ratelimit-limit-tokens": "600",
-        "x-ratelimit-remaining-tokens": "600",
-        "x-ratelimit-reset-tokens": "0.000s",
-    }
+def told_of(worker: Worker, told: str, now: int) -> dict[str, str]:
+    """The headers that tell a client of `search` what is left, in an answer at this time (µs)."""
+    asking = asked(worker=worker, told=told, now=now // 1000)
+    headers = asking.stream.answer({":status": "404"}).headers
+    return {name: value for name, value in headers.items() if name.startswith("x-ratelimit")}
 
 
 def test_what_was_used_is_missing_and_comes_back_steadily() -> None:
     bucket = Bucket(600)
+    assert bucket.left(START) == 600
     bucket.use(150, START)
     assert [bucket.left(START + seconds * 1_000_000) for seconds in (0, 1, 5, 15, 90)] == [450, 460, 500, 600, 600]
-    assert bucket.told(START + 1_500_000) == {
+
+
+@pytest.mark.parametrize(
+    ("used", "later", "remaining", "reset"),
+    [(0, 0, "600", "0.000s"), (150, 0, "450", "15.000s"), (150, 1.5, "465", "13.500s")],
+)
+def test_a_client_is_told_what_is_left_and_when_all_of_it_is_back(
+    used: int, later: float, remaining: str, reset: str
+) -> None:
+    worker = Worker()
+    worker.level("tokens\tsearch\t").value = START + used * MINUTE // 600
+    assert told_of(worker, context(rate=Rate(None, 600)), START + int(later * 1_000_000)) == {
         "x-ratelimit-limit-tokens": "600",
-        "x-ratelimit-remaining-tokens": "465",
-        "x-ratelimit-reset-tokens": "13.500s",
+        "x-ratelimit-remaining-tokens": remaining,
+        "x-ratelimit-reset-tokens": reset,
     }
 
 
@@ -124,17 +128,9 @@ def test_after_the_wait_that_is_told_one_more_is_let_through_and_not_before(limi
     bucket.use(used, START)
     wait, early = bucket.wait(START), 1 + ceil(MINUTE / limit / 1e6)  # it is let through a millionth too early
     assert (wait > 0) or bucket.left(START) >= 1
-    assert bucket.left(START + ceil(wait)) >= 1
+    assert bucket.left(START + wait) >= 1
     if wait > early:
-        assert bucket.left(START + int(wait) - early) == 0
-
-
-@given(LIMITS, st.integers(0, 10**8))
-def test_after_the_reset_that_is_told_the_bucket_is_full(limit: int, used: int) -> None:
-    bucket = Bucket(limit)
-    bucket.use(used, START)
-    reset = float(bucket.told(START)["x-ratelimit-reset-tokens"].removesuffix("s"))
-    assert bucket.left(START + ceil(reset * 1e6) + 1_000) == limit
+        assert bucket.left(START + wait - early - 1) == 0
 
 
 @given(LIMITS, st.integers(0, 10**8), st.integers(0, 10**8), PAUSES)
@@ -142,7 +138,7 @@ def test_what_is_given_back_is_as_if_it_had_not_been_used(limit: int, used: int,
     straight, corrected = Bucket(limit), Bucket(limit)
     straight.use(used, START)
     want = straight.left(START + pause)
-    SCRIPTS.count("tokens.bucket", 0)
+    WORKER.level("bucket").value = 0
     corrected.use(used + more, START)
     corrected.use(-more, START)
     assert abs(corrected.left(START + pause) - want) <= 1 + limit / MINUTE * 2
@@ -166,57 +162,46 @@ def test_another_limit_keeps_the_part_of_the_bucket_that_is_used() -> None:
 @pytest.mark.parametrize(
     ("rate", "model_rate", "want"),
     [
-        ({}, {}, []),
-        ({"requests": 5}, {}, [("requests", "requests.search", "")]),
+        (Rate(), None, set()),
+        (Rate(5), None, {"requests\tsearch\t"}),
         (
-            {"requests": 5, "tokens": 6},
-            {"requests": 7, "tokens": 8},
-            [
-                ("requests", "requests.search", ""),
-                ("requests", "requests.search.meta/llama-3.3_70b", " for meta/llama-3.3:70b"),
-                ("tokens", "tokens.search", ""),
-                ("tokens", "tokens.search.meta/llama-3.3_70b", " for meta/llama-3.3:70b"),
-            ],
+            Rate(5, 6),
+            Rate(7, 8),
+            {"requests\tsearch\t", "requests\tsearch\tm", "tokens\tsearch\t", "tokens\tsearch\tm"},
         ),
-        ({}, {"tokens": 8}, [("tokens", "tokens.search.meta/llama-3.3_70b", " for meta/llama-3.3:70b")]),
+        (Rate(), Rate(None, 8), {"tokens\tsearch\tm"}),
     ],
 )
 def test_a_request_draws_on_its_tenants_buckets_and_on_those_for_its_model(
-    rate: dict[str, int], model_rate: dict[str, int], want: list[tuple[str, str, str]]
+    rate: Rate, model_rate: Rate | None, want: set[str]
 ) -> None:
-    worker = Worker(functions=FUNCTIONS)
-    found = worker.call("buckets", worker.stats, "search", rate, "meta/llama-3.3:70b", model_rate)
-    entries = [found[at] for at in range(1, len(found) + 1)]
-    for entry in entries:
-        worker.call("use", entry, 1, START)
-    assert [(entry[b"what"].decode(), entry[b"where"].decode()) for entry in entries] == [
-        (what, where) for what, _, where in want
-    ]
-    assert set(worker.values) == {name for _, name, _ in want}
+    worker = Worker()
+    told = context(rate=rate, rates={"m": model_rate} if model_rate else {})
+    stream = asked(worker=worker, told=told).stream
+    whole = b'{"choices":[],"usage":{"prompt_tokens":1}}'
+    stream.answer({":status": "200", "content-type": "application/json"}, [whole])
+    names = {f"{kind}\tsearch\t{model}" for kind in ("requests", "tokens") for model in ("", "m", "meta/llama:3")}
+    assert {name for name in names if worker.level(name).value} == want
 
 
 @pytest.mark.parametrize(
     ("used", "want"),
     [
-        ({}, {"limit-requests": "3", "remaining-requests": "3", "limit-tokens": "100", "remaining-tokens": "100"}),
+        ({}, {"limit-requests": "3", "remaining-requests": "2", "limit-tokens": "100", "remaining-tokens": "100"}),
         (
-            {"requests.search": 9, "tokens.search.m": 990},
+            {"requests\tsearch\t": (8, 10), "tokens\tsearch\tm": (990, 1_000)},
             {"limit-requests": "10", "remaining-requests": "1", "limit-tokens": "1000", "remaining-tokens": "10"},
         ),
     ],
 )
-def test_the_headers_tell_of_the_bucket_with_the_least_left(used: dict[str, int], want: dict[str, str]) -> None:
-    worker = Worker(functions=FUNCTIONS)
-    rates = {"requests": 10, "tokens": 100}, {"requests": 3, "tokens": 1_000}
-    limits = {"requests.search": 10, "tokens.search.m": 1_000}
-    for name, amount in used.items():
-        worker.count(name, START + amount * MINUTE // limits[name])
-    found = worker.call("buckets", worker.stats, "search", rates[0], "m", rates[1])
-    for at in range(1, 5):
-        worker.call("look", found[at], START)
-    assert {name: value for name, value in told_of(worker, found).items() if "reset" not in name} == {
-        f"x-ratelimit-{name}": value for name, value in want.items()
-    }
+def test_the_headers_tell_of_the_bucket_with_the_least_left(
+    used: dict[str, tuple[int, int]], want: dict[str, str]
+) -> None:
+    worker = Worker()
+    for name, (amount, limit) in used.items():
+        worker.level(name).value = START + amount * MINUTE // limit
+    headers = told_of(worker, context(rate=Rate(10, 100), rates={"m": Rate(3, 1_000)}), START)
+    assert {name.removeprefix("x-ratelimit-"): value for name, value in headers.items() if "reset" not in name} == want
 
 
 @given(st.lists(PAUSES, min_size=2, max_size=20), LIMITS)
@@ -224,5 +209,5 @@ def test_a_worker_whose_clock_is_behind_takes_nothing_back(pauses: list[int], li
     bucket, level = Bucket(limit), list[int]()
     for pause in pauses:
         bucket.use(1, START + pause)
-        level.append(SCRIPTS.values["tokens.bucket"])
+        level.append(WORKER.level("bucket").value)
     assert all(before <= after for before, after in pairwise(level))

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corral.catalog.catalog import OTHER_APIS, Takes
-from corral.local.envoy.routes import context as table
+from corral.local.envoy.module import plan_text
 from corral.local.envoy.variants import variants
 from corral.plan.plan import ModelPlan, Plan
-from tests.local.envoy.lua.asking import asked, context, error
-from tests.local.envoy.lua.worker import Ran, Worker
+from tests.local.module.asking import Asked, asked, error
+from tests.local.module.worker import Host, Worker
 from tests.plan.world import LLAMA, build
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -95,9 +95,13 @@ OTHERS = dict.fromkeys(sorted(OTHER_APIS), True)
 WORKER = Worker()
 
 
-def sent(plan: Plan, body: dict[str, Any], path: str = CHAT) -> Ran:
-    told = {**context(), "tenant:search": {"rate": {}}, **table(plan, {})}
-    return asked({"model": LLAMA, **body}, worker=WORKER, told=told, path=path)
+def sent(plan: Plan, body: dict[str, Any], path: str = CHAT) -> Asked:
+    return asked({"model": LLAMA, **body}, worker=WORKER, told=plan_text(plan, {}), path=path)
+
+
+def passed(of: Asked) -> bytes:
+    """What a host gets that calls the model as it is called here."""
+    return of.stream.attempt(Host(json.dumps(LLAMA)), of.sent).body
 
 
 def targets(model: ModelPlan) -> list[tuple[str, int, int]]:
@@ -118,12 +122,12 @@ def two(fact: str) -> Plan:
 def test_a_request_goes_to_those_who_take_it_and_its_refusal_names_what_nobody_takes(asks: Asks):
     for fact in asks.facts:
         plan = two(fact)
-        assert sent(plan, asks.body, asks.path).headers["x-corral-model"] == f"{LLAMA} -1"
+        assert sent(plan, asks.body, asks.path).ran.headers["x-corral-model"] == f"{LLAMA} -1"
     name = Takes.model_fields[asks.facts[-1]].alias or ""
     refused = sent(
         build({LLAMA: {"shares": {"one": 100}}}, {"one": lab(**OTHERS | {name: False})}), asks.body, asks.path
     )
-    assert refused.status == 400
+    assert refused.ran.status == 400
     assert {key: error(refused)[key] for key in ("code", "param")} == {
         "code": "unsupported_parameter",
         "param": asks.param,
@@ -135,7 +139,7 @@ def test_what_says_nothing_needs_nothing(body: dict[str, Any]):
     nothing = lab(**{field.alias or name: False for name, field in Takes.model_fields.items()})
     plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, {"one": nothing, "two": lab()})
     ran = sent(plan, body)
-    assert (ran.status, ran.headers["x-corral-model"]) == (None, LLAMA)
+    assert (ran.ran.status, ran.ran.headers["x-corral-model"]) == (None, LLAMA)
 
 
 @pytest.mark.parametrize("path", [MESSAGES, "/v1/rerank"])
@@ -144,11 +148,11 @@ def test_another_api_than_openai_s_is_for_hosts_that_are_known_to_take_it(path: 
     plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, nobody)
     refused = sent(plan, {}, path)
     assert error(refused)["message"] == f"No host of {LLAMA} takes this: {path}."
-    assert ("type" in json.loads(refused.answer)) == (path == MESSAGES)
+    assert ("type" in json.loads(refused.ran.answer)) == (path == MESSAGES)
     alike = build({LLAMA: {"shares": {"one": 100}}}, {"one": lab()})
     assert error(sent(alike, {}, path))["code"] == "unsupported_parameter"
     taken = build({LLAMA: {"shares": {"one": 100}}}, {"one": lab(**OTHERS)})
-    assert sent(taken, {}, path).headers["x-corral-model"] == LLAMA
+    assert sent(taken, {}, path).ran.headers["x-corral-model"] == LLAMA
 
 
 def test_what_no_single_host_takes_together_is_named_together():
@@ -158,7 +162,7 @@ def test_what_no_single_host_takes_together_is_named_together():
     assert error(sent(plan, {"seed": 1, "n": 2}))["message"] == (
         f"No host of {LLAMA} takes all of this together: several choices, seed."
     )
-    assert sent(plan, {"seed": 1, "max_tokens": 9}).headers["x-corral-model"] == f"{LLAMA} -1"
+    assert sent(plan, {"seed": 1, "max_tokens": 9}).ran.headers["x-corral-model"] == f"{LLAMA} -1"
 
 
 @pytest.mark.parametrize(
@@ -167,9 +171,9 @@ def test_what_no_single_host_takes_together_is_named_together():
 def test_an_answer_may_be_as_long_as_the_longest_of_any_host(limit: int, out: str, tokens: bytes):
     plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, {"one": lab(output=8), "two": lab(output=100)})
     ran = sent(plan, {"max_completion_tokens": limit, "stream": True})
-    assert ran.headers["x-corral-model"] == f"{LLAMA}{out}"
-    assert b'"max_completion_tokens": ' + tokens + b", " in ran.body
-    assert json.loads(ran.body)["stream_options"] == {"include_usage": True}
+    assert ran.ran.headers["x-corral-model"] == f"{LLAMA}{out}"
+    assert b'"max_completion_tokens": ' + tokens + b", " in passed(ran)
+    assert json.loads(passed(ran))["stream_options"] == {"include_usage": True}
 
 
 @st.composite
@@ -202,11 +206,11 @@ def test_the_outcome_of_a_request_does_not_depend_on_the_draw(
     needed = {*asks.facts, *({"messages"} if asks.path == MESSAGES else ())}
     able = [target for target in model.live if not any(map(target.takes.refuses, needed))]
     if not able:
-        assert (ran.status, error(ran)["code"]) == (400, "unsupported_parameter")
+        assert (ran.ran.status, error(ran)["code"]) == (400, "unsupported_parameter")
         return
     most = max(target.output or 2**31 for target in able)
     wanted = min(tokens or 0, most)
     left = [target.host for target in able if (target.output or 2**31) >= wanted]
-    routed = {variant.key: variant.model for variant in variants(plan, model)}[ran.headers["x-corral-model"]]
+    routed = {variant.key: variant.model for variant in variants(plan, model)}[ran.ran.headers["x-corral-model"]]
     assert targets(routed) == targets(model.only(lambda target: target.host in left))
-    assert json.loads(ran.body).get("max_tokens", 0) == wanted
+    assert json.loads(passed(ran)).get("max_tokens", 0) == wanted

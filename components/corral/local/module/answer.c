@@ -1,0 +1,239 @@
+// The answer: what it used, what is left, whether it is one at all, and the model under the name that was asked for.  Of a
+// stream nothing is kept but the event that has not ended.
+
+#include "corral.h"
+
+enum {
+  KEPT = 4096,           // bytes of an event that is not held back, which may hold the beginning of what comes next
+  LONGEST_EVENT = 65536, // bytes; a longer one is not held back until it is whole
+};
+
+static void set_header(void *filter, text name, text value) {
+  envoy(http_set_header)(filter, RESPONSE_HEADERS, name, value);
+}
+
+static text header_of(void *filter, text name) {
+  text value = NO_TEXT;
+  size n = 0;
+  return envoy(http_get_header)(filter, RESPONSE_HEADERS, name, &value, 0, &n) ? value : NO_TEXT;
+}
+
+static boolean is_redirect(text status) {
+  return status.n == 3 && starts(status, T("30")) && memchr("12378", status.p[2], 5);
+}
+
+int answer_headers(request *r, void *filter, boolean ended) {
+  if (!r->admitted) return CONTINUE;
+  text status = header_of(filter, T(":status"));
+  boolean good = same(status, T("200")), redirects = is_redirect(status);
+  add_rate_headers(r, now(), set_header, filter);
+  if (redirects) {
+    // a host's failure: its URL is wrong, and a client that followed would show its key elsewhere
+    set_header(filter, T(":status"), T("502"));
+  }
+  if (!good) return CONTINUE;
+  answer *of = r->answer = allocate(sizeof *of);
+  of->used = (usage){ -1, 0, -1, -1 };
+  if (starts(header_of(filter, T("content-type")), T("text/event-stream"))) {
+    set_header(filter, T("content-length"), NO_TEXT);
+    of->streams = 1;
+    return CONTINUE;
+  }
+  return ended ? CONTINUE : STOP;
+}
+
+static void note_text(void *filter, text name, text value) {
+  envoy(http_set_dynamic_metadata_string)(filter, T("corral"), name, value);
+}
+
+static void note_failure(answer *of, void *filter, text failure) {
+  of->failed = of->noted = 1;
+  of->failure = failure;
+  note_text(filter, T("failure"), failure); // the log of the attempt, which ends before the request does, has it too
+}
+
+// Draws what the answer has used by now.
+static void count(request *r, i64 at) {
+  answer *of = r->answer;
+  i64 amount = (of->used.input < 0 ? 0 : of->used.input) + of->used.output;
+  use_tokens(r, amount - of->drawn, at);
+  of->drawn = amount;
+  of->noted = 1;
+}
+
+static void count_by_host(request *r, i64 at) {
+  answer *of = r->answer;
+  of->by_host = 1;
+  if (of->used.input < 0) of->used.input = 0;
+  count(r, at);
+}
+
+// How this answer's host writes the model's name, and how it is written here instead.
+static void learn_spelling(answer *of, text t, text model) {
+  size from, to;
+  if (of->spelling.n || !find_spelling(t, &from, &to)) return;
+  text spelling = part(t, from, to);
+  size name = spelling.n - 1;
+  while (spelling.p[name - 1] != '"') name--;
+  add(&of->spelling, spelling);
+  add(&of->ours, part(spelling, 0, name));
+  add(&of->ours, model);
+  add(&of->ours, T("\""));
+  of->renames = !same(all_of(&of->spelling), all_of(&of->ours));
+}
+
+static void add_renamed(const answer *of, buffer *to, text t) {
+  size behind = 0;
+  for (size at = 0; of->renames && find(t, all_of(&of->spelling), &at); behind = at) {
+    add(to, part(t, behind, at));
+    add(to, all_of(&of->ours));
+    at += of->spelling.n;
+  }
+  add(to, part(t, behind, t.n));
+}
+
+static void replace_body(void *filter, text by) {
+  drain_body(filter, RESPONSE_HELD, RESPONSE_PIECE);
+  if (by.n && !envoy(http_append_body)(filter, RESPONSE_PIECE, by)) envoy(http_append_body)(filter, RESPONSE_HELD, by);
+}
+
+static void whole_answer(request *r, void *filter) {
+  answer *of = r->answer;
+  whole body = whole_body(filter, RESPONSE_HELD, RESPONSE_PIECE);
+  i64 at = now();
+  size from, to;
+  if (body.t.n) r->first_byte = at;
+  if (find_usage(body.t, &of->used)) count_by_host(r, at);
+  learn_spelling(of, body.t, r->model->name);
+  if (of->renames && find_spelling(body.t, &from, &to)) {
+    char digits[24];
+    buffer renamed = { 0, 0, 0 };
+    add(&renamed, part(body.t, 0, from));
+    add(&renamed, all_of(&of->ours));
+    add(&renamed, part(body.t, to, body.t.n));
+    replace_body(filter, all_of(&renamed));
+    size n = (size)snprintf(digits, sizeof digits, "%ld", (i64)renamed.n);
+    set_header(filter, T("content-length"), (text){ digits, n });
+    free(renamed.p);
+  }
+  free(body.own);
+}
+
+// Behind the last event that has ended.
+static size events_end(text seen) {
+  for (size at = seen.n; at > 1; at--) {
+    if (seen.p[at - 1] != '\n') continue;
+    if (seen.p[at - 2] == '\n' || (at > 2 && seen.p[at - 2] == '\r' && seen.p[at - 3] == '\n')) return at;
+  }
+  return 0;
+}
+
+static void read_events(request *r, void *filter, text events, i64 at) {
+  answer *of = r->answer;
+  usage found = of->used;
+  boolean of_messages = is_messages(r);
+  if (of_messages ? find_messages_usage(events, &found) : find_usage(events, &found)) {
+    of->used = found;
+    count_by_host(r, at);
+  } else if (!of->by_host) {
+    of->used.input = of_messages ? found.input : -1;
+    of->used.output += count_pieces(events);
+    count(r, at);
+  }
+  if (!of->failed && tells_failure(events)) note_failure(of, filter, T("error"));
+  of->ended = tells_end(events, of_messages);
+  learn_spelling(of, events, r->model->name);
+}
+
+// What of these events passes: all but the one that tells the usage, where its client has not asked for that.
+static void add_passed(const request *r, buffer *to, text events) {
+  usage found;
+  if (!r->strips || !find_usage(events, &found)) {
+    add_renamed(r->answer, to, events);
+    return;
+  }
+  for (size from = 0, behind; from < events.n; from = behind) {
+    behind = event_end(events, from);
+    if (!behind) behind = events.n;
+    text event = part(events, from, behind);
+    if (!only_usage(event)) add_renamed(r->answer, to, event);
+  }
+}
+
+static void piece_of_stream(request *r, void *filter, boolean last) {
+  answer *of = r->answer;
+  size held = of->tail.n;
+  whole seen = joined(all_of(&of->tail), filter, RESPONSE_PIECE);
+  i64 at = now();
+  if (!r->first_byte) r->first_byte = at;
+  size behind = last ? seen.t.n : events_end(seen.t);
+  text events = part(seen.t, 0, behind), rest = part(seen.t, behind, seen.t.n), passed = NO_TEXT;
+  if (events.n) read_events(r, filter, events, at);
+  if (rest.n > LONGEST_EVENT) {
+    passed = part(rest, 0, rest.n - KEPT);
+    rest = part(rest, rest.n - KEPT, rest.n);
+  }
+  buffer to = { 0, 0, 0 }, tail = { 0, 0, 0 };
+  add_passed(r, &to, events);
+  add_renamed(of, &to, passed);
+  add(&tail, rest); // before Envoy's own bytes go
+  if (held || rest.n || !same(all_of(&to), seen.t)) replace_body(filter, all_of(&to));
+  free(to.p);
+  free(of->tail.p);
+  of->tail = tail;
+  free(seen.own);
+  if (last && !of->failed && !of->ended) note_failure(of, filter, T("unfinished"));
+}
+
+int answer_body(request *r, void *filter, boolean last) {
+  if (!r->admitted || !r->answer) return PASS;
+  if (r->answer->streams) {
+    piece_of_stream(r, filter, last);
+    return PASS;
+  }
+  if (!last) return HOLD;
+  whole_answer(r, filter);
+  return PASS;
+}
+
+static void note_number(void *filter, text name, i64 value) {
+  envoy(http_set_dynamic_metadata_number)(filter, T("corral"), name, (double)value);
+}
+
+static void note_flag(void *filter, text name, boolean value) {
+  envoy(http_set_dynamic_metadata_bool)(filter, T("corral"), name, value);
+}
+
+static void note_answer(const request *r, void *filter) {
+  const answer *of = r->answer;
+  const usage *used = &of->used;
+  if (used->input >= 0) note_number(filter, T("input_tokens"), used->input);
+  note_number(filter, T("input_counted"), used->input < 0 ? 0 : used->input);
+  note_number(filter, T("output_tokens"), used->output);
+  note_flag(filter, T("estimated"), !of->by_host);
+  note_number(filter, T("first_byte"), (r->first_byte - r->began) / 1000);
+  if (used->cached < 0 && used->reasoning < 0) return;
+  i64 cached = used->cached < 0 ? 0 : used->cached;
+  note_number(filter, T("cached_tokens"), cached < used->input ? cached : used->input);
+  note_number(filter, T("reasoning_tokens"), used->reasoning < 0 ? 0 : used->reasoning);
+}
+
+// What logs and statistics have of a request.
+void note_end(request *r, void *filter) {
+  note_text(filter, T("path"), (text){ r->path, r->path_size });
+  if (r->tenant && r->tenant->name.n) note_text(filter, T("tenant"), r->tenant->name);
+  if (r->model) {
+    note_text(filter, T("model"), r->model->name);
+    note_flag(filter, T("stream"), r->stream);
+  }
+  if (r->limited) note_text(filter, T("limit"), LIMIT_NAMES[r->limited]);
+  if (r->answer && r->answer->noted) note_answer(r, filter);
+}
+
+void release_answer(answer *of) {
+  if (!of) return;
+  free(of->tail.p);
+  free(of->spelling.p);
+  free(of->ours.p);
+  free(of);
+}

@@ -1,0 +1,210 @@
+// What Envoy calls, by its own names for it; and bodies as Envoy holds them.
+
+#include "corral.h"
+
+enum { MOST_SLICES = 64 };
+
+static size size_of(void *filter, int kind) { return envoy(http_get_body_size)(filter, kind); }
+
+// A body's bytes; they lie where Envoy has them if they are in one piece.
+static void add_body(buffer *to, void *filter, int kind) {
+  size n = envoy(http_get_body_chunks_size)(filter, kind);
+  text few[MOST_SLICES], *slices = n > MOST_SLICES ? allocate(n * sizeof *slices) : few;
+  if (n && envoy(http_get_body_chunks)(filter, kind, slices)) {
+    for (size i = 0; i < n; i++) add(to, slices[i]);
+  }
+  if (slices != few) free(slices);
+}
+
+static boolean in_one_piece(void *filter, int kind, text *to) {
+  return envoy(http_get_body_chunks_size)(filter, kind) == 1 && envoy(http_get_body_chunks)(filter, kind, to);
+}
+
+whole joined(text before, void *filter, int piece) {
+  whole found = { .t = NO_TEXT };
+  if (!before.n && in_one_piece(filter, piece, &found.t)) return found;
+  buffer both = { 0, 0, 0 };
+  add(&both, before);
+  add_body(&both, filter, piece);
+  return (whole){ all_of(&both), both.p };
+}
+
+whole whole_body(void *filter, int held, int piece) {
+  whole found = { .t = NO_TEXT };
+  if (!size_of(filter, held)) return joined(NO_TEXT, filter, piece);
+  if (!size_of(filter, piece) && in_one_piece(filter, held, &found.t)) return found;
+  buffer both = { 0, 0, 0 };
+  add_body(&both, filter, held);
+  add_body(&both, filter, piece);
+  return (whole){ all_of(&both), both.p };
+}
+
+void drain_body(void *filter, int held, int piece) {
+  size n = size_of(filter, held);
+  if (n) envoy(http_drain_body)(filter, held, n);
+  n = size_of(filter, piece);
+  if (n) envoy(http_drain_body)(filter, piece, n);
+}
+
+void release_request(request *r) {
+  if (!r || add_to(&r->references, -1) != 1) return;
+  for (u32 i = 0; i < r->edit_count; i++) free((char *)r->edits[i].by.p);
+  free((char *)r->endpoint.p);
+  free((char *)r->variant.p);
+  release_answer(r->answer);
+  release_plan(r->plan);
+  free(r);
+}
+
+// A filter's configuration: the gateway's, or of attempts at these upstreams.
+typedef struct {
+  upstreams *upstreams;
+} config;
+
+// Of a request that has no route, such as CONNECT: whoever sends it is refused.  It is never freed.
+static plan *nobodys_plan;
+
+typedef struct {
+  const config *config;
+  request *request; // of the gateway
+  attempt attempt;
+} filter;
+
+const char *envoy_dynamic_module_on_program_init(void) { return "v0.2.0"; }
+
+void *envoy_dynamic_module_on_http_filter_config_new(void *self, text name, text source) {
+  config *of = allocate(sizeof *of);
+  if (same(name, T("attempt"))) {
+    of->upstreams = upstreams_of(source);
+    if (of->upstreams) return of;
+    free(of);
+    return 0;
+  }
+  if (!nobodys_plan) nobodys_plan = plan_of(NO_TEXT);
+  text label = T("tenant");
+  envoy(http_filter_config_define_gauge)(self, T("active"), &label, 1, &ACTIVE_GAUGE);
+  return of;
+}
+
+void envoy_dynamic_module_on_http_filter_config_destroy(void *of) {
+  config *ending = of;
+  if (ending->upstreams) release_upstreams(ending->upstreams);
+  free(ending);
+}
+
+void *envoy_dynamic_module_on_http_filter_per_route_config_new(text name, text source) {
+  (void)name;
+  return plan_of(source);
+}
+
+void envoy_dynamic_module_on_http_filter_per_route_config_destroy(void *of) { release_plan(of); }
+
+void *envoy_dynamic_module_on_http_filter_new(void *of, void *self) {
+  (void)self;
+  filter *fresh = allocate(sizeof *fresh);
+  fresh->config = of;
+  return fresh;
+}
+
+void envoy_dynamic_module_on_http_filter_destroy(void *of) {
+  filter *ending = of;
+  if (ending->request) end(ending->request, 0);
+  release_request(ending->request);
+  release_request(ending->attempt.request);
+  free((char *)ending->attempt.host.p);
+  free((char *)ending->attempt.id.p);
+  free(ending);
+}
+
+int envoy_dynamic_module_on_http_filter_request_headers(void *self, void *of, boolean ended) {
+  filter *f = of;
+  if (f->config->upstreams) return attempt_headers(&f->attempt, self, f->config->upstreams);
+  plan *in_force = envoy(get_most_specific_route_config)(self);
+  if (!in_force) in_force = nobodys_plan;
+  add_to(&in_force->references, 1);
+  request *r = f->request = allocate(sizeof *r);
+  r->references = 1;
+  r->plan = in_force;
+  return admit(r, self, ended);
+}
+
+int envoy_dynamic_module_on_http_filter_request_body(void *self, void *of, boolean ended) {
+  filter *f = of;
+  if (f->config->upstreams) return attempt_body(&f->attempt, self, ended);
+  request *r = f->request;
+  if (!r || !r->waits) return PASS;
+  if (!ended) return HOLD;
+  whole body = whole_body(self, REQUEST_HELD, REQUEST_PIECE);
+  int then = admit_body(r, self, body.t);
+  free(body.own);
+  return then == CONTINUE ? PASS : STOP_WITHOUT_HOLDING;
+}
+
+int envoy_dynamic_module_on_http_filter_request_trailers(void *self, void *of) {
+  filter *f = of;
+  if (f->config->upstreams) {
+    attempt_body(&f->attempt, self, 1);
+    return CONTINUE;
+  }
+  request *r = f->request;
+  if (!r || !r->waits) return CONTINUE;
+  whole body = whole_body(self, REQUEST_HELD, REQUEST_PIECE);
+  int then = admit_body(r, self, body.t);
+  free(body.own);
+  return then;
+}
+
+int envoy_dynamic_module_on_http_filter_response_headers(void *self, void *of, boolean ended) {
+  filter *f = of;
+  if (f->config->upstreams) return attempt_answer(&f->attempt, self, ended);
+  return f->request ? answer_headers(f->request, self, ended) : CONTINUE;
+}
+
+int envoy_dynamic_module_on_http_filter_response_body(void *self, void *of, boolean ended) {
+  filter *f = of;
+  if (f->config->upstreams) return attempt_answer_body(&f->attempt, self, ended);
+  return f->request ? answer_body(f->request, self, ended) : PASS;
+}
+
+// Hosts are spoken to in HTTP/1.1, of which Envoy drops the trailers.
+int envoy_dynamic_module_on_http_filter_response_trailers(void *self, void *of) {
+  (void)self;
+  (void)of;
+  return CONTINUE;
+}
+
+void envoy_dynamic_module_on_http_filter_stream_complete(void *self, void *of) {
+  filter *f = of;
+  if (!f->request) return;
+  end(f->request, self);
+  note_end(f->request, self);
+}
+
+int envoy_dynamic_module_on_http_filter_local_reply(void *self, void *of, u32 status, text details, boolean resets) {
+  (void)self;
+  (void)of;
+  (void)status;
+  (void)details;
+  (void)resets;
+  return 0;
+}
+
+// Hooks that Envoy looks for, and that nothing here asks for.
+#define UNUSED(name) \
+  void envoy_dynamic_module_on_http_filter_##name(void) {}
+UNUSED(scheduled)
+UNUSED(http_callout_done)
+UNUSED(http_stream_headers)
+UNUSED(http_stream_data)
+UNUSED(http_stream_trailers)
+UNUSED(http_stream_complete)
+UNUSED(http_stream_reset)
+UNUSED(config_scheduled)
+UNUSED(config_http_callout_done)
+UNUSED(config_http_stream_headers)
+UNUSED(config_http_stream_data)
+UNUSED(config_http_stream_trailers)
+UNUSED(config_http_stream_complete)
+UNUSED(config_http_stream_reset)
+UNUSED(downstream_above_write_buffer_high_watermark)
+UNUSED(downstream_below_write_buffer_low_watermark)

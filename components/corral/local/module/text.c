@@ -1,0 +1,110 @@
+#include "corral.h"
+
+boolean same(text a, text b) { return a.n == b.n && (!a.n || !memcmp(a.p, b.p, a.n)); }
+
+boolean same_but_case(text a, text b) { return a.n == b.n && (!a.n || !strncasecmp(a.p, b.p, a.n)); }
+
+boolean starts(text of, text with) { return of.n >= with.n && !memcmp(of.p, with.p, with.n); }
+
+boolean starts_but_case(text of, text with) { return of.n >= with.n && !strncasecmp(of.p, with.p, with.n); }
+
+boolean find(text in, text what, size *at) {
+  if (*at >= in.n) return 0;
+  const char *found = memmem(in.p + *at, in.n - *at, what.p, what.n);
+  if (!found) return 0;
+  *at = (size)(found - in.p);
+  return 1;
+}
+
+boolean is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
+size skip_blank(text t, size at) {
+  while (at < t.n && is_blank(t.p[at])) at++;
+  return at;
+}
+
+text part(text t, size from, size to) {
+  if (to > t.n) to = t.n;
+  return from < to ? (text){ t.p + from, to - from } : NO_TEXT;
+}
+
+i64 number(text t) {
+  const i64 most = 1000000000000000;
+  if (!t.n || t.p[0] < '0' || t.p[0] > '9') return -1;
+  i64 n = 0;
+  for (size i = 0; i < t.n && t.p[i] >= '0' && t.p[i] <= '9'; i++) {
+    n = n * 10 + (t.p[i] - '0');
+    if (n > most) return most;
+  }
+  return n;
+}
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+u32 hash(text t) {
+  u32 h = 2166136261u; // FNV-1a
+  for (size i = 0; i < t.n; i++) h = (h ^ (u8)t.p[i]) * 16777619u;
+  return h ^ h >> 15;
+}
+
+void *allocate(size n) {
+  void *p = calloc(1, n ? n : 1);
+  if (!p) abort(); // Envoy itself ends so, and is started again
+  return p;
+}
+
+void add(buffer *to, text t) {
+  if (!t.n) return;
+  if (to->room - to->n < t.n) {
+    size room = to->room * 2 > to->n + t.n ? to->room * 2 : to->n + t.n + 64;
+    char *p = realloc(to->p, room);
+    if (!p) abort();
+    to->p = p;
+    to->room = room;
+  }
+  memcpy(to->p + to->n, t.p, t.n);
+  to->n += t.n;
+}
+
+void add_number(buffer *to, i64 n) {
+  char digits[24];
+  int length = snprintf(digits, sizeof digits, "%ld", n);
+  add(to, (text){ digits, (size)length });
+}
+
+void add_quoted(buffer *to, text t) {
+  add(to, T("\""));
+  for (size i = 0; i < t.n; i++) {
+    char c = t.p[i];
+    if (c == '"' || c == '\\') {
+      add(to, T("\\"));
+    } else if (c < 32 || c == 127) { // a char is signed or not: bytes from 128 on are one or the other
+      c = '?';
+    }
+    if ((u8)c > 127) c = '?';
+    add(to, (text){ &c, 1 });
+  }
+  add(to, T("\""));
+}
+
+text all_of(const buffer *b) { return (text){ b->p, b->n }; }
+
+text copy_of(text t) {
+  char *p = allocate(t.n + 1);
+  if (t.n) memcpy(p, t.p, t.n);
+  return (text){ p, t.n };
+}
+
+i64 add_to(i64 *at, i64 n) { return __atomic_fetch_add(at, n, 5); }
+
+i64 value_of(i64 *at) {
+  i64 value;
+  __atomic_load(at, &value, 5);
+  return value;
+}
+
+boolean swap(i64 *at, i64 *expected, i64 to) { return __atomic_compare_exchange(at, expected, &to, 0, 5, 5); }

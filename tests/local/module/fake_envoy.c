@@ -1,0 +1,301 @@
+// Stands in for Envoy, for tests of the module: the headers, bodies and metadata of one stream, and a clock that stands.
+//
+// Each piece of a body lies in memory of its own, so that a sanitizer sees what is read beside it.
+
+#include "corral.h"
+
+enum { MOST_ENTRIES = 64 };
+
+typedef struct {
+  text space, key, string;
+  double number;
+  int kind; // 0 a text, 1 a number, 2 a flag
+} entry;
+
+typedef struct {
+  text *pieces; // owned, as each of them is
+  size count, room;
+} body;
+
+typedef struct {
+  header headers[3][MOST_ENTRIES];
+  size header_count[3];
+  body bodies[4];
+  entry metadata[MOST_ENTRIES], of_host[MOST_ENTRIES];
+  size metadata_count, of_host_count;
+  u32 status; // that the module has answered with
+  text answer;
+  boolean rerouted;
+  void *plan;
+} stream;
+
+static i64 time_now;
+static i64 gauge;
+
+i64 now(void) { return time_now; }
+void fake_time(i64 at) { time_now = at; }
+i64 fake_gauge(void) { return gauge; }
+i64 *fake_level(const char *name, size n) { return &level_of((text){ name, n })->value; }
+
+void *fake_new(void *plan) {
+  stream *s = allocate(sizeof *s);
+  s->plan = plan;
+  return s;
+}
+
+static void add_piece(body *to, text piece) {
+  if (to->count == to->room) {
+    to->room = to->room * 2 + 8;
+    to->pieces = realloc(to->pieces, to->room * sizeof *to->pieces);
+    if (!to->pieces) abort();
+  }
+  to->pieces[to->count++] = piece;
+}
+
+static void drop(text *t) {
+  free((char *)t->p);
+  *t = NO_TEXT;
+}
+
+void fake_free(stream *s) {
+  for (int kind = 0; kind < 3; kind++) {
+    for (size i = 0; i < s->header_count[kind]; i++) {
+      drop(&s->headers[kind][i].key);
+      drop(&s->headers[kind][i].value);
+    }
+  }
+  for (int kind = 0; kind < 4; kind++) {
+    for (size i = 0; i < s->bodies[kind].count; i++) drop(&s->bodies[kind].pieces[i]);
+    free(s->bodies[kind].pieces);
+  }
+  for (size i = 0; i < s->metadata_count; i++) {
+    drop(&s->metadata[i].space);
+    drop(&s->metadata[i].key);
+    drop(&s->metadata[i].string);
+  }
+  for (size i = 0; i < s->of_host_count; i++) {
+    drop(&s->of_host[i].key);
+    drop(&s->of_host[i].string);
+  }
+  drop(&s->answer);
+  free(s);
+}
+
+void fake_add_header(stream *s, int kind, text key, text value) {
+  if (s->header_count[kind] == MOST_ENTRIES) abort();
+  s->headers[kind][s->header_count[kind]++] = (header){ copy_of(key), copy_of(value) };
+}
+
+size fake_headers(stream *s, int kind, header **to) {
+  *to = s->headers[kind];
+  return s->header_count[kind];
+}
+
+void fake_clear_headers(stream *s, int kind) {
+  while (s->header_count[kind]) {
+    header *last = &s->headers[kind][--s->header_count[kind]];
+    drop(&last->key);
+    drop(&last->value);
+  }
+}
+
+void fake_add_piece(stream *s, int kind, text piece) {
+  if (piece.n) add_piece(&s->bodies[kind], copy_of(piece));
+}
+
+void fake_hold(stream *s, int held, int piece) {
+  body *from = &s->bodies[piece], *to = &s->bodies[held];
+  for (size i = 0; i < from->count; i++) add_piece(to, from->pieces[i]);
+  from->count = 0;
+}
+
+// What passes on; the caller has it until the next piece.
+text fake_take(stream *s, int held, int piece) {
+  static buffer taken;
+  taken.n = 0;
+  for (int turn = 0; turn < 2; turn++) {
+    body *from = &s->bodies[turn ? piece : held];
+    for (size i = 0; i < from->count; i++) {
+      add(&taken, from->pieces[i]);
+      drop(&from->pieces[i]);
+    }
+    from->count = 0;
+  }
+  return all_of(&taken);
+}
+
+void fake_of_host(stream *s, text key, text value) {
+  for (size i = 0; i < s->of_host_count; i++) {
+    if (!same(s->of_host[i].key, key)) continue;
+    drop(&s->of_host[i].string);
+    s->of_host[i].string = copy_of(value);
+    return;
+  }
+  if (s->of_host_count == MOST_ENTRIES) abort();
+  s->of_host[s->of_host_count++] = (entry){ .key = copy_of(key), .string = copy_of(value) };
+}
+
+size fake_metadata(stream *s, entry **to) {
+  *to = s->metadata;
+  return s->metadata_count;
+}
+
+u32 fake_answer(stream *s, text *to, boolean *rerouted) {
+  *to = s->answer;
+  *rerouted = s->rerouted;
+  return s->status;
+}
+
+// ---- Envoy's side of the ABI
+
+size envoy(http_get_headers_size)(void *s, int kind) { return ((stream *)s)->header_count[kind]; }
+
+boolean envoy(http_get_headers)(void *s, int kind, header *to) {
+  stream *of = s;
+  memcpy(to, of->headers[kind], of->header_count[kind] * sizeof *to);
+  return 1;
+}
+
+boolean envoy(http_get_header)(void *s, int kind, text key, text *to, size at, size *count) {
+  stream *of = s;
+  (void)at;
+  *count = 0;
+  for (size i = 0; i < of->header_count[kind]; i++) {
+    if (!same(of->headers[kind][i].key, key)) continue;
+    if (!(*count)++) *to = of->headers[kind][i].value;
+  }
+  return *count > 0;
+}
+
+boolean envoy(http_set_header)(void *s, int kind, text key, text value) {
+  stream *of = s;
+  size kept = 0;
+  text fresh_key = copy_of(key), fresh = value.p ? copy_of(value) : NO_TEXT;
+  for (size i = 0; i < of->header_count[kind]; i++) {
+    header each = of->headers[kind][i];
+    if (same(each.key, fresh_key)) {
+      drop(&each.key);
+      drop(&each.value);
+    } else {
+      of->headers[kind][kept++] = each;
+    }
+  }
+  of->header_count[kind] = kept;
+  if (fresh.p) fake_add_header(of, kind, fresh_key, fresh);
+  drop(&fresh_key);
+  drop(&fresh);
+  return 1;
+}
+
+void envoy(http_send_response)(void *s, u32 status, header *list, size count, text said, text details) {
+  stream *of = s;
+  (void)details;
+  if (of->status) abort(); // one answer is enough
+  of->status = status;
+  of->answer = copy_of(said);
+  for (size i = 0; i < count; i++) fake_add_header(of, 1, list[i].key, list[i].value);
+}
+
+size envoy(http_get_body_size)(void *s, int kind) {
+  size n = 0;
+  body *of = &((stream *)s)->bodies[kind];
+  for (size i = 0; i < of->count; i++) n += of->pieces[i].n;
+  return n;
+}
+
+size envoy(http_get_body_chunks_size)(void *s, int kind) { return ((stream *)s)->bodies[kind].count; }
+
+boolean envoy(http_get_body_chunks)(void *s, int kind, text *to) {
+  body *of = &((stream *)s)->bodies[kind];
+  memcpy(to, of->pieces, of->count * sizeof *to);
+  return of->count > 0;
+}
+
+boolean envoy(http_append_body)(void *s, int kind, text piece) {
+  fake_add_piece(s, kind, piece);
+  return 1;
+}
+
+boolean envoy(http_drain_body)(void *s, int kind, size n) {
+  body *of = &((stream *)s)->bodies[kind];
+  size kept = 0;
+  for (size i = 0; i < of->count; i++) {
+    text each = of->pieces[i];
+    size gone = each.n < n ? each.n : n;
+    n -= gone;
+    if (gone < each.n) of->pieces[kept++] = copy_of(part(each, gone, each.n));
+    drop(&each);
+  }
+  of->count = kept;
+  return 1;
+}
+
+static entry *metadata_of(stream *s, text space, text key) {
+  for (size i = 0; i < s->metadata_count; i++) {
+    if (same(s->metadata[i].space, space) && same(s->metadata[i].key, key)) return &s->metadata[i];
+  }
+  return 0;
+}
+
+static entry *set_metadata(stream *s, text space, text key, int kind) {
+  entry *of = metadata_of(s, space, key);
+  if (!of) {
+    if (s->metadata_count == MOST_ENTRIES) abort();
+    of = &s->metadata[s->metadata_count++];
+    *of = (entry){ .space = copy_of(space), .key = copy_of(key) };
+  }
+  drop(&of->string);
+  of->kind = kind;
+  return of;
+}
+
+void envoy(http_set_dynamic_metadata_number)(void *s, text space, text key, double value) {
+  set_metadata(s, space, key, 1)->number = value;
+}
+
+void envoy(http_set_dynamic_metadata_bool)(void *s, text space, text key, boolean value) {
+  set_metadata(s, space, key, 2)->number = value;
+}
+
+void envoy(http_set_dynamic_metadata_string)(void *s, text space, text key, text value) {
+  set_metadata(s, space, key, 0)->string = copy_of(value);
+}
+
+boolean envoy(http_get_metadata_number)(void *s, int source, text space, text key, double *to) {
+  entry *of = source == DYNAMIC_METADATA ? metadata_of(s, space, key) : 0;
+  if (of) *to = of->number;
+  return of != 0;
+}
+
+boolean envoy(http_get_metadata_string)(void *s, int source, text space, text key, text *to) {
+  stream *of = s;
+  (void)space;
+  for (size i = 0; source == HOST_METADATA && i < of->of_host_count; i++) {
+    if (!same(of->of_host[i].key, key)) continue;
+    *to = of->of_host[i].string;
+    return 1;
+  }
+  return 0;
+}
+
+void envoy(http_clear_route_cache)(void *s) { ((stream *)s)->rerouted = 1; }
+
+void *envoy(get_most_specific_route_config)(void *s) { return ((stream *)s)->plan; }
+
+int envoy(http_filter_config_define_gauge)(void *config, text name, text *labels, size count, size *id) {
+  (void)config, (void)name, (void)labels, (void)count;
+  *id = 1;
+  return 0;
+}
+
+int envoy(http_filter_increment_gauge)(void *s, size id, text *labels, size count, u64 by) {
+  (void)s, (void)id, (void)labels, (void)count;
+  gauge += (i64)by;
+  return 0;
+}
+
+int envoy(http_filter_decrement_gauge)(void *s, size id, text *labels, size count, u64 by) {
+  (void)s, (void)id, (void)labels, (void)count;
+  gauge -= (i64)by;
+  return 0;
+}

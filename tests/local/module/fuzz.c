@@ -1,0 +1,185 @@
+// Whatever plans, requests and answers come, however they are cut, the module reads nothing beside them and loses no
+// memory: built with AddressSanitizer and UBSan, which end it if it does.  `fuzz SEED SECONDS` prints how much it has seen.
+
+#include "corral.h"
+
+int printf(const char *, ...);
+int atoi(const char *);
+i64 time(i64 *);
+
+void fake_time(i64 at);
+void *fake_new(void *plan);
+void fake_free(void *s);
+void fake_add_header(void *s, int kind, text key, text value);
+void fake_clear_headers(void *s, int kind);
+void fake_add_piece(void *s, int kind, text piece);
+void fake_hold(void *s, int held, int piece);
+text fake_take(void *s, int held, int piece);
+void fake_of_host(void *s, text key, text value);
+
+#define HOOK(type, name) type envoy_dynamic_module_on_http_filter_##name
+HOOK(void *, config_new)(void *, text, text);
+HOOK(void, config_destroy)(void *);
+HOOK(void *, per_route_config_new)(text, text);
+HOOK(void, per_route_config_destroy)(void *);
+HOOK(void *, new)(void *, void *);
+HOOK(void, destroy)(void *);
+HOOK(int, request_headers)(void *, void *, boolean);
+HOOK(int, request_body)(void *, void *, boolean);
+HOOK(int, response_headers)(void *, void *, boolean);
+HOOK(int, response_body)(void *, void *, boolean);
+HOOK(void, stream_complete)(void *, void *);
+#define hook(name) envoy_dynamic_module_on_http_filter_##name
+
+static u64 state;
+
+static u32 drawn(u32 below) { // xorshift
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return (u32)(state >> 11) % below;
+}
+
+#define ONE_OF(array) (array)[drawn(COUNT(array))]
+
+static const text PLAN = T(
+  "tenant\tsearch\teu\t9\t3\t4000\t50\t2000\t0\ngrant\tm\t1\t7\t900\ngrant\tn\t0\t\t\ntenant\tfree\t\t\t\t\t\t\t1\n"
+  "key\t2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\tsearch\n"
+  "key\tfcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9\tfree\n"
+  "claim\tissuer\trealm.team\nvoucher\tissuer\t7\tsearch\nvoucher\tissuer\ta\\tb\\\\\tfree\n"
+  "model\tm\t0\nlane\t\t7\nlane\teu\t5\nlack\ttools\t1\ttools\nlack\tvision\t2\tvision\nlack\timageUrls\t2\timages by URL\n"
+  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\nmodel\tn\t1");
+static const text OPEN = T("open\t5\nmodel\tm\t0");
+
+static const text REQUESTS_SENT[] = {
+  T("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a \\\\\\\" b {[ \"}],\"stream\":true,\"max_tokens\":5000}"),
+  T(" { \"a\" : -1.5e3 , \"model\" : \"m\", \"tools\":[{}], \"seed\":1 } "),
+  T("{\"stream_options\":{\"a\":1 , \"include_usage\":false},\"stream\":true,\"model\":\"m\",\"n\":2,\"max_tokens\":900000}"),
+  T("{\"messages\":[{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://x\"}}]}],\"model\":\"n\"}"),
+  T("{\"model\":\"mod\\u0065l\\/\",\"response_format\":{\"type\":\"json_schema\"},\"tool_choice\":{}}"),
+};
+static const text EVENTS[] = {
+  T("data: {\"model\":\"Its/Own\",\"choices\": [{\"delta\":{\"content\":\"hi\"}}]}\n\n"),
+  T("data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 3, \"completion_tokens\": 4, \"cached_tokens\":9}}\r\n\r\n"),
+  T("data: [DONE]\n\n"),
+  T("data: {\"choices\":[],\"usage\":null,\"error\":{\"message\":\"no\"}}\n\n"),
+  T(": a comment\n\n"),
+  T("{\"model\":\"Its/Own\",\"choices\":[{}],\"usage\":{\"input_tokens\":99999999999999999999,\"output_tokens\":1}}"),
+};
+static const text PATHS[] = { T("/v1/chat/completions?a=b"), T("/v1/completions"), T("/v1/responses"), T("/v1/embeddings"),
+                              T("/v1/models/%6d%"),          T("/v1/models"),      T("/health"),       T("") };
+static const text KEYS[] = { T("Bearer foo"), T("bearer  bar "), T("Bearer a.b.c"), T("Basic x"), T("") };
+static const text CLAIMS[] = {
+  T("{\"iss\":\"issuer\",\"realm\":{\"team\":[1,[\"x\"],\"a\\tb\\\\\",7]},\"x\":\"\\u0041\"}"), T("{\"iss\":\"issuer\",\"realm\":7}")
+};
+static const text KINDS[] = { T("application/json"), T("text/event-stream"), T("TEXT/EVENT-STREAM; x"), T("text/html"), T("") };
+static const text STATUS[] = { T("200"), T("200"), T("200"), T("400"), T("429"), T("302"), T("503"), T("") };
+static const text RETRY[] = { T("3"), T("99999999999999999999"), T("Sun, 06 Nov 2094 08:49:37 GMT"), T("Sun, 06 N"), T("") };
+static const char BYTES[] = "{}[]\",:\\ a0\n\r\t-.e%/\xff";
+
+// The text with some of its bytes other ones, cut off, or as it is.
+static void mutate(buffer *to, text of) {
+  to->n = 0;
+  add(to, of);
+  if (drawn(2)) return;
+  for (u32 i = drawn(5); i && to->n; i--) to->p[drawn((u32)to->n)] = BYTES[drawn(sizeof BYTES - 1)];
+  if (to->n && !drawn(3)) to->n = drawn((u32)to->n + 1);
+}
+
+static buffer scratch;
+
+static void header_of(void *s, int kind, text name, text value) {
+  mutate(&scratch, value);
+  if (scratch.n) fake_add_header(s, kind, name, all_of(&scratch));
+}
+
+typedef int body_hook(void *, void *, boolean);
+
+static void run_body(void *s, void *filter, body_hook *body, int piece, text whole) {
+  for (size at = 0; at < whole.n;) {
+    size n = drawn(3) ? 1 + drawn(40) : whole.n;
+    if (n > whole.n - at) n = whole.n - at;
+    fake_add_piece(s, piece, part(whole, at, at + n));
+    at += n;
+    if (at < whole.n && !drawn(200)) return; // it breaks off
+    if (body(s, filter, at == whole.n) == HOLD) {
+      fake_hold(s, piece + 1, piece);
+    } else {
+      fake_take(s, piece + 1, piece);
+    }
+  }
+}
+
+static void answer_with(void *s, void *filter, text body) {
+  fake_clear_headers(s, RESPONSE_HEADERS);
+  header_of(s, RESPONSE_HEADERS, T(":status"), ONE_OF(STATUS));
+  header_of(s, RESPONSE_HEADERS, T("content-type"), ONE_OF(KINDS));
+  header_of(s, RESPONSE_HEADERS, T("retry-after"), ONE_OF(RETRY));
+  hook(response_headers)(s, filter, !body.n);
+  run_body(s, filter, hook(response_body), RESPONSE_PIECE, body);
+}
+
+static void some_events(buffer *to) {
+  buffer one = { 0, 0, 0 };
+  to->n = 0;
+  for (u32 i = drawn(7); i; i--) {
+    mutate(&one, ONE_OF(EVENTS));
+    add(to, all_of(&one));
+  }
+  free(one.p);
+}
+
+static void one_request(void *gateway, void *attempts, void *plan, buffer *body) {
+  void *s = fake_new(plan), *filter = hook(new)(gateway, s);
+  fake_time(1795276110747000 + (i64)drawn(100000000));
+  header_of(s, REQUEST_HEADERS, T(":path"), ONE_OF(PATHS));
+  header_of(s, REQUEST_HEADERS, T(":method"), T("POST"));
+  header_of(s, REQUEST_HEADERS, T("content-type"), T("application/json"));
+  header_of(s, REQUEST_HEADERS, T("authorization"), ONE_OF(KEYS));
+  if (!drawn(4)) header_of(s, REQUEST_HEADERS, T("x-corral-claims"), ONE_OF(CLAIMS));
+  mutate(body, ONE_OF(REQUESTS_SENT));
+  text sent = copy_of(all_of(body));
+  hook(request_headers)(s, filter, !sent.n);
+  run_body(s, filter, hook(request_body), REQUEST_PIECE, sent);
+  for (u32 i = drawn(3); i; i--) {
+    void *attempt = hook(new)(attempts, s);
+    fake_of_host(s, T("link"), drawn(2) ? T("host/a@1") : T("host/b@2"));
+    fake_of_host(s, T("host"), drawn(2) ? T("a") : T("b"));
+    fake_of_host(s, T("json_id"), T("\"an-id-of-some-length\""));
+    fake_clear_headers(s, RESPONSE_HEADERS);
+    hook(request_headers)(s, attempt, !sent.n);
+    run_body(s, attempt, hook(request_body), REQUEST_PIECE, sent);
+    some_events(body);
+    answer_with(s, attempt, all_of(body));
+    hook(destroy)(attempt);
+  }
+  some_events(body);
+  answer_with(s, filter, all_of(body));
+  if (drawn(10)) hook(stream_complete)(s, filter);
+  hook(destroy)(filter);
+  fake_free(s);
+  free((char *)sent.p);
+}
+
+int main(int count, char **arguments) {
+  state = 88172645463325252u + (u64)(count > 1 ? atoi(arguments[1]) : 0) * 7919;
+  i64 until = time(0) + (count > 2 ? atoi(arguments[2]) : 2);
+  void *gateway = hook(config_new)(0, T("gateway"), T("")), *attempts;
+  attempts = hook(config_new)(0, T("attempt"), T("host/a@1\tauthorization\t/proc/version\nhost/b@2"));
+  buffer body = { 0, 0, 0 };
+  u64 plans = 0, requests = 0;
+  while (time(0) < until) {
+    mutate(&body, drawn(4) ? PLAN : OPEN);
+    void *plan = hook(per_route_config_new)(T("plan"), all_of(&body));
+    plans++;
+    if (!plan) continue;
+    for (u32 i = 0; i < 100; i++, requests++) one_request(gateway, attempts, plan, &body);
+    hook(per_route_config_destroy)(plan);
+  }
+  hook(config_destroy)(gateway);
+  hook(config_destroy)(attempts);
+  free(body.p);
+  free(scratch.p);
+  printf("%lu plans, %lu requests\n", plans, requests);
+  return 0;
+}

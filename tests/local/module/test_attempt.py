@@ -1,0 +1,187 @@
+"""What an attempt at a host is made of."""
+
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.local.module.asking import OPEN, asked, context, line
+from tests.local.module.worker import NOW, Host, Stream, Worker, text
+
+WORKER = Worker()
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", fullmatch=True)
+OTHERS = st.dictionaries(st.text(max_size=20), st.text(max_size=20) | st.integers(), max_size=3)
+
+
+@given(NAMES, st.text(max_size=40), OTHERS, OTHERS)
+def test_the_host_gets_its_own_id_of_the_model_and_the_rest_as_it_came(
+    model: str, model_id: str, rest: dict[str, str | int], before: dict[str, str | int]
+) -> None:
+    more = [{f"{mark}{key}": value for key, value in each.items()} for mark, each in (("<", before), (">", rest))]
+    sent = {**more[0], "model": model, **more[1]}
+    body = json.dumps(sent, ensure_ascii=False).encode("utf-8", "replace")
+    told = context(more=[line("model", model, 0)])
+    of = asked(body, path="/v1/chat/completions?a=b", told=told, worker=WORKER)
+    if of.ran.status is not None:  # a key with an escape
+        assert b"\\" in body
+        return
+    ran = of.stream.attempt(Host(json.dumps(model_id), path="/openai/v1", authority="host:1"), body)
+    assert ran.headers == {
+        ":method": "POST",
+        ":path": "/openai/v1/chat/completions?a=b",
+        ":authority": "host:1",
+        "content-type": "application/json",
+        "x-corral-model": model,
+        "content-length": str(len(ran.body)),
+    }
+    assert json.loads(ran.body) == {**json.loads(body), "model": model_id}
+    assert model_id != model or ran.body == body
+
+
+def test_attempts_of_one_request_have_the_body_each_as_it_came() -> None:
+    of = asked({"model": "m", "stream": True, "n": 1}, worker=WORKER)
+    for name in ("a-long-name", "m", "b"):
+        ran = of.stream.attempt(Host(json.dumps(name)), of.sent)
+        want = {"model": name, "stream": True, "n": 1, "stream_options": {"include_usage": True}}
+        assert (json.loads(ran.body), ran.headers["content-length"]) == (want, str(len(ran.body)))
+
+
+def test_the_key_of_a_host_is_read_from_its_file_and_goes_into_its_header_alone(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(f"key of {name}\n")
+    upstreams = [
+        line("host/one@1", "authorization", tmp_path / "one"),
+        line("host/two@1", "api-key", tmp_path / "two"),
+        line("host/three@1"),
+    ]
+    worker = Worker("\n".join(upstreams))
+    of = asked(worker=worker)
+    seen = [
+        {
+            name: value
+            for name, value in of.stream.attempt(Host(link=link), of.sent).headers.items()
+            if "key of" in value
+        }
+        for link in ("host/one@1", "host/two@1", "host/three@1", "host/one@1", "host/unknown@1")
+    ]
+    one = {"authorization": "key of one"}
+    assert seen == [one, {"api-key": "key of two"}, {}, one, {}]
+
+
+WHOLE = b'{"choices": [{"message": {"content": "}"}}]}\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (WHOLE, "application/json", "200"),
+        (WHOLE, "application/json; charset=utf-8", "200"),
+        (WHOLE, None, "200"),
+        (b'{"error": null, "choices": []}', "application/json", "200"),
+        (b"", "application/json", "502"),
+        (WHOLE[:20], "application/json", "502"),
+        (b"[]", "application/json", "502"),
+        (b"<html></html>", "text/html", "502"),
+        (WHOLE, "text/html", "502"),
+        (b'{"error": {"message": "no"}}', "application/json", "502"),
+        (b'{"error": "no"}', "application/json", "502"),
+    ],
+)
+def test_an_answer_that_is_not_the_json_it_should_be_is_the_host_s_failure(
+    body: bytes, kind: str | None, status: str
+) -> None:
+    headers = {":status": "200", **({"content-type": kind} if kind else {})}
+    ran = attempted().attempt_answer(headers, [piece for piece in (body[:5], body[5:]) if piece])
+    assert ran.headers[":status"] == status
+    if status == "200" or b"error" in body or not body:
+        assert ran.body == body
+    else:
+        assert json.loads(ran.body)["error"]["code"] == "bad_answer"
+
+
+def test_neither_a_stream_nor_an_error_is_waited_for() -> None:
+    for status, kind in (("200", "text/event-stream"), ("404", "text/html"), ("503", "application/json")):
+        ran = attempted().attempt_answer({":status": status, "content-type": kind}, [b"x", b"y"])
+        assert (ran.headers[":status"], ran.passed) == (status, (b"x", b"y"))
+
+
+@given(st.integers(10**8, 7 * 10**9))
+def test_a_date_is_read_as_http_writes_it(moment: int) -> None:
+    assert WORKER.library.date_of(text(formatdate(moment, usegmt=True))) == moment
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("30", 30),
+        ("86400", 3600),
+        (formatdate(NOW // 1000 + 9, usegmt=True), 9 - NOW % 1000 / 1000),
+        (formatdate(NOW // 1000 - 9, usegmt=True), None),
+        ("0", None),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_a_host_that_is_throttled_is_left_out_until_its_time_is_over(
+    retry_after: str | None, seconds: float | None
+) -> None:
+    worker = Worker()
+    headers = {":status": "429", **({"retry-after": retry_after} if retry_after else {})}
+    attempted(worker, Host(host="b")).attempt_answer(headers)
+
+    def left_out(now: float, told: str = OPEN, model: str = "m") -> object:
+        return asked({"model": model}, worker=worker, told=told, now=int(now)).stream.noted("envoy.lb").get("without")
+
+    if seconds is None:
+        assert left_out(NOW) is None
+        return
+    assert [left_out(NOW + 1000 * seconds - 2), left_out(NOW + 1000 * seconds + 1)] == ["b", None]
+
+
+def test_who_is_throttled_is_left_out_of_what_was_asked_for_in_the_order_of_names() -> None:
+    worker = Worker()
+    for host, seconds in (("b", 2), ("a", 1)):
+        attempted(worker, Host(host=host)).attempt_answer({":status": "429", "retry-after": str(seconds)})
+
+    def left_out(now: int, model: str = "m") -> object:
+        return asked({"model": model}, worker=worker, now=now).stream.noted("envoy.lb").get("without")
+
+    assert left_out(NOW, "meta/llama:3") is None
+    assert [left_out(NOW + later) for later in (0, 1_500, 2_000)] == ["a+b", "b", None]
+
+
+ADDED = b',"stream_options":{"include_usage":true}'
+
+
+def attempted(worker: Worker = WORKER, host: Host | None = None) -> Stream:
+    """A stream, at its first attempt."""
+    of = asked(b'{"model":"m","stream":true}', worker=worker)
+    of.stream.attempt(host, of.sent)
+    return of.stream
+
+
+@pytest.mark.parametrize("status", ["400", "422"])
+def test_a_stream_that_a_host_refuses_is_tried_again_without_what_the_gateway_has_added(status: str) -> None:
+    body = b'{"model":"m","stream":true}'
+    stream = asked(body, worker=WORKER).stream
+    assert stream.attempt(Host('"own"'), body).body == b'{"model":"own"' + ADDED + b',"stream":true}'
+    for again in (False, True):
+        ran = stream.attempt_answer({":status": status})
+        assert ran.headers.get("x-corral-unsupported") == (None if again else "stream_options")
+        for model_id in ("m", "own"):
+            want = b'{"model":"' + model_id.encode() + b'","stream":true}'
+            assert stream.attempt(Host(json.dumps(model_id)), body).body == want
+
+
+@pytest.mark.parametrize(
+    "body", [{"model": "m"}, {"model": "m", "stream": True, "stream_options": {}}, {"model": "m", "stream": False}]
+)
+def test_a_refusal_of_the_client_s_own_request_is_the_client_s(body: dict[str, object]) -> None:
+    of = asked(body, worker=WORKER)
+    of.stream.attempt(None, of.sent)
+    assert of.stream.attempt_answer({":status": "400"}).headers == {":status": "400"}

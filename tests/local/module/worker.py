@@ -1,0 +1,249 @@
+"""The module on an Envoy that stands in for the real one (`fake_envoy.c`): one stream at a time, hook by hook."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from corral.local.module import compiler
+
+NOW = 1_795_276_110_747
+"""Milliseconds since 1970."""
+
+REQUEST, OWN, RESPONSE = 0, 1, 2
+"""Headers: of the request, of what the module itself has answered, of the host's answer."""
+
+_FOLDER = Path(compiler.__file__).parent
+_SOURCES = [*(file for file in compiler.SOURCES if file.name != "clock.c"), Path(__file__).with_name("fake_envoy.c")]
+
+
+class Text(Structure):
+    _fields_ = [("p", c_void_p), ("n", c_size_t)]
+
+    @property
+    def bytes(self) -> bytes:
+        return ctypes.string_at(self.p, self.n) if self.n else b""
+
+
+class Header(Structure):
+    _fields_ = [("key", Text), ("value", Text)]
+
+
+class Entry(Structure):
+    _fields_ = [("space", Text), ("key", Text), ("string", Text), ("number", c_double), ("kind", c_int)]
+
+
+def text(value: str | bytes) -> Text:
+    """A text; its bytes live as long as what it was passed to needs them, for each call copies."""
+    data = value if isinstance(value, bytes) else value.encode()
+    of = Text(ctypes.cast(c_char_p(data), c_void_p), len(data))
+    of.keep = data  # pyright: ignore[reportAttributeAccessIssue]
+    return of
+
+
+@cache
+def _compiled() -> Path:
+    target = Path(tempfile.mkdtemp(prefix="corral-module-")) / "module.so"
+    command = [*compiler.command(target, _SOURCES), "-I", str(_FOLDER)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    return target
+
+
+def _library() -> Any:
+    """The module anew, as a process of its own has it."""
+    path = Path(tempfile.mkdtemp(dir=_compiled().parent)) / "module.so"
+    shutil.copy(_compiled(), path)
+    library = ctypes.CDLL(str(path))
+    path.unlink()
+    hook = "envoy_dynamic_module_on_http_filter_"
+    results = {"fake_new": c_void_p, "fake_take": Text, "fake_level": POINTER(c_int64), "fake_gauge": c_int64}
+    results |= {f"{hook}{name}": c_void_p for name in ("config_new", "per_route_config_new", "new")}
+    results |= {"fake_headers": c_size_t, "fake_metadata": c_size_t, "fake_answer": c_uint32, "plan_of": c_void_p}
+    for name, result in (results | {"date_of": c_int64}).items():
+        getattr(library, name).restype = result
+    return library
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What the module has left behind."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    passed: tuple[bytes, ...]
+    """The pieces as they went on, each when it came; of what was held until the end it is one."""
+    status: int | None
+    """What the module itself has answered."""
+    sent: Mapping[str, str]
+    """The headers that it answered with."""
+    answer: bytes
+    rerouted: bool
+    status_of_hook: int = 0
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a member of a model's clusters says of itself."""
+
+    id: str = '"m"'
+    host: str = "lab"
+    link: str = "host/lab@0"
+    path: str = ""
+    authority: str = "127.0.0.1:9"
+    more: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def entries(self) -> dict[str, str]:
+        own = {"json_id": self.id, "host": self.host, "link": self.link, "path": self.path, "authority": self.authority}
+        return own | dict(self.more)
+
+
+class Worker:
+    """The module in one process of Envoy's."""
+
+    def __init__(self, upstreams: str = "host/lab@0") -> None:
+        self.library = _library()
+        self._gateway = self._config("gateway", "")
+        self._attempt = self._config("attempt", upstreams)
+        self._plans: dict[str, Any] = {}
+
+    def hook(self, name: str) -> Any:
+        return getattr(self.library, f"envoy_dynamic_module_on_http_filter_{name}")
+
+    def _config(self, name: str, source: str) -> c_void_p:
+        return c_void_p(self.hook("config_new")(None, text(name), text(source)))
+
+    def plan(self, source: str) -> c_void_p:
+        if source not in self._plans:
+            found = self.hook("per_route_config_new")(text("plan"), text(source))
+            assert found, source
+            self._plans[source] = c_void_p(found)
+        return self._plans[source]
+
+    def level(self, name: str) -> Any:
+        """What is kept under a name: when a bucket is full again, or how many requests are under way."""
+        data = name.encode()
+        return self.library.fake_level(data, c_size_t(len(data))).contents
+
+    @property
+    def gauge(self) -> int:
+        """How many requests of limited tenants are under way, as Envoy's statistics have it."""
+        return self.library.fake_gauge()
+
+    def stream(self, plan: str, now: int = NOW) -> Stream:
+        return Stream(self, plan, now)
+
+    def filter_of(self, name: str) -> c_void_p:
+        return c_void_p(self.hook("new")(self._gateway if name == "gateway" else self._attempt, None))
+
+
+class Stream:
+    """One request, its attempts, and its answer."""
+
+    def __init__(self, worker: Worker, plan: str, now: int) -> None:
+        self._worker = worker
+        self._library = worker.library
+        self.now = now
+        self._self = c_void_p(self._library.fake_new(worker.plan(plan)))
+        self._gateway = worker.filter_of("gateway")
+        self._attempts: list[c_void_p] = []
+        self._ended = False
+
+    def __del__(self) -> None:
+        self.end()
+        for each in (*self._attempts, self._gateway):
+            self._worker.hook("destroy")(each)
+        self._library.fake_free(self._self)
+
+    def end(self) -> None:
+        """Its last event."""
+        if not self._ended:
+            self._ended = True
+            self._worker.hook("stream_complete")(self._self, self._gateway)
+
+    def request(self, headers: Mapping[str, str | bytes], pieces: Sequence[bytes] = ()) -> Ran:
+        for name, value in headers.items():
+            self._add_header(REQUEST, name, value)
+        return self._run(self._gateway, "request", REQUEST, pieces)
+
+    def attempt(self, host: Host | None = None, body: bytes = b"") -> Ran:
+        """The request as this host gets it; `body` is what the gateway has passed on."""
+        for key, value in (host or Host()).entries.items():
+            self._library.fake_of_host(self._self, text(key), text(value))
+        self._attempts.append(self._worker.filter_of("attempt"))
+        return self._run(self._attempts[-1], "request", REQUEST, [body] if body else [])
+
+    def attempt_answer(self, headers: Mapping[str, str | bytes], pieces: Sequence[bytes] = ()) -> Ran:
+        """The answer of the last attempt's host."""
+        return self._answered(self._attempts[-1], headers, pieces)
+
+    def answer(self, headers: Mapping[str, str | bytes], pieces: Sequence[bytes] = (), pace: int = 0) -> Ran:
+        """The answer that is sent on; `pace` are the milliseconds between its pieces."""
+        return self._answered(self._gateway, headers, pieces, pace)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is noted of the request at its end, but for where it lies."""
+        self.end()
+        return {key: value for key, value in self.noted("corral").items() if key != "request"}
+
+    def noted(self, space: str) -> dict[str, Any]:
+        entries = POINTER(Entry)()
+        count = self._library.fake_metadata(self._self, byref(entries))
+        return {
+            each.key.bytes.decode(): (each.string.bytes.decode(), each.number, bool(each.number))[each.kind]
+            for each in entries[:count]
+            if each.space.bytes.decode() == space
+        }
+
+    def _answered(
+        self, of: c_void_p, headers: Mapping[str, str | bytes], pieces: Sequence[bytes], pace: int = 0
+    ) -> Ran:
+        self._library.fake_clear_headers(self._self, RESPONSE)
+        for name, value in headers.items():
+            self._add_header(RESPONSE, name, value)
+        return self._run(of, "response", RESPONSE, pieces, pace)
+
+    def _add_header(self, kind: int, name: str, value: str | bytes) -> None:
+        self._library.fake_add_header(self._self, kind, text(name), text(value))
+
+    def _headers(self, kind: int) -> dict[str, str]:
+        entries = POINTER(Header)()
+        count = self._library.fake_headers(self._self, kind, byref(entries))
+        return {each.key.bytes.decode("latin-1"): each.value.bytes.decode("latin-1") for each in entries[:count]}
+
+    def _run(self, of: c_void_p, which: str, piece: int, pieces: Sequence[bytes], pace: int = 0) -> Ran:
+        held, passed = piece + 1, list[bytes]()
+        self._library.fake_time(c_int64(self.now * 1000))
+        then = self._worker.hook(f"{which}_headers")(self._self, of, c_bool(not pieces))
+        for at, each in enumerate(pieces):
+            if at:
+                self.now += pace
+                self._library.fake_time(c_int64(self.now * 1000))
+            self._library.fake_add_piece(self._self, piece, text(each))
+            then = self._worker.hook(f"{which}_body")(self._self, of, c_bool(at + 1 == len(pieces)))
+            if then == 1:
+                self._library.fake_hold(self._self, held, piece)
+            else:
+                passed.append(self._library.fake_take(self._self, held, piece).bytes)
+        answer, rerouted = Text(), c_bool()
+        status = self._library.fake_answer(self._self, byref(answer), byref(rerouted))
+        return Ran(
+            headers=self._headers(piece),
+            body=b"".join(passed),
+            passed=tuple(passed),
+            status=status or None,
+            sent=self._headers(OWN),
+            answer=answer.bytes,
+            rerouted=rerouted.value,
+            status_of_hook=then,
+        )
