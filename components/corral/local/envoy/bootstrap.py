@@ -49,7 +49,7 @@ def _overload(open_files: int, memory: int) -> Resource:
 def bootstrap(files: Files, open_files: int, memory: int) -> Resource:
     """The bootstrap configuration; `open_files` and `memory` (bytes) are what this machine has of them.
 
-    Half of the memory is for what Envoy holds of requests and answers, the other for what its scripts do with them.
+    Half of the memory is for what Envoy holds of requests and answers, the other for its module and the system.
     Beyond nine tenths of it new requests are refused with 503: a process that is killed would answer none.
     """
     return {
