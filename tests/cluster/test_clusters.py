@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 
 from corral.cluster.clusters import ExistingCluster, open_cluster
@@ -67,17 +66,3 @@ def stack(**settings: Any) -> Stack:
 def test_a_stack_has_the_cluster_that_it_says(settings: dict[str, Any], want: str):
     seen = run(lambda: open_cluster(stack(**settings), {"corral-stack": "prod"}))
     assert seen["cluster"].type == want
-
-
-def test_a_new_cluster_needs_a_region():
-    with pytest.raises(
-        pulumi.RunError, match="the stack prod makes a cluster on EKS and says no region: set aws:region"
-    ):
-        run(lambda: open_cluster(stack(), {}))
-
-
-@pytest.mark.parametrize(("region", "part"), [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")])
-def test_a_region_of_another_partition_of_aws_is_refused(region: str, part: str):
-    want = f"makes a cluster on EKS in {region}, which is in {part}: .* Name a cluster that is there"
-    with pytest.raises(pulumi.RunError, match=want):
-        run(lambda: open_cluster(stack(region=region), {}))

@@ -77,12 +77,12 @@ def places_of(value: Any, around: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]
 
 
 NEED_THE_WHOLE_STACK = {
-    "azure-to-provision", "fallback-twice", "gateway-allow-from", "gateway-in-the-open", "gateway-issuer",
-    "gpus-alternatives",
-    "gateway-versions-of-a-mirror", "host-not-declared", "issuers-without-tenants", "region-unknown",
-    "registry-cache-elsewhere", "registry-unused-key", "shares-far-over-100", "shares-of-many-hosts", "shares-over-100",
-    "shares-under-100", "tenants-claims", "tenants-known-twice", "yaml-duplicate-keys",
-    "yaml-key-is-no-text", "yaml-merge-key",
+    "azure-called-by-nobody", "azure-to-provision", "bedrock-endpoint-in-no-vpc", "cluster-in-another-partition",
+    "cluster-without-a-region", "credentials-of-the-provider-alone", "fallback-twice", "gateway-allow-from",
+    "gateway-in-the-open", "gateway-issuer", "gateway-versions-of-a-mirror", "gpus-alternatives",
+    "host-not-declared", "issuers-without-tenants", "region-unknown", "registry-cache-elsewhere",
+    "registry-unused-key", "shares-far-over-100", "shares-of-many-hosts", "shares-over-100", "shares-under-100",
+    "tenants-claims", "tenants-known-twice", "yaml-duplicate-keys", "yaml-key-is-no-text", "yaml-merge-key",
 }  # fmt: skip
 """What only reading the whole stack shows."""
 

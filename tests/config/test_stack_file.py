@@ -68,6 +68,7 @@ def test_an_edited_example_is_read_with_the_new_shares(file: Path, tmp_path: Pat
 
 TEXTS = {
     "aws:region": "us-east-1",
+    "aws:profile": "staging",
     "corral:hosts": '{"bedrock": {}}',
     "corral:accept": "[]",
     "corral:engine": "kubernetes",
@@ -81,6 +82,7 @@ TEXTS = {
 def test_objects_are_read_texts_stay_and_whatever_is_secret_is_left_out():
     assert plain_values(TEXTS.get, {"corral:models", "corral:keys", "corral:tenantKeys"}.__contains__) == {
         "aws:region": "us-east-1",
+        "aws:profile": "staging",
         "corral:hosts": {"bedrock": {}},
         "corral:accept": [],
         "corral:engine": "kubernetes",

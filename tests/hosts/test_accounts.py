@@ -80,18 +80,6 @@ def test_with_the_credentials_of_another_account_nothing_is_made(
     assert str(refused.value) == want
 
 
-@pytest.mark.parametrize("key", ["aws:profile", "aws:assumeRole", "aws:assumeRoles"])
-def test_credentials_that_only_the_provider_would_see_are_refused_with_the_way_out(key: str):
-    with pytest.raises(pulumi.RunError) as refused:
-        held({}, BEDROCK, KIND, {key: "staging"})
-    assert str(refused.value) == (
-        f"{key} would reach Pulumi's provider alone, and neither boto3, which asks for models, nor the AWS CLI, which "
-        "gets the cluster's tokens: leave it out, and set AWS_PROFILE where Pulumi runs. A role to take on is a "
-        "profile with role_arn and source_profile in ~/.aws/config. Nothing was made"
-    )
-    held({}, AZURE, KIND, {key: "staging"})
-
-
 def test_every_role_of_a_stack_is_bounded_where_it_names_a_boundary(tmp_path: Any):
     example = (EXAMPLES / "Pulumi.prod.yaml").read_text(encoding="utf-8")
     file = tmp_path / "Pulumi.prod.yaml"

@@ -13,7 +13,6 @@ from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import Gpus
 from corral.config.stack import Stack
 from corral.hosts.base import ClusterComponent, on_mocks, require
-from corral.hosts.bedrock.identity import partition
 
 
 class ExistingCluster(ClusterComponent):
@@ -61,8 +60,8 @@ class ExistingCluster(ClusterComponent):
 def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOptions | None = None) -> ClusterComponent:
     """A new cluster on EKS, or the one that a kubeconfig names.
 
-    Raises `pulumi.RunError` where there is no region for a new one, where the extra for AWS is not installed, and where
-    the one that is there cannot be asked.
+    Raises `pulumi.RunError` where the extra for AWS is not installed, and where the one that is there cannot be asked;
+    ValueError for a stack that was not read.
     """
     if isinstance(stack.cluster, KubeconfigCluster):
         if not on_mocks():
@@ -72,15 +71,7 @@ def open_cluster(stack: Stack, tags: Mapping[str, str], opts: pulumi.ResourceOpt
                 raise pulumi.RunError(str(error)) from None
         return ExistingCluster("cluster", stack.cluster, opts)
     if stack.region is None:
-        raise pulumi.RunError(
-            f"the stack {stack.name} makes a cluster on EKS and says no region: set aws:region, or name a cluster that "
-            "is there, corral:cluster.kubeconfig"
-        )
-    if (part := partition(stack.region)) != "aws":
-        raise pulumi.RunError(
-            f"the stack {stack.name} makes a cluster on EKS in {stack.region}, which is in {part}: the names of AWS's "
-            "policies are known for `aws` alone. Name a cluster that is there, corral:cluster.kubeconfig"
-        )
+        raise ValueError(f"the stack {stack.name} has no region")
     require("aws", "a cluster on EKS")
     from corral.cluster.eks import Eks, EksArgs
 

@@ -195,6 +195,10 @@ class Report:
         """Whether no place is void around, at or below this one."""
         return keys not in self._around_void and not self.is_void(keys)
 
+    def has(self, value: object, keys: Keys) -> bool:
+        """Whether the stack has the key, be it with a value that is wrong."""
+        return value is not None or self.is_void(keys)
+
     def mark(self, keys: Keys) -> Mark | None:
         """Where the key stands, or the nearest one around it: a missing key stands nowhere."""
         return next((self.marks[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in self.marks), None)

@@ -13,6 +13,7 @@ from pathlib import Path
 from corral.catalog.catalog import Catalog
 from corral.config.hosts import OPENAI
 from corral.config.problems import HOSTS, SECRET_PLACES, Report, Value, correction, nearest
+from corral.config.provisioning import check_provisioning
 from corral.config.relations import check_relations
 from corral.config.secrets import encrypted_keys
 from corral.config.stack import Stack
@@ -53,6 +54,7 @@ def _stack(name: str, config: Mapping[str, Value], catalog: Catalog, report: Rep
         parts["hosts"] = {host: _with_kind(host, value, catalog, report) for host, value in hosts.items()}
     stack = validated({"name": name, "region": _region(config, report), **parts}, report)
     check_relations(stack, catalog, report)
+    check_provisioning(stack, config, report)
     keys = encrypted_keys(config, stack, catalog, report)
     if report.problems():
         raise report.stop()

@@ -3,8 +3,8 @@
 The shares of a model sum to 100.  Every host that a model names is declared, and no fallback is named twice.  Every
 model is one that the catalog knows or a host lists; places and regions are ones that the catalog knows.  The models
 that tenants name are the stack's.  A key, and a value of an issuer's claim, is one tenant's.  An issuer says in one way
-where its keys are.  Other machines call the local engine only where there are tenants.  Whether a host serves a model,
-and whether a residency holds, is for the checks of the plan.
+where its keys are.  Other machines call the local engine only where there are tenants.  Whether a cluster's stack can be
+provisioned is for `provisioning`; whether a host serves a model, and whether a residency holds, for the plan's checks.
 
 In the stack that is looked at, stand-ins hold the places of what is wrong by itself (`validation.py`).  Those places
 are void in the report, and no relation of theirs is reported.
@@ -17,17 +17,10 @@ from ipaddress import ip_address
 
 from corral.catalog.catalog import Catalog, Limit
 from corral.config.cluster import (
-    Gateway,
-    HostedZoneCertificate,
-    IssuedCertificate,
-    KubeconfigCluster,
-    LoadBalancerCertificate,
     Replicas,
-    Versions,
 )
 from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, Limits, Reservation, VllmHost
 from corral.config.problems import HOSTS, MODELS, TENANTS, Keys, Mark, Report, correction, listed, named, nearest
-from corral.config.registry import PullThrough, Upstreams
 from corral.config.stack import Engine, Model, Peak, Stack
 from corral.config.tenants import Issuer, Rate, Tenant
 
@@ -53,13 +46,10 @@ def check_relations(stack: Stack, catalog: Catalog, report: Report) -> None:
                 f"{correction(name, known_models)}",
             )
         _check_model((MODELS, name), model, stack.hosts, catalog, report)
-    if stack.engine.kind == "kubernetes":
-        _check_azure_can_be_provisioned(stack, report)
-        _check_principals(stack, report)
     _check_places(stack.residency, (_RESIDENCY,), catalog, report)
     _check_tenants(stack, catalog, report)
     _check_issuers(stack.issuers, report)
-    _check_gateway(stack, stack.gateway, report)
+    _check_range(stack.gateway.replicas, ("corral:gateway", "replicas"), report)
 
 
 def _models_of(host: Host) -> Iterator[str]:
@@ -169,57 +159,8 @@ def _one_of(hosts: Sequence[str]) -> str:
     return listed(hosts) if len(hosts) <= _MANY else "some of them"
 
 
-def _check_azure_can_be_provisioned(stack: Stack, report: Report) -> None:
-    for name, host in stack.hosts.items():
-        keys = (HOSTS, name)
-        if not isinstance(host, AzureHost) or any(
-            _is_given(value, (*keys, key), report) for key, value in (("url", host.url), ("resource", host.resource))
-        ):
-            continue
-        if not _is_given(host.location, (*keys, "location"), report):
-            report.relate(keys, "has no location to be provisioned in: add one, for instance `location: eastus2`")
-        if host.auth in ("none", "aws"):
-            report.relate(
-                (*keys, "auth"),
-                "lets nobody call an account that the stack makes: leave it out, and its first key is used, or name "
-                "one that is there by `resource` or `url`",
-            )
-        for model, served in stack.models.items():
-            unsure = report.is_void((*keys, "capacity")) or report.is_void((MODELS, model, "shares"))
-            if name in (*served.shares, *served.fallback) and model not in host.capacity and not unsure:
-                report.relate(
-                    (*keys, "capacity") if host.capacity else keys,
-                    f"no capacity is given to {model}, which is to be deployed there: add it, for instance "
-                    f"`capacity: {{{model}: 200}}`, in thousand tokens a minute",
-                )
-
-
-def _check_principals(stack: Stack, report: Report) -> None:
-    """A cluster has no identity at Azure of its own."""
-    for name, host in stack.hosts.items():
-        keys = (HOSTS, name)
-        if not isinstance(host, AzureHost) or report.is_void((*keys, "auth")) or report.is_void((*keys, "entra")):
-            continue
-        if host.auth != "entra" and host.entra:
-            report.relate((*keys, "entra"), "is for `auth: entra`: give that too, or leave this out")
-        elif host.auth == "entra" and host.entra is None:
-            example = "`entra: {tenant: <id>, client: <id>}`"
-            report.relate((*keys, "auth"), f"needs a service principal, by which the cluster calls: add {example}")
-        elif host.entra and host.entra.principal is None and not (host.url or host.resource):
-            report.relate(
-                (*keys, "entra"),
-                "needs the object id of the service principal, to which the stack gives the role on the account that "
-                "it makes: add `principal`, which `az ad sp show --id <client> --query id` prints",
-            )
-
-
-def _is_given(value: object, keys: Keys, report: Report) -> bool:
-    """Whether the stack has the key, be it with a value that is wrong."""
-    return value is not None or report.is_void(keys)
-
-
 def _check_tenants(stack: Stack, catalog: Catalog, report: Report) -> None:
-    if not _is_given(stack.tenants, (TENANTS,), report):
+    if not report.has(stack.tenants, (TENANTS,)):
         if stack.issuers:
             report.relate((_ISSUERS,), f"vouch for nobody: declare {TENANTS}")
         _check_address(stack.engine, report)
@@ -286,7 +227,7 @@ def _key_hashes(tenants: Mapping[Keys, Tenant]) -> Iterator[tuple[str, Keys]]:
 
 def _claims(tenants: Mapping[Keys, Tenant], report: Report) -> Iterator[tuple[str, Keys]]:
     for keys, tenant in tenants.items():
-        if not _is_given(tenant.claims, (*keys, "claims"), report):
+        if not report.has(tenant.claims, (*keys, "claims")):
             yield str(keys[-1]), keys
         for at, claim in enumerate(tenant.claims or ()):
             yield claim, (*keys, "claims", at)
@@ -296,61 +237,8 @@ def _check_issuers(issuers: Sequence[Issuer], report: Report) -> None:
     positions: dict[str, int] = {}
     for at, issuer in enumerate(issuers):
         keys = (_ISSUERS, at)
-        by_url = _is_given(issuer.jwks, (*keys, "jwks"), report)
-        if by_url == _is_given(issuer.jwks_file, (*keys, "jwksFile"), report):
+        by_url = report.has(issuer.jwks, (*keys, "jwks"))
+        if by_url == report.has(issuer.jwks_file, (*keys, "jwksFile")):
             report.relate(keys, "must say in one way where its public keys are: give either jwks or jwksFile")
         if not report.is_void((*keys, "issuer")) and (first := positions.setdefault(issuer.issuer, at)) < at:
             report.add((*keys, "issuer"), f"stands at {_ISSUERS}[{first}] already: remove one of them")
-
-
-def _check_gateway(stack: Stack, gateway: Gateway, report: Report) -> None:
-    keys = (_GATEWAY, "certificate")
-    has_name = _is_given(gateway.hostname, (_GATEWAY, "hostname"), report)
-    if gateway.public and not has_name and not _is_given(gateway.certificate, keys, report):
-        nameless = f"needs a name, for which its certificate is: give {_GATEWAY}.hostname, or {_GATEWAY}.certificate"
-        report.relate((_GATEWAY, "public"), nameless)
-    if gateway.public and gateway.plain_http:
-        unsafe = "would let API keys cross the internet in the open: leave it out, or the gateway within your network"
-        report.relate((_GATEWAY, "plainHttp"), unsafe)
-    if gateway.allow_from and not gateway.public:
-        unused = f"is for a public gateway, and this one is reached from within alone: give {_GATEWAY}.public: true"
-        report.relate((_GATEWAY, "allowFrom"), unused)
-    match gateway.certificate:
-        case IssuedCertificate() if not has_name:
-            report.add((*keys, "issuer"), f"issues for a name: give {_GATEWAY}.hostname")
-        case LoadBalancerCertificate() if isinstance(stack.cluster, KubeconfigCluster):
-            report.add((*keys, "acm"), "is for a load balancer of AWS, on EKS: elsewhere give `secret` or `issuer`")
-        case HostedZoneCertificate() if isinstance(stack.cluster, KubeconfigCluster):
-            unusable = "is for a load balancer of AWS, on EKS: elsewhere give `secret` or `issuer`"
-            report.add((*keys, "hostedZone"), unusable)
-        case HostedZoneCertificate() if not has_name:
-            report.add((*keys, "hostedZone"), f"gets the record of a name: give {_GATEWAY}.hostname")
-        case _:
-            pass
-    if isinstance(stack.registry, PullThrough):
-        _check_cache(stack, stack.registry.pull_through, report)
-    _check_range(gateway.replicas, (_GATEWAY, "replicas"), report)
-    usual, chosen = Versions(), gateway.versions
-    if stack.registry and chosen.envoy_gateway != usual.envoy_gateway:
-        for key, image, default in (
-            ("envoy", chosen.envoy, usual.envoy),
-            ("rateLimiter", chosen.rate_limiter, usual.rate_limiter),
-        ):
-            if image == default:
-                report.relate(
-                    (_GATEWAY, "versions", key),
-                    f"is {default}, which goes with Envoy Gateway {usual.envoy_gateway}, and is pulled from "
-                    f"corral:registry by that name: give the one that goes with {chosen.envoy_gateway} "
-                    "(api/v1alpha1/shared_types.go of envoyproxy/gateway)",
-                )
-
-
-def _check_cache(stack: Stack, upstreams: Upstreams, report: Report) -> None:
-    keys = ("corral:registry", "pullThrough")
-    if isinstance(stack.cluster, KubeconfigCluster):
-        report.relate(keys, "is for a cluster on EKS that the stack makes: elsewhere give corral:registry.mirror")
-    for key, arn in (("dockerHub", upstreams.docker_hub), ("github", upstreams.github)):
-        if arn and stack.region and (region := arn.split(":")[3]) != stack.region:
-            report.relate(
-                (*keys, key), f"is in {region}, and ECR takes a secret of its own region: make one in {stack.region}"
-            )

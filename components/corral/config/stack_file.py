@@ -40,7 +40,10 @@ PARTS = tuple(field.alias or name for name, field in Stack.model_fields.items() 
 """The keys under `corral:`: `hosts`, `models`, …"""
 
 REGION = "aws:region"
-"""The one key of another namespace that is read."""
+"""The one key of another namespace whose value is read."""
+
+SIGNING_IN = ("aws:profile", "aws:assumeRole", "aws:assumeRoles")
+"""Keys of Pulumi's provider for AWS that choose its credentials."""
 
 PULUMIS_OWN = ("secretsprovider", "encryptedkey", "encryptionsalt", "environment")
 """Top-level keys beside `config` (pulumi.com/docs/iac/concepts/projects/stack-settings-file)."""
@@ -189,7 +192,8 @@ def plain_values(value_at: Callable[[str], str | None], is_secret: Callable[[str
     Pulumi gives an object as JSON and a text as it is.  A key in which anything is encrypted it gives decrypted; such a
     key is left to the stack file, where it is still seen to be encrypted, and refused outside the places of secrets.
     """
-    keys = [key for key in (REGION, *(f"{NAMESPACE}:{part}" for part in PARTS)) if key not in SECRET_PLACES]
+    plain = (f"{NAMESPACE}:{part}" for part in PARTS if f"{NAMESPACE}:{part}" not in SECRET_PLACES)
+    keys = (REGION, *SIGNING_IN, *plain)
     texts = {key: value_at(key) for key in keys if not is_secret(key)}
     return {key: _plain_value(text) for key, text in texts.items() if text is not None}
 

@@ -20,7 +20,7 @@ from corral.config.stack import Stack
 from corral.hosts.aws import Account
 from corral.hosts.azure import preflight as azure
 from corral.hosts.azure.management import Manager, sign_in
-from corral.hosts.bedrock.access import BedrockModel, UnknownModelError
+from corral.hosts.bedrock.access import BedrockModel
 from corral.hosts.keys import elsewhere, missing_key, missing_keys
 from corral.hosts.probing import HostError, Judgement, Precondition
 from corral.hosts.vllm import weights
@@ -82,10 +82,7 @@ def _bedrock(name: str, host: BedrockHost, targets: Mapping[str, Target]) -> Ite
     from corral.hosts.bedrock.probe import check_access  # takes boto3
 
     def judge(model: str, target: Target) -> Judgement:
-        try:
-            access = check_access(BedrockModel.of(model, target, accept_agreements=host.accept_agreements))
-        except UnknownModelError as error:
-            return "refused", str(error)
+        access = check_access(BedrockModel.of(model, target, accept_agreements=host.accept_agreements))
         return access.outcome, access.why
 
     for model, target in targets.items():

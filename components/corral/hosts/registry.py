@@ -30,22 +30,11 @@ def make_hosts(site: Site, failures: HostFailures) -> Mapping[str, HostComponent
     return {name: _adapted(name, site, failures.options(name)) for name in site.plan.hosts}
 
 
-_SIGNING_IN = ("aws:profile", "aws:assumeRole", "aws:assumeRoles")
-"""Keys of Pulumi's provider for AWS that choose its credentials."""
-
-
 def hold_to_accounts(stack: Stack, plan: Plan) -> None:
     """Holds the program to the accounts that the stack names: nothing is made in others, and roles are bounded.
 
-    Raises `pulumi.RunError` where the credentials are those of another account, or would be others for the provider
-    than for boto3 and the AWS CLI.
+    Raises `pulumi.RunError` where the credentials are those of another account.
     """
-    if on_aws(stack, plan) and (unseen := [key for key in _SIGNING_IN if pulumi.runtime.get_config(key)]):
-        raise pulumi.RunError(
-            f"{' and '.join(unseen)} would reach Pulumi's provider alone, and neither boto3, which asks for models, "
-            "nor the AWS CLI, which gets the cluster's tokens: leave it out, and set AWS_PROFILE where Pulumi runs. A "
-            "role to take on is a profile with role_arn and source_profile in ~/.aws/config. Nothing was made"
-        )
     accounts = stack.accounts
     if accounts.aws and on_aws(stack, plan):
         require("aws", "corral:accounts.aws")

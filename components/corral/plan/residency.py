@@ -27,6 +27,13 @@ ANYWHERE = "global"
 _IN_REGION = re.compile(r"meta\.[a-z0-9][a-z0-9.:-]*")
 """A foundation model's id; a profile's has its place in front (`us.meta.…`), an ARN is no id."""
 
+_REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
+
+
+def are_regions(names: Sequence[str]) -> bool:
+    """Whether these are regions of AWS, and no places that stand for some."""
+    return bool(names) and all(map(_REGION.fullmatch, names))
+
 
 def reaches(
     host: Host, entry: HostEntry, model: ModelAtHost, known: ModelEntry | None, model_id: str, called: str | None

@@ -222,36 +222,6 @@ def test_the_arguments_are_what_the_stack_and_the_cluster_say():
     assert settings == replace(ARGS, deployments=(LLAMA,))
 
 
-@pytest.mark.parametrize(
-    ("cluster", "settings", "why"),
-    [
-        (
-            ["203.0.113.7"],
-            {"location": None},
-            "azure has no location to be provisioned in: set corral:hosts.azure.location",
-        ),
-        (
-            [],
-            {},
-            (
-                "nobody could call azure: the addresses from which this cluster calls are not known. List them under "
-                "corral:hosts.azure.allowFrom (`anywhere` opens it to all that have its key), or give it a "
-                "`privateEndpoint`"
-            ),
-        ),
-        (
-            ["203.0.113.7"],
-            {"capacity": {}},
-            "azure gives llama-3.3-70b no capacity: set corral:hosts.azure.capacity.llama-3.3-70b",
-        ),
-    ],
-)
-def test_what_the_stack_lacks_is_said_without_a_traceback(cluster: list[str], settings: dict[str, Any], why: str):
-    with pytest.raises(pulumi.RunError) as caught:
-        arguments(*cluster, **settings)
-    assert str(caught.value) == why
-
-
 DEPLOYING: dict[str, Any] = {
     "kind": "azure",
     "location": "eastus2",

@@ -284,13 +284,6 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, Judgement]] = [
         LLAMA,
         ("unknown", "Azure answers HTTP 400 to models"),
     ),
-    (
-        "no capacity",
-        {},
-        {"capacity": {}},
-        "capacity",
-        ("refused", "azure gives llama-3.3-70b no capacity: set corral:hosts.azure.capacity.llama-3.3-70b"),
-    ),
 ]
 
 

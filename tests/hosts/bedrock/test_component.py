@@ -281,32 +281,6 @@ def test_the_arguments_are_what_the_stack_and_the_catalog_say():
     )
 
 
-@pytest.mark.parametrize(
-    ("settings", "why"),
-    [
-        ({"region": None}, "bedrock has no region to call: set corral:hosts.bedrock.region, or aws:region"),
-        (
-            {"vpcEndpoint": True},
-            (
-                "corral:hosts.bedrock.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none "
-                "in us-east-1: remove it, or let the stack make the cluster there"
-            ),
-        ),
-        (
-            {"vpcEndpoint": True, "region": "us-west-2", "vpc": EVERYTHING.vpc},
-            (
-                "corral:hosts.bedrock.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none "
-                "in us-west-2: remove it, or let the stack make the cluster there"
-            ),
-        ),
-    ],
-)
-def test_what_the_stack_lacks_is_said_without_a_traceback(settings: dict[str, Any], why: str):
-    with pytest.raises(pulumi.RunError) as caught:
-        arguments(**settings)
-    assert str(caught.value) == why
-
-
 APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abc123def456"
 
 
@@ -328,41 +302,3 @@ def test_an_application_profile_takes_the_catalogs_word_for_the_model_behind_it(
     there = {"id": APPLICATION, "reaches": ["us-east-1", "us-west-2"]}
     want = bedrock_model(APPLICATION, ("us-east-1", "us-west-2"))
     assert called(models={"llama-3.3-70b": there})[1] == want
-
-
-@pytest.mark.parametrize(
-    ("host", "why"),
-    [
-        (
-            {"models": {"llama-3.3-70b": APPLICATION}},
-            (
-                "the regions in which bedrock processes llama-3.3-70b are known not at all: list them under "
-                "corral:hosts.bedrock.models.llama-3.3-70b.reaches, as `aws bedrock get-inference-profile "
-                f"--inference-profile-identifier {APPLICATION}` names them"
-            ),
-        ),
-        (
-            {"models": {"llama-3.3-70b": {"reaches": ["us"]}}},
-            (
-                "the regions in which bedrock processes llama-3.3-70b are known only as us: list them under "
-                "corral:hosts.bedrock.models.llama-3.3-70b.reaches, as `aws bedrock get-inference-profile "
-                f"--inference-profile-identifier {LLAMA.model_id}` names them"
-            ),
-        ),
-    ],
-)
-def test_what_no_permission_can_be_written_for_is_said_with_the_way_out(host: dict[str, object], why: str):
-    with pytest.raises(pulumi.RunError) as caught:
-        called(**host)
-    assert str(caught.value) == why
-
-
-def test_an_application_profile_of_a_model_that_nobody_knows_cannot_be_called():
-    ours = {"id": APPLICATION, "reaches": ["us-east-1"]}
-    declared = stack({"bedrock": HOST | {"models": {"ours": ours}}}, {"ours": {"shares": {"bedrock": 100}}})
-    with pytest.raises(pulumi.RunError) as caught:
-        BedrockArgs.of("bedrock", site(declared))
-    assert str(caught.value) == (
-        f"which foundation model is behind {APPLICATION} is not known: give corral:hosts.bedrock.models.ours.id the id "
-        "of an inference profile, and the host `costTags` if its costs are to be told apart"
-    )

@@ -21,7 +21,7 @@ from pulumi_azure_native import authorization, cognitiveservices, network, resou
 
 from corral.catalog.units import ANYWHERE
 from corral.config.hosts import AzureHost, Entra, PrivateEndpoint
-from corral.hosts.azure.deployments import FORMAT, Deployment, UnstatedError, account_name, deployments
+from corral.hosts.azure.deployments import FORMAT, Deployment, account_name, deployments, location
 from corral.hosts.base import HostComponent, Site
 from corral.hosts.endpoint import Endpoint, EntraCredential, KeyCredential
 
@@ -58,31 +58,18 @@ class AzureArgs:
 
     @classmethod
     def of(cls, name: str, site: Site) -> AzureArgs:
-        """The arguments of the host `name`.  Raises pulumi.RunError where the stack says too little."""
+        """The arguments of the host `name`, of a stack that was read."""
         host, targets = site.host(name, AzureHost), site.plan.at(name)
-        if host.location is None:
-            raise pulumi.RunError(f"{name} has no location to be provisioned in: set corral:hosts.{name}.location")
-        allowed = [*site.cluster.public_addresses, *host.allow_from]
-        if not allowed and host.private_endpoint is None:
-            raise pulumi.RunError(
-                f"nobody could call {name}: the addresses from which this cluster calls are not known. List them under "
-                f"corral:hosts.{name}.allowFrom (`anywhere` opens it to all that have its key), or give it a "
-                "`privateEndpoint`"
-            )
-        try:
-            deployed = deployments(targets, host)
-        except UnstatedError as error:
-            raise pulumi.RunError(str(error)) from None
         return cls(
             host=name,
-            location=host.location,
-            deployments=deployed,
+            location=location(name, host),
+            deployments=deployments(targets, host),
             sku=host.sku,
             content_filter=host.content_filter,
             key_header=next(iter(targets.values())).credential.header or "api-key",
             entra=host.entra,
             secret=site.keys.get(name) if host.entra else None,
-            allow_from=allowed,
+            allow_from=[*site.cluster.public_addresses, *host.allow_from],
             private_endpoint=host.private_endpoint,
             tags=site.tags,
         )

@@ -14,10 +14,6 @@ FORMAT = "Meta"
 _NAME_LENGTH = 64
 
 
-class UnstatedError(ValueError):
-    """The stack says too little of a deployment; the message says what, and the way out."""
-
-
 @dataclass(frozen=True)
 class Deployment:
     """One model to deploy."""
@@ -34,21 +30,25 @@ class Deployment:
     """Thousand tokens a minute, or provisioned units."""
 
 
+def location(name: str, host: AzureHost) -> str:
+    """Where the account is made.  Raises ValueError for a host of a stack that was not read."""
+    if host.location is None:
+        raise ValueError(f"{name} has no location")
+    return host.location
+
+
 def deployments(targets: Mapping[str, Target], host: AzureHost) -> tuple[Deployment, ...]:
-    """By the host's targets, in their order.  Raises UnstatedError."""
+    """By the host's targets, in their order."""
     return tuple(_deployment(model, target, host) for model, target in targets.items())
 
 
 def _deployment(model: str, target: Target, host: AzureHost) -> Deployment:
-    capacity = host.capacity.get(model)
-    if capacity is None:
-        raise UnstatedError(f"{target.host} gives {model} no capacity: set corral:hosts.{target.host}.capacity.{model}")
     return Deployment(
         name=model,
         deployment=target.model_id,
         azure_model=target.base_model or target.model_id,
         version=host.versions.get(model),
-        capacity=capacity,
+        capacity=host.capacity[model],
     )
 
 

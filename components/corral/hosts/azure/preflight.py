@@ -17,7 +17,7 @@ from typing import Any
 
 from corral.config.hosts import AzureHost
 from corral.config.stack import Stack
-from corral.hosts.azure.deployments import FORMAT, Deployment, UnstatedError, account_name, deployments
+from corral.hosts.azure.deployments import FORMAT, Deployment, account_name, deployments, location
 from corral.hosts.azure.management import Manager
 from corral.hosts.keys import elsewhere
 from corral.hosts.probing import Judgement, Precondition
@@ -38,19 +38,11 @@ def preconditions(
     """All of a host that the stack makes."""
     yield Precondition.of(name, "subscription", _subscription, manager, stack.accounts.azure)
     yield Precondition.of(name, _PROVIDER, _registered, manager)
-    if host.location is None:
-        yield Precondition(name, "location", "refused", f"the stack names none: set corral:hosts.{name}.location")
-        return
-    try:
-        deployed = deployments(targets, host)
-    except UnstatedError as error:
-        yield Precondition(name, "capacity", "refused", str(error))
-        return
-    location = _Location(manager, host.location, host.sku, stack.name)
-    for each in deployed:
-        yield Precondition.of(name, each.azure_model, location.available, each)
-        yield Precondition.of(name, f"quota of {each.azure_model}", location.quota, each)
-    yield Precondition.of(name, "deleted accounts", location.deleted)
+    place = _Location(manager, location(name, host), host.sku, stack.name)
+    for each in deployments(targets, host):
+        yield Precondition.of(name, each.azure_model, place.available, each)
+        yield Precondition.of(name, f"quota of {each.azure_model}", place.quota, each)
+    yield Precondition.of(name, "deleted accounts", place.deleted)
 
 
 def _subscription(manager: Manager, pinned: str | None) -> Judgement:

@@ -25,9 +25,9 @@ from typing import Any, Final
 from corral.catalog.units import Strict
 from corral.hosts.aws import ErrorCode, increase, judge_error
 from corral.hosts.probing import Judgement, Outcome
+from corral.plan.checks.hosts import unpermitted
 from corral.plan.plan import Target
 
-_REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _PROFILE = re.compile(r"[a-z-]+\.[a-z0-9]+\..+|arn:.+inference-profile/.+")
 
 _WORST: Final[list[Outcome]] = ["refused", "unknown", "allowed"]
@@ -58,43 +58,20 @@ class BedrockModel(Strict):
     def of(cls, name: str, target: Target, *, accept_agreements: bool) -> BedrockModel:
         """A model so exactly that permissions can be written for it, and no wider ones than it takes.
 
-        Raises UnknownModelError.
+        Raises ValueError where the checks refuse the plan.
         """
-        key = f"corral:hosts.{target.host}.models.{name}"
-        if target.base_model is None:
-            raise UnknownModelError(
-                f"which foundation model is behind {target.model_id} is not known: give {key}.id the id of an "
-                "inference profile, and the host `costTags` if its costs are to be told apart"
-            )
-        regions = target.reaches or ()
-        if not are_regions(regions):
-            extent = f"only as {', '.join(regions)}" if regions else "not at all"
-            raise UnknownModelError(
-                f"the regions in which {target.host} processes {name} are known {extent}: list them under "
-                f"{key}.reaches, as `aws bedrock get-inference-profile --inference-profile-identifier "
-                f"{target.model_id}` names them"
-            )
-        if target.region is None:
-            host = f"corral:hosts.{target.host}"
-            raise UnknownModelError(f"{target.host} has no region to call: set {host}.region, or aws:region")
+        unknown = unpermitted(name, target)
+        if unknown or target.region is None or target.base_model is None:
+            raise ValueError(f"the plan of {name} at {target.host} is refused: {unknown}")
         return cls(
             name=name,
             host=target.host,
             region=target.region,
             model_id=target.model_id,
             foundation=target.base_model,
-            destinations=[*regions],
+            destinations=list(target.reaches or ()),
             accept_agreements=accept_agreements,
         )
-
-
-class UnknownModelError(ValueError):
-    """The plan does not know enough of a model to provision it; the message says what, and the way out."""
-
-
-def are_regions(names: Sequence[str]) -> bool:
-    """Whether these are regions of AWS, and no places that stand for some."""
-    return bool(names) and all(map(_REGION.fullmatch, names))
 
 
 Response = Mapping[str, Any] | ErrorCode

@@ -19,7 +19,7 @@ import pulumi_aws as aws
 
 from corral.config.hosts import BedrockHost, Guardrail, InvocationLogs
 from corral.hosts.base import HostComponent, Site, Vpc, autonamed
-from corral.hosts.bedrock.access import BedrockModel, UnknownModelError
+from corral.hosts.bedrock.access import BedrockModel
 from corral.hosts.bedrock.identity import (
     foundation_arn,
     invoke,
@@ -31,7 +31,6 @@ from corral.hosts.bedrock.provider import ModelAccessProvider
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.hosts.iam import policy
 from corral.hosts.naming import GUARDRAIL_LENGTH, PROFILE_LENGTH, ROLE_LENGTH
-from corral.plan.plan import Target
 
 _PROMPT_ATTACK = "PROMPT_ATTACK"
 """The one filter that looks at the prompt only: AWS demands NONE for its answer."""
@@ -57,34 +56,23 @@ class BedrockArgs:
 
     @classmethod
     def of(cls, name: str, site: Site) -> BedrockArgs:
-        """The arguments of the host `name`.  Raises pulumi.RunError where the stack says too little."""
+        """The arguments of the host `name`, of a plan that no check refuses."""
         host, targets = site.host(name, BedrockHost), site.plan.at(name)
-        region, vpc = next(iter(targets.values())).region, site.cluster.vpc
-        if region is None:
-            raise pulumi.RunError(f"{name} has no region to call: set corral:hosts.{name}.region, or aws:region")
-        if host.vpc_endpoint and (vpc is None or vpc.region != region):
-            raise pulumi.RunError(
-                f"corral:hosts.{name}.vpcEndpoint asks for an endpoint in the cluster's VPC, but the cluster has none "
-                f"in {region}: remove it, or let the stack make the cluster there"
-            )
+        models = tuple(
+            BedrockModel.of(model, target, accept_agreements=host.accept_agreements)
+            for model, target in targets.items()
+        )
         return cls(
             host=name,
-            region=region,
-            models=tuple(_model(model, target, host) for model, target in targets.items()),
+            region=models[0].region,
+            models=models,
             cost_tags=host.cost_tags,
             guardrail=host.guardrail,
             invocation_logs=host.invocation_logs,
-            vpc=vpc if host.vpc_endpoint else None,
+            vpc=site.cluster.vpc if host.vpc_endpoint else None,
             credentials=site.keys[name] if next(iter(targets.values())).credential.file else None,
             tags=site.tags,
         )
-
-
-def _model(name: str, target: Target, host: BedrockHost) -> BedrockModel:
-    try:
-        return BedrockModel.of(name, target, accept_agreements=host.accept_agreements)
-    except UnknownModelError as error:
-        raise pulumi.RunError(str(error)) from None
 
 
 class ModelAccess(pulumi.dynamic.Resource, module="bedrock", name="ModelAccess"):

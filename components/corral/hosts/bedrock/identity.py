@@ -15,18 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from corral.config.provisioning import partition
 from corral.hosts.bedrock.access import BedrockModel, is_profile
 from corral.hosts.iam import Statement, trust
 
-_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
 _INVOKE = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
 _LOG_STREAM = "aws/bedrock/modelinvocations"
 """The one log stream into which Bedrock writes, AWS's choice."""
-
-
-def partition(region: str) -> str:
-    """The part of AWS that a region belongs to: `aws`, but for China, GovCloud and the European Sovereign Cloud."""
-    return next((part for start, part in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 def profile_arn(model: BedrockModel, account: str) -> str | None:

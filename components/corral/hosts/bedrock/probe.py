@@ -24,7 +24,6 @@ from corral.hosts.bedrock.access import (
     BedrockModel,
     Response,
     Responses,
-    are_regions,
     counting_quotas,
     is_profile,
     judge,
@@ -33,6 +32,7 @@ from corral.hosts.bedrock.access import (
 )
 from corral.hosts.probing import HostError, Judgement
 from corral.plan.plan import Target
+from corral.plan.residency import are_regions
 
 
 def probe(targets: Mapping[str, Target], region: str | None, timeout: float) -> dict[str, Judgement]:

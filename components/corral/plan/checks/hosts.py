@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from corral.config.problems import listed
 from corral.plan.checks.findings import Finding
 from corral.plan.plan import Fit, Misfit, ModelPlan, Plan, Target, Unserved
+from corral.plan.residency import are_regions
 
 _NOTICE_DAYS = 90
 """Days before its last one in which a retirement is announced."""
@@ -32,6 +33,8 @@ def hosts(plan: Plan, today: date) -> Iterator[Finding]:
         yield from _alone(model)
         for target in model.targets:
             yield from _region(model, target)
+            if plan.engine == "kubernetes" and (unknown := unpermitted(model.name, target)):
+                yield Finding("error", f"permissions/{model.name}/{target.host}", *unknown)
             yield from _fit(model, target)
             yield from _scaling(plan, model, target)
             if target.live:
@@ -169,6 +172,27 @@ def _region(model: ModelPlan, target: Target) -> Iterator[Finding]:
             f"set corral:hosts.{target.host}.region to {listed(regions)}, or give an id that {target.region} has: "
             f"corral:hosts.{target.host}.models.{model.name}",
         )
+
+
+def unpermitted(model: str, target: Target) -> tuple[str, str] | None:
+    """Why no permission can be written for a model at Bedrock that allows it and nothing else, and the way out."""
+    if target.kind != "bedrock":
+        return None
+    key = f"corral:hosts.{target.host}.models.{model}"
+    if target.base_model is None:
+        return (
+            f"which foundation model is behind {target.model_id} is not known",
+            f"give {key}.id the id of an inference profile, and the host `costTags` if its costs are to be told apart",
+        )
+    regions = target.reaches or ()
+    if are_regions(regions):
+        return None
+    extent = f"only as {listed(regions, 'and')}" if regions else "not at all"
+    command = f"`aws bedrock get-inference-profile --inference-profile-identifier {target.model_id}`"
+    return (
+        f"the regions in which {target.host} processes {model} are known {extent}",
+        f"list them under {key}.reaches, as {command} names them",
+    )
 
 
 def _fit(model: ModelPlan, target: Target) -> Iterator[Finding]:
