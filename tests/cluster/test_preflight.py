@@ -58,6 +58,13 @@ def tags(**named: str) -> dict[str, Any]:
     return {"Tags": [{"Key": key.replace("_", "-"), "Value": value} for key, value in named.items()]}
 
 
+VCPUS = {"g6e.12xlarge": 48, "g6e.24xlarge": 96, "p5.48xlarge": 192}
+
+
+def size(instance: str) -> dict[str, Any]:
+    return {"InstanceTypes": [{"InstanceType": instance, "VCpuInfo": {"DefaultVCpus": VCPUS[instance]}}]}
+
+
 GOOD: dict[str, Answer] = {
     "describe_cluster_versions": {
         "clusterVersions": [
@@ -74,7 +81,7 @@ GOOD: dict[str, Answer] = {
     },
     "describe_subnets": {"Subnets": []},
     "describe_instance_type_offerings": offerings("bd"),
-    "describe_instance_types": {"InstanceTypes": [{"InstanceType": "g6e.12xlarge", "VCpuInfo": {"DefaultVCpus": 48}}]},
+    "describe_instance_types": lambda params: size(*params["InstanceTypes"]),
     "describe_instances": instances(),
     "describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1"}]},
     "describe_addresses": {"Addresses": [{"AllocationId": "eipalloc-1"}]},
@@ -213,9 +220,9 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Answer], tuple[str, str], Judge
         (
             "allowed",
             (
-                f"nodes are bought on demand ({G_AND_VT} 192 in us-east-1, of which others leave 192, and 192 are "
-                "wanted), as spot has no room: “All G and VT Spot Instance Requests” is 0 in us-east-1, of which "
-                f"others leave 0, and 48 are wanted at least: {increase('ec2', SPOT, 192)}"
+                f"nodes are bought as g6e.12xlarge on demand: {G_AND_VT} 192 in us-east-1, of which others leave 192, "
+                "and 192 are wanted; for g6e.12xlarge on spot “All G and VT Spot Instance Requests” is 0 in "
+                f"us-east-1, of which others leave 0, and 48 are wanted at least: {increase('ec2', SPOT, 192)}"
             ),
         ),
     ),
@@ -231,9 +238,70 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Answer], tuple[str, str], Judge
             "refused",
             (
                 "“All G and VT Spot Instance Requests” is 192 in us-east-1, of which others leave 188, and 192 are "
-                f"wanted at least: {increase('ec2', SPOT, 196)}"
+                f"wanted at least: {increase('ec2', SPOT, 196)}; nor is there room for g6e.12xlarge on demand: "
+                f"{G_AND_VT} 0 in us-east-1, of which others leave 0, and 192 are wanted at least: "
+                f"{increase('ec2', ON_DEMAND, 192)}"
             ),
         ),
+    ),
+    (
+        "no room for the preferred type, and for an alternative of another family",
+        {"alternatives": ["p5.48xlarge"], "max": 1},
+        {"get_service_quota": quotas(L_DB2E81BA=0.0)},
+        ("vllm", "vCPUs, on demand"),
+        (
+            "allowed",
+            (
+                "nodes are bought as p5.48xlarge on demand: “Running On-Demand P instances” is 192 in us-east-1, of "
+                f"which others leave 192, and 192 are wanted; for g6e.12xlarge on demand {G_AND_VT} 0 in us-east-1, of "
+                f"which others leave 0, and 48 are wanted at least: {increase('ec2', ON_DEMAND, 48)}"
+            ),
+        ),
+    ),
+    (
+        "no room for a preferred type, and an alternative that nobody knows the quota of",
+        {"alternatives": ["trn2.48xlarge"], "max": 1},
+        {"get_service_quota": quotas(L_DB2E81BA=0.0)},
+        ("vllm", "vCPUs, on demand"),
+        (
+            "unknown",
+            (
+                "nodes are bought as trn2.48xlarge on demand: which quota counts trn2.48xlarge is not known here: see "
+                f"Service Quotas, Amazon EC2; for g6e.12xlarge on demand {G_AND_VT} 0 in us-east-1, of which others "
+                f"leave 0, and 48 are wanted at least: {increase('ec2', ON_DEMAND, 48)}"
+            ),
+        ),
+    ),
+    (
+        "a preferred type that is not offered, and an alternative that is",
+        {"alternatives": ["g6e.24xlarge"]},
+        {"describe_instance_type_offerings": lambda params: offerings("b" if "g6e.24xlarge" in str(params) else "")},
+        ("vllm", "g6e.12xlarge or g6e.24xlarge in the zones"),
+        ("allowed", "g6e.24xlarge is offered in us-east-1b, and g6e.12xlarge is not"),
+    ),
+    (
+        "an alternative that has to be large enough where the preferred type is not offered",
+        {"alternatives": ["g6e.24xlarge"], "max": 1},
+        {
+            "describe_instance_type_offerings": lambda params: offerings("b" if "g6e.24xlarge" in str(params) else ""),
+            "get_service_quota": quotas(L_DB2E81BA=48.0),
+        },
+        ("vllm", "vCPUs, on demand"),
+        (
+            "refused",
+            (
+                "no zone of the cluster offers g6e.12xlarge: take another; nor is there room for g6e.24xlarge on "
+                f"demand: {G_AND_VT} 48 in us-east-1, of which others leave 48, and 96 are wanted at least: "
+                f"{increase('ec2', ON_DEMAND, 96)}"
+            ),
+        ),
+    ),
+    (
+        "what a reservation does not hold",
+        {"capacityType": {"reservation": "cr-0123456789abcdef0", "otherwise": "onDemand"}, "min": 2},
+        {"describe_capacity_reservations": lambda _: reservation(TotalInstanceCount=1)},
+        ("vllm", "vCPUs, on demand"),
+        ("allowed", f"{G_AND_VT} 192 in us-east-1, of which others leave 192, and 144 are wanted"),
     ),
     (
         "a family of which the quota is not known",

@@ -4,19 +4,22 @@ account; one that is there is to answer.  Only reads.
 Policy.  A quota is held against what others use of it: what is tagged as the stack's own, or is a node of its cluster,
 is counted as wanted and not as used, so that the verdict is the same before the first `up` and after.  Less than the
 least that the stack takes is refused; less than the most is allowed, and says what to ask for.  Nodes on spot are
-bought on demand where there is no spot.  Of several instance types the preferred one is counted.  Which quota counts an
-instance type is known for the families with NVIDIA's GPUs (AWS General Reference, Amazon EC2 endpoints and quotas); of
-another it is unknown.  Of the other nodes, which Auto Mode chooses, the vCPUs of the Envoys are asked for, as a lower
-bound.
+bought on demand where there is no spot, and of the next type where there is no room for the preferred one or it is not
+offered: each is held against its own quota, in the order in which Karpenter tries them, and only where all are refused,
+so is the host.  What a reservation holds is taken of none.  Which quota counts an instance type is known for the
+families with NVIDIA's GPUs (AWS General Reference, Amazon EC2 endpoints and quotas); of another it is unknown.  Of the
+other nodes, which Auto Mode chooses, the vCPUs of the Envoys are asked for, as a lower bound.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
+
+from typing_extensions import override
 
 from corral.cluster.kubeconfig import UnusableClusterError, check_reachable
 from corral.cluster.zones import REGULAR, WITHOUT_EKS, gpu_instances, places, shortage
@@ -55,6 +58,45 @@ _FAMILIES: Sequence[tuple[re.Pattern[str], _Quota, _Quota | None]] = (
 """By the beginning of an instance type the quotas, in vCPUs, on demand and on spot; None: AWS's reference has none."""
 
 
+class _Way(NamedTuple):
+    """One of the ways to buy a host's nodes."""
+
+    instance: str
+    spot: bool
+
+    @property
+    def market(self) -> str:
+        return "spot" if self.spot else "on demand"
+
+    @property
+    def quota(self) -> _Quota | None:
+        return _quota(self.instance, spot=self.spot)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.instance} {'on spot' if self.spot else self.market}"
+
+
+def _ways(gpus: Gpus) -> Sequence[_Way]:
+    """In the order in which they are tried: none of them is the reservation's."""
+    bought = gpus.capacity_type
+    markets = {"spot": (True, False), "onDemand": (False,), None: ()}
+    each = markets[bought.otherwise if isinstance(bought, Reservation) else bought]
+    return [_Way(instance, spot) for instance in gpus.instances for spot in each]
+
+
+def _by_quota(hosts: Mapping[str, Sequence[_Way]]) -> Iterable[Mapping[str, Sequence[_Way]]]:
+    """The hosts whose first ways take of the same quota, together."""
+    groups: dict[tuple[bool, _Quota | None], dict[str, Sequence[_Way]]] = {}
+    for name, ways in hosts.items():
+        groups.setdefault((ways[0].spot, ways[0].quota), {})[name] = ways
+    return groups.values()
+
+
+def _first(hosts: Mapping[str, Sequence[_Way]]) -> _Way:
+    return next(iter(hosts.values()))[0]
+
+
 def preconditions(stack: Stack, vcpus_of_envoy: int) -> Iterator[Precondition]:
     """All of the stack's cluster, on which each Envoy is sure to get so many vCPUs."""
     if isinstance(stack.cluster, KubeconfigCluster):
@@ -91,21 +133,10 @@ class _Eks:
         yield Precondition.of(_PART, "vCPUs of the Envoys", self._envoys)
         for name, gpus in self._gpus.items():
             yield Precondition.of(name, f"{' or '.join(gpus.instances)} in the zones", self._offered, gpus)
-            if isinstance(gpus.capacity_type, Reservation):
-                id_ = gpus.capacity_type.reservation
-                yield Precondition.of(name, id_, self._reserved, gpus, id_)
-        for spot in (False, True):
-            for quota, hosts in self._bought(spot=spot).items():
-                subject = f"vCPUs, {'spot' if spot else 'on demand'}"
-                yield Precondition.of(", ".join(hosts), subject, self._vcpus, quota, hosts, spot=spot)
-
-    def _bought(self, *, spot: bool) -> Mapping[_Quota | None, Mapping[str, Gpus]]:
-        """The hosts by the quota that their nodes are bought from."""
-        bought: dict[_Quota | None, dict[str, Gpus]] = {}
-        for name, gpus in self._gpus.items():
-            if gpus.capacity_type == ("spot" if spot else "onDemand"):
-                bought.setdefault(_quota(gpus.instance, spot=spot), {})[name] = gpus
-        return bought
+            if isinstance(reserved := gpus.capacity_type, Reservation):
+                yield Precondition.of(name, reserved.reservation, self._reserved, gpus, reserved)
+        for hosts in _by_quota({name: ways for name, gpus in self._gpus.items() if (ways := _ways(gpus))}):
+            yield Precondition.of(", ".join(hosts), f"vCPUs, {_first(hosts).market}", self._vcpus, hosts)
 
     def _placed(self) -> Judgement:
         return "allowed", ", ".join(self._zones)
@@ -177,23 +208,36 @@ class _Eks:
         return sorted(each["Location"] for each in answer["InstanceTypeOfferings"])
 
     def _offered(self, gpus: Gpus) -> Judgement:
-        zones = self._zones
-        offering = sorted({zone for instance in gpus.instances for zone in self._offering(instance)})
-        if here := [zone for zone in zones if zone in offering]:
-            return "allowed", f"offered in {', '.join(here)}"
-        where = f"only in {', '.join(offering)}" if offering else f"nowhere in {self.account.region}"
-        return "refused", f"offered {where}, and the cluster is in {', '.join(zones)}: take another instance type"
+        offering = {instance: self._offering(instance) for instance in gpus.instances}
+        here = {instance: [zone for zone in zones if zone in self._zones] for instance, zones in offering.items()}
+        if there := next((instance for instance, zones in here.items() if zones), None):
+            preferred = f", and {gpus.instance} is not" if there != gpus.instance else ""
+            name = f"{there} is " if preferred else ""
+            return "allowed", f"{name}offered in {', '.join(here[there])}{preferred}"
+        zones = sorted({zone for zones in offering.values() for zone in zones})
+        where = f"only in {', '.join(zones)}" if zones else f"nowhere in {self.account.region}"
+        return "refused", f"offered {where}, and the cluster is in {', '.join(self._zones)}: take another instance type"
 
-    def _reserved(self, gpus: Gpus, id_: str) -> Judgement:
+    def _absent(self, instance: str) -> bool:
+        """Whether no zone of the cluster offers it, as far as that can be asked."""
+        try:
+            return not {*self._offering(instance)} & {*self._zones}
+        except HostError:
+            return False
+
+    def _reservation(self, reserved: Reservation) -> Mapping[str, Any]:
         answer = self.account.read(
             "ec2",
             "describe_capacity_reservations",
             ("InvalidCapacityReservationId.NotFound",),
-            CapacityReservationIds=[id_],
+            CapacityReservationIds=[reserved.reservation],
         )
         if not answer or not answer["CapacityReservations"]:
-            return "refused", f"{self.account.region} has no such reservation of this account"
-        (reservation,) = answer["CapacityReservations"]
+            raise HostError("refused", f"{self.account.region} has no such reservation of this account")
+        return answer["CapacityReservations"][0]
+
+    def _reserved(self, gpus: Gpus, reserved: Reservation) -> Judgement:
+        reservation = self._reservation(reserved)
         if reservation["InstanceType"] != gpus.instance:
             return "refused", f"it is for {reservation['InstanceType']}, not for {gpus.instance}: correct gpus.instance"
         if reservation["State"] != "active":
@@ -204,22 +248,41 @@ class _Eks:
         total = reservation["TotalInstanceCount"]
         return "allowed", f"active, {total} instances{f', and at most {gpus.max} wanted' if total < gpus.max else ''}"
 
-    def _vcpus(self, quota: _Quota | None, hosts: Mapping[str, Gpus], *, spot: bool) -> Judgement:
+    def _vcpus(self, hosts: Mapping[str, Sequence[_Way]]) -> Judgement:
+        """Of hosts by the ways that are left to buy their nodes, the first of which take of one quota."""
+        try:
+            outcome, why = self._enough(_first(hosts).quota, hosts)
+        except HostError as error:
+            outcome, why = error.judgement
+        others = {name: ways[1:] or ways for name, ways in hosts.items()}
+        if outcome != "refused" or others == hosts:
+            return outcome, why
+        each = [(rest, *self._vcpus(rest)) for rest in _by_quota(others)]
+        instead = "; ".join(f"{_first(rest)}: {reason}" for rest, _, reason in each)
+        if any(outcome == "refused" for _, outcome, _ in each):
+            return "refused", f"{why}; nor is there room for {instead}"
+        unknown = any(outcome == "unknown" for _, outcome, _ in each)
+        return "unknown" if unknown else "allowed", f"nodes are bought as {instead}; for {_first(hosts)} {why}"
+
+    def _enough(self, quota: _Quota | None, hosts: Mapping[str, Sequence[_Way]]) -> Judgement:
         if quota is None:
-            instances = ", ".join(dict.fromkeys(gpus.instance for gpus in hosts.values()))
+            instances = ", ".join(dict.fromkeys(way.instance for way, *_ in hosts.values()))
             return "unknown", f"which quota counts {instances} is not known here: see Service Quotas, Amazon EC2"
-        sizes = {gpus.instance: self._size(gpus.instance) for gpus in hosts.values()}
-        # A server that sleeps at 0 takes a node to wake on.
-        least = sum(max(gpus.min, 1) * sizes[gpus.instance] for gpus in hosts.values())
-        most = sum(gpus.max * sizes[gpus.instance] for gpus in hosts.values())
-        judgement = self._headroom(quota, self._others_vcpus(quota, spot=spot), least, most)
-        if judgement[0] != "refused" or not spot:
-            return judgement
-        on_demand = _quota(next(iter(sizes)), spot=False)
-        outcome, why = self._vcpus(on_demand, hosts, spot=False)
-        if outcome == "allowed":
-            return outcome, f"nodes are bought on demand ({why}), as spot has no room: {judgement[1]}"
-        return judgement
+        least = most = 0
+        for name, (way, *_) in hosts.items():
+            gpus, size = self._gpus[name], self._size(way.instance)
+            if self._absent(way.instance):
+                raise HostError("refused", f"no zone of the cluster offers {way.instance}: take another")
+            held = self._held(gpus)
+            least += max(max(gpus.min, 1) - held, 0) * size  # a server that sleeps at 0 takes a node to wake on
+            most += max(gpus.max - held, 0) * size
+        return self._headroom(quota, self._others_vcpus(quota, spot=_first(hosts).spot), least, most)
+
+    def _held(self, gpus: Gpus) -> int:
+        """The nodes that a reservation has for it."""
+        if not isinstance(gpus.capacity_type, Reservation) or self._reserved(gpus, gpus.capacity_type)[0] != "allowed":
+            return 0
+        return self._reservation(gpus.capacity_type)["TotalInstanceCount"]
 
     def _envoys(self) -> Judgement:
         """Of the nodes that Auto Mode chooses for them; the controllers beside them take some more."""

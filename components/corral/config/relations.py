@@ -3,8 +3,9 @@
 The shares of a model sum to 100.  Every host that a model names is declared, and no fallback is named twice.  Every
 model is one that the catalog knows or a host lists; places and regions are ones that the catalog knows.  The models
 that tenants name are the stack's.  A key, and a value of an issuer's claim, is one tenant's.  An issuer says in one way
-where its keys are.  Other machines call the local engine only where there are tenants.  Whether a cluster's stack can be
-provisioned is for `provisioning`; whether a host serves a model, and whether a residency holds, for the plan's checks.
+where its keys are.  Other machines call the local engine only where there are tenants.  Whether a cluster's stack can
+be provisioned is for `provisioning`; whether a host serves a model, and whether a residency holds, for the plan's
+checks.
 
 In the stack that is looked at, stand-ins hold the places of what is wrong by itself (`validation.py`).  Those places
 are void in the report, and no relation of theirs is reported.
