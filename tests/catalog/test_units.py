@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from corral.catalog import units as types
+from corral.catalog import patterns, units
 
-TOKENS, TIME, SIZE = map(TypeAdapter[Any], (types.Tokens, types.Milliseconds, types.Bytes))
-DAY, DOLLARS = map(TypeAdapter[Any], (types.Day, types.MicroDollars))
-URL, ADDRESS, HOST, MODEL = map(TypeAdapter[Any], (types.Url, types.Address, types.HostName, types.ModelName))
-SUBDOMAIN, VARIABLE = map(TypeAdapter[Any], (types.Subdomain, types.Variable))
+TOKENS, TIME, SIZE = map(TypeAdapter[Any], (units.Tokens, units.Milliseconds, units.Bytes))
+DAY, DOLLARS = map(TypeAdapter[Any], (units.Day, units.MicroDollars))
+URL, ADDRESS, HOST, MODEL = map(
+    TypeAdapter[Any], (patterns.Url, patterns.Address, patterns.HostName, patterns.ModelName)
+)
+SUBDOMAIN, VARIABLE = map(TypeAdapter[Any], (patterns.Subdomain, patterns.Variable))
 
 
 @pytest.mark.parametrize(

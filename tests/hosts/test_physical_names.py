@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from corral.catalog.load import load_catalog
-from corral.catalog.units import MISMATCHES
+from corral.catalog.patterns import HostName, ModelName, TenantName
 from corral.testing.recording import Recorded, World
 from corral.testing.stacks import read_version, run_program
 from corral.testing.world import manifests
@@ -109,12 +109,10 @@ def labels(part: Any) -> Iterator[tuple[str, str]]:
             yield from labels(each)
 
 
-PATTERNS = {words.partition(":")[0]: pattern for pattern, words in MISMATCHES.items()}
-
-
-def names(of: str) -> st.SearchStrategy[str]:
+def names(of: Any) -> st.SearchStrategy[str]:
     """Names that a stack file takes."""
-    return st.from_regex(re.compile(PATTERNS[of].replace("$", r"\Z"), re.ASCII), fullmatch=True)
+    pattern: str = of.__metadata__[0].pattern
+    return st.from_regex(re.compile(pattern.replace("$", r"\Z"), re.ASCII), fullmatch=True)
 
 
 def program(folder: Any, stack: str, hosts: tuple[str, str, str], models: Sequence[str], tenant: str) -> World:
@@ -176,9 +174,9 @@ def test_every_model_of_the_catalog_has_names_that_services_take(tmp_path: Any):
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.from_regex(r"[A-Za-z0-9_.-]{1,100}", fullmatch=True),
-    st.lists(names("is not a host's name"), min_size=3, max_size=3, unique=True),
-    names("is not a model's name"),
-    names("is not a tenant's name"),
+    st.lists(names(HostName), min_size=3, max_size=3, unique=True),
+    names(ModelName),
+    names(TenantName),
 )
 @example("prod", ["a" * 40, "b" * 40, "c" * 40], "m" * 128, "t" * 63)
 @example("Prod.EU_1", ["0", "1", "2"], "meta-llama/Llama-3.3-70B:free", "0")

@@ -1,5 +1,5 @@
-"""The building blocks of the stack file and of the catalog's data: how a name, an amount, a time, a day, a price or an
-address is written in YAML, and what a person reads whose value is none.
+"""The building blocks of the stack file and of the catalog's data: how an amount, a time, a day or a price is
+written in YAML, and what a person reads whose value is none.
 
 Everything is strict: `60` is a number, `"60"` is not, and a key nobody knows is refused.  YAML is camelCase, as in
 Pulumi and Kubernetes; Python attributes are snake_case.  What a validator raises is a predicate, which is printed after
@@ -13,10 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
-from ipaddress import IPv4Network, ip_address
 from math import isfinite
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -184,66 +182,6 @@ MicroDollars = Annotated[
 ]
 """Dollars in YAML (`0.72`), whole micro-dollars in Python (`720_000`)."""
 
-_NO_URL = "is not a URL like https://llm.lab.example.com/v1, without user name, query and fragment"
-
-
-def _url(value: str) -> str:
-    """Without a slash at its end.  A user name is refused: it would be a credential in the open."""
-    try:
-        parts = urlsplit(value)
-        good = parts.hostname and parts.username is None and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise ValueError(_NO_URL)
-    base = value.rstrip("/")
-    endpoint = next((each for each in _ENDPOINTS if base.endswith(each)), None)
-    if endpoint:
-        raise ValueError(f"is the URL of an endpoint; the base URL is {base.removesuffix(endpoint)}")
-    return base
-
-
-_ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
-"""What a client puts behind a base URL."""
-
-
-def _address(value: str) -> str:
-    try:
-        return str(ip_address(value))
-    except ValueError:
-        raise ValueError("is not an IP address like 127.0.0.1 or 0.0.0.0") from None
-
-
-ANYWHERE = "anywhere"
-"""A source: the whole internet."""
-
-
-def _source(value: str) -> str:
-    """A single address without `/32`."""
-    if value == ANYWHERE:
-        return value
-    try:
-        return str(IPv4Network(value)).removesuffix("/32")
-    except ValueError:
-        raise ValueError("is not a source: write `anywhere`, or an IPv4 address or range like 203.0.113.0/24") from None
-
-
-def ranges(sources: Sequence[str]) -> list[str]:
-    """Sources as ranges."""
-    if ANYWHERE in sources:
-        return ["0.0.0.0/0"]
-    return [source if "/" in source else f"{source}/32" for source in sources]
-
-
-def _network(value: str) -> str:
-    try:
-        if "/" in value:
-            return str(IPv4Network(value))
-    except ValueError:
-        pass
-    raise ValueError("is not a range of IPv4 addresses: write it like 203.0.113.0/24, the bits after the prefix at 0")
-
-
 _RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
@@ -269,101 +207,6 @@ Text = Annotated[str, Field(min_length=1)]
 
 Residency = list[Text]
 """Places (`us`, `eu`) or single regions (`us-east-1`) in which a request may be processed; nowhere else."""
-
-_URL = r"^https?://[^\s?#@{}]+$"
-_VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
-_SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
-_HOST_NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-_MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
-_RESERVATION = r"^cr-[0-9a-f]{17}$"
-_IMAGE = r"^[a-z0-9][a-z0-9./_:-]*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@sha256:[0-9a-f]{64})?$"
-_CHART_VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$"
-_MIRROR = (
-    r"^([a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?|[a-z0-9-]+:[0-9]{1,5})(/([a-z0-9]+([._-]+[a-z0-9]+)*|\{registry\}))*$"
-)
-_VPC = r"^vpc-[0-9a-f]+$"
-_SUBNET = r"^subnet-[0-9a-f]+$"
-_ROLE = r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$"
-_VERSION = r"^1\.[0-9]{2}$"
-_TENANT_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_KEY_HASH = r"^sha256:[0-9a-f]{64}$"
-_DNS_NAME = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_ORIGIN = r"^(\*|https?://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(:[0-9]{1,5})?)$"
-_KUBERNETES_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
-_NAMESPACED = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
-_TAG_KEY = r"^[a-zA-Z0-9 ._:/=+@-]{1,128}$"
-_TAG_VALUE = r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$"
-_POLICY_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:policy/[A-Za-z0-9+=,.@_/-]+$"
-_AWS_ACCOUNT = r"^[0-9]{12}$"
-_ENTRA_ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_AZURE_SUBSCRIPTION = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-_BUCKET_ARN = r"^arn:aws[a-z-]*:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
-_CERTIFICATE_ARN = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9A-Za-z-]+$"
-
-MISMATCHES = {
-    _KEY_HASH: "is not the hash of a key, sha256:<64 hexadecimal digits>: `corral key hash` makes it; "
-    "a key that stood here is to be changed",
-    _TENANT_NAME: "is not a tenant's name: lower-case letters, digits and -, at most 63 characters",
-    _DNS_NAME: "is not a DNS name like llm.example.com, in lower case",
-    _ORIGIN: "is not an origin: write it like https://chat.example.com, without a path, or * for every page",
-    _KUBERNETES_NAME: "is not a name in Kubernetes: lower-case letters, digits, - and .",
-    _NAMESPACED: "is not a namespace and a secret in it: write it like ingress/llm-tls",
-    _BUCKET_ARN: "is not the ARN of a bucket: write it like arn:aws:s3:::team-logs, with a folder where it has one",
-    _CERTIFICATE_ARN: "is not the ARN of a certificate: write it like "
-    "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
-    _TAG_KEY: "is not a tag's name at Bedrock: letters, digits, spaces and . _ : / = + @ -, at most 128 characters",
-    _TAG_VALUE: "is not a tag's value at Bedrock: letters, digits, spaces and . _ : / = + @ -, at most 256 characters",
-    _POLICY_ARN: "is not the ARN of an IAM policy: write it like arn:aws:iam::123456789012:policy/corral-boundary",
-    _AWS_ACCOUNT: "is not the number of an AWS account: 12 digits, in quotes",
-    _ENTRA_ID: "is not an id of Entra: write it like 01234567-89ab-cdef-0123-456789abcdef",
-    _AZURE_SUBSCRIPTION: "is not the id of an Azure subscription: write it like 01234567-89ab-cdef-0123-456789abcdef",
-    _RESERVATION: "is not the id of a capacity reservation: write it like cr-0123456789abcdef0",
-    _IMAGE: "is not an image with its tag: write it like vllm/vllm-openai:v0.29.0, with @sha256:… to pin its digest",
-    _CHART_VERSION: "is not the version of a chart: write it like v1.8.3",
-    _MIRROR: "is not a registry: write it like registry.example.com/mirror, without https:// or a / at its end",
-    _VPC: "is not the id of a VPC: write it like vpc-0123456789abcdef0",
-    _SUBNET: "is not the id of a subnet: write it like subnet-0123456789abcdef0",
-    _ROLE: "is not the ARN of an IAM role or user: write it like arn:aws:iam::123456789012:role/Platform",
-    _VERSION: "is not a version of Kubernetes: write it in quotes, like '1.35'",
-    _URL: _NO_URL,
-    _VARIABLE: "is not the name of an environment variable: capitals, digits and _, like LAB_API_KEY",
-    _SUBDOMAIN: "is not a subdomain: lower-case letters, digits and -, at most 64 characters",
-    _HOST_NAME: "is not a host's name: lower-case letters, digits and -, at most 40 characters",
-    _MODEL_NAME: "is not a model's name: letters, digits and . _ : / -, at most 128 characters",
-}
-"""The predicate of a text that does not match, by pattern."""
-
-Url = Annotated[str, Field(pattern=_URL), AfterValidator(_url)]
-"""A base URL: scheme, host and path; in Python without a slash at its end."""
-Address = Annotated[str, AfterValidator(_address)]
-Network = Annotated[str, AfterValidator(_network)]
-Source = Annotated[str, AfterValidator(_source)]
-Variable = Annotated[str, Field(pattern=_VARIABLE)]
-Subdomain = Annotated[str, Field(pattern=_SUBDOMAIN)]
-HostName = Annotated[str, Field(pattern=_HOST_NAME)]
-ModelName = Annotated[str, Field(pattern=_MODEL_NAME)]
-TenantName = Annotated[str, Field(pattern=_TENANT_NAME)]
-KeyHash = Annotated[str, Field(pattern=_KEY_HASH)]
-ReservationId = Annotated[str, Field(pattern=_RESERVATION)]
-VpcId = Annotated[str, Field(pattern=_VPC)]
-SubnetId = Annotated[str, Field(pattern=_SUBNET)]
-PrincipalArn = Annotated[str, Field(pattern=_ROLE)]
-TagKey = Annotated[str, Field(pattern=_TAG_KEY)]
-TagValue = Annotated[str, Field(pattern=_TAG_VALUE)]
-PolicyArn = Annotated[str, Field(pattern=_POLICY_ARN)]
-AwsAccount = Annotated[str, Field(pattern=_AWS_ACCOUNT)]
-EntraId = Annotated[str, Field(pattern=_ENTRA_ID)]
-AzureSubscription = Annotated[str, Field(pattern=_AZURE_SUBSCRIPTION)]
-BucketArn = Annotated[str, Field(pattern=_BUCKET_ARN)]
-CertificateArn = Annotated[str, Field(pattern=_CERTIFICATE_ARN)]
-Image = Annotated[str, Field(pattern=_IMAGE)]
-ChartVersion = Annotated[str, Field(pattern=_CHART_VERSION)]
-Mirror = Annotated[str, Field(pattern=_MIRROR)]
-Origin = Annotated[str, Field(pattern=_ORIGIN)]
-DnsName = Annotated[str, Field(pattern=_DNS_NAME)]
-KubernetesName = Annotated[str, Field(pattern=_KUBERNETES_NAME)]
-KubernetesVersion = Annotated[str, Field(pattern=_VERSION)]
-SecretReference = Annotated[str, Field(pattern=_NAMESPACED)]
 
 
 class Price(Strict):

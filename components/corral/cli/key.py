@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from corral.catalog.units import MISMATCHES, TenantName
+from corral.catalog.patterns import TenantName
 from corral.cli.project import CommandError, StackOption, root, stack_file
 from corral.cli.terminal import console
 from corral.config.problems import shown
@@ -30,7 +30,7 @@ def _tenant(text: str) -> str:
     try:
         return _TENANT.validate_python(text)
     except ValidationError as error:
-        raise typer.BadParameter(f"{shown(text)} {MISMATCHES[error.errors()[0].get('ctx', {})['pattern']]}") from None
+        raise typer.BadParameter(f"{shown(text)} {error.errors()[0].get('ctx', {})['error']}") from None
 
 
 @key.command("new")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Tag
 
-from corral.catalog.units import (
+from corral.catalog.patterns import (
     BucketArn,
     CertificateArn,
     ChartVersion,
@@ -16,21 +15,18 @@ from corral.catalog.units import (
     Image,
     KubernetesName,
     KubernetesVersion,
-    Milliseconds,
     Network,
     Origin,
+    Pattern,
     PrincipalArn,
-    RetentionDays,
     SecretReference,
     Source,
-    Strict,
     SubnetId,
-    Text,
     Url,
     VpcId,
-    by_key,
     ranges,
 )
+from corral.catalog.units import Milliseconds, RetentionDays, Strict, Text, by_key
 
 
 class Prometheus(Strict):
@@ -188,22 +184,13 @@ class LoadBalancerCertificate(Strict):
     """The ARN of the certificate."""
 
 
-_HOSTED_ZONE = r"^Z[A-Z0-9]{1,31}$"
-
-
-def _hosted_zone(value: str) -> str:
-    if not re.match(_HOSTED_ZONE, value):
-        raise ValueError("is not the id of a Route 53 zone: write it like Z0123456789ABCDEFGHIJ")
-    return value
-
-
 class HostedZoneCertificate(Strict):
     """A certificate of AWS Certificate Manager that the stack makes, with the gateway's name in a zone of Route 53."""
 
     hosted_zone: Annotated[
         str,
-        AfterValidator(_hosted_zone),
-        Field(json_schema_extra={"pattern": _HOSTED_ZONE}, examples=["Z0123456789ABCDEFGHIJ"]),
+        Pattern(r"^Z[A-Z0-9]{1,31}$", "is not the id of a Route 53 zone: write it like Z0123456789ABCDEFGHIJ"),
+        Field(examples=["Z0123456789ABCDEFGHIJ"]),
     ]
     """The id of the public zone, in the stack's AWS account, in which `hostname` lies: the certificate is validated
     there, and the name points to the load balancer."""

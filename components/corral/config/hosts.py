@@ -6,33 +6,25 @@ catalog is optional here and has no default: what is left out is the catalog's t
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from corral.catalog.catalog import Limit, ModelFacts, Takes
-from corral.catalog.units import (
-    Auth,
-    Bytes,
+from corral.catalog.patterns import (
     EntraId,
     Image,
-    Lifecycle,
-    Milliseconds,
     ModelName,
+    Pattern,
     ReservationId,
-    RetentionDays,
     Source,
-    Strict,
     Subdomain,
     TagKey,
     TagValue,
-    Text,
     Url,
     Variable,
-    by_key,
-    fields_of,
 )
+from corral.catalog.units import Auth, Bytes, Lifecycle, Milliseconds, RetentionDays, Strict, Text, by_key, fields_of
 
 OPENAI = "openai"
 """The kind of a host the catalog does not know: any OpenAI-compatible URL."""
@@ -209,15 +201,6 @@ _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "satu
 """As cron counts them."""
 
 
-_TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
-
-
-def _time_of_day(value: str) -> str:
-    if not re.match(_TIME_OF_DAY, value):
-        raise ValueError('is not a time of day: write it in quotes, like "03:00"')
-    return value
-
-
 def _within_a_week(duration: int) -> int:
     if not 3_600_000 <= duration <= 6 * 86_400_000 or duration % 60_000:
         raise ValueError("is not a time in whole minutes from 1h to 144h")
@@ -230,7 +213,9 @@ class Window(Strict):
     day: Literal["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
     """The day on which it begins, in UTC."""
     start: Annotated[
-        str, AfterValidator(_time_of_day), Field(json_schema_extra={"pattern": _TIME_OF_DAY}, examples=["03:00"])
+        str,
+        Pattern(r"^([01][0-9]|2[0-3]):[0-5][0-9]$", 'is not a time of day: write it in quotes, like "03:00"'),
+        Field(examples=["03:00"]),
     ]
     """The time at which it begins, in UTC and in quotes, like `"03:00"`."""
     duration: Annotated[Milliseconds, AfterValidator(_within_a_week), Field(examples=["4h"])]

@@ -7,13 +7,13 @@ pull-through caches want it.  A cache that does not take every registry leaves n
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, Tag
+from pydantic import Field, Tag
 from typing_extensions import override
 
-from corral.catalog.units import KubernetesName, Mirror, Strict, Text, by_key
+from corral.catalog.patterns import KubernetesName, Mirror, Pattern
+from corral.catalog.units import Strict, Text, by_key
 
 DOCKER_HUB = "docker.io"
 
@@ -57,21 +57,15 @@ class Registry(Strict):
         return f"{self.mirror.replace(_PLACEHOLDER, registry)}/{path}"
 
 
-_FOR_ECR = r"^arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:ecr-pullthroughcache/[a-zA-Z0-9/_+=.@-]+$"
-
-
-def _secret_arn(value: str) -> str:
-    if not re.match(_FOR_ECR, value):
-        raise ValueError(
-            "is not the ARN of a secret for ECR, whose name has to begin with ecr-pullthroughcache/: write it like "
-            f"{_EXAMPLE}"
-        )
-    return value
-
-
 _EXAMPLE = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
 _SecretArn = Annotated[
-    str, AfterValidator(_secret_arn), Field(json_schema_extra={"pattern": _FOR_ECR}, examples=[_EXAMPLE])
+    str,
+    Pattern(
+        r"^arn:aws:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:ecr-pullthroughcache/[a-zA-Z0-9/_+=.@-]+$",
+        "is not the ARN of a secret for ECR, whose name has to begin with ecr-pullthroughcache/: write it like "
+        f"{_EXAMPLE}",
+    ),
+    Field(examples=[_EXAMPLE]),
 ]
 
 

@@ -6,23 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from corral.catalog.units import (
-    Address,
-    AwsAccount,
-    AzureSubscription,
-    Bytes,
-    HostName,
-    Milliseconds,
-    ModelName,
-    PolicyArn,
-    Requests,
-    Residency,
-    Strict,
-    TenantName,
-    Text,
-    Tokens,
-    TokensAMinute,
-)
+from corral.catalog.patterns import Address, AwsAccount, AzureSubscription, HostName, ModelName, PolicyArn, TenantName
+from corral.catalog.units import Bytes, Milliseconds, Requests, Residency, Strict, Text, Tokens, TokensAMinute
 from corral.config.cluster import Cluster, EksCluster, Gateway
 from corral.config.hosts import Host
 from corral.config.registry import Registry, RegistryOrCache

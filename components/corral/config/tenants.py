@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from corral.catalog.units import Bytes, KeyHash, ModelName, Requests, Residency, Strict, Text, TokensAMinute
+from corral.catalog.patterns import KeyHash, ModelName
+from corral.catalog.units import Bytes, Requests, Residency, Strict, Text, TokensAMinute
 
 DEFAULT: Final = "default"
 """The one tenant of a kubernetes engine whose stack declares none: nobody calls that engine without a key."""

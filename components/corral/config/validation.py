@@ -19,7 +19,6 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from corral.catalog.units import MISMATCHES
 from corral.config.hosts import CLASSES
 from corral.config.problems import HOSTS, Keys, Report, Value, correction, flow, kind_of, nearest, shown
 from corral.config.stack import Stack
@@ -253,8 +252,6 @@ def _sentence(place: _Place, detail: ErrorDetails) -> str:
             return f"{subject} is above {context['le']}, the most there is"
         case "greater_than":
             return f"{subject} is not above {context['gt']}"
-        case "string_pattern_mismatch":
-            return f"{subject} {MISMATCHES[context['pattern']]}"
         case "literal_error":
             if value == "embedded" and place.keys == ("corral:engine", "kind"):
                 return '"embedded" is called local since 0.2: write kind: local'

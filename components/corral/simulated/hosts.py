@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from corral.catalog.catalog import Protocol, Takes
-from corral.catalog.units import Exact, HostName
+from corral.catalog.patterns import HostName
+from corral.catalog.units import Exact
 from corral.plan.plan import Plan, Target
 
 CONTROL = "/_control"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from corral.catalog.units import ranges
+from corral.catalog.patterns import ranges
 from corral.config.cluster import Gateway, LoadBalancerCertificate
 from corral.gateway import names
 from corral.gateway.manifests.certificates import certificate_resources, listeners

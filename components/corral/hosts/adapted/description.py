@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from corral.catalog.catalog import Takes
-from corral.catalog.units import Exact, HostName
+from corral.catalog.patterns import HostName
+from corral.catalog.units import Exact
 from corral.plan.plan import Plan
 
 TOKEN_VARIABLE = "CORRAL_ADAPTER_TOKEN"  # noqa: S105 (its name, not its value)

@@ -19,7 +19,7 @@ import pulumi
 import pulumi_random as random
 from pulumi_azure_native import authorization, cognitiveservices, network, resources
 
-from corral.catalog.units import ANYWHERE
+from corral.catalog.patterns import ANYWHERE
 from corral.config.hosts import AzureHost, Entra, PrivateEndpoint
 from corral.hosts.azure.deployments import FORMAT, Deployment, account_name, deployments, location
 from corral.hosts.base import HostComponent, Site

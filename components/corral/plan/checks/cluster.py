@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from corral.catalog.units import ANYWHERE
+from corral.catalog.patterns import ANYWHERE
 from corral.config.cluster import (
     EksCluster,
     GivenCertificate,
