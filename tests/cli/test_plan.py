@@ -39,7 +39,7 @@ def test_the_plan_as_json_is_the_plan_its_hash_and_its_findings(corral: Corral):
     said = corral("plan", "--json")
     document: dict[str, Any] = json.loads(said.out)
     assert (said.status, said.err) == (0, "")
-    assert document.keys() == {"hash", "plan", "answering", "headroom", "month", "findings"}
+    assert document.keys() == {"hash", "plan", "answering", "headroom", "month", "ramps", "findings"}
     assert set(document["plan"]) >= {"stack", "engine", "models", "requestSettings"}
     models = {model["name"]: model for model in document["plan"]["models"]}
     (target,) = models["m"]["targets"]
@@ -150,3 +150,28 @@ def test_a_schema_that_cannot_be_written_is_told(corral: Corral):
     assert corral("schema", "-o", "absent/schema.json") == Outcome(
         1, "", "absent/schema.json cannot be written: No such file or directory.\n"
     )
+
+
+def test_the_stairs_of_a_ramp_are_shown_with_their_cost_and_who_carries_the_peak(corral: Corral, project: Path):
+    (project / "stacks" / "Pulumi.local.yaml").write_text(
+        """\
+config:
+  corral:hosts: {together: {limits: {tokensPerMinute: 90k}}, deepinfra: {limits: {tokensPerMinute: 90k}}}
+  corral:models:
+    llama-3.3-70b: {shares: {together: 100, deepinfra: 0}, peak: {tokensPerMinute: 80k}, volume: 1M}
+  corral:ramps: {llama-3.3-70b: {to: {deepinfra: 40}, step: 20}}
+"""
+    )
+    said = corral("plan")
+    lines = [" ".join(line.split()) for line in said.out.splitlines()]
+    first = lines.index("RAMP OF STAIR IN $/M OUT $/M CARRIED")
+    assert lines[first + 1 : first + 4] == [
+        (
+            "llama-3.3-70b deepinfra 0%, together 100% $0.88 $0.88 no $0.88 to $0.88 a month; "
+            "lost/llama-3.3-70b/together; now"
+        ),
+        "deepinfra 20%, together 80% $0.73 $0.784 yes $0.73 to $0.78 a month",
+        "deepinfra 40%, together 60% $0.58 $0.688 yes $0.58 to $0.69 a month",
+    ]
+    document = json.loads(corral("plan", "--json").out)
+    assert [stair["shares"]["deepinfra"] for stair in document["ramps"]] == [0, 20, 40]

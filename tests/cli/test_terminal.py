@@ -100,6 +100,9 @@ MODELS = tuple(
                 54_321.0,
                 ejected=out,
                 simulated="no key in X",
+                first_byte_p95=None,
+                input_tokens=0,
+                output_tokens=0,
             )
             for host, out in (("bedrock", False), ("together-serverless", True), ("vllm", False))
         ),

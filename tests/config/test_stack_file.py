@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.config.stack_file import plain_values, with_shares
+from corral.config.stack_file import plain_values, with_keys, with_shares
 
 EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 
@@ -45,6 +45,27 @@ def test_the_numbers_change_and_nothing_else_does():
 def test_what_is_not_in_the_file_cannot_be_edited(text: str, shares: dict[str, dict[str, int]]):
     with pytest.raises(KeyError):
         with_shares(text, shares)
+
+
+def test_keys_are_put_in_front_of_others_and_nothing_else_changes():
+    text = (
+        FILE.removesuffix("secretsprovider: passphrase\n")
+        + """\
+  corral:ramps:
+    m: {to: {groq: 80}} # soon
+    "n": # later
+      # in one step
+      step: 90
+      to: {groq: 95}
+"""
+    )
+    keys = {"paused": 'errors: 5% "of" été', "from": {"groq": 60, "deepinfra": 40}}
+    paused, start = r'paused: "errors: 5% \"of\" été"', "from: {groq: 60, deepinfra: 40}"
+    place = "corral:ramps"
+    assert with_keys(text, (place, "m"), keys) == text.replace("{to: {groq: 80", f"{{{paused}, {start}, to: {{groq: 80")
+    assert with_keys(text, (place, "n"), keys) == text.replace("step: 90", f"{paused}\n      {start}\n      step: 90")
+    with pytest.raises(KeyError):
+        with_keys(text, (place, "o"), keys)
 
 
 @given(first=st.integers(0, 100), again=st.integers(0, 100))

@@ -70,6 +70,7 @@ VERBS = (
         "usage",
         "fault",
         "drill",
+        "ramp",
         "monitoring",
         "schema",
     ),

@@ -14,11 +14,13 @@ from corral.cli.tables import (
     losses_table,
     money_lines,
     plan_table,
+    ramps_table,
     tenants_table,
 )
 from corral.cli.terminal import console, print_json, print_prose
 from corral.plan.capabilities import answering
 from corral.plan.capacity import headroom
+from corral.plan.checks.ramps import flight
 from corral.plan.money import sums
 from corral.plan.public_json import content_hash
 
@@ -36,6 +38,7 @@ def plan(
     Exit status 1 if the plan has errors: it would be refused.
     """
     loaded = load(stack)
+    stairs = [stair for model in loaded.plan.models for stair in flight(loaded.plan, model)]
     if as_json:
         hashed = content_hash(loaded.plan)
         of_local = loaded.plan.models if loaded.plan.engine == "local" else ()
@@ -47,6 +50,7 @@ def plan(
                 "answering": routed,
                 "headroom": headroom(loaded.plan),
                 "month": sums(loaded.plan),
+                "ramps": stairs,
                 "findings": loaded.findings,
             }
         )
@@ -61,6 +65,8 @@ def plan(
             out.print(headroom_table(peaks))
             out.print(losses_table(peaks))
             out.print(_GATEWAY_STANDS, style="dim")
+        if stairs:
+            out.print(ramps_table(stairs, loaded.plan.accept))
         out.print(tenants_table(loaded.plan) if loaded.plan.tenants else _OPEN_TO_ALL)
         out.print()
         print_prose(out, findings_text(loaded.findings))

@@ -27,7 +27,7 @@ def status(
     Exit status 1 if the stack is not being served.
     """
     engine = running(stack)
-    now = _status(engine)
+    now = current_status(engine)
     reload = now.last_reload
     if as_json:
         about = {"url": engine.url, "page": engine.page_url, "pid": engine.pid, "since": engine.since}
@@ -44,7 +44,7 @@ def status(
         print_prose(out, Text(f"\n{LEGEND} {attempts}\n", style="dim"))
 
 
-def _status(engine: Running) -> StackStatus:
+def current_status(engine: Running) -> StackStatus:
     """The engine alone knows what an Envoy before this one has counted, and what became of the file."""
     try:
         answer = httpx.get(f"{engine.page_url}status", timeout=_PATIENCE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -12,8 +13,10 @@ from corral.config.problems import number, size
 from corral.plan.capacity import Headroom
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.peaks import SHORT, amount
+from corral.plan.checks.ramps import Stair
 from corral.plan.diff import IssuerMove, TenantLimit, TenantMove
 from corral.plan.money import (
+    Blended,
     Monthly,
     Sums,
     Unpriced,
@@ -217,15 +220,41 @@ def losses_table(models: Sequence[Headroom]) -> Sheet:
     return sheet
 
 
+def ramps_table(stairs: Sequence[Stair], accepted: tuple[str, ...]) -> Sheet:
+    """Per model the stairs of its ramp: what a month costs there, and whether the peak is carried."""
+    sheet = Sheet("RAMP OF", "STAIR", "IN $/M", "OUT $/M", "CARRIED", titles=1, left=("CARRIED",))
+    for model, flight in groupby(stairs, lambda stair: stair.model):
+        sheet.group(model)
+        for stair in flight:
+            price = _price(stair.price)
+            failing = stair.failing(accepted)
+            verdicts = {case.verdict for case in stair.cases}
+            verdict = "does not" if failing else "unknown" if "unknown" in verdicts else "carries"
+            sheet.row(
+                ", ".join(f"{host} {share}%" for host, share in stair.shares.items()),
+                *price,
+                Text(*_VERDICTS[verdict]) if stair.cases else "no peak",
+                remark="; ".join(filter(None, (_month(stair.month), ", ".join(failing), "now" * stair.current))),
+                style="bold" if stair.current else "",
+            )
+    return sheet
+
+
 def _by_month(model: ModelPlan) -> str:
-    cost = monthly(model)
+    return _month(monthly(model))
+
+
+def _month(cost: Monthly | Unpriced | None) -> str:
     if isinstance(cost, Monthly):
         return f"{dollars_and_cents(cost.least)} to {dollars_and_cents(cost.most)} a month"
     return ""
 
 
 def _blended(model: ModelPlan) -> tuple[str, str]:
-    price = blended(model)
+    return _price(blended(model))
+
+
+def _price(price: Blended | Unpriced) -> tuple[str, str]:
     if isinstance(price, Unpriced):
         return ("unknown", "unknown")
     return (dollars(price.input), dollars(price.output))

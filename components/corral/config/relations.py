@@ -22,10 +22,12 @@ from corral.config.cluster import (
 )
 from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, Limits, Reservation, VllmHost
 from corral.config.problems import HOSTS, MODELS, TENANTS, Keys, Mark, Report, correction, listed, named, nearest
+from corral.config.ramps import Ramp
 from corral.config.stack import Engine, Model, Peak, Stack
 from corral.config.tenants import Issuer, Rate, Tenant
 
 _RESIDENCY, _ISSUERS, _GATEWAY, _ENGINE = "corral:residency", "corral:issuers", "corral:gateway", "corral:engine"
+_RAMPS = "corral:ramps"
 
 NEEDED = {"url": "https://llm.lab.example.com/v1", "models": "{llama-3.3-70b: Llama-3.3-70B}"}
 """The keys that a host unknown to the catalog needs, with examples."""
@@ -47,6 +49,8 @@ def check_relations(stack: Stack, catalog: Catalog, report: Report) -> None:
                 f"{correction(name, known_models)}",
             )
         _check_model((MODELS, name), model, stack.hosts, catalog, report)
+    for name, ramp in stack.ramps.items():
+        _check_ramp((_RAMPS, name), name, ramp, stack.models, report)
     _check_places(stack.residency, (_RESIDENCY,), catalog, report)
     _check_tenants(stack, catalog, report)
     _check_issuers(stack.issuers, report)
@@ -138,6 +142,34 @@ def _check_declared(host: str, keys: Keys, hosts: Mapping[str, Host], catalog: C
         report.add(keys, f"{host} is not under {HOSTS}: add `{host}: {{}}` there")
     else:
         report.add(keys, f"no such host under {HOSTS}{correction(host, hosts)}")
+
+
+def _check_ramp(keys: Keys, name: str, ramp: Ramp, models: Mapping[str, Model], report: Report) -> None:
+    if name not in models:
+        if not report.is_void((MODELS, name)):
+            report.add(keys, f"no such model under {MODELS}{correction(name, models)}")
+        return
+    model = models[name]
+    if not report.is_sound((MODELS, name)):
+        return
+    for key, shares in (("to", ramp.to), ("from", ramp.start or {})):
+        for host in shares:
+            here = (*keys, key, host)
+            if host not in model.shares:
+                report.relate(
+                    here,
+                    f"{host} has no share of {name}: give it one of 0 in {MODELS}.{name}.shares, so that it is ready "
+                    "before the ramp begins",
+                )
+            elif host in model.fallback and key == "to":
+                report.relate(here, f"{host} is a fallback of {name}: take it out of {MODELS}.{name}.fallback")
+    start, total = ramp.start or model.shares, sum(ramp.to.values())
+    if ramp.start:
+        _check_sum(ramp.start, (*keys, "from"), report)
+    if total > 100:
+        report.relate((*keys, "to"), f"{total} in all is above 100")
+    elif total < 100 and not any(start.get(host) for host in model.shares.keys() - ramp.to.keys()):
+        report.relate((*keys, "to"), f"leaves {100 - total} of 100 to hosts that have no share: name one of them too")
 
 
 def _check_sum(shares: Mapping[str, int], keys: Keys, report: Report) -> None:

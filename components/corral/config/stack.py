@@ -10,6 +10,7 @@ from corral.catalog.patterns import Address, AwsAccount, AzureSubscription, Host
 from corral.catalog.units import Bytes, Milliseconds, Requests, Residency, Strict, Text, Tokens, TokensAMinute
 from corral.config.cluster import Cluster, EksCluster, Gateway
 from corral.config.hosts import Host
+from corral.config.ramps import Ramp
 from corral.config.registry import Registry, RegistryOrCache
 from corral.config.tenants import ISSUER_EXAMPLE, Issuer, Tenant
 
@@ -126,6 +127,8 @@ class Stack(Strict):
         dict[ModelName, Model], Field(min_length=1, examples=[{"llama-3.3-70b": {"shares": {"bedrock": 100}}}])
     ]
     """The models that clients ask for, and the hosts that serve them."""
+    ramps: dict[ModelName, Ramp] = Field(default={}, examples=[{"llama-3.3-70b": {"to": {"vllm": 40}, "step": 10}}])
+    """The moves that `corral ramp` makes in steps, by model; by default shares move when somebody edits them."""
     residency: Residency | None = Field(default=None, min_length=1, examples=[["us"]])
     """The places or single regions in which requests may be processed, and nowhere else; by default anywhere.  A model
     may say otherwise."""

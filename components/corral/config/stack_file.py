@@ -12,7 +12,7 @@ one of them makes Pulumi treat the whole object around it as a secret, and every
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from corral.config import yaml_tree
@@ -27,6 +27,7 @@ from corral.config.problems import (
     Report,
     Value,
     correction,
+    flow,
     listed,
     named,
     nearest,
@@ -223,6 +224,29 @@ def with_shares(text: str, shares: Mapping[str, Mapping[str, int]]) -> str:
         line, begin = number.mark.line - 1, number.mark.column - 1
         lines[line] = f"{lines[line][:begin]}{share}{lines[line][begin + len(number.text) :]}"
     return "".join(lines)
+
+
+def with_keys(text: str, place: Sequence[str], keys: Mapping[str, Value]) -> str:
+    """The text of a valid stack file with these keys in front of those of the mapping at this place below `config`, and
+    nothing else changed.
+
+    Raises KeyError where there is no such mapping, or nothing in it.
+    """
+    mapping = _at(parse(text), "config", *place)
+    if not isinstance(mapping, yaml_tree.Mapping) or not mapping.entries:
+        raise KeyError(place[-1])
+    lines = text.splitlines(keepends=True)
+    line, begin = (part - 1 for part in mapping.entries[0][0].mark)
+    is_flow = lines[mapping.mark.line - 1][mapping.mark.column - 1] == "{"
+    between = ", " if is_flow else "\n" + " " * begin
+    written = "".join(f"{key}: {_flow(value)}{between}" for key, value in keys.items())
+    lines[line] = f"{lines[line][:begin]}{written}{lines[line][begin:]}"
+    return "".join(lines)
+
+
+def _flow(value: Value) -> str:
+    """A value as YAML has it on one line; text in quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else flow(value)
 
 
 def _at(node: Node | None, *keys: str) -> Node:

@@ -26,6 +26,7 @@ from corral.cluster.clusters import ExistingCluster
 from corral.config.cluster import Gateway as GatewaySettings
 from corral.config.cluster import KubeconfigCluster
 from corral.config.registry import Registry
+from corral.gateway.automation import UpError, up
 from corral.gateway.component import Gateway, GatewayArgs
 from corral.gateway.manifests.drill import (
     DRILL,
@@ -164,14 +165,11 @@ class DrillDeployment:
     def up(self, plan: Plan) -> None:
         """Brings a plan into force.  Raises DrillError."""
         self._plan = plan
+        opened = self._stack
         try:
-            if self._stack is None:
-                self._stack = self._new_stack()
-            self._stack.up(color="never")
-        except automation.CommandError as error:
-            raise DrillError(f"pulumi up did not end well:\n{_problems(str(error))}") from None
-        except FileNotFoundError:
-            raise DrillError("there is no pulumi on PATH: pulumi.com/docs/install has it") from None
+            self._stack = up(self._new_stack if opened is None else lambda: opened)
+        except UpError as error:
+            raise DrillError(str(error)) from None
 
     def _new_stack(self) -> automation.Stack:
         python = automation.ProjectRuntimeInfo("python", {"virtualenv": sys.prefix})
@@ -195,12 +193,6 @@ class DrillDeployment:
             program=lambda: deploy_drill(self._args, self._whole, self._plan),
             opts=options,
         )
-
-
-def _problems(output: str) -> str:
-    """The lines of the engine's output that say what is wrong; all of it where none does."""
-    lines = [line.strip() for line in output.splitlines() if line.strip().startswith("error:")]
-    return "\n".join(dict.fromkeys(lines)) or output
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def _tokens(model: ModelPlan, of: str, labels: Mapping[str, str]) -> Iterator[Re
     costs = [
         f"({used(f'{of},gen_ai_request_model={quoted(model_id)}', direction, '1h')} or vector(0))"
         f" * {micro_dollars * 3600} / {_MILLION * _MILLION}"
-        for model_id, targets in _by_id(model).items()
+        for model_id, targets in by_id(model).items()
         if len({target.price for target in targets}) == 1 and (price := targets[0].price)
         for direction, micro_dollars in _prices(price)
     ]
@@ -149,7 +149,7 @@ def _prices(price: Price) -> Iterator[tuple[str, int]]:
 
 def _shares(model: ModelPlan, answers: str, labels: Mapping[str, str]) -> Iterator[Record]:
     """`answers`: the count of the model's answers, its last brace open."""
-    for model_id, targets in _by_id(model).items():
+    for model_id, targets in by_id(model).items():
         host = {**labels, "host": ", ".join(target.host for target in targets)}
         yield Record(
             "corral:observed_share:percent",
@@ -160,7 +160,8 @@ def _shares(model: ModelPlan, answers: str, labels: Mapping[str, str]) -> Iterat
         yield Record("corral:declared_share:percent", f"vector({sum(target.share for target in targets)})", host)
 
 
-def _by_id(model: ModelPlan) -> dict[str, list[Target]]:
+def by_id(model: ModelPlan) -> dict[str, list[Target]]:
+    """The hosts that have the same id of the model."""
     targets: defaultdict[str, list[Target]] = defaultdict(list)
     for target in model.targets:
         targets[target.model_id].append(target)

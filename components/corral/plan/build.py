@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from corral.catalog.catalog import Catalog
 from corral.catalog.prices import NO_REGION, Prices, Released
+from corral.config import ramps as config
 from corral.config.hosts import Reservation, VllmHost
 from corral.config.stack import Model, Stack
 from corral.plan.plan import Fit, Listener, ModelPlan, Nodes, Plan, RequestSettings, Target, Unserved
+from corral.plan.ramps import Ramp, stairs
 from corral.plan.residency import allowed
 from corral.plan.targets import load, serve
 from corral.plan.targets import region as region_of
@@ -81,6 +83,21 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, prices: Pric
         peak=load(model.peak) if model.peak else None,
         repeated=tuple(sorted(repeated)),
         served_by=_served_by(name, catalog),
+        ramp=_ramp(stack.ramps[name], sharing) if name in stack.ramps else None,
+    )
+
+
+def _ramp(ramp: config.Ramp, shares: dict[str, int]) -> Ramp:
+    begun = {host: ramp.start.get(host, 0) for host in shares} if ramp.start else shares
+    return Ramp(
+        stairs=stairs(begun, ramp.to, ramp.step),
+        begun=ramp.start is not None,
+        every=ramp.every,
+        least=ramp.least,
+        errors=ramp.guard.errors,
+        first_byte_p95=ramp.guard.first_byte_p95,
+        cost_per_million=ramp.guard.cost_per_million,
+        paused=ramp.paused,
     )
 
 

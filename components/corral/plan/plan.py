@@ -17,6 +17,7 @@ from typing import Literal
 
 from corral.catalog.catalog import Protocol, Takes
 from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas, Versions
+from corral.plan.ramps import Ramp
 
 _PRIVATE = {"public": False}
 """Of a field that is no part of the plan for programs, nor of its hash: it serves checks and provisioning."""
@@ -240,6 +241,7 @@ class ModelPlan:
     """Fallbacks that have a share, in order of name."""
     served_by: tuple[str, ...] = ()
     """The catalog's hosts at which the model is available, in order of name: where to turn when a host is refused."""
+    ramp: Ramp | None = field(default=None, compare=False, metadata=_PRIVATE)
 
     @property
     def live(self) -> tuple[Target, ...]:

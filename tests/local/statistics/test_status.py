@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 from corral.local.statistics.readings import Bin, Readings, Series, Timed
 from corral.local.statistics.status import STATUS, HostStatus, ModelStatus, Reload, StackStatus, status
@@ -18,6 +19,10 @@ PLAN = build({M: {"shares": {"bedrock": 60, "deepinfra": 40, "azure": 0}, "fallb
 def counters(counter: str, numbers: dict[tuple[str, int], int]) -> Counter[Series]:
     """By host and status."""
     return Counter({Series(counter, M, host, code): number for (host, code), number in numbers.items()})
+
+
+NOTHING: dict[str, Any] = {"first_byte_p95": None, "input_tokens": 0, "output_tokens": 0}
+BEGUN: dict[str, Any] = {"first_byte_p95": 7.0, "input_tokens": 30, "output_tokens": 40}
 
 
 def test_the_status_of_a_model() -> None:
@@ -36,6 +41,8 @@ def test_the_status_of_a_model() -> None:
         },
     )
     times = Counter({Timed("duration", M, "bedrock", Bin(12)): 56, Timed("duration", M, "bedrock", Bin(80)): 1})
+    times[Timed("first_byte", M, "bedrock", Bin(7))] = 57
+    counted += Counter({Series("input_tokens", M, "bedrock"): 30, Series("output_tokens", M, "bedrock"): 40})
     readings = Readings(counted, times, ejected_members=frozenset({(f"model/{M} shares", "bedrock")}))
     assert status(PLAN, readings, {"deepinfra": "no key"}) == (
         ModelStatus(
@@ -44,10 +51,12 @@ def test_the_status_of_a_model() -> None:
             server_errors=1,
             client_errors=6,
             hosts=(
-                HostStatus("azure", "drained", 0, 0.0, 0, 0, 0, None, None, ejected=False, simulated=None),
-                HostStatus("bedrock", "share", 60, 57.0, 57, 62, 5, 12.0, 80.0, ejected=True, simulated=None),
-                HostStatus("deepinfra", "share", 40, 38.0, 38, 39, 1, None, None, ejected=False, simulated="no key"),
-                HostStatus("lab", "fallback", 0, 5.0, 5, 5, 0, None, None, ejected=False, simulated=None),
+                HostStatus("azure", "drained", 0, 0.0, 0, 0, 0, None, None, ejected=False, simulated=None, **NOTHING),
+                HostStatus("bedrock", "share", 60, 57.0, 57, 62, 5, 12.0, 80.0, ejected=True, simulated=None, **BEGUN),
+                HostStatus(
+                    "deepinfra", "share", 40, 38.0, 38, 39, 1, None, None, ejected=False, simulated="no key", **NOTHING
+                ),
+                HostStatus("lab", "fallback", 0, 5.0, 5, 5, 0, None, None, ejected=False, simulated=None, **NOTHING),
             ),
         ),
     )

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from corral.local.envoy.statistics import DURATION
+from corral.local.envoy.statistics import DURATION, FIRST_BYTE
 from corral.local.statistics.readings import Readings, quantile
 from corral.local.statistics.totals import Tally, durations, tallies
 from corral.plan.plan import ModelPlan, Plan, Target
@@ -43,6 +43,10 @@ class HostStatus:
     """Whether it gets no requests at the moment, for it has failed."""
     simulated: str | None
     """Why it is simulated; None: it is the real host."""
+    first_byte_p95: float | None
+    """Milliseconds until the answer began."""
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,9 @@ def status(plan: Plan, since: Readings, simulated: Mapping[str, str | None]) -> 
             p99=quantile(bins, 0.99),
             ejected=(model, target.host) in ejected,
             simulated=simulated.get(target.host),
+            first_byte_p95=quantile(times[FIRST_BYTE, model, target.host], 0.95),
+            input_tokens=tally.input_tokens,
+            output_tokens=tally.output_tokens,
         )
 
     def of_model(model: ModelPlan) -> ModelStatus:

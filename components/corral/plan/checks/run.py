@@ -11,6 +11,7 @@ from corral.plan.checks.cluster import cluster
 from corral.plan.checks.findings import Finding, accepted
 from corral.plan.checks.hosts import hosts, prices
 from corral.plan.checks.peaks import peaks
+from corral.plan.checks.ramps import ramps
 from corral.plan.checks.requests import parity, residency, translation
 from corral.plan.checks.tenants import capacity, enforcement, listener, tenants
 from corral.plan.plan import Plan
@@ -35,6 +36,7 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
         *enforcement(plan),
         *capacity(plan),
         *peaks(plan),
+        *ramps(plan),
         *cluster(plan),
     )
     return tuple(
