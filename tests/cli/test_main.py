@@ -26,6 +26,7 @@ VERBS = (
     "usage",
     "fault",
     "drill",
+    "ramp",
     "key",
     "monitoring",
     "prices",
