@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -94,10 +96,10 @@ def move_share(repository: Path) -> None:
     file.write_text(text.replace("{bedrock: 80, deepinfra: 20}", "{bedrock: 60, deepinfra: 40}"))
 
 
-def step_of(repository: Path, job: str, name: str) -> str:
+def step_of(repository: Path, job: str, name: str, workflow: str = "stack") -> str:
     """The script of a step of the workflow."""
-    workflow = yaml.safe_load((repository / ".github/workflows/stack.yaml").read_text())
-    (script,) = (step["run"] for step in workflow["jobs"][job]["steps"] if name in step.get("name", ""))
+    jobs = yaml.safe_load((repository / f".github/workflows/{workflow}.yaml").read_text())["jobs"]
+    (script,) = (step["run"] for step in jobs[job]["steps"] if name in step.get("name", ""))
     return script
 
 
@@ -108,6 +110,7 @@ def test_the_wheel_is_what_is_imported(environment: Path, run: Run, tmp_path: Pa
 
 def test_nothing_of_the_repository_is_forgotten_by_git(repository: Path, run: Run):
     assert run(repository, "git", "ls-files").stdout.split() == [
+        ".github/workflows/ramp.yaml",
         ".github/workflows/stack.yaml",
         ".gitignore",
         "Pulumi.yaml",
@@ -191,6 +194,57 @@ def test_the_workflow_keeps_one_comment(difference: str, comments: str, call: st
     assert changing == ([call] if call else [])
 
 
+@pytest.fixture
+def prometheus() -> Iterator[str]:
+    """The URL of one that has seen a thousand requests, none of them lost, and nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests = b'{"metric":{"envoy_response_code_class":"2"},"value":[1764475200.1,"1000.4"]}'
+            result = requests if "envoy_cluster_upstream_rq_xx" in self.path else b""
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status":"success","data":{"resultType":"vector","result":[' + result + b"]}}")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
+def test_a_step_of_a_ramp_is_a_commit_on_the_main_branch(repository: Path, run: Run, prometheus: str, tmp_path: Path):
+    """The second run, before anything was sent to the new host, has nothing to commit."""
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "--quiet", "--bare", str(repository), "origin")
+    run(tmp_path, "git", "clone", "--quiet", "origin", "clone")
+    (clone / ".venv").symlink_to(repository / ".venv")
+    file = clone / "stacks" / "Pulumi.prod.yaml"
+    shares = "{bedrock: 80, deepinfra: 20}"
+    ramp = "  corral:ramps: {llama-3.3-70b: {to: {deepinfra: 20}}} # in two steps\n"
+    file.write_text(file.read_text().replace(shares, "{bedrock: 100, deepinfra: 0}") + ramp)
+    run(clone, "git", "commit", "--quiet", "--message", "a ramp", "stacks")
+    script = step_of(repository, "step", "its commit", "ramp")
+    said = {name: str(tmp_path / name) for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
+    variables = {**said, "STACK": "prod", "PROMETHEUS": prometheus}
+    for _ in range(2):
+        run(clone, "bash", "-eo", "pipefail", "-c", script, variables=variables)
+    message = "llama-3.3-70b: on to {bedrock: 90, deepinfra: 10}"
+    assert run(clone, "git", "log", "--format=%s", "-2").stdout.splitlines() == [message, "a ramp"]
+    head = run(tmp_path / "origin", "git", "rev-parse", "main").stdout
+    assert (tmp_path / "GITHUB_OUTPUT").read_text() == f"commit={head}"
+    assert run(clone, "git", "diff", "HEAD~", "--numstat").stdout.split() == ["2", "2", "stacks/Pulumi.prod.yaml"]
+    summary = (tmp_path / "GITHUB_STEP_SUMMARY").read_text().splitlines()
+    assert [line.partition(" ")[2] for line in summary] == [
+        message,
+        "llama-3.3-70b: holds: 0 of 200 requests at deepinfra so far",
+    ]
+
+
 def test_a_preview_has_credentials_of_its_own_and_no_passphrase():
     jobs: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/stack.yaml").read_text())["jobs"]
     secrets = {
@@ -212,9 +266,9 @@ def test_a_preview_has_credentials_of_its_own_and_no_passphrase():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("job", ["preview", "up", "drift"])
-def test_credentials_live_as_long_as_their_job(job: str):
-    workflow: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/stack.yaml").read_text())["jobs"][job]
+@pytest.mark.parametrize(("file", "job"), [("stack", "preview"), ("stack", "up"), ("stack", "drift"), ("ramp", "up")])
+def test_credentials_live_as_long_as_their_job(file: str, job: str):
+    workflow: dict[str, Any] = yaml.safe_load((ROOT / f".github/workflows/{file}.yaml").read_text())["jobs"][job]
     (lasting,) = (
         step["with"]["role-duration-seconds"] for step in workflow["steps"] if "aws-actions" in step.get("uses", "")
     )
@@ -299,6 +353,9 @@ def test_an_empty_folder_will_do(corral: Corral, project: Path):
 def test_this_repository_has_what_init_writes():
     files = {
         ".github/workflows/stack.yaml": init.workflow(cluster=True, stack="prod", install="make .venv/ready"),
+        ".github/workflows/ramp.yaml": init.template_text(
+            "workflow-ramp.yaml", stack="prod", install="make .venv/ready"
+        ),
         "stacks/__main__.py": init.PROGRAM,
         "tests/test_stacks.py": init.template_text("test_stacks.py"),
     }

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from corral.monitoring.observed import PrometheusError, Sample, observe, observed, queries
+from corral.plan.plan import ModelPlan
 from corral.plan.ramps import Observed, ObservedHost
 from tests.monitoring.test_rules import CLUSTERS, promtool  # noqa: F401 (a fixture)
 from tests.plan.world import LLAMA, build
@@ -108,9 +109,16 @@ def test_what_is_found_is_told_by_host():
     assert observed(MODEL, samples(TEN_MINUTES)) == BOTH
 
 
-def test_hosts_with_the_same_id_are_unknown():
-    twins = replace(MODEL, targets=tuple(replace(target, model_id="same") for target in MODEL.targets))
-    assert observed(twins, samples(TEN_MINUTES)) == replace(BOTH, hosts={})
+def test_of_hosts_with_the_same_id_the_only_one_that_shares_has_all_and_several_are_unknown():
+    def with_id(model_id: str, *hosts: str) -> ModelPlan:
+        targets = (replace(each, model_id=model_id) if each.host in hosts else each for each in MODEL.targets)
+        return replace(MODEL, targets=tuple(targets))
+
+    alone = with_id("Llama-3.3-Turbo", "deepinfra", "lab")
+    hosts = {host: BOTH.hosts[host] for host in ("bedrock", "deepinfra")}
+    assert observed(alone, samples(TEN_MINUTES)) == replace(BOTH, hosts=hosts)
+    several = with_id("Llama-3.3-Turbo", "bedrock", "deepinfra")
+    assert observed(several, samples(TEN_MINUTES)) == replace(BOTH, hosts={"lab": BOTH.hosts["lab"]})
 
 
 def test_of_an_ejected_host_only_the_model_is_known_and_what_is_not_a_number_is_unknown():

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from corral.catalog.load import load_catalog
+from corral.cli.main import main
 from corral.config.read import read_stack
 from corral.gateway.names import object_name
+from corral.monitoring import observed
 from corral.plan.build import build
+from corral.plan.plan import ModelPlan
+from corral.plan.ramps import Observed, ObservedHost
 from corral.testing import World
 from corral.testing.changes import Change, changes
 from corral.testing.stacks import read_version, run_program
@@ -17,6 +21,8 @@ from tests.pulumi_engine.project import Project
 from tests.pulumi_engine.stacks import SHARED, SWAPS, Swap, Swapped, move_share
 
 pytestmark = pytest.mark.engine
+
+LLAMA = "llama-3.3-70b"
 
 
 @pytest.mark.parametrize(("stack", "model"), SHARED)
@@ -37,6 +43,47 @@ def test_a_share_edit_updates_the_route_of_the_model_and_nothing_else(
         ("update", "done", "AIGatewayRoute", f"gateway-route/{model}"),
     ]
     assert _weights(there, model) == _planned_weights(there, model)
+
+
+def test_each_step_of_a_ramp_is_an_update_of_the_route_and_a_bad_host_is_taken_back(
+    project: Callable[[str], Project], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = project("kind")
+
+    def ramps(config: dict[str, object]) -> None:
+        config["corral:ramps"] = {LLAMA: {"to": {"deepinfra": 20}, "every": "40ms", "guard": {"errors": "5%"}}}
+
+    there.edit(ramps)
+    before = there.history()
+
+    def observe(url: str, model: ModelPlan, seconds: int) -> Observed:
+        """Well until it has its step behind it."""
+        assert (url, seconds) == ("http://prometheus", 60)
+        failed = 100 if model.shares["deepinfra"] == 20 else 0
+        host = ObservedHost(1_000, failed, ejected=False, first_byte_p95=None, input_tokens=0, output_tokens=0)
+        return Observed(10_000, 0, {"deepinfra": host})
+
+    monkeypatch.setattr(observed, "observe", observe)
+    for name, value in there.environment.items():
+        monkeypatch.setenv(name, value)
+    command = ["corral", "ramp", "--stack", "kind", "--prometheus", "http://prometheus"]
+    monkeypatch.setattr("sys.argv", command)
+    monkeypatch.chdir(there.folder)
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    said = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines() if "holds" not in line]
+    why = "100 of 1,000 attempts at deepinfra failed, more than 5%"
+    assert said == [
+        f"{LLAMA}: on to {{deepinfra: 20, vllm: 80}}",
+        f"{LLAMA}: back to {{deepinfra: 10, vllm: 90}}, and paused: {why}",
+        f"{LLAMA}: it is paused: {why}, at {{deepinfra: 20, vllm: 80}}",
+    ]
+    assert ended.value.code == 1
+    events = there.history().since(before).events
+    assert [(event.verb, event.kind, event.name.rpartition("/")[0]) for event in events if event.step == "done"] == [
+        ("update", "AIGatewayRoute", f"gateway-route/{LLAMA}")
+    ] * 2
 
 
 @pytest.mark.parametrize("swap", SWAPS, ids=str)

@@ -88,13 +88,17 @@ def init(
 def _texts(name: str, template: Template, stack: str) -> dict[str, str]:
     """By path what does not depend on this environment."""
     cluster = template is not Template.LOCAL
+    ramps = {".github/workflows/ramp.yaml": "workflow-ramp.yaml"} if cluster else {}
     charts = "| edit without a registry | `corral registry pull`, once, and commit `stacks/charts` |\n"
+    steps = "| `.github/workflows/ramp.yaml` | the steps of ramps; its first lines say what it needs |\n"
     values = {
         "name": name,
         "stack": stack,
         "install": INSTALL,
         "up": f"pulumi up -s {stack}" if cluster else "save the file while `corral serve` runs",
         "charts": charts if cluster else "",
+        "ramps": "| move it in steps, with a guard | `corral:ramps`, then `corral ramp` |\n",
+        "steps": steps if cluster else "",
         "deployed": ", `pulumi up` once it is merged" if cluster else "",
     }
     return {
@@ -107,6 +111,7 @@ def _texts(name: str, template: Template, stack: str) -> dict[str, str]:
         ".gitignore": template_text("gitignore"),
         "Pulumi.yaml": template_text("Pulumi.yaml", **values),
         "README.md": template_text("README.md", **values),
+        **{path: template_text(file, **values) for path, file in ramps.items()},
     }
 
 

@@ -1,7 +1,8 @@
 """What a cluster's Prometheus knows of one model over the last seconds, for a ramp to be judged by.
 
-The metrics are those of `records`: Envoy AI Gateway tells hosts apart by their ids of the model alone, so of hosts with
-the same id nothing is known; and Envoy tells of which model a host is ejected, not which host: each of them may be it.
+The metrics are those of `records`: Envoy AI Gateway tells hosts apart by their ids of the model alone.  What those with
+the same id did is that of the one which shares the model, fallbacks having little; where several share it, nothing is
+known of them.  Envoy tells of which model a host is ejected, not which host: each of them may be it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from corral.gateway.manifests.cutover import clusters
 from corral.monitoring.records import by_id, quoted
-from corral.plan.plan import ModelPlan
+from corral.plan.plan import ModelPlan, Target
 from corral.plan.ramps import Observed, ObservedHost
 
 _PATIENCE_SECONDS = 30.0
@@ -93,7 +94,7 @@ def observed(model: ModelPlan, results: Mapping[str, list[Sample]]) -> Observed:
     tokens = _numbers(results["tokens"], "gen_ai_request_model", "gen_ai_token_type")
     ejected = any(_number(sample) for sample in results["ejected"])
     hosts = {
-        targets[0].host: ObservedHost(
+        host: ObservedHost(
             attempts=round(attempts[model_id,]),
             failed_attempts=round(failed[model_id,]),
             ejected=ejected,
@@ -102,9 +103,15 @@ def observed(model: ModelPlan, results: Mapping[str, list[Sample]]) -> Observed:
             output_tokens=round(tokens[model_id, "output"]),
         )
         for model_id, targets in by_id(model).items()
-        if len(targets) == 1
+        for host in _alone(targets)
     }
     return Observed(round(sum(by_class.values())), round(by_class["5",]), hosts)
+
+
+def _alone(targets: list[Target]) -> list[str]:
+    """The host that the numbers of an id are about; none: several."""
+    sharing = [target.host for target in targets if target.role == "share"] or [target.host for target in targets]
+    return sharing if len(sharing) == 1 else []
 
 
 def _numbers(samples: list[Sample], *labels: str) -> defaultdict[tuple[str, ...], float]:
