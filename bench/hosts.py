@@ -69,6 +69,10 @@ def _chunks(events: Iterable[str]) -> list[bytes]:
 
 
 _ANSWER = _response("200 OK", _WHOLE)
+_COUNTS = "/counts"
+"""The path that answers how many requests each host got."""
+_MODELS = {"object": "list", "data": [{"id": "llama-3.3-70b", "object": "model", "owned_by": "vllm"}]}
+"""What a router that looks at its hosts reads, at whatever path."""
 _NO_KEY, _NO_MODEL = _refusal("401 Unauthorized"), _refusal("404 Not Found")
 _STREAM = _chunks(
     [
@@ -88,13 +92,16 @@ class _Connection(asyncio.Protocol):
         self._key, self._id = f"Bearer {key(name)}".encode(), f'"{model_id(name, "")}'.encode()
         self._parser = httptools.HttpRequestParser(self)
         self._sent_key: bytes | None = None
-        self._body = b""
+        self._path, self._body = b"", b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._path = url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"authorization":
@@ -109,7 +116,8 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, sent_key: bytes | None, body: bytes) -> None:
         if self._parser.get_method() == b"GET":
-            self._transport.write(_response("200 OK", json.dumps(self._counts).encode()))
+            answer = self._counts if self._path == _COUNTS.encode() else _MODELS
+            self._transport.write(_response("200 OK", json.dumps(answer).encode()))
             return
         self._counts[self._name] += 1
         if sent_key not in (None, self._key):
@@ -150,7 +158,7 @@ class Hosts:
     def requests(self) -> dict[str, int]:
         """Per host the requests it got so far."""
         port = next(iter(self.ports.values()))
-        answer: Any = httpx.get(f"http://127.0.0.1:{port}/counts", trust_env=False).json()
+        answer: Any = httpx.get(f"http://127.0.0.1:{port}{_COUNTS}", trust_env=False).json()
         return answer
 
 

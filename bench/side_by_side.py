@@ -45,6 +45,8 @@ class Measured:
     """Per host."""
     computed: float = 0
     """Seconds of CPU for the whole answers."""
+    computed_streamed: float = 0
+    """Seconds of CPU for the streamed ones."""
     memory: float | None = None
     """Mebibytes, after the load."""
 
@@ -54,12 +56,24 @@ class Measured:
         port, headers = self.gateway.port, self.gateway.headers
         computed = self._computed()
         self.whole.append(await load(port, headers, seconds, CONNECTIONS))
-        self.computed += self._computed() - computed
+        between = self._computed()
+        self.computed += between - computed
         self.streamed.append(await load(port, headers, seconds, CONNECTIONS, streamed=True))
+        self.computed_streamed += self._computed() - between
         after = hosts.requests()
         for host in SHARES:
             self.requests[host] += after[host] - before[host]
         self.memory = mebibytes(self.gateway.process) if self.gateway.process else None
+
+    @property
+    def cpu(self) -> float:
+        """Microseconds of CPU for a whole answer; 0: there is no process."""
+        return 1e6 * self.computed / max(1, sum(len(result.latencies) for result in self.whole))
+
+    @property
+    def cpu_streamed(self) -> float:
+        """Of a streamed answer."""
+        return 1e6 * self.computed_streamed / max(1, sum(len(result.latencies) for result in self.streamed))
 
     def _computed(self) -> float:
         return cpu_seconds(self.gateway.process) if self.gateway.process else 0
@@ -95,8 +109,9 @@ def ratio(measured: Measured, reference: Measured) -> float:
 def shown(measured: dict[str, Measured]) -> str:
     """A row for each gateway."""
     columns = (
+        *("CPU µs", "of bare Envoy", "streamed CPU µs", "of bare Envoy"),
         *("requests/s", "of bare Envoy", "p50 ms", "p99 ms", "first byte ms", "its p99 ms"),
-        *("CPU µs", "MiB", "failed", "north"),
+        *("MiB", "failed", "north"),
     )
     reference = measured.get("bare")
     return table(("", *columns), [(each.gateway.version, *_numbers(each, reference)) for each in measured.values()])
@@ -106,6 +121,8 @@ def _numbers(each: Measured, reference: Measured | None) -> list[str]:
     latencies = [result.latencies for result in each.whole]
     first_bytes = [result.first_bytes for result in each.streamed]
     return [
+        *_processor(each.cpu, reference and reference.cpu),
+        *_processor(each.cpu_streamed, reference and reference.cpu_streamed),
         f"{statistics.median(result.rate for result in each.whole):,.0f}",
         f"{ratio(each, reference):.3f}" if reference else "",
         *(
@@ -113,11 +130,14 @@ def _numbers(each: Measured, reference: Measured | None) -> list[str]:
             for rounds in (latencies, first_bytes)
             for share in (0.5, 0.99)
         ),
-        f"{1e6 * each.computed / max(1, sum(map(len, latencies))):,.0f}" if each.gateway.process else "",
         f"{each.memory:,.0f}" if each.memory else "",
         str(sum(result.failures for result in (*each.whole, *each.streamed))),
         f"{100 * each.requests['north'] / max(1, sum(each.requests.values())):.1f} %",
     ]
+
+
+def _processor(cpu: float, of: float | None) -> tuple[str, str]:
+    return (f"{cpu:,.0f}" if cpu else "", f"{cpu / of:.2f}" if cpu and of else "")
 
 
 def aims(measured: dict[str, Measured]) -> str:
