@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from corral.cli.main import app
-from corral.cli.project import NoRevisionError, at_revision
 from corral.config.problems import ConfigError
+from corral.repository import NoRevisionError, at_revision
 
 EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 FILE = "stacks/Pulumi.kind.yaml"
@@ -79,7 +79,8 @@ def test_an_edited_share_is_told_as_a_move_and_updates_one_route(edit: Callable[
         "  price      unknown (at vllm) per million tokens\n\n"
         "Resources: 1 to update\n"
         f"  ~  {ROUTE} gateway-route/llama-3.3-70b/EDITION: "
-        "spec.rules[0].backendRefs[0].weight, spec.rules[0].backendRefs[1].weight\n"
+        "spec.rules[0].backendRefs[0].headerMutation.set[0].value, spec.rules[0].backendRefs[0].weight, "
+        "spec.rules[0].backendRefs[1].headerMutation.set[0].value and 1 more\n"
     )
 
 

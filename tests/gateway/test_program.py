@@ -141,7 +141,12 @@ def test_an_edited_share_updates_the_models_route_and_nothing_else(
     (update,) = changed.update
     assert changed == Changes(update=(update,))
     assert (update.type.rpartition(":")[2], model in update.name) == ("AIGatewayRoute", True)
-    assert {re.sub(r"\d+", "N", path) for path in update.properties} == {"spec.rules[N].backendRefs[N].weight"}
+    assert {re.sub(r"\d+", "N", path) for path in update.properties} == {
+        "spec.rules[N].backendRefs[N].weight",
+        "spec.rules[N].backendRefs[N].headerMutation.set[N].value",
+    }
+    traces = [world.outputs["plan"]["models"] for world in (worlds[stack], moved)]
+    assert {name for name in traces[0] if traces[0][name] != traces[1][name]} == {model}
 
 
 def test_a_host_that_leaves_its_last_model_goes_with_all_it_has_and_touches_no_other(

@@ -39,6 +39,7 @@ EXPOSED = {
         "corral_reasoning_tokens_total",
         "corral_unpriced_tokens_total",
         "corral_limited_total",
+        "corral_plan_info",
         "corral_share_percent",
         "corral_host_ejected",
         "corral_active_requests",

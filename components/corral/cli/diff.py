@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corral.cli.project import FOLDER, NoRevisionError, StackOption, at_revision, root, stack_file
+from corral.cli.project import FOLDER, StackOption, root, stack_file
 from corral.cli.tables import issuer_line, sums_text, tenant_lines
 from corral.cli.terminal import complain, console, print_json
 from corral.config.prices import FILE as PRICES
@@ -20,6 +20,7 @@ from corral.config.problems import ConfigError, listed, number, size, span
 from corral.plan.diff import LimitMove, ModelMove, Move, Side
 from corral.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
 from corral.plan.plan import Plan
+from corral.repository import NoRevisionError, at_revision
 
 if TYPE_CHECKING:  # Pulumi is loaded where it is needed
     from corral.testing.changes import Change, Changes

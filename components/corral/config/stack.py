@@ -87,6 +87,9 @@ class Engine(Strict):
     fifths; by default they are not limited."""
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     """The days for which the local engine keeps its log of requests."""
+    trace_headers: bool = True
+    """The answers carry the hash of the plan that routed them (`x-corral-plan`), and on the local engine the git commit
+    of the stack file (`x-corral-commit`), which is the default; with false the log alone has them."""
 
 
 class Accounts(Strict):

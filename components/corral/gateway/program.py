@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import pulumi
 
 from corral.catalog.load import load_catalog
 from corral.config.cluster import HostedZoneCertificate, LoadBalancerCertificate
+from corral.config.prices import FILE as PRICES
 from corral.config.prices import read_prices
 from corral.config.problems import SECRETS, TENANT_SECRETS, ConfigError
 from corral.config.read import stack_from_config
@@ -24,6 +26,8 @@ from corral.hosts.keys import refusal
 from corral.plan.build import build
 from corral.plan.checks.run import check
 from corral.plan.credentials import InvalidCredentialError, caller_credentials
+from corral.plan.trace import summary
+from corral.repository import commit_of
 
 _ROUTING_SECONDS = 600
 """For what comes after all hosts are there or given up: to accept routes and to roll out the first Envoys."""
@@ -122,6 +126,7 @@ def deploy(file: Path | None = None) -> None:
     pulumi.export("ca", gateway.ca)
     pulumi.export("endpoints", {f"{endpoint.host}/{endpoint.model}": _url(endpoint) for endpoint in endpoints})
     pulumi.export("keys", gateway.keys)
+    pulumi.export("plan", summary(replace(plan, commit=None if on_mocks() else commit_of(file, file.parent / PRICES))))
 
 
 def _protect(*, on: bool) -> None:

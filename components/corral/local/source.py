@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from secrets import token_bytes, token_urlsafe
 
 import watchfiles
 
+from corral.config.prices import FILE as PRICES
 from corral.hosts.azure.entra import Tokens, token
 from corral.local.placement import Desired, Simulate, desire
 from corral.plan.checks.run import CheckedStack
 from corral.plan.credentials import KEY_BYTES, key_of
+from corral.repository import commit_of, head_log
 
 _DEBOUNCE_MS, _STEP_MS = 50, 10
 """An event is acted on once none has followed it for the shorter time; after the longer one in any case."""
@@ -38,6 +40,14 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
+def _changed(path: Path | None) -> bytes:
+    """When a file was changed; of one that only grows its content would be long."""
+    try:
+        return str(path.stat().st_mtime_ns).encode() if path else b""
+    except OSError:
+        return b""
+
+
 @dataclass
 class Source:
     """The stack file that is followed, and what it asks of this machine."""
@@ -54,16 +64,19 @@ class Source:
     """A key for any tenant of a rehearsal, the same one for the whole run."""
     tokens: Tokens = field(default_factory=lambda: Tokens(partial(token, os.environ)), repr=False)
     """Of the hosts that take tokens in place of keys."""
+    head_log: Path | None = None
+    """The file into which git writes when another commit is checked out, when the stack was read last; None: there was
+    none."""
     named: tuple[Path, ...] = ()
     """The files of the certificate and of keys that the stack named when it was read last."""
     last_read: bytes | None = None
     """What the file held when it was read last, with all that it names."""
 
     def text(self) -> bytes | None:
-        """What the file holds, those that it names and the token in use; None while there is no file, as when an editor
-        is about to replace it."""
+        """What the file holds, those that it names, the token in use and which commit there is; None while there is no
+        file, as when an editor is about to replace it."""
         text = _content(self.file)
-        return None if text is None else self._with_named(text)
+        return None if text is None else self._with_named(text, _changed(self.head_log))
 
     def read(self, simulate: Simulate | None) -> Desired:
         """What the file asks of this machine now: whatever is saved from now on is another text.
@@ -71,20 +84,24 @@ class Source:
         Raises ConfigError, RefusedError or EngineError.
         """
         text = _content(self.file) or b""
+        self.head_log = head_log(self.file)
+        checked_out = _changed(self.head_log)
         self.last_read = self.text()
         stack = self.load()
+        stack = replace(stack, plan=replace(stack.plan, commit=commit_of(self.file, self.file.parent / PRICES)))
         files, folder = stack.settings.certificate, stack.file.parent
         names = [files.cert_file, files.key_file] if files else []
         names += [target.credential.key_file for target in stack.plan.live_hosts.values() if target.credential.key_file]
         self.named = tuple((folder / name).expanduser() for name in names)
         mode = simulate or stack.settings.simulate
         desired = desire(stack, mode, self.environment, self.host_keys, self.tenant_keys, self.tokens.get)
-        self.last_read = self._with_named(text)
+        self.last_read = self._with_named(text, checked_out)
         return desired
 
-    def _with_named(self, text: bytes) -> bytes:
-        """With what the named files hold, and the token that is in use."""
-        return b"\0".join((text, *(_content(path) or b"" for path in self.named), (self.tokens.current or "").encode()))
+    def _with_named(self, text: bytes, checked_out: bytes) -> bytes:
+        """With what the named files hold, the token that is in use, and when a commit was checked out last."""
+        named = (_content(path) or b"" for path in self.named)
+        return b"\0".join((text, *named, (self.tokens.current or "").encode(), checked_out))
 
     def events(self) -> AsyncIterable[object]:
         """One each time that the file may hold something else.

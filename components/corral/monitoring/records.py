@@ -9,6 +9,7 @@
     corral:observed_share:percent      {stack, model, host}        of the last half hour
     corral:declared_share:percent      {stack, model, host}
     corral:ejected                     {stack, model, host}        1 while it is ejected: it fails
+    corral:plan                        {stack, model, plan}        1: it is in force; the local one has its commit
 
 The local engine's are made from Corral's own metrics, for all models at once.
 
@@ -31,6 +32,7 @@ from typing import Any
 
 from corral.gateway.manifests.cutover import clusters
 from corral.plan.plan import ModelPlan, Plan, Price, Target
+from corral.plan.trace import model_hash
 
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 """Those of the burn rates in `alerts`."""
@@ -102,6 +104,7 @@ def _local(plan: Plan) -> Iterator[Record]:
     )
     yield Record("corral:declared_share:percent", f"max by (stack, model, host) (corral_share_percent{{{where}}})")
     yield Record("corral:ejected", f"max by (stack, model, host) (corral_host_ejected{{{where}}})")
+    yield Record("corral:plan", f"max by (stack, model, plan, commit) (corral_plan_info{{{where}}})")
 
 
 def _kubernetes(plan: Plan) -> Iterator[Record]:
@@ -120,6 +123,7 @@ def _kubernetes(plan: Plan) -> Iterator[Record]:
             f"clamp_max(sum(envoy_cluster_outlier_detection_ejections_active{{{clusters(model.name)}}}), 1)",
             {**labels, "host": "unknown"},
         )
+        yield Record("corral:plan", "vector(1)", {**labels, "plan": model_hash(model, plan)})
 
 
 def _tokens(model: ModelPlan, of: str, labels: Mapping[str, str]) -> Iterator[Record]:

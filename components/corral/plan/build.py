@@ -47,6 +47,7 @@ def build(stack: Stack, catalog: Catalog, locked: Prices | None = None) -> Plan:
         issuers=issuers(stack),
         nodes=tuple(_nodes(stack, models, prices)),
         prices_locked=locked is not None,
+        trace_headers=engine.trace_headers,
         listener=Listener(engine.address, tls=engine.certificate is not None) if engine.kind == "local" else None,
         cluster=stack.cluster if engine.kind == "kubernetes" else None,
         certificate=stack.gateway.certificate if engine.kind == "kubernetes" else None,

@@ -389,6 +389,11 @@ class Plan:
     """Of its Envoys."""
     versions: Versions | None = field(default=None, compare=False, metadata=_PRIVATE)
     """Of its software."""
+    trace_headers: bool = field(default=True, metadata=_PRIVATE)
+    """Whether answers say by which plan they were routed."""
+    commit: str | None = field(default=None, metadata=_PRIVATE)
+    """That of the repository at which the stack file was read, with `-dirty` where the file differed from it; None:
+    unknown."""
 
     @property
     def targets(self) -> tuple[tuple[ModelPlan, Target], ...]:

@@ -17,6 +17,7 @@ from corral.local.statistics.cost import Spending, tariff
 from corral.local.statistics.prometheus import Exposition, expose
 from corral.local.statistics.readings import parse
 from corral.local.statistics.status import Reload
+from corral.plan.trace import model_hash
 from tests.plan.world import LLAMA, build
 
 ROOT = Path(__file__).parents[3]
@@ -66,7 +67,7 @@ def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[by
     return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced, RELOAD), accept)
 
 
-LABELS = ("tenant", "model", "host", "code", "direction", "limit", "le")
+LABELS = ("tenant", "model", "host", "code", "direction", "limit", "plan", "commit", "le")
 
 
 def values(families: Iterable[Metric]) -> dict[str, float]:
@@ -112,6 +113,8 @@ WANT = {
     f"corral_share_percent{{model={LLAMA},host=deepinfra}}": 40,
     f"corral_share_percent{{model={LLAMA},host=lab}}": 0,
     "corral_share_percent{model=llama-4-scout,host=bedrock}": 100,
+    f"corral_plan_info{{model={LLAMA},plan={model_hash(PLAN.models[0], PLAN)},commit=unknown}}": 1,
+    f"corral_plan_info{{model=llama-4-scout,plan={model_hash(PLAN.models[1], PLAN)},commit=unknown}}": 1,
     f"corral_host_ejected{{model={LLAMA},host=bedrock}}": 1,
     f"corral_host_ejected{{model={LLAMA},host=deepinfra}}": 0,
     f"corral_host_ejected{{model={LLAMA},host=lab}}": 0,
@@ -158,6 +161,7 @@ FAMILIES = {
     "corral_cost_dollars": "counter",
     "corral_unpriced_tokens": "counter",
     "corral_share_percent": "gauge",
+    "corral_plan_info": "gauge",
     "corral_host_ejected": "gauge",
     "corral_active_requests": "gauge",
     "corral_config_last_reload_successful": "gauge",

@@ -22,6 +22,7 @@ from corral.gateway.manifests.tenants import TOKEN_COSTS, Caller, access, limits
 from corral.hosts.autoscaling import scaled, trigger
 from corral.plan import failover
 from corral.plan.plan import RequestSettings
+from corral.plan.trace import PLAN_HEADER
 
 TENANTS = "tenants"
 """The key of the secret that has the tenants' API keys."""
@@ -75,6 +76,7 @@ _LOG_FIELDS = {
     "id": "%REQ(x-request-id)%",
     "model": f"%REQ({names.MODEL_HEADER})%",
     "host": f"%REQ({names.HOST_HEADER})%",
+    "plan": f"%REQ({PLAN_HEADER})%",
     "host_model": _kept("model_name_override"),
     "method": "%REQ(:method)%",
     "path": "%REQ_WITHOUT_QUERY(x-ai-eg-original-path?:path)%",

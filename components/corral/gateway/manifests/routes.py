@@ -11,8 +11,10 @@ five times more and has no setting for it, so that half of the retries meet a fa
 all routes (`selection_resource`) raises the number; no share is in it.  It costs Envoy Gateway 70 ms of a CPU for each
 list of 30 routes, and a second for one of 100.  Goes when Envoy Gateway has a setting.
 
-Shares are in the route alone.  How often a request is tried again depends on how many hosts are named under `shares`,
-drained ones included, so that no share edit changes it.  The hosts stand in order of name, whatever their role, so that
+Shares are in the route alone, and so is the hash of the model's plan: a header that Envoy AI Gateway 1.1.0 sets at
+whichever host is asked, beside those of the host itself (`mergeHeaderMutations`), and that the log and the answer have.
+How often a request is tried again depends on how many hosts are named under `shares`, drained ones included, so that no
+share edit changes it.  The hosts stand in order of name, whatever their role, so that
 a fallback becomes a sharing host by its weight and priority alone.
 
 A route has one rule as long as every tenant may be served by all of the model's hosts, and otherwise one for each group
@@ -32,6 +34,7 @@ from corral.gateway.manifests.tenants import Caller, Group, called_by, groups
 from corral.gateway.names import HOST_HEADER, MODEL_HEADER, duration, object_name
 from corral.plan import failover
 from corral.plan.plan import ModelPlan, RequestSettings
+from corral.plan.trace import PLAN_HEADER, model_hash
 
 _UNLISTED = MODEL_HEADER.title()
 """The same header, by a name in which Envoy AI Gateway 1.1.0 does not see it: it lists a model once for each rule that
@@ -51,9 +54,14 @@ def selection_resource(inputs: Inputs) -> Resource:
     It is there before the first route, and put on every list of routes that Envoy Gateway makes.
     """
     attempts = (".routes[*].route.retry_policy", "/host_selection_retry_max_attempts", failover.SELECTION_ATTEMPTS)
-    header = {"header": {"key": HOST_HEADER, "value": f"%REQ({HOST_HEADER})%"}}
-    spec = routes_patch(inputs, attempts, ("", "/response_headers_to_add/-", header))
+    named = (HOST_HEADER, PLAN_HEADER) if inputs.plan.trace_headers else (HOST_HEADER,)
+    spec = routes_patch(inputs, attempts, *(("", "/response_headers_to_add/-", _answered(name)) for name in named))
     return inputs.resource("EnvoyPatchPolicy", inputs.names.gateway, spec, needs=["gateway"])
+
+
+def _answered(name: str) -> dict[str, Any]:
+    """A header of a request that its answer has too, whatever a host answers by that name."""
+    return {"header": {"key": name, "value": f"%REQ({name})%"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def model_resources(
@@ -64,6 +72,7 @@ def model_resources(
     hosts = [group.hosts for group in rules]
     revised = revision(model.name, hosts, inputs.labels, inputs.route_annotations)
     name, annotations = route_name(model.name, revised), {"corral/model": model.name}
+    planned = {"headerMutation": {"set": [{"name": PLAN_HEADER, "value": model_hash(model, inputs.plan)}]}}
     merge = {"mergeType": "StrategicMerge"} if inputs.has_limits else {}
     resources: dict[str, Resource] = {}
     for index, group in enumerate(rules):
@@ -85,7 +94,7 @@ def model_resources(
         name,
         {
             "parentRefs": [reference("Gateway", inputs.names.gateway)],
-            "rules": [_rule(inputs, group, callers, index) for index, group in enumerate(rules)],
+            "rules": [_rule(inputs, group, callers, index, planned) for index, group in enumerate(rules)],
         },
         needs=[*front, *resources, *(key for endpoint in endpoints for key in route_needs(endpoint))],
         annotations={**annotations, **inputs.route_annotations},
@@ -103,8 +112,10 @@ def _rule_name(index: int) -> str:
     return f"residency-{index}" if index else "model"
 
 
-def _rule(inputs: Inputs, group: Group, callers: Mapping[str, Caller], index: int) -> dict[str, Any]:
-    """Its match has the model first, where the patch of a cut-over looks for it."""
+def _rule(
+    inputs: Inputs, group: Group, callers: Mapping[str, Caller], index: int, planned: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Its match has the model first, where the patch of a cut-over looks for it; what is `planned` every host gets."""
     model = group.model.name
     of_model = {"type": "Exact", "name": _UNLISTED if index else MODEL_HEADER, "value": model}
     of_tenants = [called_by(callers[name] for name in group.tenants)] if group.tenants else []
@@ -117,6 +128,7 @@ def _rule(inputs: Inputs, group: Group, callers: Mapping[str, Caller], index: in
                 "modelNameOverride": inputs.by_target[target.host, model].model_id,
                 "weight": target.weight,
                 "priority": target.priority,
+                **planned,
             }
             for target in sorted(group.model.targets, key=lambda target: target.host)
         ],

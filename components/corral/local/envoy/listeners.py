@@ -15,6 +15,7 @@ from corral.local.envoy.statistics import metadata
 from corral.local.envoy.upstream import Upstream
 from corral.plan.failover import DROPPED_PREFIXES, UPLOAD_SECONDS
 from corral.plan.plan import RequestSettings
+from corral.plan.trace import TRACE_HEADERS
 
 _FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -37,6 +38,7 @@ _FIELDS = {
     "duration_ms": "%DURATION%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     "flags": "%RESPONSE_FLAGS%",
+    **{name: f"%METADATA(ROUTE:{NAMESPACE}:{name})%" for name in TRACE_HEADERS},
     "limit": metadata("limit"),
 }
 

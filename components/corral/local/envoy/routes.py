@@ -27,6 +27,7 @@ from corral.local.envoy.resource import Resource, extension, header, millisecond
 from corral.local.envoy.variants import ModelVariant, variants
 from corral.plan import failover
 from corral.plan.plan import Plan
+from corral.plan.trace import TRACE_HEADERS, trace
 
 _MODEL_PATHS = r"/v1/(chat/completions|completions|embeddings|responses|messages|rerank)(\?.*)?"
 _LIST_PATH = r"/v1/models(\?.*)?"
@@ -78,7 +79,8 @@ def _by_header(name: str, choices: Iterable[tuple[str, Resource]], otherwise: Re
 _PREVIOUS_HOSTS = extension("retry.host.previous_hosts.v3.PreviousHostsPredicate")
 
 
-def _model_route(variant: ModelVariant, idle_timeout: int) -> Resource:
+def _model_route(variant: ModelVariant, idle_timeout: int, traced: Mapping[str, str], *, shown: bool) -> Resource:
+    """What is `traced` is for the log, and where it is shown for the client."""
     model = variant.model
     if not model.sharing and not model.fallbacks:
         return replies.no_host_allowed(variant.name)
@@ -98,12 +100,14 @@ def _model_route(variant: ModelVariant, idle_timeout: int) -> Resource:
     return {
         "name": variant.name,
         "match": {"prefix": "/"},
+        "metadata": {"filter_metadata": {NAMESPACE: traced}},
         "request_headers_to_remove": _REMOVED,
         "response_headers_to_add": [
             header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
             header(HOST_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:host)%"),
             header(HOST_MODEL_HEADER, f"%UPSTREAM_METADATA({NAMESPACE}:id)%"),
             header(HOST_REQUEST_ID_HEADER, f"%RESPONSE_HEADER({failover.REQUEST_ID_HEADER})%"),
+            *(header(TRACE_HEADERS[name], value) for name, value in traced.items() if shown),
         ],
         "response_headers_to_remove": [failover.UNSUPPORTED_HEADER, *failover.HOST_HEADERS],
         "route": {
@@ -162,8 +166,9 @@ def gateway_routes(plan: Plan, keys: Mapping[str, str], files: Files) -> Resourc
     )
     read = _arms([_where(READ_HEADER, ".+", by_path)], _to(_UNREAD))
     models = (
-        (variant.key, _to(_model_route(variant, plan.request_settings.idle_timeout)))
+        (variant.key, _to(_model_route(variant, plan.request_settings.idle_timeout, traced, shown=plan.trace_headers)))
         for model in plan.models
+        for traced in [trace(model, plan)]
         for variant in variants(plan, model)
     )
     origins = plan.request_settings.origins

@@ -23,6 +23,7 @@ from corral.local.statistics.readings import Bin, Readings
 from corral.local.statistics.status import Reload
 from corral.local.statistics.totals import Totals
 from corral.plan.plan import Plan
+from corral.plan.trace import TRACE_HEADERS, trace
 
 Labels = tuple[str, ...]
 
@@ -111,6 +112,8 @@ class Exposition(Collector):
         yield self._counter("corral_unpriced_tokens", "Tokens whose price is unknown.", _PAYER, unpriced)
         shares = {(model.name, target.host): target.share for model, target in self.plan.targets}
         yield self._gauge("corral_share_percent", "Declared share; 0 for fallbacks and drained hosts.", _HOST, shares)
+        plans = {(model.name, *trace(model, self.plan).values()): 1 for model in self.plan.models}
+        yield self._gauge("corral_plan_info", "The plan in force, and its commit.", ("model", *TRACE_HEADERS), plans)
         out = self.readings.ejected(self.plan)
         live = [(model.name, target.host) for model, target in self.plan.live]
         ejected = {host: host in out for host in live}

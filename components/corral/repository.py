@@ -1,0 +1,87 @@
+"""The git repository that a stack file lies in: its commit, a file as a revision has it, the commits that changed it.
+
+Where there is no repository, or no git, nothing is known of a commit: None, never a guess.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+DIRTY = "-dirty"
+"""What follows a commit when what was read differs from it."""
+
+
+class NoRevisionError(Exception):
+    """The revision cannot be looked at; the message says why."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit that changed a file."""
+
+    sha: str
+    moment: datetime
+    """When it was committed."""
+
+
+def commit_of(*files: Path) -> str | None:
+    """The commit that is checked out where the files lie, with `-dirty` where one of them differs from it."""
+    folder = files[0].resolve().parent
+    try:
+        head = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", *(each.name for each in files))
+    except NoRevisionError:
+        return None
+    if head is None or changed is None:
+        return None
+    return head.strip() + (DIRTY if changed else "")
+
+
+def head_log(file: Path) -> Path | None:
+    """The file that git writes into whenever another commit is checked out where `file` lies."""
+    folder = file.resolve().parent
+    try:
+        path = _git(folder, "rev-parse", "--git-path", "logs/HEAD")
+    except NoRevisionError:
+        return None
+    return folder / path.strip() if path else None
+
+
+def commits(file: Path) -> Iterator[Commit]:
+    """Those that changed the file, the newest first.  Raises NoRevisionError where there is no git."""
+    listed = _git(file.resolve().parent, "log", "--format=%H %cI", "--", file.name) or ""
+    for line in listed.splitlines():
+        sha, _, moment = line.partition(" ")
+        yield Commit(sha, datetime.fromisoformat(moment))
+
+
+def at_revision(root: Path, file: str, revision: str) -> str | None:
+    """The text of `file`, a path below `root`, as the revision has it; None: it is not there.
+
+    Raises NoRevisionError.
+    """
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None:
+        inside = _git(root, "rev-parse", "--is-inside-work-tree") is not None
+        raise NoRevisionError(f"git knows no revision {revision!r}" if inside else f"{root} is no git work tree")
+    if not _git(root, "ls-tree", "--name-only", commit.strip(), "--", file):
+        return None
+    return _git(root, "show", f"{commit.strip()}:./{file}")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git writes; None where it refuses."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],  # noqa: S607
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+        )
+    except FileNotFoundError:
+        raise NoRevisionError("there is no git on PATH") from None
+    return done.stdout if done.returncode == 0 else None
