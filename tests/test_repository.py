@@ -50,7 +50,8 @@ def test_the_commits_of_a_file_are_those_that_changed_it_and_the_log_of_heads_gr
     (file.parents[1] / "README.md").write_text("another file")
     git(file.parent, "add", "-A", "..")
     git(file.parent, "commit", "-qm", "not the stack")
-    assert [each.sha for each in commits(file)] == [git(file.parent, "rev-parse", "HEAD~1")]
+    assert [(each.sha, each.title) for each in commits(file)] == [(git(file.parent, "rev-parse", "HEAD~1"), "t: first")]
+    assert [each.title for each in commits(file, at="HEAD")] == ["t: not the stack"]
     assert log.stat().st_size > before
 
 

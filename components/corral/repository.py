@@ -6,7 +6,6 @@ Where there is no repository, or no git, nothing is known of a commit: None, nev
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +25,8 @@ class Commit:
     sha: str
     moment: datetime
     """When it was committed."""
+    title: str
+    """Who wrote it, and its subject."""
 
 
 def commit_of(*files: Path) -> str | None:
@@ -51,12 +52,15 @@ def head_log(file: Path) -> Path | None:
     return folder / path.strip() if path else None
 
 
-def commits(file: Path) -> Iterator[Commit]:
-    """Those that changed the file, the newest first.  Raises NoRevisionError where there is no git."""
-    listed = _git(file.resolve().parent, "log", "--format=%H %cI", "--", file.name) or ""
-    for line in listed.splitlines():
-        sha, _, moment = line.partition(" ")
-        yield Commit(sha, datetime.fromisoformat(moment))
+def commits(file: Path, *, at: str | None = None) -> list[Commit]:
+    """Those that changed the file, the newest first; `at`: that one alone, whatever it changed.
+
+    Raises NoRevisionError where there is no git.
+    """
+    which = ("-1", at) if at else ("HEAD", "--", file.name)
+    listed = _git(file.resolve().parent, "log", "--format=%H %cI %an: %s", *which) or ""
+    lines = (line.split(" ", 2) for line in listed.splitlines())
+    return [Commit(sha, datetime.fromisoformat(moment), title) for sha, moment, title in lines]
 
 
 def at_revision(root: Path, file: str, revision: str) -> str | None:

@@ -19,6 +19,7 @@ VERBS = (
     "diff",
     "drift",
     "explain",
+    "why",
     "preflight",
     "verify",
     "smoke",

@@ -54,6 +54,8 @@ def test_an_answer_the_log_and_the_metrics_name_the_plan_and_the_commit_as_they_
         metrics = httpx.get(f"{gateway.running.page_url.rstrip('/')}/metrics").text
         assert f'model="m",plan="{line["plan"]}",stack="{gateway.stack}"' in metrics
         assert f'commit="{even}"' in metrics
+        told = gateway.run("why", line["id"]).stdout
+        assert (f"{even} (t: even)" in told, "weight 50 of 100" in told) == (True, True), told
         gateway.save(QUIET)
         quiet = until(lambda: "x-corral-plan" not in (a := ask(gateway)).headers and a, "the headers are gone")
         assert "x-corral-commit" not in quiet.headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -127,7 +128,7 @@ def _resources(comparison: Comparison) -> Iterator[str]:
     else:
         yield f"Resources: {_counted(comparison.resources)}"
         for sign, each in _signed(comparison.resources):
-            properties = f": {_first(each.properties)}" if each.properties else ""
+            properties = f": {_first(_kinds(each.properties))}" if each.properties else ""
             yield f"  {sign:<2} {each.type} {each.name}{properties}"
         if follow := comparison.resources.follow:
             names = _first([f"{each.type} {each.name}" for each in follow])
@@ -153,6 +154,11 @@ def _signed(resources: Changes) -> Iterator[tuple[str, Change]]:
         ("-", resources.delete),
     ):
         yield from ((sign, change) for change in each)
+
+
+def _kinds(paths: Sequence[str]) -> list[str]:
+    """Paths without the places in lists, each once: `spec.rules[].backendRefs[].weight`."""
+    return [*dict.fromkeys(re.sub(r"\[[0-9]+\]", "[]", path) for path in paths)]
 
 
 def _first(names: Sequence[str]) -> str:

@@ -63,6 +63,7 @@ VERBS = (
         "diff",
         "drift",
         "explain",
+        "why",
         "preflight",
         "verify",
         "smoke",

@@ -84,10 +84,10 @@ class Source:
         Raises ConfigError, RefusedError or EngineError.
         """
         text = _content(self.file) or b""
-        self.head_log = head_log(self.file)
-        checked_out = _changed(self.head_log)
         self.last_read = self.text()
         stack = self.load()
+        self.head_log = head_log(self.file)
+        checked_out = _changed(self.head_log)
         stack = replace(stack, plan=replace(stack.plan, commit=commit_of(self.file, self.file.parent / PRICES)))
         files, folder = stack.settings.certificate, stack.file.parent
         names = [files.cert_file, files.key_file] if files else []

@@ -160,8 +160,13 @@ def any_shares(plan: Plan, seed: int) -> Shares:
     return drawn
 
 
+_OF_SHARES = (".weight", ".headerMutation.set[0].value")
+"""The ends of what an edit of shares changes in a route: the weight of each host, and the header with the plan."""
+
+
 def touched_besides_routes(file: str | Path, shares: Shares) -> list[str]:
-    """What an edit of these shares would touch besides the weights in routes; nothing where the edit is refused."""
+    """What an edit of these shares would touch besides the weights in routes, and the hash of the plan there; nothing
+    where the edit is refused."""
     try:
         after = run_program(read_version(Path(file), shares))
     except pulumi.RunError:
@@ -174,7 +179,7 @@ def touched_besides_routes(file: str | Path, shares: Shares) -> list[str]:
             f"{change.type} {change.name}: {path}"
             for change in touched.update
             for path in change.properties
-            if not (change.type.endswith(":AIGatewayRoute") and path.endswith(".weight"))
+            if not (change.type.endswith(":AIGatewayRoute") and path.endswith(_OF_SHARES))
         ),
     ]
 
