@@ -6,12 +6,17 @@ from datetime import date
 
 import pytest
 
-from corral.catalog.catalog import Catalog, HostEntry, ModelFamily
+from corral.catalog.catalog import Catalog, HostEntry, ModelFamily, Protocol
 
 
-def _host(title: str, variable: str | None = None) -> HostEntry:
+def _host(title: str, variable: str | None = None, protocol: Protocol = "openai") -> HostEntry:
     return HostEntry(
-        title=title, auth="bearer", key_variable=variable, as_of=date(2026, 11, 21), source="made for tests"
+        title=title,
+        protocol=protocol,
+        auth="bearer",
+        key_variable=variable,
+        as_of=date(2026, 11, 21),
+        source="made for tests",
     )
 
 
@@ -20,7 +25,7 @@ def catalog() -> Catalog:
     return Catalog(
         hosts={
             "azure": _host("Azure AI Foundry", "AZURE_OPENAI_API_KEY"),
-            "bedrock": _host("AWS Bedrock"),
+            "bedrock": _host("AWS Bedrock", protocol="bedrock-converse"),
             "deepinfra": _host("DeepInfra", "DEEPINFRA_API_KEY"),
             "groq": _host("Groq", "GROQ_API_KEY"),
             "openai": _host("Any OpenAI-compatible URL"),

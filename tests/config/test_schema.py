@@ -82,6 +82,7 @@ NEED_THE_WHOLE_STACK = {
     "gateway-in-the-open", "gateway-issuer", "gateway-versions-of-a-mirror", "gpus-alternatives",
     "host-not-declared", "issuers-without-tenants", "region-unknown", "registry-cache-elsewhere",
     "registry-unused-key", "shares-far-over-100", "shares-of-many-hosts", "shares-over-100", "shares-under-100",
+    "secret-store", "secret-store-of-the-adapter",
     "tenants-claims", "tenants-known-twice", "yaml-duplicate-keys", "yaml-key-is-no-text", "yaml-merge-key",
 }  # fmt: skip
 """What only reading the whole stack shows."""

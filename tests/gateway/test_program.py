@@ -149,6 +149,33 @@ def test_an_edited_share_updates_the_models_route_and_nothing_else(
     assert {name for name in traces[0] if traces[0][name] != traces[1][name]} == {model}
 
 
+def test_a_key_in_a_store_is_nowhere_in_pulumi_and_its_secret_is_there_before_it_is_named(tmp_path: Path):
+    config = config_of("prod")
+    config["corral:cluster"]["addons"] = {"externalSecrets": "present"}
+    keys = {"deepinfra": "llm/a", "together": "llm/b"}
+    config["corral:secretStore"] = {"name": "aws", "refresh": "15m", "keys": keys}
+    world = deploy("prod", tmp_path, config, keys={})
+    secrets = {each.name for each in world.of_type("kubernetes:core/v1:Secret")}
+    assert secrets & {f"gateway-secret/{host}" for host in ("azure", *keys)} == {"gateway-secret/azure"}
+    stored = {each.name: each for each in world.of_type("ExternalSecret")}
+    assert {name: each.inputs["spec"] for name, each in stored.items()} == {
+        f"gateway-secret/{host}": {
+            "secretStoreRef": {"kind": "ClusterSecretStore", "name": "aws"},
+            "refreshInterval": "900s",
+            "data": [{"secretKey": "apiKey", "remoteRef": {"key": key}}],
+        }
+        for host, key in keys.items()
+    }
+    assert {each.inputs["metadata"]["annotations"]["pulumi.com/waitFor"] for each in stored.values()} == {
+        "condition=Ready"
+    }
+    for policy in world.of_type("BackendSecurityPolicy"):
+        host = policy.inputs["metadata"]["annotations"]["corral/host"]
+        named = policy.inputs["spec"].get("apiKey", {}).get("secretRef", {}).get("name")
+        if secret := stored.get(f"gateway-secret/{host}"):
+            assert (named, secret.urn in policy.dependencies) == (secret.inputs["metadata"]["name"], True)
+
+
 def test_a_host_that_leaves_its_last_model_goes_with_all_it_has_and_touches_no_other(
     worlds: Mapping[str, World], tmp_path: Path
 ):

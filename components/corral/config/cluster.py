@@ -106,6 +106,9 @@ class Addons(Strict):
     """KEDA, which scales vLLM by `corral:cluster.prometheus`: `present` once it is installed."""
     prometheus_operator: Literal["present"] | None = None
     """The Prometheus operator, whose ServiceMonitor tells Prometheus what to scrape: `present` once it is installed."""
+    external_secrets: Literal["present"] | None = None
+    """The External Secrets Operator, with the ClusterSecretStore that `corral:secretStore` names: `present` once it is
+    installed."""
     certificates: Literal["present"] | None = None
     """The issuer or the secret that `corral:gateway.certificate` names: `present` once it is on the cluster."""
 

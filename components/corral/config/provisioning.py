@@ -6,8 +6,9 @@ They hold for a stack of the kubernetes engine alone, but for those of the gatew
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from corral.catalog.catalog import Catalog
 from corral.config.cluster import (
     EksCluster,
     Gateway,
@@ -18,13 +19,14 @@ from corral.config.cluster import (
     NewVpc,
     Versions,
 )
-from corral.config.hosts import AzureHost, BedrockHost
-from corral.config.problems import HOSTS, MODELS, Report
+from corral.config.hosts import AzureHost, BedrockHost, VllmHost
+from corral.config.problems import HOSTS, MODELS, SECRETS, Report, Value, correction
 from corral.config.registry import PullThrough, Upstreams
+from corral.config.secret_store import SecretStore
 from corral.config.stack import Stack
 from corral.config.stack_file import REGION, SIGNING_IN
 
-_GATEWAY = "corral:gateway"
+_GATEWAY, _STORE = "corral:gateway", "corral:secretStore"
 
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
 
@@ -34,15 +36,34 @@ def partition(region: str) -> str:
     return next((part for start, part in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
-def check_provisioning(stack: Stack, keys: Collection[str], report: Report) -> None:
-    """`keys`: of the whole configuration, other namespaces included."""
+def check_provisioning(stack: Stack, config: Mapping[str, Value], catalog: Catalog, report: Report) -> None:
+    """`config`: the whole configuration, other namespaces included."""
     if stack.engine.kind == "kubernetes":
         _check_cluster(stack, report)
-        _check_signing_in(stack, keys, report)
+        _check_signing_in(stack, config, report)
         _check_azure_can_be_provisioned(stack, report)
         _check_bedrock_can_be_provisioned(stack, report)
         _check_principals(stack, report)
+        if stack.secret_store:
+            _check_stored(stack, stack.secret_store, catalog, report)
     _check_gateway(stack, stack.gateway, report)
+
+
+def _check_stored(stack: Stack, store: SecretStore, catalog: Catalog, report: Report) -> None:
+    """A key in the store is one that the gateway sends to a host which is there already."""
+    for name in store.keys:
+        keys, host = (_STORE, "keys", name), stack.hosts.get(name)
+        if host is None or report.is_void((HOSTS, name)):
+            report.relate(keys, f"no such host under {HOSTS}{correction(name, stack.hosts)}")
+            continue
+        entry = catalog.hosts[host.kind]
+        brings = (isinstance(host, AzureHost) and not host.resource and not host.entra) or isinstance(host, VllmHost)
+        if brings and host.url is None:
+            report.relate(keys, "is a host that the stack makes, which brings its key along: remove it")
+        elif isinstance(host, BedrockHost) and isinstance(stack.cluster, EksCluster):
+            report.relate(keys, "is called with the gateway's identity, which needs no key: remove it")
+        elif entry.protocol != "openai" and stack.gateway.adapter_image:
+            report.relate(keys, f"is called through the adapter, which has its key from {SECRETS}: put it there")
 
 
 def _check_signing_in(stack: Stack, keys: Collection[str], report: Report) -> None:

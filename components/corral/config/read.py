@@ -54,7 +54,7 @@ def _stack(name: str, config: Mapping[str, Value], catalog: Catalog, report: Rep
         parts["hosts"] = {host: _with_kind(host, value, catalog, report) for host, value in hosts.items()}
     stack = validated({"name": name, "region": _region(config, report), **parts}, report)
     check_relations(stack, catalog, report)
-    check_provisioning(stack, config, report)
+    check_provisioning(stack, config, catalog, report)
     keys = encrypted_keys(config, stack, catalog, report)
     if report.problems():
         raise report.stop()

@@ -78,6 +78,8 @@ def _encrypted(
             if (place, name) == (SECRETS, REGISTRY):
                 problem = f"no secret is made of it: name one in {_REGISTRY}.pullSecret, or remove this key"
             report.add((place, name), problem)
+        elif place == SECRETS and stack.secret_store and name in stack.secret_store.keys:
+            report.add((place, name), "is in corral:secretStore.keys too, and a key is kept in one place: remove one")
         elif any(isinstance(each, str) and each for each in several):
             variable = _key_variable(name, stack, catalog, report) if place == SECRETS else None
             instead = f" (the local engine takes it from {variable})" if variable else ""

@@ -12,6 +12,7 @@ from corral.config.cluster import Cluster, EksCluster, Gateway
 from corral.config.hosts import Host
 from corral.config.ramps import Ramp
 from corral.config.registry import Registry, RegistryOrCache
+from corral.config.secret_store import SecretStore
 from corral.config.tenants import ISSUER_EXAMPLE, Issuer, Tenant
 
 
@@ -152,6 +153,11 @@ class Stack(Strict):
     registry: RegistryOrCache | None = Field(default=None, examples=[{"mirror": "registry.example.com/mirror"}])
     """The registry from which the kubernetes engine takes every chart and image (`{mirror: …}`), or a cache in ECR for
     its images (`{pullThrough: …}`); by default the registries of those who publish them."""
+    secret_store: SecretStore | None = Field(
+        default=None, examples=[{"name": "aws-secrets-manager", "keys": {"deepinfra": "corral/deepinfra"}}]
+    )
+    """The store from which the External Secrets Operator gets keys of hosts for the kubernetes engine, instead of
+    `corral:keys`: they then never pass through Pulumi or its state.  By default none does."""
     tenants: dict[TenantName, Tenant] | None = Field(
         default=None, min_length=1, examples=[{"search": {"tokensPerMinute": "200k"}, "support": {}}]
     )

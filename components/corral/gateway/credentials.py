@@ -31,7 +31,8 @@ def host_credentials(
     failures: HostFailures,
     opts: pulumi.ResourceOptions,
 ) -> dict[str, pulumi.CustomResource]:
-    """The secret of each host that has one and the certificates of each that has an authority, by resource key."""
+    """The secret of each host that has one, but for those that a store gives, and the certificates of each that has an
+    authority, by resource key."""
     resources: dict[str, pulumi.CustomResource] = {}
     for host, endpoint in sorted({endpoint.host: endpoint for endpoint in endpoints}.items()):
         metadata: Any = {
@@ -41,11 +42,11 @@ def host_credentials(
             "annotations": {"corral/host": host},
         }
         of_host = pulumi.ResourceOptions.merge(opts, failures.options(host))
-        if endpoint.secret:
+        if entries := endpoint.own_secret:
             resources[host_secret(host)] = kubernetes.core.v1.Secret(
                 f"{name}-{host_secret(host)}",
                 metadata=metadata,
-                string_data={entry: pulumi.Output.secret(value) for entry, value in endpoint.secret.items()},
+                string_data={entry: pulumi.Output.secret(key) for entry, key in entries.items()},
                 opts=pulumi.ResourceOptions.merge(of_host, SECRET_DATA),
             )
         if endpoint.ca is not None:

@@ -25,11 +25,12 @@ from corral.config.hosts import Gpus, Host
 from corral.config.problems import missing_extra
 from corral.config.registry import Cache
 from corral.config.stack import Stack
-from corral.hosts.endpoint import Endpoint
+from corral.hosts.endpoint import Endpoint, StoredKey
 from corral.hosts.naming import RANDOM_END, physical
 from corral.plan.plan import Plan
 
 if TYPE_CHECKING:
+    from corral.hosts.endpoint import Key
     from corral.hosts.images import Images
 
 SECRET_DATA = pulumi.ResourceOptions(additional_secret_outputs=["stringData", "data"])
@@ -188,7 +189,7 @@ class Site:
     cluster: ClusterComponent
     images: Images
     keys: Mapping[str, pulumi.Output[str]] = field(repr=False)
-    """Per host its key; per `huggingface` the token for gated weights."""
+    """Per host its key in `corral:keys`; per `huggingface` the token for gated weights."""
     folder: Path
     """The folder of the stack file."""
     tags: Mapping[str, str]
@@ -197,6 +198,13 @@ class Site:
     """The namespace of the pods that call the hosts."""
     requests: Callable[[str], str]
     """By a model's name the counter of its requests at the gateway, as PromQL selects it."""
+
+    def key(self, host: str) -> Key | None:
+        """The key of a host that is there already; None: the stack has none."""
+        store = self.stack.secret_store
+        if store is None or (entry := store.entry(host)) is None:
+            return self.keys.get(host)
+        return StoredKey(store.name, entry.key, entry.property, store.refresh // 1_000)
 
     def host(self, name: str, kind: type[_Host]) -> _Host:
         """What the stack says of a host, which is of this kind."""

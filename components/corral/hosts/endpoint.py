@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from corral.catalog.catalog import Protocol
 
@@ -17,13 +17,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class StoredKey:
+    """A key that the External Secrets Operator gets from a store, and that nobody here has."""
+
+    store: str
+    """The ClusterSecretStore."""
+    key: str
+    property: str | None
+    """The field of the secret; None: all of it is the key."""
+    refresh_seconds: int
+
+
+if TYPE_CHECKING:
+    Key = pulumi.Output[str] | StoredKey
+    """A secret, or where it is."""
+
+
+@dataclass(frozen=True)
 class KeyCredential:
     """A key that the gateway sends in a header."""
 
     header: Literal["authorization", "api-key"]
     """`authorization` (as a bearer token) or `api-key`."""
-    value: pulumi.Output[str] = field(repr=False)
-    """The key itself, a secret."""
+    value: Key = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -32,8 +48,8 @@ class AmbientCredential:
 
     region: str
     """The AWS region that is called."""
-    file: pulumi.Output[str] | None = field(default=None, repr=False)
-    """A credentials file of AWS, a secret, where the cluster gives its pods no identity."""
+    file: Key | None = field(default=None, repr=False)
+    """A credentials file of AWS, where the cluster gives its pods no identity."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class EntraCredential:
 
     tenant: str
     client: str
-    secret: pulumi.Output[str] = field(repr=False)
+    secret: Key = field(repr=False)
     """That of the principal."""
 
 
@@ -80,7 +96,7 @@ class Endpoint:
     """Top-level fields that the gateway sets in every request to the host, each value as JSON text."""
 
     @property
-    def secret(self) -> Mapping[str, pulumi.Output[str]]:
+    def secret(self) -> Mapping[str, Key]:
         """The entry of the host's secret that the gateway's policy reads; empty where it reads none."""
         match self.credential:
             case KeyCredential(value=key):
@@ -91,3 +107,15 @@ class Endpoint:
                 return {"client-secret": secret}
             case _:
                 return {}
+
+    @property
+    def stored_secret(self) -> Mapping[str, StoredKey]:
+        """Of it what comes from a store."""
+        return {entry: key for entry, key in self.secret.items() if type(key) is StoredKey}
+
+    @property
+    def own_secret(self) -> Mapping[str, pulumi.Output[str]]:
+        """Of it what does not."""
+        stored = self.stored_secret
+        own = {entry: key for entry, key in self.secret.items() if entry not in stored}
+        return cast("Mapping[str, pulumi.Output[str]]", own)

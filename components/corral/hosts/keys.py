@@ -1,8 +1,9 @@
 """The hosts' keys: where this machine finds them, and which a stack lacks that is to be deployed.
 
 A host that the stack provisions brings its key, or the cloud's own identity, along; one that is there already is called
-with the key that its owner gave out, and that is in `corral:keys`.  So are the credentials for AWS where the gateway
-runs on a cluster that has no identity for it: without any it would answer 500, and no other host would be tried.
+with the key that its owner gave out, and that is in `corral:keys` or the store of `corral:secretStore`.  So are the
+credentials for AWS where the gateway runs on a cluster that has no identity for it: without any it would answer 500,
+and no other host would be tried.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def missing_keys(plan: Plan, held: Collection[str]) -> tuple[str, ...]:
     wanted = {
         target.host
         for _, target in plan.targets
-        if (target.credential.header and not target.provisioned) or target.credential.file or target.credential.entra
+        if not target.credential.stored
+        and ((target.credential.header and not target.provisioned) or target.credential.file or target.credential.entra)
     }
     return tuple(sorted(wanted - {*held}))
 

@@ -55,6 +55,8 @@ class Credential:
     """Whether those of the cloud come from a file in `corral:keys`: the cluster gives its pods none."""
     entra: bool = field(default=False, metadata=_PRIVATE)
     """Whether the key is a token of Entra, which is renewed."""
+    stored: bool = field(default=False, metadata=_PRIVATE)
+    """Whether a cluster gets it from a store of secrets."""
 
     @property
     def source(self) -> str | None:

@@ -72,19 +72,20 @@ def credential(name: str, host: Host, entry: HostEntry, stack: Stack) -> Credent
     A key whose variable nobody names is looked for under the host's name: `lab` → `LAB_API_KEY`.
     """
     variable = host.key_variable or entry.key_variable
+    stored = stack.secret_store is not None and name in stack.secret_store.keys
     match host.auth or entry.auth:
         case "none":
             return Credential(header=None, ambient=False, variable=None)
         case "aws":
-            return Credential(header=None, ambient=True, variable=variable, file=without_identity(stack))
+            return Credential(header=None, ambient=True, variable=variable, file=without_identity(stack), stored=stored)
         case "entra":
-            return Credential("authorization", ambient=False, variable=None, entra=True)
+            return Credential("authorization", ambient=False, variable=None, entra=True, stored=stored)
         case "bearer":
             header = "authorization"
         case "api-key":
             header = "api-key"
     variable = variable or f"{name.upper().replace('-', '_')}_API_KEY"
-    return Credential(header, ambient=False, variable=variable, key_file=host.key_file)
+    return Credential(header, ambient=False, variable=variable, key_file=host.key_file, stored=stored)
 
 
 def _adapted(entry: HostEntry, stack: Stack) -> bool:

@@ -12,7 +12,7 @@ from corral.catalog.catalog import Takes
 from corral.config.cluster import Gateway, Replicas
 from corral.gateway.manifests.resource import Inputs
 from corral.gateway.names import NAMES
-from corral.hosts.endpoint import AmbientCredential, Endpoint, EntraCredential, KeyCredential
+from corral.hosts.endpoint import AmbientCredential, Endpoint, EntraCredential, KeyCredential, StoredKey
 from corral.plan.plan import (
     Credential,
     Issuer,
@@ -114,6 +114,7 @@ UNREAD: Any = Unread()
 BEARER = KeyCredential("authorization", UNREAD)
 API_KEY = KeyCredential("api-key", UNREAD)
 ENTRA = EntraCredential("a-tenant", "a-client", UNREAD)
+STORED = KeyCredential("authorization", StoredKey("aws", "corral/hosts", "lab", 3_600))
 SIGNED: dict[str, Any] = {
     "protocol": "bedrock-converse",
     "path": "",

@@ -22,6 +22,7 @@ from tests.gateway.manifests.plans import (
     ENTRA,
     LABELS,
     SIGNED,
+    STORED,
     UNREAD,
     endpoint,
     inputs,
@@ -118,6 +119,25 @@ def at(port: int) -> dict[str, Any]:
                 },
             },
             id="with tokens of Entra",
+        ),
+        pytest.param(
+            endpoint("lab", "llama", credential=STORED),
+            {
+                "Backend": at(443),
+                "BackendTLSPolicy": SYSTEM,
+                "AIServiceBackend": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": BACKEND, **STRIPPED},
+                "ExternalSecret": {
+                    "secretStoreRef": {"kind": "ClusterSecretStore", "name": "aws"},
+                    "refreshInterval": "3600s",
+                    "data": [{"secretKey": "apiKey", "remoteRef": {"key": "corral/hosts", "property": "lab"}}],
+                },
+                "BackendSecurityPolicy": {
+                    "targetRefs": [SERVICE],
+                    "type": "APIKey",
+                    "apiKey": {"secretRef": {**KEY["secretRef"], "name": object_name("lab", "stored")}},
+                },
+            },
+            id="with a key from a store",
         ),
         pytest.param(
             endpoint("lab", "llama", **SIGNED | {"credential": AmbientCredential("us-west-2")}),

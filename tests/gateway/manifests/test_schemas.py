@@ -14,15 +14,15 @@ from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Network
 from corral.plan.plan import Plan
 from corral.testing import schemas
-from tests.gateway.manifests.plans import API_KEY, CA, ENTRA, SIGNED, endpoint, inputs, plan, plans
+from tests.gateway.manifests.plans import API_KEY, CA, ENTRA, SIGNED, STORED, endpoint, inputs, plan, plans
 from tests.kubernetes import crds
 
 pytestmark = crds.needed
 
 ARN = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 
-UNDEFINED = {"Certificate", "Issuer", "EnvoyPatchPolicy"}
-"""Kinds whose definitions are not at hand: cert-manager's, and one of Envoy Gateway's."""
+UNDEFINED = {"Certificate", "Issuer", "EnvoyPatchPolicy", "ExternalSecret"}
+"""Kinds whose definitions are not at hand: cert-manager's, External Secrets', and one of Envoy Gateway's."""
 
 
 def faults(manifests: list[dict[str, Any]]) -> list[str]:
@@ -60,11 +60,12 @@ def test_the_gateway_of_any_stack_fits_its_definitions(gateway: Gateway, network
     [
         {"credential": API_KEY},
         {"credential": ENTRA},
+        {"credential": STORED},
         SIGNED,
         {"tls": False, "port": 8000, "credential": None, "body": {"stream_options": "null"}},
         {"ca": CA},
     ],
-    ids=["key in a header of its own", "tokens", "signed", "in the cluster", "own authority"],
+    ids=["key in a header of its own", "tokens", "key from a store", "signed", "in the cluster", "own authority"],
 )
 def test_a_host_of_any_sort_fits_its_definitions(differing: dict[str, Any]):
     resources = host_resources(inputs(plan()), endpoint("lab", "llama", **differing))

@@ -32,6 +32,7 @@ _APPLIED = "$.metadata.managedFields[0].time"
 _WAIT_FOR = {
     "Certificate": "condition=Ready",
     "Issuer": "condition=Ready",
+    "ExternalSecret": "condition=Ready",
     "Gateway": "condition=Programmed",
     "AIServiceBackend": "condition=Accepted",
     "BackendSecurityPolicy": "condition=Accepted",

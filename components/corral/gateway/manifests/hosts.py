@@ -23,8 +23,14 @@ class UntranslatedProtocolError(Exception):
 
 
 def host_secret(host: str) -> str:
-    """The key of the host's secret, called `object_name(host)`; in it stands the credential, as `Endpoint.secret`."""
+    """The key of the host's secret; in it stands the credential, as `Endpoint.secret`."""
     return f"secret/{host}"
+
+
+def secret_name(endpoint: Endpoint) -> str:
+    """What that secret is called.  One that comes from a store has a name of its own: where it takes the place of one
+    that the stack has made, that goes only after the gateway has let go of it."""
+    return object_name(endpoint.host, *(["stored"] if endpoint.stored_secret else []))
 
 
 def host_authority(host: str) -> str:
@@ -56,7 +62,8 @@ def host_resources(inputs: Inputs, endpoint: Endpoint) -> dict[str, Resource]:
     resources[service] = resource("AIServiceBackend", _service(inputs, endpoint, name), *resources)
     if endpoint.credential:
         secret = (host_secret(host),) if endpoint.secret else ()
-        policy = {"targetRefs": [reference("AIServiceBackend", name)], **_credential(endpoint.credential, host)}
+        resources |= _from_store(inputs, endpoint)
+        policy = {"targetRefs": [reference("AIServiceBackend", name)], **_credential(endpoint)}
         resources[f"credential/{of_model}"] = resource("BackendSecurityPolicy", policy, service, *secret)
     return resources
 
@@ -90,6 +97,22 @@ def _service(inputs: Inputs, endpoint: Endpoint, name: str) -> dict[str, Any]:
     }
 
 
+def _from_store(inputs: Inputs, endpoint: Endpoint) -> dict[str, Resource]:
+    """What has the External Secrets Operator make the host's secret, and keep it as it is in the store."""
+    resources: dict[str, Resource] = {}
+    for entry, key in endpoint.stored_secret.items():
+        field = {} if key.property is None else {"property": key.property}
+        spec = {
+            "secretStoreRef": {"kind": "ClusterSecretStore", "name": key.store},
+            "refreshInterval": f"{key.refresh_seconds}s",
+            "data": [{"secretKey": entry, "remoteRef": {"key": key.key, **field}}],
+        }
+        resources[host_secret(endpoint.host)] = inputs.resource(
+            "ExternalSecret", secret_name(endpoint), spec, annotations={"corral/host": endpoint.host}
+        )
+    return resources
+
+
 def _replaces_token(credential: Credential) -> bool:
     """Whether the gateway's own credential takes the place of a caller's token."""
     header = credential.header if isinstance(credential, KeyCredential) else TOKEN_HEADER
@@ -109,9 +132,11 @@ def _schema(endpoint: Endpoint) -> dict[str, str]:
             )
 
 
-def _credential(credential: KeyCredential | AmbientCredential | EntraCredential, host: str) -> dict[str, Any]:
-    secret = {"secretRef": reference("Secret", object_name(host))}
-    match credential:
+def _credential(endpoint: Endpoint) -> dict[str, Any]:
+    secret = {"secretRef": reference("Secret", secret_name(endpoint))}
+    match endpoint.credential:
+        case None:
+            return {}
         case AmbientCredential(region=region, file=file):
             of_file = {} if file is None else {"credentialsFile": {**secret, "profile": "default"}}
             return {"type": "AWSCredentials", "awsCredentials": {"region": region, **of_file}}

@@ -28,6 +28,7 @@ _KINDS = {
     "v1": "ConfigMap Secret",
     "keda.sh/v1alpha1": "ScaledObject",
     "monitoring.coreos.com/v1": "PodMonitor",
+    "external-secrets.io/v1": "ExternalSecret",
     "cert-manager.io/v1": "Certificate ClusterIssuer Issuer",
     f"{GATEWAY_API}/v1": "BackendTLSPolicy Gateway GatewayClass HTTPRoute",
     f"{GATEWAY_API}/v1beta1": "ReferenceGrant",

@@ -101,13 +101,13 @@ class Adapted(HostOnCluster):
         super().__init__("corral:hosts:Adapted", name, args.cluster, opts)
         self._args = args
         one = next(iter(args.endpoints.values()))
-        file = one.credential.file if isinstance(one.credential, AmbientCredential) else None
+        file = one.own_secret.get("credentials")
         token = random.RandomPassword(
             f"{name}-token", length=_TOKEN_LENGTH, special=False, opts=pulumi.ResourceOptions(parent=self)
         ).result
         plain = pulumi.Output.from_input(_resolvable(args)).apply(lambda resolved: _state(args, resolved, None, ""))
         digest = plain.apply(lambda state: sha256(f"{state}{one.ca or ''}".encode()).hexdigest()[:_HASH_DIGITS])
-        key = one.credential.value if isinstance(one.credential, KeyCredential) else file
+        key = one.own_secret.get("apiKey", file)
         state = pulumi.Output.all(_resolvable(args), key, token).apply(lambda values: _state(args, *values))
         pods = Pods(
             host=args.host,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pulumi
 import pulumi_random as random
@@ -24,6 +24,9 @@ from corral.config.hosts import AzureHost, Entra, PrivateEndpoint
 from corral.hosts.azure.deployments import FORMAT, Deployment, account_name, deployments, location
 from corral.hosts.base import HostComponent, Site
 from corral.hosts.endpoint import Endpoint, EntraCredential, KeyCredential
+
+if TYPE_CHECKING:
+    from corral.hosts.endpoint import Key
 
 _ROLE = "/subscriptions/{0}/providers/Microsoft.Authorization/roleDefinitions/a97b65f3-24c7-4388-baec-2e87135dc908"
 """Cognitive Services User, by its id in Azure's list of built-in roles: for models of any maker, Llama too."""
@@ -53,7 +56,7 @@ class AzureArgs:
     tags: Mapping[str, str]
     entra: Entra | None = None
     """The principal that calls, for which the account takes no keys; without one the account's first key is sent."""
-    secret: pulumi.Output[str] | None = field(default=None, repr=False)
+    secret: Key | None = field(default=None, repr=False)
     """That of the principal."""
 
     @classmethod
@@ -68,7 +71,7 @@ class AzureArgs:
             content_filter=host.content_filter,
             key_header=next(iter(targets.values())).credential.header or "api-key",
             entra=host.entra,
-            secret=site.keys.get(name) if host.entra else None,
+            secret=site.key(name) if host.entra else None,
             allow_from=[*site.cluster.public_addresses, *host.allow_from],
             private_endpoint=host.private_endpoint,
             tags=site.tags,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi.dynamic
@@ -32,6 +32,9 @@ from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.hosts.iam import policy
 from corral.hosts.naming import GUARDRAIL_LENGTH, PROFILE_LENGTH, ROLE_LENGTH
 
+if TYPE_CHECKING:
+    from corral.hosts.endpoint import Key
+
 _PROMPT_ATTACK = "PROMPT_ATTACK"
 """The one filter that looks at the prompt only: AWS demands NONE for its answer."""
 _FILTERS = ("HATE", "INSULTS", "MISCONDUCT", _PROMPT_ATTACK, "SEXUAL", "VIOLENCE")
@@ -50,8 +53,8 @@ class BedrockArgs:
     invocation_logs: InvocationLogs | None
     vpc: Vpc | None
     """None: Bedrock is called over the internet."""
-    credentials: pulumi.Output[str] | None = field(repr=False)
-    """A credentials file of AWS, a secret; None: the gateway has an identity."""
+    credentials: Key | None = field(repr=False)
+    """A credentials file of AWS; None: the gateway has an identity."""
     tags: Mapping[str, str]
 
     @classmethod
@@ -70,7 +73,7 @@ class BedrockArgs:
             guardrail=host.guardrail,
             invocation_logs=host.invocation_logs,
             vpc=site.cluster.vpc if host.vpc_endpoint else None,
-            credentials=site.keys[name] if next(iter(targets.values())).credential.file else None,
+            credentials=site.key(name) if next(iter(targets.values())).credential.file else None,
             tags=site.tags,
         )
 

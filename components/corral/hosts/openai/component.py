@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pulumi
@@ -17,6 +18,9 @@ from corral.config.hosts import AzureHost, Entra
 from corral.hosts.base import HostComponent, Site
 from corral.hosts.endpoint import Endpoint, EntraCredential, KeyCredential
 from corral.plan.plan import Target
+
+if TYPE_CHECKING:
+    from corral.hosts.endpoint import Key
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -27,8 +31,8 @@ class OpenAIHostArgs:
 
     targets: Mapping[str, Target]
     """Per model the host as a target of the plan; each has a URL."""
-    key: pulumi.Output[str] | None = field(repr=False)
-    """The host's key, or its principal's secret, a secret; None where no target wants one."""
+    key: Key | None = field(repr=False)
+    """The host's key, or its principal's secret; None where no target wants one."""
     folder: Path
     """The folder of the stack file: the file of a private CA is named relative to it."""
     entra: Entra | None = None
@@ -39,7 +43,7 @@ class OpenAIHostArgs:
         """The arguments of the host `name`."""
         host = site.stack.hosts[name]
         entra = host.entra if isinstance(host, AzureHost) else None
-        return cls(targets=site.plan.at(name), key=site.keys.get(name), entra=entra, folder=site.folder)
+        return cls(targets=site.plan.at(name), key=site.key(name), entra=entra, folder=site.folder)
 
 
 class OpenAIHost(HostComponent):

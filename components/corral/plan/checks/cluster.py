@@ -21,6 +21,7 @@ from corral.config.cluster import (
     Replicas,
     Versions,
 )
+from corral.config.problems import listed
 from corral.plan.checks.findings import Finding
 from corral.plan.plan import Plan
 
@@ -113,6 +114,13 @@ def _addons(plan: Plan, eks: EksCluster) -> Iterator[Finding]:
                 "corral:cluster.prometheus has Envoys and vLLM scraped by the operator's monitors",
                 "the Prometheus operator (or have Prometheus scrape by `annotations`)",
             )
+    stored = sorted({target.host for _, target in plan.targets if target.credential.stored})
+    if stored and not addons.external_secrets:
+        yield _absent(
+            "externalSecrets",
+            f"corral:secretStore has the External Secrets Operator get the key of {listed(stored, 'and')}",
+            "the External Secrets Operator, its API in version v1, with that ClusterSecretStore",
+        )
     if isinstance(plan.certificate, IssuedCertificate) and not addons.certificates:
         issuer = plan.certificate.issuer
         yield _absent(
