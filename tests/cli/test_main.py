@@ -31,6 +31,7 @@ VERBS = (
     "key",
     "monitoring",
     "prices",
+    "prove",
     "registry",
     "schema",
 )

@@ -77,6 +77,7 @@ VERBS = (
     ),
     "key",
     "prices",
+    "prove",
     "registry",
 )
 """In the order of the help; each is a module of its name, and a function or a group of commands in it."""
