@@ -43,7 +43,15 @@ def test_what_needs_no_extra_works_without_any(project: Path, arguments: tuple[s
 
 
 @pytest.mark.parametrize(
-    "arguments", [("serve", "--simulate"), ("status",), ("usage", "--by", "host"), ("fault", "groq", "503"), ("drill",)]
+    "arguments",
+    [
+        ("serve", "--simulate"),
+        ("status",),
+        ("usage", "--by", "host"),
+        ("reconcile", "--bill", "x"),
+        ("fault", "groq", "503"),
+        ("drill",),
+    ],
 )
 @pytest.mark.usefixtures("project")
 def test_a_verb_of_one_machine_says_what_to_install(arguments: tuple[str, ...]):

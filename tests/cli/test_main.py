@@ -25,6 +25,7 @@ VERBS = (
     "smoke",
     "status",
     "usage",
+    "reconcile",
     "fault",
     "drill",
     "ramp",

@@ -69,6 +69,7 @@ VERBS = (
         "smoke",
         "status",
         "usage",
+        "reconcile",
         "fault",
         "drill",
         "ramp",
@@ -82,7 +83,7 @@ VERBS = (
 )
 """In the order of the help; each is a module of its name, and a function or a group of commands in it."""
 
-ON_ONE_MACHINE = ("serve", "status", "usage", "fault", "drill")
+ON_ONE_MACHINE = ("serve", "status", "usage", "reconcile", "fault", "drill")
 """Those that need `corral[local]`, whose libraries are among others:"""
 
 LOCAL = ("openai", "psutil", "starlette", "watchfiles")

@@ -35,6 +35,7 @@ def test_a_line_of_the_log() -> None:
         output_tokens=20,
         estimated=False,
         flags="-",
+        attempts=1,
     )
 
 

@@ -90,6 +90,8 @@ class Request:
     """Those of the prompt that the host had kept from one before; None: it has not said."""
     reasoning_tokens: Number | None = None
     """Those of the answer that were thoughts; None: the host has not said."""
+    attempts: Number | None = None
+    """How many times a host was tried."""
 
     @property
     def code(self) -> int:

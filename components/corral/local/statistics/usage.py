@@ -48,6 +48,8 @@ class Sums:
     """Those of prompts that hosts had kept from prompts before."""
     reasoning_tokens: int = 0
     """Those of answers that were thoughts."""
+    retries: int = 0
+    """Attempts after the first."""
 
     @property
     def tokens(self) -> int:
@@ -77,6 +79,7 @@ class Sums:
         self.reasoning_tokens += request.reasoning_tokens or 0
         self.uncounted += request.uncounted
         self.simulated += simulated
+        self.retries += max(0, (request.attempts or 0) - 1)
         if request.estimated:
             self.estimated_tokens += answer
         spent = cost(price, prompt, answer, request.cached_tokens or 0)
