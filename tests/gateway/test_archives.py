@@ -13,7 +13,7 @@ import pytest
 from corral.config.cluster import Versions
 from corral.config.registry import Registry
 from corral.gateway.archives import ArchiveError, Archives, Origin
-from corral.gateway.charts import Chart, Charts
+from corral.gateway.charts import KEDA, Chart, Charts
 from tests.gateway.registry import AUTHORITY, OciRegistry, served
 
 ARCHIVE, OTHER = b"an archive", b"another archive"
@@ -49,6 +49,18 @@ def refused(archives: Archives, origin: Origin, *charts: Chart) -> str:
     with pytest.raises(ArchiveError) as error:
         archives.complete(charts, origin)
     return str(error.value)
+
+
+def test_a_chart_that_is_in_no_registry_is_downloaded_and_comes_from_a_mirror_where_there_is_one(
+    registry: OciRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    downloaded: list[str] = []
+    monkeypatch.setattr("corral.gateway.oci.download", lambda url: downloaded.append(url) or ARCHIVE)
+    assert Archives(tmp_path / "charts").complete([KEDA], Origin(None, tmp_path)) == [KEDA]
+    assert downloaded == [f"https://kedacore.github.io/charts/{KEDA.archive}"]
+    registry.archives["mirror/charts/keda", KEDA.version] = ARCHIVE
+    assert Archives(tmp_path / "mirrored").complete([KEDA], origin(registry, tmp_path)) == [KEDA]
+    assert len(downloaded) == 1
 
 
 def test_what_is_missing_is_pulled_once_and_recorded_in_the_form_of_sha256sum(registry: OciRegistry, tmp_path: Path):

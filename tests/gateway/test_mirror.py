@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from corral.catalog.load import load_catalog
-from corral.config.cluster import Versions
+from corral.config.cluster import INSTALLED_PROMETHEUS, Versions
 from corral.config.read import stack_from_config
 from corral.config.registry import Cache, Registry
 from corral.gateway.charts import REDIS_IMAGE, charts, images
@@ -59,6 +59,9 @@ def with_registry(stack: str, registry: Mapping[str, Any] | None) -> dict[str, A
     """An example whose tenants have limits, so that all that a stack can have is in it."""
     config = config_of(stack)
     first = next(iter(config.get("corral:tenants", {})), "search")
+    if stack == "prod":
+        config["corral:cluster"]["addons"] = {"keda": "install", "prometheusOperator": "install"}
+        config["corral:cluster"]["prometheus"] = {"url": INSTALLED_PROMETHEUS}
     config.setdefault("corral:tenants", {}).setdefault(first, {})["requestsPerMinute"] = 60
     return {**config, **({"corral:registry": dict(registry)} if registry else {})}
 
@@ -168,9 +171,11 @@ def test_a_secret_that_somebody_else_makes_is_named_and_not_made(tmp_path: Path)
 
 
 def test_no_chart_is_read_from_a_registry_and_none_from_a_path_of_this_machine(worlds: Mapping[str, World]):
-    for world in worlds.values():
+    for stack, world in worlds.items():
         paths = {each.inputs["chart"] for each in (*world.of_type(RELEASE), *world.of_type(CHART))}
+        addons = ("./charts/keda-2.20.2.tgz", "./charts/kube-prometheus-stack-88.5.3.tgz")
         assert paths == {
+            *(addons if stack == "prod" else ()),
             *("./charts/gateway-crds-helm-v1.8.3.tgz", "./charts/gateway-helm-v1.8.3.tgz"),
             *("./charts/ai-gateway-crds-helm-v1.1.0.tgz", "./charts/ai-gateway-helm-v1.1.0.tgz"),
             "./charts/cert-manager-v1.21.2.tgz",

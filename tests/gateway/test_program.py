@@ -176,6 +176,39 @@ def test_a_key_in_a_store_is_nowhere_in_pulumi_and_its_secret_is_there_before_it
             assert (named, secret.urn in policy.dependencies) == (secret.inputs["metadata"]["name"], True)
 
 
+def test_keda_and_a_prometheus_are_there_before_what_they_scale_where_the_stack_has_them_installed(tmp_path: Path):
+    config = config_of("prod")
+    url = "http://prometheus-operated.monitoring.svc.cluster.local:9090"
+    config["corral:cluster"] |= {
+        "prometheus": {"url": url},
+        "addons": {"keda": "install", "prometheusOperator": "install"},
+    }
+    world = deploy("prod", tmp_path, config)
+    installed = {part: world[f"addons-{part}"] for part in ("keda", "prometheus")}
+    assert {
+        part: [release.inputs[key] for key in ("name", "namespace", "version", "skipCrds")]
+        for part, release in installed.items()
+    } == {
+        "keda": ["keda", "keda", "2.20.2", True],
+        "prometheus": ["kube-prometheus-stack", "monitoring", "88.5.3", False],
+    }
+    monitored = [*world.of_type("ServiceMonitor"), *world.of_type("PodMonitor")]
+    scaled = world.of_type("ScaledObject")
+    assert (len(monitored) > 1, len(scaled) > 1) == (True, True)
+    assert {each.inputs["metadata"]["labels"]["release"] for each in monitored} == {"kube-prometheus-stack"}
+    triggers = [trigger for each in scaled for trigger in each.inputs["spec"]["triggers"]]
+    assert {each["metadata"]["serverAddress"] for each in triggers if each["type"] == "prometheus"} == {url}
+    releases = {release.urn for release in installed.values()}
+    by_urn = {each.urn: each for each in world.resources}
+    for each in (*monitored, *scaled):
+        before, ahead = set[str](), [each.urn]
+        while ahead:
+            found = {urn for urn in by_urn[ahead.pop()].dependencies if urn in by_urn} - before
+            ahead += found
+            before |= found
+        assert releases <= before
+
+
 def test_a_host_that_leaves_its_last_model_goes_with_all_it_has_and_touches_no_other(
     worlds: Mapping[str, World], tmp_path: Path
 ):

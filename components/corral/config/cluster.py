@@ -98,14 +98,19 @@ class _Cluster(Strict):
     one at least, and the number of Envoys follows their CPU."""
 
 
-class Addons(Strict):
-    """Software beside the gateway's that a cluster which the stack makes does not bring along.  The word `present` says
-    that it is there by now: nothing that needs it can be made before."""
+INSTALLED_PROMETHEUS = "http://prometheus-operated.monitoring.svc.cluster.local:9090"
+"""Where the Prometheus is that the stack installs: in the namespace and with the labels that are `Prometheus`'s own."""
 
-    keda: Literal["present"] | None = None
-    """KEDA, which scales vLLM by `corral:cluster.prometheus`: `present` once it is installed."""
-    prometheus_operator: Literal["present"] | None = None
-    """The Prometheus operator, whose ServiceMonitor tells Prometheus what to scrape: `present` once it is installed."""
+
+class Addons(Strict):
+    """Software beside the gateway's that a cluster which the stack makes does not bring along.  The word `install` has
+    the stack install it, `present` says that it is there by now: nothing that needs it can be made before."""
+
+    keda: Literal["install", "present"] | None = None
+    """KEDA, which scales Envoys and vLLM by `corral:cluster.prometheus`: `install`, or `present` once it is there."""
+    prometheus_operator: Literal["install", "present"] | None = None
+    """The Prometheus operator, whose monitors tell Prometheus what to scrape: `install`, with a Prometheus that keeps
+    two days on its node, or `present` once it is there."""
     external_secrets: Literal["present"] | None = None
     """The External Secrets Operator, with the ClusterSecretStore that `corral:secretStore` names: `present` once it is
     installed."""
@@ -135,8 +140,8 @@ class EksCluster(_Cluster):
     In a VPC that the stack makes it must be said; in one that is there it is nobody by default."""
     admins: list[PrincipalArn] = Field(default=[], examples=[["arn:aws:iam::123456789012:role/Platform"]])
     """The ARNs of the IAM roles and users that administer the cluster, besides whoever runs `pulumi up`."""
-    addons: Addons = Field(default=Addons(), examples=[{"keda": "present"}])
-    """The software beside the gateway's that was installed on the cluster by other means."""
+    addons: Addons = Field(default=Addons(), examples=[{"keda": "install"}])
+    """The software beside the gateway's that the stack installs on the cluster, or that is there by other means."""
     retention_days: RetentionDays = 90
     """The days for which CloudWatch keeps the logs of the control plane."""
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 
 from corral.catalog.catalog import Catalog
 from corral.config.cluster import (
+    INSTALLED_PROMETHEUS,
     EksCluster,
     Gateway,
     HostedZoneCertificate,
@@ -17,6 +18,7 @@ from corral.config.cluster import (
     KubeconfigCluster,
     LoadBalancerCertificate,
     NewVpc,
+    Prometheus,
     Versions,
 )
 from corral.config.hosts import AzureHost, BedrockHost, VllmHost
@@ -83,6 +85,7 @@ def _check_signing_in(stack: Stack, keys: Collection[str], report: Report) -> No
 def _check_cluster(stack: Stack, report: Report) -> None:
     if not isinstance(stack.cluster, EksCluster) or report.is_void(("corral:cluster",)):
         return
+    _check_prometheus(stack.cluster, report)
     elsewhere = "name a cluster that is there, corral:cluster.kubeconfig"
     if stack.region is None:
         report.relate((REGION,), f"is where the stack makes a cluster on EKS: say it, or {elsewhere}")
@@ -91,6 +94,19 @@ def _check_cluster(stack: Stack, report: Report) -> None:
             (REGION,),
             f"{stack.region} is in {part}, and the stack makes a cluster on EKS in `aws` alone, where the names of "
             f"AWS's policies are known: {elsewhere}",
+        )
+
+
+def _check_prometheus(cluster: EksCluster, report: Report) -> None:
+    """The one that the stack installs is where the stack has it asked, and selects what it is to scrape."""
+    if cluster.addons.prometheus_operator != "install":
+        return
+    installed = Prometheus(url=INSTALLED_PROMETHEUS)
+    if cluster.prometheus != installed:
+        report.relate(
+            ("corral:cluster", "prometheus"),
+            "is another one than corral:cluster.addons.prometheusOperator installs: write "
+            f"`prometheus: {{url: {INSTALLED_PROMETHEUS}}}`, or `present` where you have installed your own",
         )
 
 

@@ -49,10 +49,12 @@ class Origin:
 
     def pull(self, chart: Chart) -> bytes:
         """Raises ArchiveError."""
-        from corral.gateway.oci import RegistryError, pull_chart  # only who pulls needs a client
+        from corral.gateway.oci import RegistryError, download, pull_chart  # only who pulls needs a client
 
         ca = self.folder / self.registry.ca if self.registry and self.registry.ca else None
         try:
+            if chart.url and self.registry is None:
+                return download(chart.url)
             return pull_chart(*parts(self.named(chart)), chart.version, ca, self.login)
         except RegistryError as error:
             raise ArchiveError(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corral.config.cluster import Versions
+from corral.config.cluster import Addons, EksCluster, Versions
 from corral.config.hosts import VllmHost
 from corral.config.stack import Stack
 from corral.plan.plan import Plan
@@ -23,13 +23,15 @@ from corral.plan.plan import Plan
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart in an OCI registry."""
+    """A chart in an OCI registry, or in a mirror of its publisher's."""
 
     repository: str
     """With its registry: `docker.io/envoyproxy/gateway-helm`."""
     version: str
     images: tuple[str, ...] = ()
     """Those that its pods are made of, and the pods that they make."""
+    url: str | None = None
+    """Where its archive is, of a publisher that has no OCI registry."""
 
     @property
     def name(self) -> str:
@@ -83,10 +85,41 @@ class Charts:
         )
 
 
+_KEDA_VERSION, _OPERATOR_VERSION = "2.20.2", "v0.93.1"
+
+KEDA = Chart(
+    "kedacore.github.io/charts/keda",
+    _KEDA_VERSION,
+    tuple(
+        f"ghcr.io/kedacore/{each}:{_KEDA_VERSION}"
+        for each in ("keda", "keda-metrics-apiserver", "keda-admission-webhooks")
+    ),
+    f"https://kedacore.github.io/charts/keda-{_KEDA_VERSION}.tgz",
+)
+"""Its values and images are those of kedacore/charts at 1444d00d."""
+PROMETHEUS = Chart(
+    "ghcr.io/prometheus-community/charts/kube-prometheus-stack",
+    "88.5.3",
+    (
+        f"quay.io/prometheus-operator/prometheus-operator:{_OPERATOR_VERSION}",
+        f"quay.io/prometheus-operator/prometheus-config-reloader:{_OPERATOR_VERSION}",
+        "quay.io/prometheus/prometheus:v3.14.0-distroless",
+    ),
+)
+"""Its values and images are those of prometheus-community/helm-charts at cf408a29."""
+
+
+def addon_charts(stack: Stack) -> tuple[Chart, ...]:
+    """Those that a stack installs beside the load balancer's."""
+    addons = stack.cluster.addons if isinstance(stack.cluster, EksCluster) else Addons()
+    wanted = ((addons.keda, KEDA), (addons.prometheus_operator, PROMETHEUS))
+    return tuple(chart for how, chart in wanted if how == "install")
+
+
 def charts(stack: Stack) -> tuple[Chart, ...]:
     """Those that a stack of the kubernetes engine installs."""
     all_ = Charts.of(stack.gateway.versions)
-    always = (all_.definitions, all_.envoy_gateway, all_.ai_definitions, all_.ai_gateway)
+    always = (*addon_charts(stack), all_.definitions, all_.envoy_gateway, all_.ai_definitions, all_.ai_gateway)
     return (*always, all_.cert_manager) if stack.gateway.cert_manager else always
 
 

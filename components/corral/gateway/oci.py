@@ -46,16 +46,7 @@ def pull_chart(registry: str, path: str, version: str, ca: Path | None, login: s
     """
     base = f"https://{_SERVERS.get(registry, registry)}/v2/{path}"
     try:
-        trusted = ssl.create_default_context()
-        if ca is not None:
-            trusted.load_verify_locations(ca)
-        with httpx.Client(
-            auth=_Challenged(login or _kept_login(registry)),
-            verify=trusted,
-            headers={"accept-encoding": "identity"},
-            follow_redirects=True,
-            timeout=_TIMEOUT_SECONDS,
-        ) as client:
+        with _client(ca, _Challenged(login or _kept_login(registry))) as client:
             manifest = json.loads(_get(client, f"{base}/manifests/{version}", accept=_MANIFEST))
             digest = next(layer["digest"] for layer in manifest["layers"] if layer["mediaType"] == _CHART)
             archive = _get(client, f"{base}/blobs/{digest}")
@@ -68,6 +59,28 @@ def pull_chart(registry: str, path: str, version: str, ca: Path | None, login: s
     if (actual := f"sha256:{sha256(archive).hexdigest()}") != digest:
         raise RegistryError(f"it arrived as {actual}, and its manifest has {digest}")
     return archive
+
+
+def download(url: str) -> bytes:
+    """The archive of a chart that is in no registry.  Raises RegistryError."""
+    try:
+        with _client(None) as client:
+            return _get(client, url)
+    except httpx.HTTPError as error:
+        raise RegistryError(str(error) or type(error).__name__) from None
+
+
+def _client(ca: Path | None, auth: httpx.Auth | None = None) -> httpx.Client:
+    trusted = ssl.create_default_context()
+    if ca is not None:
+        trusted.load_verify_locations(ca)
+    return httpx.Client(
+        auth=auth,
+        verify=trusted,
+        headers={"accept-encoding": "identity"},
+        follow_redirects=True,
+        timeout=_TIMEOUT_SECONDS,
+    )
 
 
 def _get(client: httpx.Client, url: str, **headers: str) -> bytes:

@@ -20,7 +20,7 @@ from corral.config.secrets import REGISTRY
 from corral.config.stack import Stack
 from corral.config.stack_file import plain_values
 from corral.gateway.archives import FOLDER, ArchiveError, Archives, Origin
-from corral.gateway.charts import charts
+from corral.gateway.charts import addon_charts, charts
 from corral.hosts.endpoint import Endpoint
 from corral.hosts.keys import refusal
 from corral.plan.build import build
@@ -88,6 +88,13 @@ def deploy(file: Path | None = None) -> None:
     failures = HostFailures(held_seconds, partial(object_way_out, stack.name))
     cluster = open_cluster(stack, tags)
     images = Images(cluster.cache or stack.mirror, keys.get(REGISTRY))
+    if installed := addon_charts(stack):
+        from corral.gateway.software import Addons, AddonsArgs
+        from corral.hosts.naming import labels
+
+        prometheus, after = cluster.prometheus, cluster.ready
+        arguments = AddonsArgs(cluster.provider, images, installed, prometheus, labels(tags), after)
+        cluster.ready = [*after, *Addons("addons", arguments).ready]
     site = Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE, requests)
     hosts = make_hosts(site, failures)
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]

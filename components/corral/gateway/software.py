@@ -29,7 +29,9 @@ from corral.gateway import archives, redis
 from corral.gateway.charts import (
     CERT_MANAGER_REPOSITORIES,
     CONTROLLER_REPOSITORY,
+    KEDA,
     PROCESSOR_REPOSITORY,
+    PROMETHEUS,
     Chart,
     Charts,
     envoy_gateway_image,
@@ -37,7 +39,7 @@ from corral.gateway.charts import (
 from corral.gateway.manifests.front import KEPT_HEADERS
 from corral.gateway.manifests.isolation import RESTRICTED, policies
 from corral.gateway.manifests.resource import Network
-from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE
+from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE, KEDA_NAMESPACE, MONITORING_NAMESPACE
 from corral.gateway.recovery import release_hooks
 from corral.hosts.base import KubernetesObject
 from corral.hosts.images import Images
@@ -142,6 +144,24 @@ def _cert_manager(images: Images) -> dict[str, Any]:
     return values
 
 
+def _keda(images: Images) -> dict[str, Any]:
+    registry = images.named("ghcr.io/kedacore/keda").removesuffix("/kedacore/keda")
+    return {"global": {"image": {"registry": registry}}, "imagePullSecrets": images.pull_secrets}
+
+
+def _prometheus(images: Images) -> dict[str, Any]:
+    """The operator without webhooks, and so without certificates, and one Prometheus."""
+    registry = images.named("quay.io/prometheus/prometheus").removesuffix("/prometheus/prometheus")
+    parts = ("alertmanager", "grafana", "kubeStateMetrics", "nodeExporter", "kubernetesServiceMonitors")
+    return {
+        "global": {"imageRegistry": registry, "imagePullSecrets": images.pull_secrets},
+        **{part: {"enabled": False} for part in parts},
+        "defaultRules": {"create": False},
+        "prometheusOperator": {"admissionWebhooks": {"enabled": False}, "tls": {"enabled": False}},
+        "prometheus": {"prometheusSpec": {"retention": "2d"}},
+    }
+
+
 @dataclass(frozen=True)
 class SoftwareArgs:
     """The cluster, and which parts are installed."""
@@ -163,7 +183,79 @@ class SoftwareArgs:
     """Resources that are there before any of it."""
 
 
-class Software(pulumi.ComponentResource):
+@dataclass(frozen=True)
+class AddonsArgs:
+    """The cluster, and what is installed beside the load balancer's software."""
+
+    provider: kubernetes.Provider
+    images: Images
+    charts: Sequence[Chart]
+    prometheus: Prometheus | None
+    """The one that may read metrics of it."""
+    labels: Mapping[str, str]
+    depends_on: Sequence[pulumi.Resource]
+    grace_seconds: int = 0
+    """None of its pods takes time to go."""
+
+
+class Installation(pulumi.ComponentResource):
+    """Software in namespaces of its own."""
+
+    def __init__(
+        self, type_: str, name: str, args: SoftwareArgs | AddonsArgs, opts: pulumi.ResourceOptions | None
+    ) -> None:
+        super().__init__(type_, name, None, opts)
+        self._name, self._args = name, args
+
+    def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
+        before = [*self._args.depends_on, *depends_on]
+        return pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=before)
+
+    def _namespace(
+        self, part: str, namespace: str, labels: Mapping[str, str] | None = None
+    ) -> Sequence[pulumi.Resource]:
+        """The namespace, the secret by which its pods pull images, and who may come to them."""
+        metadata: Any = {"name": namespace, "labels": {**RESTRICTED, **(labels or {})}}
+        delete_seconds = self._args.grace_seconds + _RELEASE_TIMEOUT_SECONDS  # its last pods have their time
+        options = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete=f"{delete_seconds}s"))
+        resource = kubernetes.core.v1.Namespace(
+            f"{self._name}-{part}-namespace",
+            metadata=metadata,
+            opts=pulumi.ResourceOptions.merge(self._child(), options),
+        )
+        name = f"{self._name}-{part}-pull-secret"
+        there = [resource, *self._args.images.secret(name, namespace, self._args.labels, self._child(resource))]
+        for policy in policies(namespace, self._args.prometheus, self._args.labels):
+            title = f"{self._name}-{part}-policy/{policy['metadata']['name']}"
+            there.append(KubernetesObject(title, policy, self._child(*there)))
+        return there
+
+    def _release(
+        self,
+        part: str,
+        chart: Chart,
+        namespace: str,
+        values: dict[str, Any],
+        *depends_on: pulumi.Resource,
+        skip_crds: bool = True,
+    ) -> kubernetes.helm.v3.Release:
+        """Named as its chart, so that a name inside it is the same on every cluster; rolled back where it fails."""
+        explained = pulumi.ResourceOptions(hooks=release_hooks(namespace, chart.name))
+        return kubernetes.helm.v3.Release(
+            f"{self._name}-{part}",
+            name=chart.name,
+            namespace=namespace,
+            chart=archives.path(chart),
+            version=chart.version,
+            values=values,
+            skip_crds=skip_crds,
+            atomic=True,
+            timeout=_RELEASE_TIMEOUT_SECONDS,
+            opts=pulumi.ResourceOptions.merge(self._child(*depends_on), explained),
+        )
+
+
+class Software(Installation):
     """Everything that is installed once for the load balancer, in namespaces of its own.
 
     Leaves to others: its objects.  They depend on `ready`: the controllers run before, and are removed after, as the
@@ -173,8 +265,7 @@ class Software(pulumi.ComponentResource):
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: SoftwareArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("corral:gateway:Software", name, None, opts)
-        self._name, self._args = name, args
+        super().__init__("corral:gateway:Software", name, args, opts)
         charts = Charts.of(args.versions)
         envoy_namespace = self._namespace("envoy", ENVOY_NAMESPACE, _READINESS_GATE if args.network == "eks" else None)
         ai_namespace = self._namespace("ai", AI_NAMESPACE)
@@ -207,46 +298,34 @@ class Software(pulumi.ComponentResource):
         self.ready = self._release("ai-gateway", charts.ai_gateway, AI_NAMESPACE, values, *before)
         self.register_outputs({})
 
-    def _child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
-        before = [*self._args.depends_on, *depends_on]
-        return pulumi.ResourceOptions(parent=self, provider=self._args.provider, depends_on=before)
 
-    def _namespace(
-        self, part: str, namespace: str, labels: Mapping[str, str] | None = None
-    ) -> Sequence[pulumi.Resource]:
-        """The namespace, the secret by which its pods pull images, and who may come to them."""
-        metadata: Any = {"name": namespace, "labels": {**RESTRICTED, **(labels or {})}}
-        delete_seconds = self._args.grace_seconds + _RELEASE_TIMEOUT_SECONDS  # its last pods have their time
-        options = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete=f"{delete_seconds}s"))
-        resource = kubernetes.core.v1.Namespace(
-            f"{self._name}-{part}-namespace",
-            metadata=metadata,
-            opts=pulumi.ResourceOptions.merge(self._child(), options),
-        )
-        name = f"{self._name}-{part}-pull-secret"
-        there = [resource, *self._args.images.secret(name, namespace, self._args.labels, self._child(resource))]
-        for policy in policies(namespace, self._args.prometheus, self._args.labels):
-            title = f"{self._name}-{part}-policy/{policy['metadata']['name']}"
-            there.append(KubernetesObject(title, policy, self._child(*there)))
-        return there
+class Addons(Installation):
+    """KEDA and a Prometheus, where the stack has them installed: what scales Envoys and vLLM.
 
-    def _release(
-        self, part: str, chart: Chart, namespace: str, values: dict[str, Any], *depends_on: pulumi.Resource
-    ) -> kubernetes.helm.v3.Release:
-        """Named as its chart, so that a name inside it is the same on every cluster; rolled back where it fails."""
-        explained = pulumi.ResourceOptions(hooks=release_hooks(namespace, chart.name))
-        return kubernetes.helm.v3.Release(
-            f"{self._name}-{part}",
-            name=chart.name,
-            namespace=namespace,
-            chart=archives.path(chart),
-            version=chart.version,
-            values=values,
-            skip_crds=True,
-            atomic=True,
-            timeout=_RELEASE_TIMEOUT_SECONDS,
-            opts=pulumi.ResourceOptions.merge(self._child(*depends_on), explained),
-        )
+    The Prometheus has what is in the monitors of this stack and nothing else: no Grafana, no Alertmanager, no rules and
+    nothing of the cluster itself.  It keeps two days, on its node.  Helm never upgrades its operator's definitions.
+    """
+
+    ready: Sequence[pulumi.Resource]
+
+    def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("corral:gateway:Addons", name, args, opts)
+        self.ready = [
+            self._release(
+                part,
+                chart,
+                namespace,
+                values(args.images),
+                *self._namespace(part, namespace),
+                skip_crds=chart is not PROMETHEUS,
+            )
+            for part, chart, namespace, values in (
+                ("keda", KEDA, KEDA_NAMESPACE, _keda),
+                ("prometheus", PROMETHEUS, MONITORING_NAMESPACE, _prometheus),
+            )
+            if chart in args.charts
+        ]
+        self.register_outputs({})
 
 
 def definition_without_prose(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from corral.config.cluster import Prometheus
 from corral.gateway.manifests.resource import Manifest
-from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE
+from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE, KEDA_NAMESPACE, MONITORING_NAMESPACE
 from corral.hosts.naming import pod_security
 
 RESTRICTED = pod_security("restricted")
@@ -30,7 +30,13 @@ RATE_LIMITERS = {"app.kubernetes.io/name": "envoy-ratelimit", "app.kubernetes.io
 _ENVOYS = {"app.kubernetes.io/managed-by": "envoy-gateway", "app.kubernetes.io/component": "proxy"}
 _ENVOY_GATEWAY = {"control-plane": "envoy-gateway"}
 
-_METRICS = {ENVOY_NAMESPACE: (19001, 1064), AI_NAMESPACE: (8080,), CERT_NAMESPACE: (9402,)}
+_METRICS = {
+    ENVOY_NAMESPACE: (19001, 1064),
+    AI_NAMESPACE: (8080,),
+    CERT_NAMESPACE: (9402,),
+    KEDA_NAMESPACE: (8080,),
+    MONITORING_NAMESPACE: (8080, 9090),
+}
 """The ports that Prometheus reads, by namespace: 1064 is the processor's beside an Envoy."""
 
 
@@ -65,6 +71,10 @@ _WAYS: Mapping[str, list[tuple[str, dict[str, str], list[dict[str, Any]]]]] = {
         )
     ],
     CERT_NAMESPACE: [("cert-manager", {}, [_from(None, 10250)])],  # its webhook
+    KEDA_NAMESPACE: [  # the metrics' API and the webhook; the one asks the operator
+        ("keda", {}, [_from(None, 6443, 9443), _from(_in(KEDA_NAMESPACE), 9666)])
+    ],
+    MONITORING_NAMESPACE: [("prometheus", {}, [_from(_in(KEDA_NAMESPACE), 9090)])],
 }
 """By namespace the names of policies, the pods that each is for, and who comes to which of their ports."""
 

@@ -26,6 +26,8 @@ from corral.plan.checks.findings import Finding
 from corral.plan.plan import Plan
 
 _ACCESS = "cluster/publicFrom"
+_INSTALLED = ("keda", "prometheusOperator")
+"""The addons that the stack can install."""
 
 
 def cluster(plan: Plan) -> Iterator[Finding]:
@@ -168,9 +170,11 @@ def _untried(versions: Versions) -> Iterator[Finding]:
 
 
 def _absent(addon: str, need: str, what: str) -> Finding:
+    by_stack = f"have the stack install it, corral:cluster.addons.{addon}: install, or " if addon in _INSTALLED else ""
     return Finding(
         "error",
         f"cluster/{addon}",
         f"{need}, which is on no new cluster",
-        f"leave it out of the first `pulumi up`, then install {what} and say corral:cluster.addons.{addon}: present",
+        f"{by_stack}leave it out of the first `pulumi up`, then install {what} and say corral:cluster.addons.{addon}: "
+        "present",
     )
