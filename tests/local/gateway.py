@@ -106,6 +106,12 @@ class Gateway:
         with httpx.Client(transport=httpx.HTTPTransport(uds=self.running.admin_socket), base_url="http://e") as client:
             return client.get(path).text
 
+    def left_out(self, model: str = "") -> set[str]:
+        """The hosts that are ejected from a model, or from any."""
+        now = time.time() * 1000
+        gauges = self.gauges(rf"^corral\.ejected_until\.model\.{model}")
+        return {name.rsplit(".", 1)[1] for name, until in gauges.items() if until > now}
+
     def gauges(self, pattern: str) -> dict[str, int]:
         entries = json.loads(self.admin(f"/stats?format=json&filter={pattern}"))["stats"]
         return {entry["name"]: entry["value"] for entry in entries if "name" in entry}

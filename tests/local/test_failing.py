@@ -51,7 +51,7 @@ def heal(gateway: Gateway) -> None:
 
 
 def ejected(gateway: Gateway) -> bool:
-    return any(gateway.gauges("outlier_detection.ejections_active").values())
+    return bool(gateway.left_out())
 
 
 def break_(gateway: Gateway, kind: Any, *hosts: str) -> None:
@@ -286,6 +286,25 @@ def test_a_stream_that_breaks_off_in_the_middle_is_not_sent_twice(gateway: Gatew
         assert broken.headers["x-corral-attempts"] == "1"
         with pytest.raises(httpx.RemoteProtocolError):
             broken.read()
+
+
+def test_a_client_that_leaves_a_stream_is_no_failure_of_its_host(gateway: Gateway) -> None:
+    with gateway.control() as control:
+        control.set_speed("groq", tokens_per_second=4)
+    try:
+        name = "corral.attempts.model.alone.host.groq.code"
+        before = gateway.gauges(name)
+        body = {"model": "alone", "messages": [{"role": "user", "content": "x " * 12}], "stream": True}
+        for _ in range(6):
+            with httpx.stream("POST", f"{gateway.url}/chat/completions", json=body, timeout=60) as slow:
+                assert next(slow.iter_raw())
+        whole = f"{name}.200"
+        want = before | {whole: before.get(whole, 0) + 6}
+        until(lambda: gateway.gauges(name) == want, "they are counted as answers")
+        assert not gateway.left_out("alone")
+    finally:
+        with gateway.control() as control:
+            control.set_speed("groq")
 
 
 def test_a_slow_first_byte_is_waited_for_as_long_as_the_idle_timeout_allows(gateway: Gateway) -> None:

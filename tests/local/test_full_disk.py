@@ -45,14 +45,18 @@ def test_a_disk_too_full_for_its_own_words_does_not_end_it(project: Path, machin
     assert processes(machine) == []
 
 
+MORE: dict[str, Any] = {
+    f"lab-{number}": {"kind": "openai", "url": "http://127.0.0.1:9/v1", "models": {"m": "x"}} for number in range(4)
+}
+"""Hosts with which the file of clusters is larger than 4 KiB."""
 MANY = [f"model-{number}" for number in range(40)]
 
 
 def with_many_models() -> dict[str, Any]:
-    """So many models that the file of Envoy's clusters is larger than 32 KiB, and every other file is not."""
+    """So many models that Envoy's table of routes is larger than 8 KiB, and the file of its clusters is not."""
     return {
         **TWO_HOSTS,
-        "corral:hosts": {name: {"models": dict.fromkeys(["m", *MANY], "x")} for name in ("groq", "deepinfra")},
+        "corral:hosts": {name: {"models": dict.fromkeys(["m", *MANY], "x")} for name in ("groq", "deepinfra")} | MORE,
         "corral:models": {"m": {"shares": {"groq": 0, "deepinfra": 100}}}
         | {name: {"shares": {"groq": 100, "deepinfra": 0}} for name in MANY},
     }
@@ -62,10 +66,12 @@ def with_many_models() -> dict[str, Any]:
 def test_a_disk_that_is_full_when_a_removed_host_has_drained_is_said_and_the_next_change_tidies_up(gateway: Gateway):
     assert gateway.process
     corral = psutil.Process(gateway.process.pid)
-    opened = slow_streams(gateway, 4)
-    models = {name: {"shares": {"deepinfra": 100}} for name in ("m", *MANY)}
+    models = {name: {"shares": {"deepinfra": 100}} for name in MANY}
+    models["m"] = {"shares": {"deepinfra": 100}, "fallback": [*MORE]}
     without = {**with_many_models(), "corral:models": models}
+    opened = slow_streams(gateway, 4)
     gateway.move(without)
+    assert gateway.log.stat().st_size < 2**12
     corral.rlimit(psutil.RLIMIT_FSIZE, (2**12, psutil.RLIM_INFINITY))
     assert all(map(is_whole, opened))
     said = "What the former plan needed stays until the next change."
@@ -84,7 +90,7 @@ def test_a_full_disk_is_said_changes_nothing_and_once_there_is_room_the_stack_is
     assert gateway.process
     corral = psutil.Process(gateway.process.pid)
     before = gateway.running
-    corral.rlimit(psutil.RLIMIT_FSIZE, (2**15, psutil.RLIM_INFINITY))
+    corral.rlimit(psutil.RLIMIT_FSIZE, (2**13, psutil.RLIM_INFINITY))
     gateway.save(with_many_models())
     root = Path(before.admin_socket).parent
     complaint = re.compile(

@@ -73,8 +73,8 @@ def streams(gateway: Gateway, number: int, tokens: int) -> list[Any]:
 
 
 def busy(gateway: Gateway, host: str) -> list[int]:
-    """The requests under way by each link of a host; nothing where it has none."""
-    return list(gateway.gauges(f"^corral.active.link.host/{host}@").values())
+    """The requests under way at each cluster of a host; nothing where it has none."""
+    return list(gateway.gauges(rf"^cluster\.host/{host}@.*upstream_rq_active$").values())
 
 
 def finished(chunks: Any) -> bool:

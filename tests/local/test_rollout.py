@@ -13,12 +13,17 @@ import pytest
 
 from corral.local.admin import Admin
 from corral.local.envoy.configuration import Configuration, Secrets
-from corral.local.envoy.names import ATTEMPT, CLUSTERS_VERSION, Files
+from corral.local.envoy.names import CLUSTERS_VERSION, Files
 from corral.local.envoy.upstream import Upstream
 from corral.local.rollout import Rollout
 
-OLD = Configuration(clusters={"gone": '"gone"', "moved": '"moved, before"'}, listeners={}, upstreams={}, routes={})
-NEW = replace(OLD, clusters={"moved": '"moved, after"', "come": '"come"'})
+
+def clusters(**names: str) -> dict[str, Any]:
+    return {name: {"name": name, "as": text} for name, text in names.items()}
+
+
+OLD = Configuration(clusters=clusters(gone="", moved="before"), listener={}, key_files={}, routes={})
+NEW = replace(OLD, clusters=clusters(moved="after", come=""))
 
 
 class TakesAll:
@@ -30,7 +35,8 @@ class TakesAll:
         """The clusters that were to come into force."""
 
     def look(self) -> set[str]:
-        return set(json.loads(self._files.clusters.read_text())["resources"])
+        found = json.loads(self._files.clusters.read_text())["resources"]
+        return {f"{each['name']} {each['as']}".strip() for each in found}
 
     async def in_force(self, wanted: Mapping[str, str]) -> None:
         if CLUSTERS_VERSION in wanted:
@@ -61,9 +67,8 @@ async def rolled_out(files: Files, *configurations: Configuration) -> list[set[s
 
 def test_what_is_new_is_there_before_anything_moves_and_what_is_gone_goes_last(files: Files) -> None:
     assert asyncio.run(rolled_out(files, OLD, NEW)) == [
-        {"gone", "moved, before", "come"},
-        {"gone", "moved, after", "come"},
-        {"moved, after", "come"},
+        {"gone", "moved after", "come"},
+        {"moved after", "come"},
     ]
 
 
@@ -73,26 +78,25 @@ def test_a_configuration_that_has_not_changed_gives_envoy_nothing_to_read(files:
     assert (rollout.write_all(OLD, Secrets({})), files.clusters.stat().st_ino) == (first, inode)
 
 
-def test_another_key_of_a_host_is_in_force_at_once_and_the_former_one_goes(files: Files) -> None:
-    lab, other = (Upstream(name, f"http://{name}", "authorization", None) for name in ("lab", "other"))
-    both = replace(OLD, upstreams={lab.name: lab, other.name: other})
+def test_another_key_of_a_host_has_a_file_of_its_own_and_the_former_one_goes(files: Files) -> None:
+    lab, other = (Upstream(name, f"http://{name}", "authorization", None).name for name in ("lab", "other"))
 
-    def keys() -> dict[str, str]:
-        """By upstream what the filter of attempts finds in the files that it is told of."""
-        filter_of = json.loads(files.filter(ATTEMPT).read_text())["resources"][0]["typed_config"]
-        lines = [line.split("\t") for line in filter_of["filter_config"]["value"].split("\n")]
-        return {name: Path(file).read_text() for name, _, file in lines}
+    def keys() -> set[str]:
+        return {file.read_text() for file in files.secrets.iterdir()}
+
+    def having(secrets: dict[str, str]) -> tuple[Configuration, Secrets]:
+        return replace(OLD, key_files={name: files.key(name, key) for name, key in secrets.items()}), Secrets(secrets)
 
     async def changed() -> None:
         rollout = Rollout(files, cast("Admin", TakesAll(files)))
-        rollout.write_all(both, Secrets({lab.name: "one", other.name: "its own"}))
-        assert keys() == {lab.name: "one", other.name: "its own"}
-        await rollout.apply(both, Secrets({lab.name: "two", other.name: "its own"}), 1)
-        assert keys() == {lab.name: "two", other.name: "its own"}
+        rollout.write_all(*having({lab: "one", other: "its own"}))
+        assert keys() == {"one", "its own"}
+        await rollout.apply(*having({lab: "two", other: "its own"}), 1)
+        assert keys() == {"one", "two", "its own"}
         await rollout.drained()
-        await rollout.apply(replace(OLD, upstreams={lab.name: lab}), Secrets({lab.name: "two"}), 1)
+        assert keys() == {"two", "its own"}
+        await rollout.apply(*having({lab: "two"}), 1)
         await rollout.drained()
-        assert keys() == {lab.name: "two"}
 
     asyncio.run(changed())
     assert [file.read_text() for file in files.secrets.iterdir()] == ["two"]

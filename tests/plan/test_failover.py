@@ -30,12 +30,12 @@ def values(tree: Any, key: str) -> list[Any]:
 
 
 def test_the_local_engine_takes_all_of_the_table_away():
-    listener = gateway("127.0.0.1", 0, PLAN.request_settings, Files(Path()), Path(), None, tls=False)
-    (removed,) = values(gateway_routes(PLAN, {}), "request_headers_to_remove")
+    listener = gateway("127.0.0.1", 0, PLAN.request_settings, Files(Path()), Path(), [], tls=False)
+    (removed,) = values(gateway_routes(PLAN, "", Files(Path())), "request_headers_to_remove")
     assert {each["key_matcher"]["prefix"] for each in values(listener, "remove_on_match")} == {
         *failover.DROPPED_PREFIXES
     }
-    assert {*removed} == NO_HOST_SEES | {*failover.ADDED_BY_ENVOY_ALONE, "x-corral-model"}
+    assert {*removed} == NO_HOST_SEES | {*failover.ADDED_BY_ENVOY_ALONE}
 
 
 def test_the_kubernetes_engine_takes_away_all_but_what_envoy_keeps_from_it():

@@ -75,16 +75,6 @@ class Admin:
                 )
             await asyncio.sleep(_PAUSE)
 
-    async def ejected_members(self) -> frozenset[tuple[str, str]]:
-        """The members ejected at the moment: pairs of cluster and member.  Raises EngineError."""
-        clusters = await self._get("/clusters", {"format": "json"})
-        return frozenset(
-            (cluster["name"], host.get("hostname", ""))
-            for cluster in clusters.get("cluster_statuses", [])
-            for host in cluster.get("host_statuses", [])
-            if host.get("health_status", {}).get("failed_outlier_check")
-        )
-
     async def drain(self) -> None:
         """Asks Envoy to take no new connections and to close idle ones."""
         try:

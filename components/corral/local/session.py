@@ -25,7 +25,6 @@ import psutil
 
 from corral.config.problems import ConfigError
 from corral.local.callers import refuse_strangers
-from corral.local.envoy.clusters import ClusterCache
 from corral.local.envoy.configuration import Configuration, Secrets, Site, certificate, render
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.errors import EngineError
@@ -102,7 +101,6 @@ class Session:
         self._envoy = EnvoyProcess(find_envoy(), site.files, notify)
         self.records = Records(folder, self._envoy.admin.reopen_logs, notify)
         self._sidecars = Sidecars(notify)
-        self._cache = ClusterCache()
         self.totals = Totals(self._envoy.admin, lambda: self._envoy.pid)
         """What Envoy has counted."""
         self._metrics = Metrics(self.totals)
@@ -269,7 +267,7 @@ class Session:
         if site.tls and (served := desired.certificate or self._certificate):
             self._certificate = served
             secrets = Secrets(keys, certificate(served.chain, served.key))
-        return render(desired.plan, upstreams, desired.callers.hashes, site, self._cache), secrets
+        return render(desired.plan, upstreams, desired.callers.hashes, site, secrets), secrets
 
     def _report(self, problem: str, read_before: bytes | None) -> None:
         """Says why the stack file is not in force; of a file that holds what it held before only what is new."""

@@ -106,7 +106,7 @@ def _failure(model: ModelPlan, plan: Plan) -> Iterator[str]:
         case _:
             yield "There is no other host that it could go to: the client gets the host's answer, or 503."
             return
-    if len(model.sharing) > 1:
+    if plan.engine == "kubernetes" and len(model.sharing) > 1:
         yield (
             "A retry finds one that was not tried, whatever the shares: of 100 draws each host has as many as its "
             f"share, and a retry draws up to {SELECTION_ATTEMPTS} times."

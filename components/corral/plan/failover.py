@@ -32,10 +32,6 @@ REDIRECT_STATUS = (301, 302, 303, 307, 308)
 RETRIED_STATUS = tuple(sorted((*REDIRECT_STATUS, *REFUSED_STATUS, *INCAPABLE_STATUS, THROTTLED_STATUS)))
 """All of them below 500, in order."""
 
-MAX_THROTTLED_HOSTS = 5
-"""Hosts of a model of which the local engine leaves any out for as long as `Retry-After` says: each further one doubles
-the sets of them that Envoy is to know.  Of a model with more a request may meet the throttled one, and goes on."""
-
 UNSUPPORTED_HEADER = "x-corral-unsupported"
 """In a refusal of the adapter's the parameter that the host cannot take, so that another host is asked."""
 
@@ -66,11 +62,16 @@ requests of a connection are tried twice."""
 
 EJECTING_STATUS = "50[1-9]|5[1-9].|[6-9].."
 """The statuses that are such failures, as a regular expression.  500 is none: a request on which every host fails would
-leave all of them out, and what comes after it would meet nobody that is well.  On the kubernetes engine Envoy Gateway
-knows two sets alone, of which that without 500 has 502, 503 and 504."""
+leave all of them out, and what comes after it would meet nobody that is well.  The local engine counts a stream that
+breaks off, has no end or has an error in it as well; on a cluster it began with 200, and Envoy Gateway knows two sets
+of statuses alone, of which that without 500 has 502, 503 and 504."""
 
 EJECTION_INTERVAL_MILLISECONDS = 1_000
-"""How often Envoy looks whether an ejected host may come back; its own default of 10 s would hold a host back."""
+"""How often Envoy looks whether an ejected host may come back; its own default of 10 s would hold a host back.  For
+each such interval in which a host was not ejected one of its ejections is forgotten."""
+
+MAX_EJECTION_MILLISECONDS = 300_000
+"""Envoy's own default, and the local engine's."""
 
 MAX_EJECTION_PERCENT = 100
 """Of the hosts of a model: with two hosts, Envoy's default of 10 would keep the failing one."""
@@ -82,10 +83,10 @@ BACK_OFF_MILLISECONDS, MAX_BACK_OFF_MILLISECONDS = 5, 50
 """Before a retry.  It goes to another host, which a wait would not help."""
 
 SELECTION_ATTEMPTS = 200
-"""How often a retry draws again when the weights hand it a host that was tried already.  Hosts take turns by weight: of
-100 draws each has as many as its share, so that 99 find any of them for certain; twice as many, since turns begin anew
-when a host is ejected.  Envoy Gateway 1.8.3 says 5, with which half of the retries meet a host of 90 % again.  A draw
-takes 0.4 µs."""
+"""How often a retry on the kubernetes engine draws again when the weights hand it a host that was tried already.
+Hosts take turns by weight: of 100 draws each has as many as its share, so that 99 find any of them for certain; twice
+as many, since turns begin anew when a host is ejected.  Envoy Gateway 1.8.3 says 5, with which half of the retries meet
+a host of 90 % again.  A draw takes 0.4 µs.  The local engine draws among those that are left."""
 
 MAX_ADDRESSES = 8
 """Addresses that the name of a host leads to at most: Route 53 answers with up to eight.  On the kubernetes engine each
@@ -125,12 +126,13 @@ def retried_status(hosts: int) -> list[int]:
     return [status for status in RETRIED_STATUS if hosts > 1 or status != THROTTLED_STATUS]
 
 
-def retries(model: ModelPlan) -> int:
-    """How many attempts may follow the first: each sharing host once, then each fallback; one more for a lone host.
+def retries(hosts: int) -> int:
+    """How many attempts may follow the first at so many hosts that a request can go to: each once; one more for a lone
+    one.
 
-    So counts the local engine, whose chain of clusters has one link for each attempt.
+    So counts the local engine.
     """
-    return max(1, len(model.sharing) + len(model.fallbacks) - 1)
+    return max(1, hosts - 1)
 
 
 def retries_by_priority(model: ModelPlan, hosts: tuple[str, ...]) -> tuple[int, int]:

@@ -12,7 +12,6 @@ import pytest
 
 from corral.catalog.load import load_catalog
 from corral.config.read import read_stack
-from corral.local.envoy.clusters import ClusterCache
 from corral.local.envoy.configuration import Secrets, Site, render
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.placement import Address, desire, system_certificates
@@ -45,8 +44,8 @@ async def served(file: Path) -> tuple[dict[str, int], str]:
             port = claim_port("127.0.0.1", 0)
             log = files.root / "requests.jsonl"
             site = Site("127.0.0.1", port, files, log, False, desired.public_keys(), system_certificates())
-            configuration = render(plan, links, desired.callers.hashes, site, ClusterCache())
             secrets = Secrets(desired.secrets(links, adapter))
+            configuration = render(plan, links, desired.callers.hashes, site, secrets)
             await engine.start(configuration, secrets, 1)
             return await engine.admin.gauges("update_rejected$"), engine.last_words
         finally:

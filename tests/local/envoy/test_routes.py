@@ -1,21 +1,18 @@
-"""The variants of models for tenants of one residency, and what the gateway's first filter knows of callers."""
+"""What the module is told of callers, models and hosts, and how often a request may be tried."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from corral.local.envoy.module import attempt_text, plan_text
+from corral.local.envoy.module import plan_text
+from corral.local.envoy.names import Files
+from corral.local.envoy.routes import gateway_routes
 from corral.local.envoy.upstream import Upstream
-from corral.local.envoy.variants import (
-    ModelVariant,
-    NeedsEntry,
-    clustered_models,
-    needs_entry,
-    residency_key,
-    variants,
-)
+from corral.plan.failover import RETRIED_STATUS
 from corral.plan.plan import Issuer, Plan, Rate, TenantPlan
+from corral.plan.trace import model_hash
 from tests.plan.world import HOSTS, LLAMA, SCOUT, build
 
 HOSTS_OF_MODELS = {
@@ -38,60 +35,40 @@ def plan(*tenants: TenantPlan) -> Plan:
     return replace(build(HOSTS_OF_MODELS, ALIKE), tenants=tenants)
 
 
-def hosts(variant: ModelVariant) -> list[tuple[str, int, int]]:
-    """The live hosts of a variant, each with its priority and weight."""
-    return [(target.host, target.priority, target.weight) for target in variant.model.targets if target.live]
+def lines(plan: Plan, keys: dict[str, str]) -> list[str]:
+    """But for who is left out when, which a test of its own has."""
+    ejection, trace, *rest = plan_text(plan, keys, {}, {}).split("\n")
+    assert (ejection, trace) == ("ejection\t5\t10000\t300000\t1000", "trace\tunknown\t1")
+    return rest
 
 
-def test_tenants_without_a_residency_meet_the_model_as_it_is() -> None:
-    planned = plan(ANYBODY)
-    model = planned.models[0]
-    assert residency_key(ANYBODY) is None
-    assert list(variants(planned, model)) == [ModelVariant(LLAMA, model, LLAMA)]
+def of_models(plan: Plan) -> list[str]:
+    return [line for line in lines(plan, {}) if re.match("model|target|residency|lack|output", line)]
 
 
-def test_a_variant_has_the_hosts_that_the_residency_allows_and_a_name_of_its_own() -> None:
-    planned = plan(ANYBODY, tenant("search", ("us",), US))
-    _, variant = variants(planned, planned.models[0])
-    assert (variant.key, variant.model.name, variant.name) == (f"{LLAMA} us", f"{LLAMA} us", LLAMA)
-    assert hosts(variant) == [("bedrock", 0, 60), ("vllm", 0, 10)]
+BEDROCK = "us.meta.llama3-3"
 
 
-def test_tenants_of_one_residency_share_a_variant_and_variants_stand_in_order() -> None:
-    planned = plan(
-        tenant("b", ("us",), US), tenant("c", ("eu", "us"), US | EU), tenant("d", ("us",), US), tenant("e", ("eu",), EU)
-    )
-    assert [variant.key for variant in variants(planned, planned.models[0])] == [
-        LLAMA,
-        f"{LLAMA} eu",
-        f"{LLAMA} eu+us",
-        f"{LLAMA} us",
+def test_a_model_has_its_live_hosts_in_order_with_their_shares_and_ids() -> None:
+    assert of_models(plan()) == [
+        f"model\t{LLAMA}\t4\t{model_hash(plan().models[0], plan())}",
+        f'target\tbedrock\t60\t0\t"{BEDROCK}"',
+        'target\tlab\t30\t0\t"Llama-Lab"',
+        f'target\tvllm\t10\t0\t"{LLAMA}"',
+        'target\tdeepinfra\t100\t1\t"Llama-3.3-Turbo"',
+        f"model\t{SCOUT}\t1\t{model_hash(plan().models[1], plan())}",
+        'target\tbedrock\t100\t0\t"us.meta.llama4-scout"',
     ]
 
 
-def test_a_variant_that_allows_every_host_leads_to_the_models_own_clusters() -> None:
-    planned = plan(tenant("search", ("us",), US))
-    _, scout = planned.models
-    assert list(variants(planned, scout)) == [
-        ModelVariant(SCOUT, scout, SCOUT),
-        ModelVariant(f"{SCOUT} us", scout, SCOUT),
+def test_a_residency_is_told_of_the_models_of_which_it_does_not_allow_every_host() -> None:
+    tenants = (tenant("a", ("eu",), EU), tenant("b", ("us",), US), tenant("c", ("us",), US), tenant("d", ("mars",), US))
+    told = of_models(plan(ANYBODY, *tenants[:3], replace(tenants[3], models=(SCOUT,))))
+    assert [line for line in told if line.startswith("residency")] == [
+        "residency\teu\t2",
+        "residency\tus\t5",
+        "residency\teu\t0",
     ]
-
-
-def test_a_model_that_no_tenant_of_the_residency_may_ask_for_has_no_variant() -> None:
-    planned = plan(tenant("search", ("us",), US, SCOUT))
-    assert [variant.key for variant in variants(planned, planned.models[0])] == [LLAMA]
-
-
-def test_clusters_are_needed_for_variants_that_allow_some_hosts_but_not_all() -> None:
-    planned = plan(tenant("a", ("eu",), EU), tenant("b", ("us",), US))
-    assert [model.name for model in clustered_models(planned)] == [LLAMA, f"{LLAMA} eu", f"{LLAMA} us", SCOUT]
-    assert [variant.key for variant in variants(planned, planned.models[1])] == [SCOUT, f"{SCOUT} eu", f"{SCOUT} us"]
-
-
-def test_without_tenants_every_model_is_as_it_is() -> None:
-    planned = plan()
-    assert list(clustered_models(planned)) == list(planned.models)
 
 
 NEEDY = {
@@ -107,43 +84,31 @@ LACKS = {
 }
 
 
-def test_for_each_set_of_hosts_that_requests_leave_out_there_is_a_variant_of_those_that_are_left() -> None:
-    planned = build(NEEDY, LACKS)
-    assert {variant.key: hosts(variant) for variant in variants(planned, planned.models[0])} == {
-        LLAMA: [("azure", 0, 25), ("bedrock", 0, 60), ("lab", 0, 15), ("vllm", 1, 100), ("deepinfra", 2, 100)],
-        f"{LLAMA} -1": [("bedrock", 0, 60), ("lab", 0, 15), ("vllm", 1, 100), ("deepinfra", 2, 100)],
-        f"{LLAMA} -2": [("azure", 0, 25), ("lab", 0, 15), ("vllm", 1, 100), ("deepinfra", 2, 100)],
-        f"{LLAMA} -3": [("lab", 0, 15), ("vllm", 1, 100), ("deepinfra", 2, 100)],
-        f"{LLAMA} -10": [("azure", 0, 25), ("lab", 0, 15), ("deepinfra", 1, 100)],
-        f"{LLAMA} -11": [("lab", 0, 15), ("deepinfra", 1, 100)],
-        f"{LLAMA} -14": [("azure", 0, 25)],
-    }
-    assert needs_entry(planned, planned.models[0]) == NeedsEntry(
-        every={"": 15},
-        lacks={
-            "tools": ("tools", 1),
-            "jsonMode": ("JSON mode", 2),
-            "seed": ("seed", 10),
-            "embeddings": ("/v1/embeddings", 14),
-        },
-        outputs=((8_192, 1),),
-    )
+def test_it_tells_what_not_all_hosts_take() -> None:
+    told = [line for line in of_models(build(NEEDY, LACKS)) if re.match("lack|output", line)]
+    assert told[:5] == [
+        "lack\ttools\t1\ttools",
+        "lack\tjsonMode\t2\tJSON mode",
+        "lack\tseed\ta\tseed",
+        "lack\tembeddings\t1e\t/v1/embeddings",
+        "output\t8192\t1",
+    ]
 
 
-def test_what_the_residency_of_a_tenant_leaves_out_is_left_out_of_what_a_request_needs_as_well() -> None:
-    planned = replace(build(NEEDY, LACKS), tenants=(tenant("search", ("us",), US),))
-    of_residency = {each.key: hosts(each) for each in variants(planned, planned.models[0]) if " us" in each.key}
-    assert of_residency == {
-        f"{LLAMA} us": [("bedrock", 0, 60), ("vllm", 1, 100)],
-        f"{LLAMA} us -2": [("vllm", 0, 100)],
+def test_a_request_may_be_tried_once_at_each_host_and_a_lone_one_twice_but_not_where_it_is_busy() -> None:
+    (route,) = [gateway_routes(plan(), "", Files(Path("/run")))["virtual_hosts"][0]["matcher"]["on_no_match"]]
+    cluster = route["action"]["typed_config"]["route"]["inline_cluster_specifier_plugin"]["extension"]
+    policies = {
+        hosts: each["retry_policy"] for hosts, each in cluster["typed_config"]["route_action_overrides"].items()
     }
-    entry = needs_entry(planned, planned.models[0])
-    assert entry is not None
-    assert entry.every == {"": 15, "us": 10}
+    assert {hosts: policy["num_retries"] for hosts, policy in policies.items()} == {"1": 1, "2": 1, "3": 2, "4": 3}
+    assert policies["1"]["retriable_status_codes"] == [status for status in RETRIED_STATUS if status != 429]
+    assert policies["2"]["retriable_status_codes"] == [*RETRIED_STATUS]
+    assert all(policy["refresh_cluster_on_retry"] for policy in policies.values())
 
 
 PLAN = build({LLAMA: {"shares": {"bedrock": 100}}, SCOUT: {"shares": {"bedrock": 100}}}, ALIKE)
-MODELS = (f"model\t{LLAMA}\t1", f"model\t{SCOUT}\t1")
+SHARED, SCOUTS = of_models(PLAN)[:2], of_models(PLAN)[2:]
 
 SEARCH = TenantPlan(
     name="search",
@@ -166,33 +131,13 @@ def with_tenants(*tenants: TenantPlan, issuers: tuple[Issuer, ...] = ()) -> Plan
     return replace(PLAN, tenants=tenants, issuers=issuers)
 
 
-def lines(plan: Plan, keys: dict[str, str]) -> list[str]:
-    return plan_text(plan, keys).split("\n")
-
-
 def test_without_tenants_it_is_open_to_everybody() -> None:
-    assert lines(PLAN, {}) == ["open\t", *MODELS]
-
-
-def test_it_tells_which_models_one_host_alone_serves_and_what_not_all_hosts_take() -> None:
-    assert [line for line in lines(plan(), {}) if line.startswith("model")] == [
-        f"model\t{LLAMA}\t0",
-        f"model\t{SCOUT}\t1",
-    ]
-    assert lines(build(NEEDY, LACKS), {})[:8] == [
-        "open\t",
-        f"model\t{LLAMA}\t0",
-        "lane\t\t15",
-        "lack\ttools\t1\ttools",
-        "lack\tjsonMode\t2\tJSON mode",
-        "lack\tseed\t10\tseed",
-        "lack\tembeddings\t14\t/v1/embeddings",
-        "output\t8192\t1",
-    ]
+    assert lines(PLAN, {}) == ["open\t", *SHARED, *SCOUTS]
 
 
 def test_every_tenant_stands_in_the_text_with_what_it_may_and_no_more_than_that() -> None:
-    assert lines(with_tenants(FREE, SEARCH, issuers=(LOGIN,)), {"aa": "search", "bb": "free"}) == [
+    planned = with_tenants(FREE, SEARCH, issuers=(LOGIN,))
+    assert lines(planned, {"aa": "search", "bb": "free"}) == [
         "tenant\tfree\t\t\t\t\t\t\t1",
         "tenant\tsearch\teu+us\t\t20\t1048576\t600\t200000\t0",
         f"grant\t{LLAMA}\t1\t60\t",
@@ -203,13 +148,16 @@ def test_every_tenant_stands_in_the_text_with_what_it_may_and_no_more_than_that(
         "voucher\thttps://login.example.com/\tfree\tfree",
         "voucher\thttps://login.example.com/\tteam-search\tsearch",
         "voucher\thttps://login.example.com/\t7\tsearch",
-        *MODELS,
+        f"model\t{LLAMA}\t1\t{model_hash(planned.models[0], planned)}",
+        SHARED[1],
+        "residency\teu+us\t0",
+        *SCOUTS,
     ]
 
 
 def test_the_order_in_which_keys_are_found_makes_no_other_text() -> None:
     both = with_tenants(FREE, SEARCH)
-    assert plan_text(both, {"bb": "free", "aa": "search"}) == plan_text(both, {"aa": "search", "bb": "free"})
+    assert lines(both, {"bb": "free", "aa": "search"}) == lines(both, {"aa": "search", "bb": "free"})
 
 
 def test_what_would_end_a_field_or_a_line_is_escaped() -> None:
@@ -218,7 +166,11 @@ def test_what_would_end_a_field_or_a_line_is_escaped() -> None:
     assert line == "voucher\thttps://login.example.com/\ta\\tb\\nc\\\\d\tfree"
 
 
-def test_the_filter_of_attempts_is_told_where_the_keys_are_and_not_what_they_are() -> None:
-    upstreams = (Upstream("a", "https://a", "authorization", None), Upstream("b", "http://127.0.0.1:9", None, None))
-    text = attempt_text(upstreams, {upstreams[0].name: Path("/run/corral/secrets/a")})
-    assert text == f"{upstreams[0].name}\tauthorization\t/run/corral/secrets/a\n{upstreams[1].name}"
+def test_it_is_told_where_the_keys_are_and_not_what_they_are() -> None:
+    first = Upstream("a", "https://a.example.com/v1/", "authorization", None)
+    second = Upstream("b", "http://127.0.0.1:9", None, None)
+    text = plan_text(PLAN, {}, {"a": first, "b": second}, {first.name: Path("/run/corral/secrets/a")})
+    assert text.split("\n")[2:4] == [
+        f"host\ta\t{first.name}\ta.example.com\t/v1\tauthorization\t/run/corral/secrets/a",
+        f"host\tb\t{second.name}\t127.0.0.1:9\t",
+    ]

@@ -20,12 +20,26 @@ def line(*fields: object) -> str:
     return "\t".join("" if field is None else str(field) for field in fields)
 
 
+EJECTION = line("ejection", 5, 10_000, 300_000, 1_000)
+
+
+def host(name: str, authority: str = "127.0.0.1:9", path: str = "", *key: object) -> str:
+    return line("host", name, f"host/{name}@1", authority, path, *key)
+
+
+def model(name: str, *targets: tuple[str, int, int] | tuple[str, int, int, str]) -> str:
+    """A model with its targets: host, weight, priority, and the model's id there where it has another name."""
+    ids = (json.dumps(each[3] if len(each) > 3 else name).replace("\\", r"\\") for each in targets)
+    rows = (line("target", *each[:3], model_id) for each, model_id in zip(targets, ids, strict=True))
+    return "\n".join((line("model", name, len(targets), "a-hash"), *rows))
+
+
 def context(
     claim: str = "sub",
     keys: Mapping[str, str] | None = None,
     *,
     models: Iterable[str] | None = None,
-    lane: str = "",
+    residency: str = "",
     total: int | None = None,
     concurrent: int | None = None,
     body: int | None = None,
@@ -41,7 +55,9 @@ def context(
     granted = {*per_model, *(allowed or ())}
     return "\n".join(
         (
-            line("tenant", "search", lane, total, concurrent, body, rate.requests, rate.tokens, int(allowed is None)),
+            line(
+                "tenant", "search", residency, total, concurrent, body, rate.requests, rate.tokens, int(allowed is None)
+            ),
             *(
                 line("grant", model, int(allowed is None or model in allowed), of.requests, of.tokens)
                 for model in sorted(granted)
@@ -55,15 +71,18 @@ def context(
             line("claim", ISSUER, claim),
             line("voucher", ISSUER, "team-search", "search"),
             line("voucher", ISSUER, "7", "search"),
-            line("model", "m", int(one_host)),
+            EJECTION,
+            host("lab"),
+            host("other"),
+            model("m", ("lab", 100, 0), *(() if one_host else (("other", 100, 1),))),
             *((line("api", api),) if api else ()),
-            line("model", "meta/llama:3", 0),
+            model("meta/llama:3", ("lab", 100, 0)),
             *more,
         )
     )
 
 
-OPEN = "\n".join((line("open", ""), line("model", "m", 0)))
+OPEN = "\n".join((line("open", ""), EJECTION, host("lab"), model("m", ("lab", 100, 0))))
 
 
 class Asked:

@@ -6,6 +6,8 @@
 
 enum { MOST_ENTRIES = 64 };
 
+boolean envoy_dynamic_module_on_cluster_specifier_select(void *of, void *context);
+
 typedef struct {
   text space, key, string;
   double number;
@@ -21,16 +23,19 @@ typedef struct {
   header headers[3][MOST_ENTRIES];
   size header_count[3];
   body bodies[4];
-  entry metadata[MOST_ENTRIES], of_host[MOST_ENTRIES];
-  size metadata_count, of_host_count;
+  entry metadata[MOST_ENTRIES];
+  size metadata_count;
   u32 status; // that the module has answered with
   text answer;
   boolean rerouted;
   void *plan;
+  text cluster, override, details; // the last is a constant
 } stream;
 
 static i64 time_now;
 static i64 gauge;
+static buffer counted; // a line for each attempt and each time a host was left out
+static text unresolved; // a cluster of which no address is known
 
 i64 now(void) { return time_now; }
 void fake_time(i64 at) { time_now = at; }
@@ -73,11 +78,9 @@ void fake_free(stream *s) {
     drop(&s->metadata[i].key);
     drop(&s->metadata[i].string);
   }
-  for (size i = 0; i < s->of_host_count; i++) {
-    drop(&s->of_host[i].key);
-    drop(&s->of_host[i].string);
-  }
   drop(&s->answer);
+  drop(&s->cluster);
+  drop(&s->override);
   free(s);
 }
 
@@ -124,15 +127,29 @@ text fake_take(stream *s, int held, int piece) {
   return all_of(&taken);
 }
 
-void fake_of_host(stream *s, text key, text value) {
-  for (size i = 0; i < s->of_host_count; i++) {
-    if (!same(s->of_host[i].key, key)) continue;
-    drop(&s->of_host[i].string);
-    s->of_host[i].string = copy_of(value);
-    return;
-  }
-  if (s->of_host_count == MOST_ENTRIES) abort();
-  s->of_host[s->of_host_count++] = (entry){ .key = copy_of(key), .string = copy_of(value) };
+boolean fake_selected(stream *s, text *cluster, text *override) {
+  drop(&s->cluster);
+  drop(&s->override);
+  boolean selected = envoy_dynamic_module_on_cluster_specifier_select(0, s);
+  *cluster = s->cluster;
+  *override = s->override;
+  return selected;
+}
+
+void fake_details(stream *s, const char *details, size n) { s->details = (text){ details, n }; }
+
+void fake_unresolved(text cluster) {
+  drop(&unresolved);
+  unresolved = copy_of(cluster);
+}
+
+text fake_counted(void) { return all_of(&counted); }
+void fake_forget(void) { counted.n = 0; }
+
+u64 fake_allowed(stream *s) {
+  double address = 0;
+  envoy(http_get_metadata_number)(s, DYNAMIC_METADATA, T("corral"), T("request"), &address);
+  return ((request *)(u64)address)->allowed;
 }
 
 size fake_metadata(stream *s, entry **to) {
@@ -267,18 +284,15 @@ boolean envoy(http_get_metadata_number)(void *s, int source, text space, text ke
   return of != 0;
 }
 
-boolean envoy(http_get_metadata_string)(void *s, int source, text space, text key, text *to) {
-  stream *of = s;
-  (void)space;
-  for (size i = 0; source == HOST_METADATA && i < of->of_host_count; i++) {
-    if (!same(of->of_host[i].key, key)) continue;
-    *to = of->of_host[i].string;
-    return 1;
-  }
-  return 0;
+boolean envoy(http_filter_get_attribute_string)(void *s, int attribute, text *to) {
+  if (attribute != RESPONSE_CODE_DETAILS) abort();
+  *to = ((stream *)s)->details;
+  return to->n > 0;
 }
 
 void envoy(http_clear_route_cache)(void *s) { ((stream *)s)->rerouted = 1; }
+
+void envoy(http_clear_route_cluster_cache)(void *s) { ((stream *)s)->rerouted = 1; }
 
 void *envoy(get_most_specific_route_config)(void *s) { return ((stream *)s)->plan; }
 
@@ -286,6 +300,48 @@ int envoy(http_filter_config_define_gauge)(void *config, text name, text *labels
   (void)config, (void)name, (void)labels, (void)count;
   *id = 1;
   return 0;
+}
+
+int envoy(http_filter_config_define_counter)(void *config, text name, text *labels, size count, size *id) {
+  return envoy(http_filter_config_define_gauge)(config, name, labels, count, id);
+}
+
+static int count_line(text *labels, size count, i64 value) {
+  for (size i = 0; i < count; i++) {
+    add(&counted, labels[i]);
+    add(&counted, T(" "));
+  }
+  add_number(&counted, value);
+  add(&counted, T("\n"));
+  return 0;
+}
+
+int envoy(http_filter_increment_counter)(void *s, size id, text *labels, size count, u64 by) {
+  (void)s, (void)id;
+  return count_line(labels, count, (i64)by);
+}
+
+int envoy(http_filter_set_gauge)(void *s, size id, text *labels, size count, u64 value) {
+  (void)s, (void)id;
+  return count_line(labels, count, (i64)value);
+}
+
+boolean envoy(cluster_specifier_get_dynamic_metadata_number)(void *s, text space, text key, double *to) {
+  return envoy(http_get_metadata_number)(s, DYNAMIC_METADATA, space, key, to);
+}
+
+boolean envoy(cluster_specifier_get_cluster_host_count)(void *s, text cluster, u32 priority, size *total, size *healthy,
+                                                        size *degraded) {
+  (void)s, (void)priority, (void)healthy, (void)degraded;
+  *total = 1;
+  return !same(cluster, unresolved);
+}
+
+void envoy(cluster_specifier_set_cluster_name)(void *s, text cluster) { ((stream *)s)->cluster = copy_of(cluster); }
+
+boolean envoy(cluster_specifier_set_route_action_override)(void *s, text name) {
+  ((stream *)s)->override = copy_of(name);
+  return 1;
 }
 
 int envoy(http_filter_increment_gauge)(void *s, size id, text *labels, size count, u64 by) {

@@ -15,7 +15,10 @@ void fake_clear_headers(void *s, int kind);
 void fake_add_piece(void *s, int kind, text piece);
 void fake_hold(void *s, int held, int piece);
 text fake_take(void *s, int held, int piece);
-void fake_of_host(void *s, text key, text value);
+boolean fake_selected(void *s, text *cluster, text *override);
+void fake_details(void *s, const char *details, size n);
+void fake_unresolved(text cluster);
+void fake_forget(void);
 
 #define HOOK(type, name) type envoy_dynamic_module_on_http_filter_##name
 HOOK(void *, config_new)(void *, text, text);
@@ -47,9 +50,12 @@ static const text PLAN = T(
   "key\t2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\tsearch\n"
   "key\tfcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9\tfree\n"
   "claim\tissuer\trealm.team\nvoucher\tissuer\t7\tsearch\nvoucher\tissuer\ta\\tb\\\\\tfree\n"
-  "model\tm\t0\nlane\t\t7\nlane\teu\t5\nlack\ttools\t1\ttools\nlack\tvision\t2\tvision\nlack\timageUrls\t2\timages by URL\n"
-  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\nmodel\tn\t1");
-static const text OPEN = T("open\t5\nmodel\tm\t0");
+  "ejection\t2\t1000\t30000\t100\nhost\ta\thost/a@1\t127.0.0.1:9\t/v1\tauthorization\t/proc/version\n"
+  "host\tb\thost/b@2\tb\t\nhost\tc\thost/c@3\tc\t/v1/\tapi-key\t/proc/version\n"
+  "trace\tabc\t1\nmodel\tm\t3\t0123\ntarget\ta\t60\t0\t\"an-id-of-some-length\"\ntarget\tb\t40\t0\t\"\\\\u0041\"\tA\ntarget\tc\t100\t1\t\"m\"\n"
+  "residency\teu\t5\nlack\ttools\t1\ttools\nlack\tvision\t2\tvision\nlack\timageUrls\t2\timages by URL\n"
+  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\nmodel\tn\t1\ntarget\tb\t100\t0\t\"n\"");
+static const text OPEN = T("open\t5\nhost\ta\thost/a@1\ta\t\nmodel\tm\t1\ntarget\ta\t100\t0\t\"m\"");
 
 static const text REQUESTS_SENT[] = {
   T("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a \\\\\\\" b {[ \"}],\"stream\":true,\"max_tokens\":5000}"),
@@ -141,22 +147,30 @@ static void one_request(void *gateway, void *attempts, void *plan, buffer *body)
   text sent = copy_of(all_of(body));
   hook(request_headers)(s, filter, !sent.n);
   run_body(s, filter, hook(request_body), REQUEST_PIECE, sent);
-  for (u32 i = drawn(3); i; i--) {
+  text cluster, override;
+  for (u32 i = drawn(5); i && fake_selected(s, &cluster, &override); i--) {
     void *attempt = hook(new)(attempts, s);
-    fake_of_host(s, T("link"), drawn(2) ? T("host/a@1") : T("host/b@2"));
-    fake_of_host(s, T("host"), drawn(2) ? T("a") : T("b"));
-    fake_of_host(s, T("json_id"), T("\"an-id-of-some-length\""));
     fake_clear_headers(s, RESPONSE_HEADERS);
     hook(request_headers)(s, attempt, !sent.n);
     run_body(s, attempt, hook(request_body), REQUEST_PIECE, sent);
     some_events(body);
-    answer_with(s, attempt, all_of(body));
+    if (drawn(9)) answer_with(s, attempt, all_of(body));
+    if (!drawn(9)) { // the request is over before its attempt is
+      fake_details(s, "downstream_remote_disconnect", drawn(29));
+      hook(stream_complete)(s, filter);
+      hook(destroy)(filter);
+      filter = 0;
+      i = 1;
+    }
     hook(destroy)(attempt);
+    fake_forget();
   }
-  some_events(body);
-  answer_with(s, filter, all_of(body));
-  if (drawn(10)) hook(stream_complete)(s, filter);
-  hook(destroy)(filter);
+  if (filter) {
+    some_events(body);
+    answer_with(s, filter, all_of(body));
+    if (drawn(10)) hook(stream_complete)(s, filter);
+    hook(destroy)(filter);
+  }
   fake_free(s);
   free((char *)sent.p);
 }
@@ -165,13 +179,14 @@ int main(int count, char **arguments) {
   state = 88172645463325252u + (u64)(count > 1 ? atoi(arguments[1]) : 0) * 7919;
   i64 until = time(0) + (count > 2 ? atoi(arguments[2]) : 2);
   void *gateway = hook(config_new)(0, T("gateway"), T("")), *attempts;
-  attempts = hook(config_new)(0, T("attempt"), T("host/a@1\tauthorization\t/proc/version\nhost/b@2"));
+  attempts = hook(config_new)(0, T("attempt"), T(""));
   buffer body = { 0, 0, 0 };
   u64 plans = 0, requests = 0;
   while (time(0) < until) {
     mutate(&body, drawn(4) ? PLAN : OPEN);
     void *plan = hook(per_route_config_new)(T("plan"), all_of(&body));
     plans++;
+    fake_unresolved(drawn(3) ? T("") : T("host/b@2"));
     if (!plan) continue;
     for (u32 i = 0; i < 100; i++, requests++) one_request(gateway, attempts, plan, &body);
     hook(per_route_config_destroy)(plan);
@@ -180,6 +195,7 @@ int main(int count, char **arguments) {
   hook(config_destroy)(attempts);
   free(body.p);
   free(scratch.p);
+  fake_unresolved(NO_TEXT);
   printf("%lu plans, %lu requests\n", plans, requests);
   return 0;
 }

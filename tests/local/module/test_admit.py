@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.local.module.asking import ISSUER, KEY, OPEN, asked, context, error, refusal
-from tests.local.module.worker import Host, Worker
+from tests.local.module.asking import ISSUER, KEY, OPEN, Asked, asked, context, error, line, model, refusal
+from tests.local.module.worker import Worker
 
 WORKER = Worker()
 
@@ -24,10 +24,15 @@ def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
         ":path": "/v1/chat/completions?a=b",
         "authorization": f"Bearer {KEY}",
         "content-type": "application/json",
-        "x-corral-model": "m",
     }
     assert of.ran.body == b'{"temperature": 1, "model": "m"}'
-    assert of.known == {"path": "/v1/chat/completions", "tenant": "search", "model": "m", "stream": False}
+    assert of.known == {
+        "path": "/v1/chat/completions",
+        "tenant": "search",
+        "model": "m",
+        "stream": False,
+        "plan": "a-hash",
+    }
 
 
 def test_until_its_body_comes_it_is_known_who_calls_and_where() -> None:
@@ -36,7 +41,7 @@ def test_until_its_body_comes_it_is_known_who_calls_and_where() -> None:
 
 def test_without_tenants_nobody_is_asked_for_a_key() -> None:
     of = asked(told=OPEN, authorization=None, worker=WORKER)
-    assert of.ran.headers["x-corral-model"] == "m"
+    assert of.ran.rerouted
     assert "x-corral-tenant" not in of.ran.headers
     assert "tenant" not in of.known
 
@@ -203,9 +208,15 @@ def test_a_model_that_the_tenant_may_not_use_is_refused() -> None:
     assert asked({"model": "meta/llama:3"}, told=told, worker=WORKER).ran.status is None
 
 
-def test_a_tenant_of_a_lane_is_led_into_it() -> None:
-    of = asked(told=context(lane="eu+us"), worker=WORKER)
-    assert of.ran.headers["x-corral-model"] == "m eu+us"
+def test_a_tenant_s_residency_leaves_hosts_out_and_where_nobody_is_left_it_is_refused() -> None:
+    def of(residency: str) -> Asked:
+        return asked({"model": "n"}, told=context(residency=residency, more=[both]), worker=WORKER)
+
+    shared = model("n", ("lab", 60, 0), ("other", 40, 0))
+    both = "\n".join((shared, line("residency", "eu+us", 2), line("residency", "mars", 0)))
+    assert [of(residency).stream.allowed for residency in ("", "eu+us", "us")] == [[0, 1], [1], [0, 1]]
+    message = "No host of n lies where requests of this tenant may be processed."
+    assert refusal(of("mars")) == (403, "residency", message)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "21"}])
@@ -231,7 +242,7 @@ def test_a_stream_is_asked_for_its_usage_which_is_then_taken_out(
 ) -> None:
     body = {"stream": True, **options, "model": "m"}
     of = asked(body, path=path, worker=WORKER)
-    assert json.loads(of.stream.attempt(Host(), of.sent).body) == {**body, **(want or {})}
+    assert json.loads(of.stream.attempt(of.sent).body) == {**body, **(want or {})}
     usage = b'data: {"usage":{"prompt_tokens":1}}\n\n'
     passed = of.stream.answer({":status": "200", "content-type": "text/event-stream"}, [usage]).body
     assert passed == (usage if want is None else b"")

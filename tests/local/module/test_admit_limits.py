@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from corral.plan.plan import Rate
-from tests.local.module.asking import KEY, MINUTE, OPEN, asked, context, error, line, refusal
+from tests.local.module.asking import KEY, MINUTE, OPEN, asked, context, error, refusal
 from tests.local.module.worker import NOW, Worker
 
 
@@ -65,7 +65,7 @@ def test_as_many_requests_are_under_way_as_the_tenant_may_have() -> None:
     assert worker.level("requests\tsearch\t").value == NOW * 1000 + 3 * MINUTE // 100
 
 
-@pytest.mark.parametrize("told", [context(total=2), "\n".join((line("open", 2), line("model", "m", 0)))])
+@pytest.mark.parametrize("told", [context(total=2), OPEN.replace("open\t", "open\t2")])
 def test_no_more_are_under_way_than_the_gateway_may_have(told: str) -> None:
     worker = Worker()
     first, second, third = (asked(worker=worker, told=told) for _ in range(3))

@@ -63,7 +63,9 @@ class Answered:
     @property
     def counted(self) -> dict[str, Any]:
         noted = self.stream.metadata
-        return {name: value for name, value in noted.items() if name not in ("path", "tenant", "model", "stream")}
+        return {
+            name: value for name, value in noted.items() if name not in ("path", "tenant", "model", "stream", "plan")
+        }
 
 
 def drawn(worker: Worker) -> float:

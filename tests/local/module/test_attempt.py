@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.local.module.asking import OPEN, asked, context, line
-from tests.local.module.worker import NOW, Host, Stream, Worker, text
+from tests.local.module.asking import asked, context, host
+from tests.local.module.asking import model as named
+from tests.local.module.worker import Stream, Worker
 
 WORKER = Worker()
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", fullmatch=True)
@@ -25,18 +25,17 @@ def test_the_host_gets_its_own_id_of_the_model_and_the_rest_as_it_came(
     more = [{f"{mark}{key}": value for key, value in each.items()} for mark, each in (("<", before), (">", rest))]
     sent = {**more[0], "model": model, **more[1]}
     body = json.dumps(sent, ensure_ascii=False).encode("utf-8", "replace")
-    told = context(more=[line("model", model, 0)])
+    told = context(more=[host("there", "host:1", "/openai/v1"), named(model, ("there", 100, 0, model_id))])
     of = asked(body, path="/v1/chat/completions?a=b", told=told, worker=WORKER)
     if of.ran.status is not None:  # a key with an escape
         assert b"\\" in body
         return
-    ran = of.stream.attempt(Host(json.dumps(model_id), path="/openai/v1", authority="host:1"), body)
+    ran = of.stream.attempt(body)
     assert ran.headers == {
         ":method": "POST",
         ":path": "/openai/v1/chat/completions?a=b",
         ":authority": "host:1",
         "content-type": "application/json",
-        "x-corral-model": model,
         "content-length": str(len(ran.body)),
     }
     assert json.loads(ran.body) == {**json.loads(body), "model": model_id}
@@ -44,9 +43,12 @@ def test_the_host_gets_its_own_id_of_the_model_and_the_rest_as_it_came(
 
 
 def test_attempts_of_one_request_have_the_body_each_as_it_came() -> None:
-    of = asked({"model": "m", "stream": True, "n": 1}, worker=WORKER)
-    for name in ("a-long-name", "m", "b"):
-        ran = of.stream.attempt(Host(json.dumps(name)), of.sent)
+    names = ("a-long-name", "m", "b")
+    hosts = [host(name) for name in names]
+    told = context(more=[*hosts, named("n", *((name, 100, place, name) for place, name in enumerate(names)))])
+    of = asked({"model": "n", "stream": True, "n": 1}, told=told, worker=WORKER)
+    for name in names:
+        ran = of.stream.attempt(of.sent)
         want = {"model": name, "stream": True, "n": 1, "stream_options": {"include_usage": True}}
         assert (json.loads(ran.body), ran.headers["content-length"]) == (want, str(len(ran.body)))
 
@@ -54,23 +56,23 @@ def test_attempts_of_one_request_have_the_body_each_as_it_came() -> None:
 def test_the_key_of_a_host_is_read_from_its_file_and_goes_into_its_header_alone(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).write_text(f"key of {name}\n")
-    upstreams = [
-        line("host/one@1", "authorization", tmp_path / "one"),
-        line("host/two@1", "api-key", tmp_path / "two"),
-        line("host/three@1"),
-    ]
-    worker = Worker("\n".join(upstreams))
-    of = asked(worker=worker)
+    told = context(
+        more=[
+            host("one", "a", "", "authorization", tmp_path / "one"),
+            host("two", "a", "", "api-key", tmp_path / "two"),
+            host("three"),
+            named("n", ("one", 100, 0), ("two", 100, 1), ("three", 100, 2)),
+        ]
+    )
+    of = asked({"model": "n"}, told=told, worker=Worker())
+    for name in ("one", "two"):
+        (tmp_path / name).unlink()  # a plan has the keys that there were when it came
     seen = [
-        {
-            name: value
-            for name, value in of.stream.attempt(Host(link=link), of.sent).headers.items()
-            if "key of" in value
-        }
-        for link in ("host/one@1", "host/two@1", "host/three@1", "host/one@1", "host/unknown@1")
+        {name: value for name, value in of.stream.attempt(of.sent).headers.items() if "key of" in value}
+        for _ in range(4)
     ]
     one = {"authorization": "key of one"}
-    assert seen == [one, {"api-key": "key of two"}, {}, one, {}]
+    assert seen == [one, {"api-key": "key of two"}, {}, one]
 
 
 WHOLE = b'{"choices": [{"message": {"content": "}"}}]}\n'
@@ -110,72 +112,28 @@ def test_neither_a_stream_nor_an_error_is_waited_for() -> None:
         assert (ran.headers[":status"], ran.passed) == (status, (b"x", b"y"))
 
 
-@given(st.integers(10**8, 7 * 10**9))
-def test_a_date_is_read_as_http_writes_it(moment: int) -> None:
-    assert WORKER.library.date_of(text(formatdate(moment, usegmt=True))) == moment
-
-
-@pytest.mark.parametrize(
-    ("retry_after", "seconds"),
-    [
-        ("30", 30),
-        ("86400", 3600),
-        (formatdate(NOW // 1000 + 9, usegmt=True), 9 - NOW % 1000 / 1000),
-        (formatdate(NOW // 1000 - 9, usegmt=True), None),
-        ("0", None),
-        ("soon", None),
-        (None, None),
-    ],
-)
-def test_a_host_that_is_throttled_is_left_out_until_its_time_is_over(
-    retry_after: str | None, seconds: float | None
-) -> None:
-    worker = Worker()
-    headers = {":status": "429", **({"retry-after": retry_after} if retry_after else {})}
-    attempted(worker, Host(host="b")).attempt_answer(headers)
-
-    def left_out(now: float, told: str = OPEN, model: str = "m") -> object:
-        return asked({"model": model}, worker=worker, told=told, now=int(now)).stream.noted("envoy.lb").get("without")
-
-    if seconds is None:
-        assert left_out(NOW) is None
-        return
-    assert [left_out(NOW + 1000 * seconds - 2), left_out(NOW + 1000 * seconds + 1)] == ["b", None]
-
-
-def test_who_is_throttled_is_left_out_of_what_was_asked_for_in_the_order_of_names() -> None:
-    worker = Worker()
-    for host, seconds in (("b", 2), ("a", 1)):
-        attempted(worker, Host(host=host)).attempt_answer({":status": "429", "retry-after": str(seconds)})
-
-    def left_out(now: int, model: str = "m") -> object:
-        return asked({"model": model}, worker=worker, now=now).stream.noted("envoy.lb").get("without")
-
-    assert left_out(NOW, "meta/llama:3") is None
-    assert [left_out(NOW + later) for later in (0, 1_500, 2_000)] == ["a+b", "b", None]
-
-
 ADDED = b',"stream_options":{"include_usage":true}'
 
 
-def attempted(worker: Worker = WORKER, host: Host | None = None) -> Stream:
+def attempted() -> Stream:
     """A stream, at its first attempt."""
-    of = asked(b'{"model":"m","stream":true}', worker=worker)
-    of.stream.attempt(host, of.sent)
+    of = asked(b'{"model":"m","stream":true}', worker=WORKER)
+    of.stream.attempt(of.sent)
     return of.stream
 
 
 @pytest.mark.parametrize("status", ["400", "422"])
 def test_a_stream_that_a_host_refuses_is_tried_again_without_what_the_gateway_has_added(status: str) -> None:
-    body = b'{"model":"m","stream":true}'
-    stream = asked(body, worker=WORKER).stream
-    assert stream.attempt(Host('"own"'), body).body == b'{"model":"own"' + ADDED + b',"stream":true}'
+    body = b'{"model":"n","stream":true}'
+    told = context(more=[named("n", ("lab", 100, 0, "own"), ("other", 100, 1, "n"))])
+    stream = asked(body, told=told, worker=WORKER).stream
+    assert stream.attempt(body).body == b'{"model":"own"' + ADDED + b',"stream":true}'
     for again in (False, True):
         ran = stream.attempt_answer({":status": status})
         assert ran.headers.get("x-corral-unsupported") == (None if again else "stream_options")
-        for model_id in ("m", "own"):
+        for model_id in ("n", "own"):
             want = b'{"model":"' + model_id.encode() + b'","stream":true}'
-            assert stream.attempt(Host(json.dumps(model_id)), body).body == want
+            assert stream.attempt(body).body == want
 
 
 @pytest.mark.parametrize(
@@ -183,5 +141,5 @@ def test_a_stream_that_a_host_refuses_is_tried_again_without_what_the_gateway_ha
 )
 def test_a_refusal_of_the_client_s_own_request_is_the_client_s(body: dict[str, object]) -> None:
     of = asked(body, worker=WORKER)
-    of.stream.attempt(None, of.sent)
+    of.stream.attempt(of.sent)
     assert of.stream.attempt_answer({":status": "400"}).headers == {":status": "400"}

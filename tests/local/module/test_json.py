@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.local.module.asking import asked, context, refusal
-from tests.local.module.worker import Host, Text, Worker, text
+from tests.local.module.worker import Text, Worker, text
 
 WORKER = Worker()
 WORKER.library.find_members.restype = WORKER.library.string_at.restype = c_bool
@@ -73,7 +73,7 @@ def attempted(body: bytes) -> bytes:
     """What the host gets of a request, under the same name for the model."""
     of = asked(body, told=TOLD, worker=WORKER)
     assert of.ran.status is None, of.ran.answer
-    return of.stream.attempt(Host(json.dumps("m")), body).body
+    return of.stream.attempt(body).body
 
 
 @given(bodies())

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from corral.catalog.catalog import OTHER_APIS, Takes
 from corral.local.envoy.module import plan_text
-from corral.local.envoy.variants import variants
-from corral.plan.plan import ModelPlan, Plan
+from corral.local.envoy.upstream import Upstream
+from corral.plan.plan import Plan
 from tests.local.module.asking import Asked, asked, error
-from tests.local.module.worker import Host, Worker
+from tests.local.module.worker import Worker
 from tests.plan.world import LLAMA, build
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -93,19 +93,23 @@ OTHERS = dict.fromkeys(sorted(OTHER_APIS), True)
 """What a host is not known to take unless that is said."""
 
 WORKER = Worker()
+HOSTS = ("one", "two", *(f"host-{number}" for number in range(5)))
+REACHED = {name: Upstream(name, f"http://{name}", None, None) for name in HOSTS}
 
 
 def sent(plan: Plan, body: dict[str, Any], path: str = CHAT) -> Asked:
-    return asked({"model": LLAMA, **body}, worker=WORKER, told=plan_text(plan, {}), path=path)
+    return asked({"model": LLAMA, **body}, worker=WORKER, told=plan_text(plan, {}, REACHED, {}), path=path)
 
 
 def passed(of: Asked) -> bytes:
     """What a host gets that calls the model as it is called here."""
-    return of.stream.attempt(Host(json.dumps(LLAMA)), of.sent).body
+    return of.stream.attempt(of.sent).body
 
 
-def targets(model: ModelPlan) -> list[tuple[str, int, int]]:
-    return [(target.host, target.priority, target.weight) for target in model.live]
+def left(of: Asked, plan: Plan) -> list[str]:
+    """The hosts that a request can go to."""
+    live = [target.host for target in plan.models[0].live]
+    return [live[place] for place in of.stream.allowed]
 
 
 def lab(**said: Any) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def two(fact: str) -> Plan:
 def test_a_request_goes_to_those_who_take_it_and_its_refusal_names_what_nobody_takes(asks: Asks):
     for fact in asks.facts:
         plan = two(fact)
-        assert sent(plan, asks.body, asks.path).ran.headers["x-corral-model"] == f"{LLAMA} -1"
+        assert left(sent(plan, asks.body, asks.path), plan) == ["two"]
     name = Takes.model_fields[asks.facts[-1]].alias or ""
     refused = sent(
         build({LLAMA: {"shares": {"one": 100}}}, {"one": lab(**OTHERS | {name: False})}), asks.body, asks.path
@@ -139,7 +143,7 @@ def test_what_says_nothing_needs_nothing(body: dict[str, Any]):
     nothing = lab(**{field.alias or name: False for name, field in Takes.model_fields.items()})
     plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, {"one": nothing, "two": lab()})
     ran = sent(plan, body)
-    assert (ran.ran.status, ran.ran.headers["x-corral-model"]) == (None, LLAMA)
+    assert (ran.ran.status, left(ran, plan)) == (None, ["one", "two"])
 
 
 @pytest.mark.parametrize("path", [MESSAGES, "/v1/rerank"])
@@ -152,7 +156,7 @@ def test_another_api_than_openai_s_is_for_hosts_that_are_known_to_take_it(path: 
     alike = build({LLAMA: {"shares": {"one": 100}}}, {"one": lab()})
     assert error(sent(alike, {}, path))["code"] == "unsupported_parameter"
     taken = build({LLAMA: {"shares": {"one": 100}}}, {"one": lab(**OTHERS)})
-    assert sent(taken, {}, path).ran.headers["x-corral-model"] == LLAMA
+    assert left(sent(taken, {}, path), taken) == ["one"]
 
 
 def test_what_no_single_host_takes_together_is_named_together():
@@ -162,16 +166,17 @@ def test_what_no_single_host_takes_together_is_named_together():
     assert error(sent(plan, {"seed": 1, "n": 2}))["message"] == (
         f"No host of {LLAMA} takes all of this together: several choices, seed."
     )
-    assert sent(plan, {"seed": 1, "max_tokens": 9}).ran.headers["x-corral-model"] == f"{LLAMA} -1"
+    assert left(sent(plan, {"seed": 1, "max_tokens": 9}), plan) == ["two"]
 
 
 @pytest.mark.parametrize(
-    ("limit", "out", "tokens"), [(8, "", b"8"), (9, " -1", b"9"), (100, " -1", b"100"), (1000, " -1", b"100 ")]
+    ("limit", "hosts", "tokens"),
+    [(8, ["one", "two"], b"8"), (9, ["two"], b"9"), (100, ["two"], b"100"), (1000, ["two"], b"100 ")],
 )
-def test_an_answer_may_be_as_long_as_the_longest_of_any_host(limit: int, out: str, tokens: bytes):
+def test_an_answer_may_be_as_long_as_the_longest_of_any_host(limit: int, hosts: list[str], tokens: bytes):
     plan = build({LLAMA: {"shares": {"one": 50, "two": 50}}}, {"one": lab(output=8), "two": lab(output=100)})
     ran = sent(plan, {"max_completion_tokens": limit, "stream": True})
-    assert ran.ran.headers["x-corral-model"] == f"{LLAMA}{out}"
+    assert left(ran, plan) == hosts
     assert b'"max_completion_tokens": ' + tokens + b", " in passed(ran)
     assert json.loads(passed(ran))["stream_options"] == {"include_usage": True}
 
@@ -210,7 +215,5 @@ def test_the_outcome_of_a_request_does_not_depend_on_the_draw(
         return
     most = max(target.output or 2**31 for target in able)
     wanted = min(tokens or 0, most)
-    left = [target.host for target in able if (target.output or 2**31) >= wanted]
-    routed = {variant.key: variant.model for variant in variants(plan, model)}[ran.ran.headers["x-corral-model"]]
-    assert targets(routed) == targets(model.only(lambda target: target.host in left))
+    assert left(ran, plan) == [target.host for target in able if (target.output or 2**31) >= wanted]
     assert json.loads(passed(ran)).get("max_tokens", 0) == wanted

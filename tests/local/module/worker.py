@@ -7,8 +7,21 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint32, c_void_p
-from dataclasses import dataclass, field
+from ctypes import (
+    POINTER,
+    Structure,
+    byref,
+    c_bool,
+    c_char_p,
+    c_double,
+    c_int,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,10 +78,16 @@ def _library() -> Any:
     library = ctypes.CDLL(str(path))
     path.unlink()
     hook = "envoy_dynamic_module_on_http_filter_"
-    results = {"fake_new": c_void_p, "fake_take": Text, "fake_level": POINTER(c_int64), "fake_gauge": c_int64}
+    results = {
+        "fake_new": c_void_p,
+        "fake_take": Text,
+        "fake_level": POINTER(c_int64),
+        "fake_gauge": c_int64,
+        "fake_counted": Text,
+    }
     results |= {f"{hook}{name}": c_void_p for name in ("config_new", "per_route_config_new", "new")}
     results |= {"fake_headers": c_size_t, "fake_metadata": c_size_t, "fake_answer": c_uint32, "plan_of": c_void_p}
-    for name, result in (results | {"date_of": c_int64}).items():
+    for name, result in (results | {"date_of": c_int64, "fake_allowed": c_uint64, "fake_selected": c_bool}).items():
         getattr(library, name).restype = result
     return library
 
@@ -90,30 +109,13 @@ class Ran:
     status_of_hook: int = 0
 
 
-@dataclass(frozen=True)
-class Host:
-    """What a member of a model's clusters says of itself."""
-
-    id: str = '"m"'
-    host: str = "lab"
-    link: str = "host/lab@0"
-    path: str = ""
-    authority: str = "127.0.0.1:9"
-    more: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def entries(self) -> dict[str, str]:
-        own = {"json_id": self.id, "host": self.host, "link": self.link, "path": self.path, "authority": self.authority}
-        return own | dict(self.more)
-
-
 class Worker:
     """The module in one process of Envoy's."""
 
-    def __init__(self, upstreams: str = "host/lab@0") -> None:
+    def __init__(self) -> None:
         self.library = _library()
         self._gateway = self._config("gateway", "")
-        self._attempt = self._config("attempt", upstreams)
+        self._attempt = self._config("attempt", "")
         self._plans: dict[str, Any] = {}
 
     def hook(self, name: str) -> Any:
@@ -129,6 +131,10 @@ class Worker:
             self._plans[source] = c_void_p(found)
         return self._plans[source]
 
+    def forget(self, source: str) -> None:
+        """Another plan is in force."""
+        self.hook("per_route_config_destroy")(self._plans.pop(source))
+
     def level(self, name: str) -> Any:
         """What is kept under a name: when a bucket is full again, or how many requests are under way."""
         data = name.encode()
@@ -138,6 +144,16 @@ class Worker:
     def gauge(self) -> int:
         """How many requests of limited tenants are under way, as Envoy's statistics have it."""
         return self.library.fake_gauge()
+
+    def counted(self) -> list[str]:
+        """What was counted since the last time: attempts as `model host code 1`, ejections as `model host until`."""
+        lines = self.library.fake_counted().bytes.decode().splitlines()
+        self.library.fake_forget()
+        return lines
+
+    def unresolved(self, cluster: str) -> None:
+        """Of this cluster no address is known."""
+        self.library.fake_unresolved(text(cluster))
 
     def stream(self, plan: str, now: int = NOW) -> Stream:
         return Stream(self, plan, now)
@@ -157,6 +173,7 @@ class Stream:
         self._gateway = worker.filter_of("gateway")
         self._attempts: list[c_void_p] = []
         self._ended = False
+        self._cluster = ""
 
     def __del__(self) -> None:
         self.end()
@@ -164,10 +181,11 @@ class Stream:
             self._worker.hook("destroy")(each)
         self._library.fake_free(self._self)
 
-    def end(self) -> None:
-        """Its last event."""
+    def end(self, details: bytes = b"downstream_remote_disconnect") -> None:
+        """Its last event; of one whose answer is not complete, why."""
         if not self._ended:
             self._ended = True
+            self._library.fake_details(self._self, details, c_size_t(len(details)))
             self._worker.hook("stream_complete")(self._self, self._gateway)
 
     def request(self, headers: Mapping[str, str | bytes], pieces: Sequence[bytes] = ()) -> Ran:
@@ -175,12 +193,44 @@ class Stream:
             self._add_header(REQUEST, name, value)
         return self._run(self._gateway, "request", REQUEST, pieces)
 
-    def attempt(self, host: Host | None = None, body: bytes = b"") -> Ran:
-        """The request as this host gets it; `body` is what the gateway has passed on."""
-        for key, value in (host or Host()).entries.items():
-            self._library.fake_of_host(self._self, text(key), text(value))
+    def selected(self) -> tuple[str, str] | None:
+        """The cluster that Envoy is told for the next attempt, and by how many hosts there are its retry policy."""
+        cluster, override = Text(), Text()
+        self._library.fake_time(c_int64(self.now * 1000))
+        found = self._library.fake_selected(self._self, byref(cluster), byref(override))
+        return (cluster.bytes.decode(), override.bytes.decode()) if found else None
+
+    @property
+    def allowed(self) -> list[int]:
+        """The places of the hosts that it can go to."""
+        bits: int = self._library.fake_allowed(self._self)
+        return [place for place in range(64) if bits >> place & 1]
+
+    def attempt(self, body: bytes = b"") -> Ran:
+        """The request as the next host gets it; `body` is what the gateway has passed on."""
+        selected = self.selected()
+        assert selected
+        self._cluster = selected[0]
         self._attempts.append(self._worker.filter_of("attempt"))
         return self._run(self._attempts[-1], "request", REQUEST, [body] if body else [])
+
+    @property
+    def noted_host(self) -> str:
+        """The name of the host that was asked last, as its cluster has it."""
+        return self._cluster.removeprefix("host/").partition("@")[0]
+
+    def attempt_began(self, headers: Mapping[str, str | bytes], piece: bytes) -> None:
+        """The answer of the last attempt's host has begun."""
+        self._library.fake_clear_headers(self._self, RESPONSE)
+        for name, value in headers.items():
+            self._add_header(RESPONSE, name, value)
+        self._worker.hook("response_headers")(self._self, self._attempts[-1], c_bool(False))
+        self._library.fake_add_piece(self._self, RESPONSE, text(piece))
+        self._worker.hook("response_body")(self._self, self._attempts[-1], c_bool(False))
+
+    def break_off(self) -> None:
+        """The last attempt ends before its answer has."""
+        self._worker.hook("destroy")(self._attempts.pop())
 
     def attempt_answer(self, headers: Mapping[str, str | bytes], pieces: Sequence[bytes] = ()) -> Ran:
         """The answer of the last attempt's host."""
@@ -194,7 +244,7 @@ class Stream:
     def metadata(self) -> dict[str, Any]:
         """What is noted of the request at its end, but for where it lies."""
         self.end()
-        return {key: value for key, value in self.noted("corral").items() if key != "request"}
+        return {key: value for key, value in self.noted("corral").items() if key not in ("request", "route")}
 
     def noted(self, space: str) -> dict[str, Any]:
         entries = POINTER(Entry)()

@@ -45,8 +45,8 @@ def limited(tenant: str, limit: str, number: int) -> Counter[Series]:
 
 
 def members(*hosts: str) -> frozenset[tuple[str, str]]:
-    """The sharing hosts as members of the model's cluster."""
-    return frozenset((f"model/{LLAMA} shares", host) for host in hosts)
+    """Hosts that are left out of the model."""
+    return frozenset((LLAMA, host) for host in hosts)
 
 
 def snapshot(
@@ -65,7 +65,7 @@ def snapshot(
         at=1000 + second,
         time=START + int(second * 1000),
         plan=plan,
-        readings=Readings(counters, times or Counter(), active_of_tenants=active or {}, ejected_members=ejected),
+        readings=Readings(counters, times or Counter(), active_of_tenants=active or {}, left_out=ejected),
         faults=faults or {},
         simulated=simulated or {},
     )

@@ -45,7 +45,7 @@ class Stage:
     def observe(self, seconds: float = 1.0) -> None:
         """Another snapshot, so many seconds after the one before."""
         self._at += seconds
-        readings = Readings(Counter(self.counters), active_of_tenants=dict(self.active), ejected_members=self.ejected)
+        readings = Readings(Counter(self.counters), active_of_tenants=dict(self.active), left_out=self.ejected)
         now = time.time_ns() // 1_000_000
         self._watch.observe(Snapshot(self._at, now, self.plan, readings, dict(self.faults), {"deepinfra": "no key"}))
 

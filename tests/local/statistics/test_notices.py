@@ -59,8 +59,8 @@ def test_that_a_host_is_ejected_and_comes_back_is_said_each_time() -> None:
     notes: list[str] = []
     notices = Notices(notes.append)
     for out in (True, True, False, False, True):
-        members = frozenset({(f"model/{M} shares", "bedrock")}) if out else frozenset[tuple[str, str]]()
-        notices.check(Readings(ejected_members=members), PLAN)
+        members = frozenset({(M, "bedrock")}) if out else frozenset[tuple[str, str]]()
+        notices.check(Readings(left_out=members), PLAN)
     left, back = f"bedrock is left out of {M}: it failed five times in a row.", f"bedrock is back in {M}."
     assert notes == [left, back, left]
 

@@ -61,7 +61,8 @@ RELOAD = Reload("It was refused.", NOW, NOW)
 
 
 def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[bytes, str]:
-    readings = parse(entries, frozenset({(f"model/{LLAMA} shares", "bedrock")}))
+    left_out = {"name": f"corral.ejected_until.model.{LLAMA}.host.bedrock", "value": 1}
+    readings = parse([*entries, left_out], 0)
     spending = Spending()
     spending.charge(readings.counters, tariff(PLAN))
     return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced, RELOAD), accept)

@@ -49,8 +49,8 @@ ODD = "org/with:odd.host.name"
             "corral.input_tokens.tenant.a.model.m.limit.n.model.o.host.azure",
             Series("input_tokens", "m.limit.n.model.o", "azure", 0, "a"),
         ),
-        ("corral.active.link.host/groq@277a65a5", None),
-        ("cluster.model/m.upstream_rq_active", None),
+        (f"corral.attempts.model.{M}.host.azure.code.404", Series("attempts", M, "azure", 404)),
+        ("cluster.host/groq@277a65a5.upstream_rq_active", None),
         ("", None),
     ],
 )
@@ -79,19 +79,6 @@ def test_an_answer_that_began_and_was_none_counts_as_one_that_never_came(
     assert result(status, flags, failure) == want
 
 
-def test_the_attempt_at_a_stream_that_failed_is_one_that_failed():
-    entries = [
-        {"name": f"corral.requests.tenant..model.{M}.host.azure.code.200.end.-/error", "value": 2},
-        {"name": f"corral.attempts.model.{M}.host.azure.code.200.end.-/", "value": 5},
-        {"name": f"corral.attempts.model.{M}.host.azure.code.200.end.UPE/", "value": 1},
-    ]
-    assert parse(entries).counters == {
-        Series("requests", M, "azure", 0): 2,
-        Series("attempts", M, "azure", 200): 3,
-        Series("attempts", M, "azure", 0): 3,
-    }
-
-
 def test_what_is_wanted_of_envoy_s_statistics():
     detail = {
         "name": f"corral.duration.model.{M}.host.azure",
@@ -103,16 +90,16 @@ def test_what_is_wanted_of_envoy_s_statistics():
         {"name": f"corral.requests.tenant.support.model.{M}.host.azure.code.200.end.-/-", "value": 4},
         {"name": "http.gateway.downstream_rq_active", "value": 5},
         {"name": "corral.active.tenant.search", "value": 2},
-        {"name": "cluster.model/m shares.outlier_detection.ejections_active", "value": 1},
+        {"name": f"corral.ejected_until.model.{M}.host.azure", "value": 1_001},
+        {"name": f"corral.ejected_until.model.{M}.host.my-lab", "value": 1_000},
         {"histograms": {"supported_percentiles": [], "details": [detail]}},
     ]
-    members = frozenset({("model/m shares", "azure")})
-    assert parse(entries, members) == Readings(
+    assert parse(entries, 1_000) == Readings(
         Counter({Series("requests", M, "azure", 200, "search"): 3, Series("requests", M, "azure", 200, "support"): 4}),
         Counter({Timed("duration", M, "azure", Bin(1, 0.1)): 2, Timed("duration", M, "azure", Bin(50, 1)): 1}),
         active=5,
         active_of_tenants={"search": 2},
-        ejected_members=members,
+        left_out=frozenset({(M, "azure")}),
     )
 
 
@@ -123,16 +110,10 @@ def test_what_came_since_is_what_was_counted_and_the_rest_is_as_of_now():
     assert now.since(before) == Readings(Counter({series: 10}), Counter({timed: 2}), active=2)
 
 
-def test_the_ejected_hosts_are_those_of_the_clusters_that_the_plan_has():
-    plan = build({M: {"shares": {"azure": 10, "bedrock": 50, "deepinfra": 40}, "fallback": ["lab"]}})
-    members = {
-        (f"model/{M} without bedrock fallback 1", "bedrock"),
-        (f"model/{M} without azure shares", "deepinfra"),
-        (f"model/{M} shares", "bedrock"),
-        (f"model/{M} fallback 1", "lab"),
-        (f"model/{M} fallback 1", "deepinfra"),
-    }
-    assert Readings(ejected_members=frozenset(members)).ejected(plan) == {(M, "bedrock"), (M, "deepinfra"), (M, "lab")}
+def test_the_ejected_hosts_are_those_that_the_plan_has():
+    plan = build({M: {"shares": {"azure": 10, "bedrock": 90, "deepinfra": 0}, "fallback": ["lab"]}})
+    members = {(M, "bedrock"), (M, "lab"), (M, "deepinfra"), ("gone", "bedrock")}
+    assert Readings(left_out=frozenset(members)).ejected(plan) == {(M, "bedrock"), (M, "lab")}
 
 
 CODES = (0, 200, 400, 401, 403, 404, 410, 413, 422, 429, 500, 503)

@@ -43,7 +43,7 @@ def test_the_status_of_a_model() -> None:
     times = Counter({Timed("duration", M, "bedrock", Bin(12)): 56, Timed("duration", M, "bedrock", Bin(80)): 1})
     times[Timed("first_byte", M, "bedrock", Bin(7))] = 57
     counted += Counter({Series("input_tokens", M, "bedrock"): 30, Series("output_tokens", M, "bedrock"): 40})
-    readings = Readings(counted, times, ejected_members=frozenset({(f"model/{M} shares", "bedrock")}))
+    readings = Readings(counted, times, left_out=frozenset({(M, "bedrock")}))
     assert status(PLAN, readings, {"deepinfra": "no key"}) == (
         ModelStatus(
             M,

@@ -1,12 +1,12 @@
 """A plan as the configuration of an Envoy with our module (`corral.local.module`).
 
-    client ─► gateway listener ─► clusters of a model ─► filter of the attempt ─► the host
-              who calls, which      pick a host by         its key, path, `Host`
-              model, what is left   share and fallback,    and id of the model
-              of the limits         retry on another
+    client ─► gateway listener ─► choice of the host ─► filter of the attempt ─► the host
+              who calls, which      by share and          its key, path, `Host`
+              model, what is left   fallback, anew for    and id of the model
+              of the limits         each attempt
 
-The filter of the attempt runs once for each, a retry included: it is rewritten for the host it goes to, with that
-host's key, and none of another's.  A member of a model's clusters says in its metadata how its host is called.
+The choice and the filter of the attempt run once for each attempt, a retry included: the request is rewritten for the
+host it goes to, with that host's key, and none of another's.
 
 All of it is read from files that Envoy watches, and each is replaced by an atomic rename.  Envoy takes one inotify
 instance for each file it watches, and many systems allow a user 128 of them: hence one file for all clusters and one

@@ -56,7 +56,6 @@ def bootstrap(files: Files, open_files: int, memory: int) -> Resource:
         "node": {"id": "corral", "cluster": "corral"},
         "admin": {"address": {"pipe": {"path": str(files.admin_socket), "mode": 0o600}}},
         "dynamic_resources": {"cds_config": watched(files.clusters), "lds_config": watched(files.listeners)},
-        "bootstrap_extensions": [extension("bootstrap.internal_listener.v3.InternalListener")],
         "stats_config": {
             "use_all_default_tags": False,
             "stats_matcher": {"inclusion_list": {"patterns": statistics.KEPT}},

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from corral.local.envoy import jwt, listeners, routes
-from corral.local.envoy.clusters import ClusterCache, host_cluster
-from corral.local.envoy.names import CERTIFICATE, GATEWAY, Files
-from corral.local.envoy.resource import Resource, text_of, typed
+from corral.local.envoy import jwt, listeners, module, routes
+from corral.local.envoy.clusters import host_cluster
+from corral.local.envoy.names import CERTIFICATE, Files
+from corral.local.envoy.resource import Resource, typed
 from corral.local.envoy.upstream import Upstream
-from corral.local.envoy.variants import clustered_models
 from corral.plan.plan import Plan
 
 
@@ -44,40 +43,12 @@ class Site:
 class Configuration:
     """What the files hold, by name.  No secrets are in here."""
 
-    clusters: dict[str, str]
-    """As texts: there are many, and hardly any of them changes from one plan to the next."""
-    listeners: dict[str, Resource]
-    upstreams: dict[str, Upstream]
-    """By name: whose keys the filter of attempts knows."""
+    clusters: dict[str, Resource]
+    listener: Resource
+    key_files: dict[str, Path]
+    """By upstream, of those that take a key."""
     routes: Resource = field(repr=False)
     """The table of routes."""
-
-
-def render(
-    plan: Plan, upstreams: Mapping[str, Upstream], keys: Mapping[str, str], site: Site, cache: ClusterCache
-) -> Configuration:
-    """Renders a plan that has no errors; `upstreams` has an entry for each of its live hosts, `keys` are the tenants by
-    the SHA-256 of their keys.  `cache` holds what was rendered before."""
-    by_name = {upstream.name: upstream for upstream in upstreams.values()}
-    shared = (
-        *(host_cluster(upstream, plan.request_settings) for upstream in by_name.values()),
-        *jwt.clusters(plan.issuers, plan.request_settings, site.trusted),
-    )
-    verifiers = jwt.verifiers(plan.issuers, site.public_keys, site.trusted)
-    return Configuration(
-        clusters={
-            **{cluster["name"]: text_of(cluster) for cluster in shared},
-            **cache.render(clustered_models(plan), upstreams, plan.request_settings),
-        },
-        listeners={
-            **{name: listeners.to_host(upstream) for name, upstream in by_name.items() if not upstream.is_plain},
-            GATEWAY: listeners.gateway(
-                site.address, site.port, plan.request_settings, site.files, site.log, verifiers, tls=site.tls
-            ),
-        },
-        upstreams=by_name,
-        routes=routes.gateway_routes(plan, keys, site.files),
-    )
 
 
 @dataclass(frozen=True)
@@ -88,6 +59,28 @@ class Secrets:
     """By name of the upstreams that take one: the whole value of the header with the key."""
     certificate: Resource | None = field(repr=False, default=None)
     """What the gateway's listener ends TLS with."""
+
+
+def render(
+    plan: Plan, upstreams: Mapping[str, Upstream], keys: Mapping[str, str], site: Site, secrets: Secrets
+) -> Configuration:
+    """Renders a plan that has no errors; `upstreams` has an entry for each of its live hosts, `keys` are the tenants by
+    the SHA-256 of their keys.  Of the secrets it takes what their files are called by."""
+    shared = (
+        *(host_cluster(upstream, plan.request_settings) for upstream in upstreams.values()),
+        *jwt.clusters(plan.issuers, plan.request_settings, site.trusted),
+    )
+    verifiers = jwt.verifiers(plan.issuers, site.public_keys, site.trusted)
+    key_files = {name: site.files.key(name, value) for name, value in secrets.keys.items()}
+    text = module.plan_text(plan, keys, upstreams, key_files)
+    return Configuration(
+        clusters={cluster["name"]: cluster for cluster in shared},
+        listener=listeners.gateway(
+            site.address, site.port, plan.request_settings, site.files, site.log, verifiers, tls=site.tls
+        ),
+        key_files=key_files,
+        routes=routes.gateway_routes(plan, text, site.files),
+    )
 
 
 def certificate(chain: str, key: str) -> Resource:

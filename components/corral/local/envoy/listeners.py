@@ -1,4 +1,4 @@
-"""The listeners: the gateway that clients connect to, with its access log, and one for each host that passes bytes on.
+"""The gateway's listener, which clients connect to, with its access log.
 
 The log is one JSON object a line for each request.  No text of a prompt or an answer, and no key, is in it.
 """
@@ -10,12 +10,10 @@ from pathlib import Path
 from corral.local.envoy import module, replies, statistics
 from corral.local.envoy.clusters import READ_AHEAD_BYTES
 from corral.local.envoy.names import ATTEMPT, CERTIFICATE, GATEWAY, NAMESPACE, Files
-from corral.local.envoy.resource import Resource, extension, type_url, typed, watched
+from corral.local.envoy.resource import Resource, extension, typed, watched
 from corral.local.envoy.statistics import metadata
-from corral.local.envoy.upstream import Upstream
 from corral.plan.failover import DROPPED_PREFIXES, UPLOAD_SECONDS
 from corral.plan.plan import RequestSettings
-from corral.plan.trace import TRACE_HEADERS
 
 _FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -23,7 +21,7 @@ _FIELDS = {
     "tenant": metadata("tenant"),
     "model": metadata("model"),
     "host": f"%UPSTREAM_METADATA({NAMESPACE}:host)%",
-    "host_model": f"%UPSTREAM_METADATA({NAMESPACE}:id)%",
+    "host_model": metadata("host_model"),
     "method": "%REQUEST_HEADER(:method)%",
     "path": metadata("path"),
     "stream": metadata("stream"),
@@ -38,7 +36,8 @@ _FIELDS = {
     "duration_ms": "%DURATION%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     "flags": "%RESPONSE_FLAGS%",
-    **{name: f"%METADATA(ROUTE:{NAMESPACE}:{name})%" for name in TRACE_HEADERS},
+    "plan": metadata("plan"),
+    "commit": f"%METADATA(ROUTE:{NAMESPACE}:commit)%",
     "limit": metadata("limit"),
 }
 
@@ -67,22 +66,8 @@ def _tls(files: Files) -> Resource:
     return extension("transport_sockets.tls.v3.DownstreamTlsContext", {"common_tls_context": context})
 
 
-def _listener(name: str, network_filter: Resource, fields: Resource, socket: Resource | None = None) -> Resource:
-    fields = {
-        "name": name,
-        **fields,
-        "per_connection_buffer_limit_bytes": READ_AHEAD_BYTES,
-        "filter_chains": [{"filters": [network_filter], **({"transport_socket": socket} if socket else {})}],
-    }
-    return typed("config.listener.v3.Listener", fields)
-
-
-def _attempt_filters(files: Files) -> list[Resource]:
-    """The filters of every attempt.  The configuration of the first changes with the hosts' keys, and lies in a file of
-    its own."""
-    discovery = {"config_source": watched(files.filter(ATTEMPT)), "type_urls": [type_url(module.KIND)]}
-    codec = extension("filters.http.upstream_codec.v3.UpstreamCodec")
-    return [{"name": ATTEMPT, "config_discovery": discovery}, codec]
+def _filter(name: str, files: Files) -> Resource:
+    return {"name": module.FILTER, "typed_config": module.filter_of(name, files)}
 
 
 def gateway(
@@ -93,9 +78,10 @@ def gateway(
         "filters.http.router.v3.Router",
         {
             "suppress_envoy_headers": True,
-            "upstream_http_filters": _attempt_filters(files),
-            "upstream_log": statistics.count_attempts(),
-            "upstream_log_options": {"flush_upstream_log_on_upstream_stream": True},
+            "upstream_http_filters": [
+                _filter(ATTEMPT, files),
+                extension("filters.http.upstream_codec.v3.UpstreamCodec"),
+            ],
         },
     )
     cors = [extension("filters.http.cors.v3.Cors", {})] if settings.origins else []
@@ -116,7 +102,7 @@ def gateway(
         "http_filters": [
             *cors,
             *verifiers,
-            {"name": module.FILTER, "typed_config": module.filter_of(GATEWAY, files)},
+            _filter(GATEWAY, files),
             router,
         ],
         "http_protocol_options": {"accept_http_10": True},
@@ -137,12 +123,10 @@ def gateway(
         ],
     }
     http = extension("filters.network.http_connection_manager.v3.HttpConnectionManager", manager)
-    where = {"address": {"socket_address": {"address": address, "port_value": port}}}
-    return _listener(GATEWAY, http, where, _tls(files) if tls else None)
-
-
-def to_host(upstream: Upstream) -> Resource:
-    """The internal listener of one host: what goes through it never leaves the process."""
-    proxy = {"stat_prefix": "host", "cluster": upstream.name, "idle_timeout": "0s"}
-    tcp = extension("filters.network.tcp_proxy.v3.TcpProxy", proxy)
-    return _listener(upstream.name, tcp, {"internal_listener": {}})
+    fields = {
+        "name": GATEWAY,
+        "address": {"socket_address": {"address": address, "port_value": port}},
+        "per_connection_buffer_limit_bytes": READ_AHEAD_BYTES,
+        "filter_chains": [{"filters": [http], **({"transport_socket": _tls(files)} if tls else {})}],
+    }
+    return typed("config.listener.v3.Listener", fields)

@@ -1,6 +1,7 @@
-"""The filters of the module (`corral.local.module`), and the text by which it knows callers and models.
+"""The filters of the module (`corral.local.module`), and the text by which it knows callers, models and hosts.
 
     gateway   once for each request and its answer: who calls, which model, whether anything is left, what it used
+    host      for each attempt, as Envoy's cluster specifier: which host is next, by share and fallback
     attempt   once for each attempt at a host: its key, path, `Host` header and id of the model, and whether it answers
 
 Before a request is routed, the first
@@ -13,33 +14,38 @@ Before a request is routed, the first
   (`limits.c`; all workers share the levels, and they outlive a plan);
 - finds out, of a model whose hosts differ, which of them take what the request needs (`needs.c`), refuses what none
   does, and shortens the limit of an answer that none has room for;
-- sets the headers by which Envoy routes: the model, with it the tenant's residency and the hosts to leave out, and the
-  tenant;
+- leaves out the hosts that the tenant's residency does not allow;
 - has a streamed answer say its usage where the client has not asked for that.
 
 While the answer passes, it reads its tokens, or counts the pieces of one that is cut off; draws them from the tenant's
 limits; tells the client what is left of those; takes the event with the usage out of a stream whose client has not
 asked for it; and notes when the first byte came.  A redirect becomes 502 (`answer.c`).
 
+Who fails again and again at a model is left out of it for a while, and who says that it takes no more until it does;
+all workers share that, and it outlives a plan (`choice.c`).
+
 The text comes with the table of routes: a change of it drains no listener, and a request keeps the one it began with.
-Its form is described in `plan.c`.
+Its form is described in `plan.c`.  Of the hosts' keys it has the files alone.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from pathlib import Path
 
 from corral.local.envoy.names import GATEWAY, NAMESPACE, Files
 from corral.local.envoy.resource import Resource, typed
 from corral.local.envoy.upstream import Upstream
-from corral.local.envoy.variants import needs_entry, residency_key
-from corral.plan.plan import ModelPlan, Plan, Rate, RequestSettings, TenantPlan
+from corral.plan import failover
+from corral.plan.capabilities import needs, other_apis
+from corral.plan.plan import ModelPlan, Plan, Rate, RequestSettings, Target, TenantPlan
+from corral.plan.tenants import served_to
+from corral.plan.trace import UNKNOWN_COMMIT, model_hash
 
 FILTER = "corral"
 """How the filters, and what routes say to them, are called."""
-
-KIND = "extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n"})
 
@@ -53,13 +59,14 @@ def _module(files: Files) -> Resource:
     return {"module": local, "do_not_close": True, "metrics_namespace": NAMESPACE}
 
 
-def filter_of(name: str, files: Files, text: str = "") -> Resource:
+def filter_of(name: str, files: Files) -> Resource:
     """One of the module's filters."""
-    return typed(KIND, {"dynamic_module_config": _module(files), "filter_name": name, "filter_config": _text(text)})
+    kind = "extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
+    return typed(kind, {"dynamic_module_config": _module(files), "filter_name": name})
 
 
 def per_route(text: str, files: Files) -> Resource:
-    """What the table of routes says to the gateway's filter."""
+    """What the table of routes says to the gateway's filter, and for the request to the others."""
     fields = {"dynamic_module_config": _module(files), "filter_name": GATEWAY, "filter_config": _text(text)}
     return {FILTER: typed("extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute", fields)}
 
@@ -70,19 +77,42 @@ def _line(*fields: str | int | bool | None) -> str:
     return "\t".join(text.translate(_ESCAPES) for text in texts)
 
 
-def attempt_text(upstreams: Iterable[Upstream], key_files: Mapping[str, Path]) -> str:
-    """What the filter of attempts is told: the upstreams, and by name of those that take a key the files with these."""
+def plan_text(
+    plan: Plan, keys: Mapping[str, str], upstreams: Mapping[str, Upstream], key_files: Mapping[str, Path]
+) -> str:
+    """What the module is told; `keys` are the tenants by the SHA-256 of their keys, `upstreams` those of the live
+    hosts, `key_files` the files with the keys of those that take one."""
     return "\n".join(
-        _line(upstream.name, upstream.header, str(key_files[upstream.name]))
-        if upstream.header
-        else _line(upstream.name)
-        for upstream in upstreams
+        (
+            _ejection(plan.request_settings),
+            _line("trace", plan.commit or UNKNOWN_COMMIT, plan.trace_headers),
+            *(_host(upstream, key_files) for upstream in upstreams.values()),
+            *_callers(plan, keys),
+            *(line for model in plan.models for line in _model(plan, model)),
+        )
     )
 
 
-def plan_text(plan: Plan, keys: Mapping[str, str]) -> str:
-    """What the gateway's filter is told; `keys` are the tenants by the SHA-256 of their keys."""
-    return "\n".join((*_callers(plan, keys), *(line for model in plan.models for line in _model(plan, model))))
+def cluster_specifier(retry_policies: Mapping[str, Resource], files: Files) -> Resource:
+    """What chooses the host of an attempt; the policies are by the number of hosts that a request can go to."""
+    overrides = {name: {"retry_policy": policy} for name, policy in retry_policies.items()}
+    fields = {
+        "dynamic_module_config": _module(files),
+        "specifier_name": "host",
+        "route_action_overrides": overrides,
+    }
+    kind = "extensions.router.cluster_specifiers.dynamic_modules.v3.DynamicModuleClusterSpecifier"
+    return {"name": "envoy.router.cluster_specifier_plugin.dynamic_modules", "typed_config": typed(kind, fields)}
+
+
+def _ejection(settings: RequestSettings) -> str:
+    spans = (settings.ejection_time, failover.MAX_EJECTION_MILLISECONDS, failover.EJECTION_INTERVAL_MILLISECONDS)
+    return _line("ejection", failover.CONSECUTIVE_FAILURES, *spans)
+
+
+def _host(upstream: Upstream, key_files: Mapping[str, Path]) -> str:
+    key = (upstream.header, str(key_files[upstream.name])) if upstream.header else ()
+    return _line("host", upstream.host, upstream.name, upstream.authority, upstream.path, *key)
 
 
 def _callers(plan: Plan, keys: Mapping[str, str]) -> Iterator[str]:
@@ -105,23 +135,42 @@ def _tenant(tenant: TenantPlan, models: int, settings: RequestSettings) -> Itera
     total = settings.concurrent if tenant.priority == "high" else settings.concurrent_of_normal
     every = len(tenant.models) == models
     limits = (total, tenant.concurrent, tenant.body_limit, tenant.rate.requests, tenant.rate.tokens)
-    yield _line("tenant", tenant.name, residency_key(tenant), *limits, every)
+    yield _line("tenant", tenant.name, _residency(tenant), *limits, every)
     rates = dict(tenant.rates)
     for model in dict.fromkeys((*(() if every else tenant.models), *rates)):
         rate = rates.get(model, Rate(None, None))
         yield _line("grant", model, model in tenant.models, rate.requests, rate.tokens)
 
 
+def _residency(tenant: TenantPlan) -> str | None:
+    return "+".join(tenant.residency) if tenant.residency else None
+
+
 def _model(plan: Plan, model: ModelPlan) -> Iterator[str]:
-    yield _line("model", model.name, len(model.live) == 1)
-    entry = needs_entry(plan, model)
-    if entry is None:
-        return
-    for residency, hosts in entry.every.items():
-        yield _line("lane", residency, hosts)
-    for need, (what, hosts) in entry.lacks.items():
-        yield _line("lack", need, hosts, what)
-    for limit, hosts in entry.outputs:
-        yield _line("output", limit, hosts)
-    for api in entry.apis:
+    live = model.live
+    yield _line("model", model.name, len(live), model_hash(model, plan))
+    yield from map(_target, live)
+    bits = {target.host: 1 << place for place, target in enumerate(live)}
+
+    def hosts(names: Iterable[str]) -> str:
+        return f"{reduce(lambda mask, host: mask | bits[host], names, 0):x}"
+
+    strict = {each.residency: each for each in plan.tenants if each.residency and model.name in each.models}
+    for tenant in strict.values():
+        allowed = [target.host for target in served_to(model, tenant).live]
+        if len(allowed) < len(live):
+            yield _line("residency", _residency(tenant), hosts(allowed))
+    for need in needs(model):
+        lacked_by = hosts(need.lacked_by)
+        if need.limit is None:
+            yield _line("lack", need.name, lacked_by, need.what)
+        else:
+            yield _line("output", need.limit, lacked_by)
+    for api in sorted(other_apis(model)):
         yield _line("api", api)
+
+
+def _target(target: Target) -> str:
+    quoted = json.dumps(target.model_id)
+    escaped = quoted[1:-1] != target.model_id
+    return _line("target", target.host, target.weight, target.priority, quoted, *([target.model_id] if escaped else []))

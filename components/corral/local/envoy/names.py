@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 GATEWAY = "gateway"
 """The listener clients connect to, and its route table."""
 
 ATTEMPT = "attempt"
-"""The upstream filter, by which its configuration is found."""
+"""The upstream filter, as the module knows it."""
 
 CERTIFICATE = "certificate"
 """The secret that the gateway's listener ends TLS with."""
 
 MODEL_HEADER = "x-corral-model"
-"""The model a request asks for, and the residency where its tenant has one; set by the gateway's first filter."""
+"""The model that a request asks for, where there is none of that name; set by the gateway's filter."""
 
 TENANT_HEADER = "x-corral-tenant"
 """Who calls; set by the gateway's first filter."""
@@ -32,27 +33,11 @@ TOKEN_FAILURE_HEADER = "x-corral-token-failure"  # noqa: S105
 HOST_HEADER = "x-corral-host"
 """Tells the client which host answered."""
 
-HOST_MODEL_HEADER = "x-corral-host-model"
-"""Tells the client, and the filter that counts, by which id of the model that host was asked."""
-
-HOST_REQUEST_ID_HEADER = "x-corral-host-request-id"
-"""Tells the client the id under which the host knows the request; `x-request-id` is the gateway's own."""
-
 ATTEMPTS_HEADER = "x-corral-attempts"
 """Tells the client how many hosts were tried."""
 
 NAMESPACE = "corral"
-"""Of our metadata, those of requests and those of the members of a model's clusters."""
-
-
-def model_name(model: str) -> str:
-    """The cluster of a model; behind a space, `model` may have the residency of a variant."""
-    return f"model/{model}"
-
-
-def link_name(model: str, priority: int) -> str:
-    """The cluster of a model's hosts of one priority; no model's name has a space in it."""
-    return f"{model_name(model)} {f'fallback {priority}' if priority else 'shares'}"
+"""Of our metadata, those of requests and those of hosts."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +62,6 @@ class Files:
     def routes(self) -> Path:
         return self.root / "routes.json"
 
-    def filter(self, name: str) -> Path:
-        return self.root / f"{name}-filter.json"
-
     @property
     def module(self) -> Path:
         """The module that Envoy loads, compiled."""
@@ -97,20 +79,15 @@ class Files:
     def certificate(self) -> Path:
         return self.secrets / "certificate.json"
 
-    def key(self, upstream: str, version: str) -> Path:
-        """The file with the whole value of the header that a host takes its key in."""
-        return self.secrets / f"{upstream.replace('/', '-')}.{version}"
+    def key(self, upstream: str, value: str) -> Path:
+        """The file with the whole value of the header that a host takes its key in; another key has another file."""
+        return self.secrets / f"{upstream.replace('/', '-')}.{sha256(value.encode()).hexdigest()[:16]}"
 
 
 CLUSTERS_VERSION = "cluster_manager.cds.version_text"
 LISTENERS_VERSION = "listener_manager.lds.version_text"
 ROUTES_VERSION = f"http.{GATEWAY}.rds.{GATEWAY}.version_text"
-"""The statistic that tells which version of a file is in force; likewise the functions below."""
-
-
-def filter_version(name: str) -> str:
-    return f"extension_config_discovery.upstream_http_filter.{name}.version_text"
-
+"""The statistic that tells which version of a file is in force."""
 
 CERTIFICATE_VERSION = f"sds.{CERTIFICATE}.version_text"
 

@@ -58,12 +58,6 @@ def wrong_method(allowed: str) -> Resource:
     return {**reply, "response_headers_to_add": [{"header": {"key": "allow", "value": allowed}}]}
 
 
-def no_host_allowed(model: str) -> Resource:
-    """403: the tenant's residency allows none of the model's hosts."""
-    message = f"No host of {model} lies where requests of this tenant may be processed."
-    return _direct("no host allowed", 403, error(message, "permission_error", "residency"))
-
-
 def model_list(names: Sequence[str]) -> Resource:
     """200: the answer to `GET /v1/models`."""
     models = [{"id": name, "object": "model", "created": 0, "owned_by": "corral"} for name in names]

@@ -8,13 +8,14 @@
     corral.limited           {tenant, model, limit}       requests that were refused for a limit
     corral.duration          {model, host}                milliseconds until the answer was complete, retries included
     corral.first_byte        {model, host}                milliseconds until the answer began
-    corral.attempts          {model, host, code, end}     one for each attempt at a host, failed ones included
-    corral.active            {link}                       attempts at an upstream that have not ended
+    corral.attempts          {model, host, code}          one for each attempt at a host, failed ones included
     corral.active            {tenant}                     requests under way, of a tenant with a limit on them
+    corral.ejected_until     {model, host}                until when a host is left out, milliseconds since 1970
 
-The last is a gauge of the module; the others are Envoy's own loggers of statistics.
+The last two are gauges of the module, which counts the attempts as well; the others are Envoy's own loggers of
+statistics.
 
-`model` is the name of the route, never what a client wrote: an unknown model cannot make a new series.  What there is
+`model` is one of the plan's, never what a client wrote: an unknown model cannot make a new series.  What there is
 none of is `-`.  `end` is how the answer ended: Envoy's response flags, a slash, and the failure that the module notes.
 """
 
@@ -33,12 +34,7 @@ FAILURES = ("error", "unfinished")
 
 ACTIVE = "active"
 
-ACTIVE_ATTEMPTS = f"{PREFIX}.{ACTIVE}"
-
-
-def active_attempts(upstream: str) -> str:
-    """The statistic that counts the attempts an upstream has not finished."""
-    return f"{ACTIVE_ATTEMPTS}.link.{upstream}"
+EJECTED_UNTIL = "ejected_until"
 
 
 def metadata(key: str) -> str:
@@ -51,7 +47,7 @@ def _tag(name: str, value: str) -> Resource:
 
 
 _TENANT = _tag("tenant", metadata("tenant"))
-_TARGET = [_tag("model", "%ROUTE_NAME%"), _tag("host", f"%UPSTREAM_METADATA({NAMESPACE}:host)%")]
+_TARGET = [_tag("model", metadata("route")), _tag("host", f"%UPSTREAM_METADATA({NAMESPACE}:host)%")]
 _RESULT = [_tag("code", "%RESPONSE_CODE%"), _tag("end", f"%RESPONSE_FLAGS%/{metadata('failure')}")]
 
 
@@ -98,23 +94,10 @@ def count_requests() -> list[Resource]:
     ]
 
 
-def count_attempts() -> list[Resource]:
-    """The logs of the attempts at hosts: what became of each, and how many an upstream has not finished."""
-    ended = {"filter": {"log_type_filter": {"types": ["UpstreamEnd"]}}}
-    under_way = {
-        "stat": {"name": ACTIVE, "tags": [_tag("link", f"%UPSTREAM_METADATA({NAMESPACE}:link)%")]},
-        "value_fixed": 1,
-        "add_subtract": {"add_log_type": "UpstreamPoolReady", "sub_log_type": "UpstreamEnd"},
-    }
-    counter = _counter(ATTEMPTS, [*_TARGET, *_RESULT])
-    return [{**_logger(PREFIX, {"counters": [counter]}), **ended}, _logger(PREFIX, {"gauges": [under_way]})]
-
-
 _PREFIXES = (f"{PREFIX}.", "cluster_manager.", "listener_manager.", "server.", f"http.{GATEWAY}.")
 _SUFFIXES = (".version_text", ".update_rejected", ".upstream_rq_active", ".downstream_cx_active")
 KEPT = [
     *({"prefix": prefix} for prefix in _PREFIXES),
     *({"suffix": suffix} for suffix in _SUFFIXES),
-    {"contains": ".outlier_detection."},
 ]
 """The statistics Envoy keeps at all: a thousand models would bring a hundred thousand that nobody reads."""

@@ -64,8 +64,3 @@ class Upstream:
         except ValueError:
             return False
         return True
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the host needs neither TLS nor DNS."""
-        return self.is_address and not self.tls

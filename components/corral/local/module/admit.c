@@ -323,7 +323,7 @@ static boolean refuse_model(const request *r, void *filter, text body, const mem
     add(&said, r->model->name);
     add(&said, T(". GET /v1/models lists those it may use."));
     refuse(filter, 403, T("model_not_allowed"), all_of(&said), T("permission_error"), NO_TEXT, 0, 0);
-  } else if (same(path, T("/v1/responses")) && !r->model->one_host
+  } else if (same(path, T("/v1/responses")) && r->model->count > 1
              && !same(value_at(body, &found[PREVIOUS_RESPONSE_ID]), T("null"))) {
     add(&said, T("An earlier response is kept by the host that gave it, and several hosts share "));
     add(&said, r->model->name);
@@ -343,26 +343,11 @@ static boolean refuse_model(const request *r, void *filter, text body, const mem
   return 1;
 }
 
-static text variant_of(const request *r, i64 out) {
-  buffer name = { 0, 0, 0 };
-  add(&name, r->model->name);
-  if (r->tenant->lane.n) {
-    add(&name, T(" "));
-    add(&name, r->tenant->lane);
-  }
-  if (out) {
-    add(&name, T(" -"));
-    add_number(&name, out);
-  }
-  return all_of(&name);
-}
-
 // What is said of a request's whole body: CONTINUE where it was let through, to a model or to an answer of the routes.
 int admit_body(request *r, void *filter, text body) {
   member found[MEMBERS] = { { 0, 0, 0 } };
   char wrong[192], written[LONGEST_NAME * 2];
   size length = 0;
-  i64 out;
   r->waits = 0;
   if (r->tenant->body >= 0 && body.n > (size)r->tenant->body) {
     refuse_size(r, filter);
@@ -384,15 +369,13 @@ int admit_body(request *r, void *filter, text body) {
     r->model = 0;
     return STOP;
   }
-  if (refuse_model(r, filter, body, found) || !leave_out(r, filter, body, found, &out)) return STOP;
+  if (refuse_model(r, filter, body, found) || !leave_out(r, filter, body, found)) return STOP;
   if (r->tenant->name.n) r->grant = find_grant(r->plan, r->tenant, r->model->name);
   if (!begin(r, filter)) return STOP;
-  r->variant = variant_of(r, out);
   r->began = now();
   r->admitted = 1;
   envoy(http_set_dynamic_metadata_number)(filter, T("corral"), T("request"), (double)(u64)r);
-  set_request_header(filter, T("x-corral-model"), r->variant);
-  leave_throttled_out(r, filter);
-  envoy(http_clear_route_cache)(filter);
+  envoy(http_set_dynamic_metadata_string)(filter, T("corral"), T("route"), r->model->name);
+  envoy(http_clear_route_cluster_cache)(filter);
   return CONTINUE;
 }

@@ -22,11 +22,29 @@ static boolean is_redirect(text status) {
   return status.n == 3 && starts(status, T("30")) && memchr("12378", status.p[2], 5);
 }
 
+// Tells the client who has answered, and after how many attempts.
+static void name_host(const request *r, void *filter) {
+  char digits[24];
+  text host_id = header_of(filter, T("x-request-id"));
+  if (host_id.p) set_header(filter, T("x-corral-host-request-id"), host_id);
+  set_header(filter, T("x-corral-host"), r->target->host->name);
+  set_header(filter, T("x-corral-host-model"), r->target->id);
+  size n = (size)snprintf(digits, sizeof digits, "%u", r->attempts);
+  set_header(filter, T("x-corral-attempts"), (text){ digits, n });
+}
+
+static void trace(const request *r, void *filter) {
+  set_header(filter, T("x-corral-plan"), r->model->hash);
+  set_header(filter, T("x-corral-commit"), r->plan->commit);
+}
+
 int answer_headers(request *r, void *filter, boolean ended) {
   if (!r->admitted) return CONTINUE;
   text status = header_of(filter, T(":status"));
   boolean good = same(status, T("200")), redirects = is_redirect(status);
   add_rate_headers(r, now(), set_header, filter);
+  if (r->attempts) name_host(r, filter);
+  if (r->plan->shows_trace) trace(r, filter);
   if (redirects) {
     // a host's failure: its URL is wrong, and a client that followed would show its key elsewhere
     set_header(filter, T(":status"), T("502"));
@@ -34,7 +52,7 @@ int answer_headers(request *r, void *filter, boolean ended) {
   if (!good) return CONTINUE;
   answer *of = r->answer = allocate(sizeof *of);
   of->used = (usage){ -1, 0, -1, -1 };
-  if (starts(header_of(filter, T("content-type")), T("text/event-stream"))) {
+  if (starts_but_case(header_of(filter, T("content-type")), T("text/event-stream"))) {
     set_header(filter, T("content-length"), NO_TEXT);
     of->streams = 1;
     return CONTINUE;
@@ -182,7 +200,9 @@ static void piece_of_stream(request *r, void *filter, boolean last) {
   free(of->tail.p);
   of->tail = tail;
   free(seen.own);
-  if (last && !of->failed && !of->ended) note_failure(of, filter, T("unfinished"));
+  if (!last) return;
+  if (!of->failed && !of->ended) note_failure(of, filter, T("unfinished"));
+  if (r->attempts) judge(r, r->target, of->failed ? 0 : 200, of->failed);
 }
 
 int answer_body(request *r, void *filter, boolean last) {
@@ -226,6 +246,8 @@ void note_end(request *r, void *filter) {
     note_text(filter, T("model"), r->model->name);
     note_flag(filter, T("stream"), r->stream);
   }
+  if (r->admitted) note_text(filter, T("plan"), r->model->hash);
+  if (r->attempts) note_text(filter, T("host_model"), r->target->id);
   if (r->limited) note_text(filter, T("limit"), LIMIT_NAMES[r->limited]);
   if (r->answer && r->answer->noted) note_answer(r, filter);
 }

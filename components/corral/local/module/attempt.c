@@ -7,90 +7,16 @@
 enum {
   LONGEST_REST = 3600, // seconds; a host that asks for more is tried again by then
   MUCH_SPACE = 64,     // bytes at either end of an answer that are searched for its first and last sign
-  LONGEST_KEY_FILE = 65536,
 };
-
-// A file's contents, without blanks at its end; owned by the caller.  `p` is 0: it cannot be read.
-static text contents_of(text path) {
-  buffer read_so_far = { 0, 0, 0 };
-  char name[1024], piece[4096];
-  if (path.n >= sizeof name) return NO_TEXT;
-  memcpy(name, path.p, path.n);
-  name[path.n] = 0;
-  int file = open(name, 0);
-  if (file < 0) return NO_TEXT;
-  for (i64 n; (n = read(file, piece, sizeof piece)) > 0 && read_so_far.n < LONGEST_KEY_FILE;) {
-    add(&read_so_far, (text){ piece, (size)n });
-  }
-  close(file);
-  while (read_so_far.n && is_blank(read_so_far.p[read_so_far.n - 1])) read_so_far.n--;
-  return all_of(&read_so_far);
-}
-
-// The text has a line for each upstream: its name, the header that its key goes into, and the file with that header's
-// value, with tabs between; without a key the last two are not there.  0: a file cannot be read.
-upstreams *upstreams_of(text source) {
-  upstreams *of = allocate(sizeof *of);
-  of->source = copy_of(source);
-  source = of->source;
-  for (size at = 0; at < source.n;) {
-    size stop = at, first, second;
-    if (!find(source, T("\n"), &stop)) stop = source.n;
-    text line = part(source, at, stop);
-    upstream *fresh = allocate(sizeof *fresh);
-    fresh->next = of->upstreams;
-    of->upstreams = fresh;
-    first = 0;
-    fresh->name = line;
-    if (find(line, T("\t"), &first)) {
-      fresh->name = part(line, 0, first);
-      second = first + 1;
-      if (find(line, T("\t"), &second)) {
-        fresh->header = part(line, first + 1, second);
-        fresh->key = contents_of(part(line, second + 1, line.n));
-      }
-      if (!fresh->key.p) {
-        release_upstreams(of);
-        return 0;
-      }
-    }
-    at = stop + 1;
-  }
-  return of;
-}
-
-void release_upstreams(upstreams *of) {
-  while (of->upstreams) {
-    upstream *next = of->upstreams->next;
-    free((char *)of->upstreams->key.p);
-    free(of->upstreams);
-    of->upstreams = next;
-  }
-  free((char *)of->source.p);
-  free(of);
-}
-
-static const upstream *find_upstream(const upstreams *of, text name) {
-  for (const upstream *each = of->upstreams; each; each = each->next) {
-    if (same(each->name, name)) return each;
-  }
-  return 0;
-}
 
 static void set_header(void *filter, text name, text value) {
   envoy(http_set_header)(filter, REQUEST_HEADERS, name, value);
 }
 
-// What a member of a model's clusters says of itself.
-static text of_host(void *filter, text key) {
-  text value = NO_TEXT;
-  return envoy(http_get_metadata_string)(filter, HOST_METADATA, T("corral"), key, &value) ? value : NO_TEXT;
-}
-
-static void set_key(void *filter, const upstream *at) {
-  set_header(filter, T("authorization"), NO_TEXT);
-  set_header(filter, T("api-key"), NO_TEXT);
-  if (at && at->key.p) set_header(filter, at->header, at->key);
+static void set_key(void *filter, const host *at) {
+  if (!same(at->header, T("authorization"))) set_header(filter, T("authorization"), NO_TEXT);
+  if (!same(at->header, T("api-key"))) set_header(filter, T("api-key"), NO_TEXT);
+  if (at->key.p) set_header(filter, at->header, at->key);
 }
 
 static boolean counts(const request *r, u32 edit) { return edit > 0 || !(r->adds_options && r->refuses_options); }
@@ -103,24 +29,25 @@ static size length_for(const request *r, text id) {
   return length;
 }
 
-int attempt_headers(attempt *of, void *filter, const upstreams *at) {
+int attempt_headers(attempt *of, void *filter) {
   double address;
   if (!envoy(http_get_metadata_number)(filter, DYNAMIC_METADATA, T("corral"), T("request"), &address)) return CONTINUE;
-  request *r = of->request = (request *)(u64)address;
+  request *r = (request *)(u64)address;
+  if (!r->target) return CONTINUE;
+  of->request = r;
+  of->target = r->target;
   add_to(&r->references, 1);
-  set_key(filter, find_upstream(at, of_host(filter, T("link"))));
-  of->host = copy_of(of_host(filter, T("host")));
-  buffer id = { 0, 0, 0 };
-  add(&id, of_host(filter, T("json_id")));
-  of->id = all_of(&id);
-  buffer path = { 0, 0, 0 };
-  add(&path, of_host(filter, T("path")));
+  r->started = 1;
+  r->running = of;
+  r->attempts++;
+  set_key(filter, of->target->host);
+  buffer path = { 0, 0, 0 }, length = { 0, 0, 0 };
+  add(&path, of->target->host->path);
   add(&path, r->endpoint);
   set_header(filter, T(":path"), all_of(&path));
   free(path.p);
-  set_header(filter, T(":authority"), of_host(filter, T("authority")));
-  buffer length = { 0, 0, 0 };
-  add_number(&length, (i64)length_for(r, of->id));
+  set_header(filter, T(":authority"), of->target->host->authority);
+  add_number(&length, (i64)length_for(r, of->target->json_id));
   set_header(filter, T("content-length"), all_of(&length));
   free(length.p);
   return CONTINUE;
@@ -146,14 +73,14 @@ static boolean changes_nothing(const request *r, text body, text id) {
 static void rewrite_body(const attempt *of, void *filter) {
   const request *r = of->request;
   whole body = whole_body(filter, REQUEST_HELD, REQUEST_PIECE);
-  if (body.t.n != r->length || changes_nothing(r, body.t, of->id)) {
+  if (body.t.n != r->length || changes_nothing(r, body.t, of->target->json_id)) {
     free(body.own);
     return;
   }
   edit edits[EDITS + 1];
   buffer to = { 0, 0, 0 };
   size behind = 0;
-  u32 count = edits_of(r, of->id, edits);
+  u32 count = edits_of(r, of->target->json_id, edits);
   for (u32 i = 0; i < count; i++) {
     add(&to, part(body.t, behind, edits[i].from));
     add(&to, edits[i].by);
@@ -206,7 +133,7 @@ static void is_throttled(const attempt *of, void *filter) {
   } else {
     till = date_of(said) * second;
   }
-  if (till > at) throttle(of->request->variant, of->host, till < longest ? till : longest);
+  if (till > at) throttle(of->target, till < longest ? till : longest);
 }
 
 static boolean is_whole_json(text kind, text body) {
@@ -252,32 +179,74 @@ static void fail(void *filter, boolean has_body) {
   set_answer_header(filter, T("content-length"), (text){ digits, (size)snprintf(digits, sizeof digits, "%ld", (i64)body.n) });
 }
 
-// An answer that is not streamed waits until it is whole: where it breaks off, or is none, another host answers.
+static void judge_attempt(attempt *of, i64 status, boolean failed) {
+  of->judged = 1;
+  of->request->running = 0;
+  judge(of->request, of->target, status, failed);
+}
+
+// Of a status what counts towards leaving a host out: 501 and above.
+static boolean ejects(i64 status) { return status > 500; }
+
+// An answer that is not streamed waits until it is whole: where it breaks off, or is none, another host answers.  What a
+// stream is worth is known at its end.
 int attempt_answer(attempt *of, void *filter, boolean ended) {
   if (!of->request) return CONTINUE;
-  i64 status = number(answer_header(filter, T(":status")));
+  i64 status = of->status = number(answer_header(filter, T(":status")));
   if (status == 400 || status == 422) is_refused(of, filter);
   if (status == 429) is_throttled(of, filter);
-  if (status != 200) return CONTINUE;
-  if (starts_but_case(answer_header(filter, T("content-type")), T("text/event-stream"))) return CONTINUE;
+  if (status != 200) {
+    judge_attempt(of, status, ejects(status));
+    return CONTINUE;
+  }
   if (ended) {
+    judge_attempt(of, 502, 1);
     fail(filter, 0);
     return CONTINUE;
   }
+  if (starts_but_case(answer_header(filter, T("content-type")), T("text/event-stream"))) return CONTINUE;
   of->waits = 1;
   return STOP;
 }
 
 int attempt_answer_body(attempt *of, void *filter, boolean ended) {
-  if (!of->waits) return PASS;
+  if (!of->request || of->judged) return PASS;
+  if (!of->waits) { // a stream, which the gateway's filter judges
+    of->judged = ended;
+    if (ended) of->request->running = 0;
+    return PASS;
+  }
   if (!ended) return HOLD;
   of->waits = 0;
   whole body = whole_body(filter, RESPONSE_HELD, RESPONSE_PIECE);
-  if (!is_whole_json(answer_header(filter, T("content-type")), body.t)) {
+  boolean is_json = is_whole_json(answer_header(filter, T("content-type")), body.t), failed = !is_json || is_error(body.t);
+  judge_attempt(of, failed ? 502 : 200, failed);
+  if (!is_json) {
     fail(filter, 1);
-  } else if (is_error(body.t)) {
+  } else if (failed) {
     set_answer_header(filter, T(":status"), T("502"));
   }
   free(body.own);
   return PASS;
+}
+
+// An attempt that ends without an answer, or within one, has failed.
+void end_attempt(attempt *of) {
+  if (of->request && !of->judged && !of->request->over) judge_attempt(of, 0, 1);
+  release_request(of->request);
+}
+
+// But not where its client has left.
+void abandon_attempt(request *r, void *filter) {
+  attempt *of = r->running;
+  text details = NO_TEXT;
+  if (!of) return;
+  envoy(http_filter_get_attribute_string)(filter, RESPONSE_CODE_DETAILS, &details);
+  if (!starts(details, T("downstream_"))) {
+    judge_attempt(of, 0, 1);
+    return;
+  }
+  of->judged = 1;
+  r->running = 0;
+  count_attempt(r, of->target, of->status);
 }

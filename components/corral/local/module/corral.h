@@ -6,7 +6,8 @@
 //   json      where the members of a request's object stand
 //   needs     what a request needs of its host
 //   limits    what a tenant may use
-//   throttled which hosts take no more for a while
+//   host      how a host is reached, and how a model fares there
+//   choice    which host is asked next, and which are left out
 //   caller    who calls
 //   admit     the request: whether it is let through, and as what
 //   attempt   one attempt at a host: its headers, its body, whether its answer is one
@@ -15,7 +16,7 @@
 //   hooks     what Envoy calls
 //
 // Threads.  Envoy loads plans on its main thread and frees them on any; requests are on worker threads, each request on
-// one.  What workers share is changed by atomic operations alone, or under a lock (`throttled`).
+// one.  What workers share is changed by atomic operations alone.
 
 #ifndef CORRAL_H
 #define CORRAL_H
@@ -33,6 +34,7 @@ boolean is_blank(char c);
 size skip_blank(text t, size at);
 text part(text t, size from, size to); // within bounds, whatever they are
 i64 number(text t);                    // of the digits at its beginning, 10^15 at most; -1: there is none
+u64 hexadecimal(text t);               // of 16 digits at most; 0: it is no such number
 int hex_value(char c);                 // of a hexadecimal digit; -1: it is none
 u32 hash(text t);
 void *allocate(size n); // zeroed; never 0
@@ -52,6 +54,7 @@ text copy_of(text t); // owned by the caller
 i64 now(void); // microseconds since 1970
 i64 add_to(i64 *at, i64 n); // what it was before
 i64 value_of(i64 *at);
+void set_to(i64 *at, i64 n);
 boolean swap(i64 *at, i64 *expected, i64 to);
 
 // ---- plan
@@ -71,7 +74,7 @@ typedef struct {
 } rate;
 
 typedef struct tenant {
-  text name, lane;
+  text name, residency;
   i64 total, concurrent, body; // -1: no limit
   boolean every_model;
   rate rates[RATES];
@@ -87,29 +90,59 @@ typedef struct grant {
   rate rates[RATES];
 } grant;
 
+// How a model fares at a host.  It lives as long as the process, by the names of both, and begins anew where the host is
+// reached in another way.
+typedef struct standing {
+  struct standing *next;
+  text name, cluster; // owned
+  i64 failures;       // in a row
+  i64 ejections, ejected_until, throttled_until, published; // microseconds; the last is what Envoy's gauge says
+} standing;
+
+// How a host is reached.
+typedef struct host {
+  struct host *next;
+  text name, cluster, authority, path, header;
+  text key; // owned: the whole value of that header
+} host;
+
+// One of a model's hosts.
+typedef struct target {
+  const host *host;
+  text id, json_id; // of the model there
+  u64 weight;
+  i64 priority;
+  standing *standing;
+} target;
+
+enum { MOST_TARGETS = 64 }; // of a model: sets of them are the bits of a number
+
 typedef struct lack {
   struct lack *next;
   text need, what;
-  i64 hosts; // as bits; likewise below
+  u64 hosts; // as bits; likewise below
 } lack;
 
 typedef struct output {
   struct output *next;
-  i64 limit, hosts;
+  i64 limit;
+  u64 hosts;
 } output;
 
-typedef struct lane {
-  struct lane *next;
+typedef struct residency {
+  struct residency *next;
   text name;
-  i64 hosts;
-} lane;
+  u64 hosts;
+} residency;
 
 typedef struct model {
   struct model *chain;
-  text name;
-  boolean one_host;
+  text name, hash;
+  target *targets; // in order of priority
+  u32 count, capacity;
+  level *turns; // how often a host was drawn
   boolean takes_messages, takes_rerank; // some host does
-  lane *lanes; // 0: all its hosts take the same
+  residency *residencies; // of tenants with one, where not every host lies within it
   lack *lacks;
   output *outputs;
 } model;
@@ -138,9 +171,18 @@ typedef struct seen {
 
 enum { SLOTS = 4096 };
 
+// When a host is left out, and for how long; microseconds.
+typedef struct {
+  i64 failures, base, longest, interval;
+} ejection;
+
 typedef struct plan {
   i64 references;
   text source; // owned; what is read from it points into it
+  text commit;
+  boolean shows_trace;
+  host *hosts;
+  ejection ejection;
   struct block *blocks;
   tenant *open; // whom everybody is where there are no tenants
   level *active;
@@ -159,6 +201,13 @@ tenant *find_tenant(const plan *of, text name);
 model *find_model(const plan *of, text name);
 grant *find_grant(const plan *of, const tenant *tenant, text model);
 level *level_of(text name);
+void *of_plan(plan *of, size n); // zeroed memory that is given back with the plan
+
+// ---- host
+
+boolean add_host(plan *of, const text *fields); // false: its key cannot be read
+boolean add_target(plan *of, model *to, const text *fields);
+void release_hosts(plan *of);
 
 // ---- sha256
 
@@ -204,13 +253,17 @@ typedef struct request {
   char path[128];
   size path_size;
   text endpoint; // owned: the path within the API
-  text variant;  // owned: the model's, as the routes have it
+  void *filter;  // of the gateway, as Envoy calls it; for as long as it is not over
+  u64 allowed, tried; // hosts, as bits
+  const target *target; // that is asked, or was asked last
+  struct attempt *running;
+  u32 attempts;
   i64 began, first_byte;
   size length; // of the body
   member name; // of the model, in the body
   edit edits[EDITS];
   u32 edit_count;
-  boolean post, stream, admitted, strips, counted_of_all, counted_of_tenant, published;
+  boolean post, stream, admitted, started, over, strips, counted_of_all, counted_of_tenant, published;
   boolean adds_options, refuses_options; // the first edit is the gateway's own wish; a host has refused it
   u32 limited;                           // by which limit it was refused: a name of LIMIT_NAMES
   struct answer *answer;
@@ -221,9 +274,9 @@ void release_request(request *r);
 
 // ---- needs
 
-// The hosts that a request cannot go to, as bits; it may shorten limits of an answer.  False: no host takes it, and it
+// Leaves the hosts out that a request cannot go to; it may shorten limits of an answer.  False: no host takes it, and it
 // was refused.
-boolean leave_out(request *r, void *filter, text body, const member *found, i64 *out);
+boolean leave_out(request *r, void *filter, text body, const member *found);
 
 // ---- limits
 
@@ -240,11 +293,16 @@ void end(request *r, void *filter);
 
 extern size ACTIVE_GAUGE; // requests under way, of tenants with a limit on them
 
-// ---- throttled
+// ---- choice
 
-void throttle(text variant, text host, i64 till);
-void leave_throttled_out(const request *r, void *filter);
+u32 count_of(u64 hosts);
+boolean choose(request *r, void *context); // false: there is nobody
+void judge(request *r, const target *of, i64 status, boolean failed); // status: 0 where no answer came whole
+void count_attempt(const request *r, const target *of, i64 status);
+void throttle(const target *of, i64 until);
 i64 date_of(text t); // seconds since 1970 of an HTTP date; -1: it is none
+
+extern size EJECTED_GAUGE, ATTEMPTS_COUNTER; // until when a host is left out of a model, milliseconds since 1970
 
 // ---- caller
 
@@ -263,28 +321,19 @@ int admit_body(request *r, void *filter, text body);
 
 // ---- attempt
 
-typedef struct upstream {
-  struct upstream *next;
-  text name, header, key;
-} upstream;
-
-typedef struct {
-  text source;
-  upstream *upstreams;
-} upstreams;
-
-typedef struct {
+typedef struct attempt {
   request *request;
-  boolean waits, replaced;
-  text host, id; // owned
+  const target *target;
+  i64 status; // 0: no answer has begun
+  boolean waits, replaced, judged;
 } attempt;
 
-upstreams *upstreams_of(text source);
-void release_upstreams(upstreams *of);
-int attempt_headers(attempt *of, void *filter, const upstreams *at);
+int attempt_headers(attempt *of, void *filter);
 int attempt_body(attempt *of, void *filter, boolean ended);
 int attempt_answer(attempt *of, void *filter, boolean ended);
 int attempt_answer_body(attempt *of, void *filter, boolean ended);
+void end_attempt(attempt *of);
+void abandon_attempt(request *r, void *filter); // its request is over
 
 // ---- usage
 

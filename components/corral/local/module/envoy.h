@@ -49,7 +49,8 @@ int close(int);
 // Of which headers; likewise of which part of a body, and of which metadata.
 enum { REQUEST_HEADERS = 0, RESPONSE_HEADERS = 2 };
 enum { REQUEST_PIECE = 0, REQUEST_HELD = 1, RESPONSE_PIECE = 2, RESPONSE_HELD = 3 };
-enum { DYNAMIC_METADATA = 0, HOST_METADATA = 3 };
+enum { DYNAMIC_METADATA = 0 };
+enum { RESPONSE_CODE_DETAILS = 16 };
 
 // What a hook says of headers and of a piece of a body.
 enum { CONTINUE = 0, STOP = 1 };
@@ -68,12 +69,20 @@ ABI(boolean, http_drain_body)(void *, int, size);
 ABI(void, http_set_dynamic_metadata_number)(void *, text, text, double);
 ABI(void, http_set_dynamic_metadata_string)(void *, text, text, text);
 ABI(void, http_set_dynamic_metadata_bool)(void *, text, text, boolean);
+ABI(boolean, http_filter_get_attribute_string)(void *, int, text *);
 ABI(boolean, http_get_metadata_number)(void *, int, text, text, double *);
-ABI(boolean, http_get_metadata_string)(void *, int, text, text, text *);
 ABI(void, http_clear_route_cache)(void *);
+ABI(void, http_clear_route_cluster_cache)(void *);
 ABI(void *, get_most_specific_route_config)(void *);
 ABI(int, http_filter_config_define_gauge)(void *, text, text *, size, size *);
+ABI(int, http_filter_config_define_counter)(void *, text, text *, size, size *);
+ABI(int, http_filter_increment_counter)(void *, size, text *, size, u64);
+ABI(int, http_filter_set_gauge)(void *, size, text *, size, u64);
 ABI(int, http_filter_increment_gauge)(void *, size, text *, size, u64);
 ABI(int, http_filter_decrement_gauge)(void *, size, text *, size, u64);
+ABI(boolean, cluster_specifier_get_dynamic_metadata_number)(void *, text, text, double *);
+ABI(boolean, cluster_specifier_get_cluster_host_count)(void *, text, u32, size *, size *, size *);
+ABI(void, cluster_specifier_set_cluster_name)(void *, text);
+ABI(boolean, cluster_specifier_set_route_action_override)(void *, text);
 
 #endif

@@ -50,15 +50,14 @@ void release_request(request *r) {
   if (!r || add_to(&r->references, -1) != 1) return;
   for (u32 i = 0; i < r->edit_count; i++) free((char *)r->edits[i].by.p);
   free((char *)r->endpoint.p);
-  free((char *)r->variant.p);
   release_answer(r->answer);
   release_plan(r->plan);
   free(r);
 }
 
-// A filter's configuration: the gateway's, or of attempts at these upstreams.
+// A filter's configuration: the gateway's, or that of attempts.
 typedef struct {
-  upstreams *upstreams;
+  boolean of_attempts;
 } config;
 
 // Of a request that has no route, such as CONNECT: whoever sends it is refused.  It is never freed.
@@ -73,24 +72,19 @@ typedef struct {
 const char *envoy_dynamic_module_on_program_init(void) { return "v0.2.0"; }
 
 void *envoy_dynamic_module_on_http_filter_config_new(void *self, text name, text source) {
+  (void)source;
   config *of = allocate(sizeof *of);
-  if (same(name, T("attempt"))) {
-    of->upstreams = upstreams_of(source);
-    if (of->upstreams) return of;
-    free(of);
-    return 0;
-  }
+  of->of_attempts = same(name, T("attempt"));
+  if (of->of_attempts) return of;
   if (!nobodys_plan) nobodys_plan = plan_of(NO_TEXT);
-  text label = T("tenant");
-  envoy(http_filter_config_define_gauge)(self, T("active"), &label, 1, &ACTIVE_GAUGE);
+  text tenant = T("tenant"), labels[3] = { T("model"), T("host"), T("code") };
+  envoy(http_filter_config_define_gauge)(self, T("active"), &tenant, 1, &ACTIVE_GAUGE);
+  envoy(http_filter_config_define_gauge)(self, T("ejected_until"), labels, 2, &EJECTED_GAUGE);
+  envoy(http_filter_config_define_counter)(self, T("attempts"), labels, 3, &ATTEMPTS_COUNTER);
   return of;
 }
 
-void envoy_dynamic_module_on_http_filter_config_destroy(void *of) {
-  config *ending = of;
-  if (ending->upstreams) release_upstreams(ending->upstreams);
-  free(ending);
-}
+void envoy_dynamic_module_on_http_filter_config_destroy(void *of) { free(of); }
 
 void *envoy_dynamic_module_on_http_filter_per_route_config_new(text name, text source) {
   (void)name;
@@ -108,29 +102,31 @@ void *envoy_dynamic_module_on_http_filter_new(void *of, void *self) {
 
 void envoy_dynamic_module_on_http_filter_destroy(void *of) {
   filter *ending = of;
-  if (ending->request) end(ending->request, 0);
+  if (ending->request) {
+    end(ending->request, 0);
+    ending->request->over = 1;
+  }
   release_request(ending->request);
-  release_request(ending->attempt.request);
-  free((char *)ending->attempt.host.p);
-  free((char *)ending->attempt.id.p);
+  end_attempt(&ending->attempt);
   free(ending);
 }
 
 int envoy_dynamic_module_on_http_filter_request_headers(void *self, void *of, boolean ended) {
   filter *f = of;
-  if (f->config->upstreams) return attempt_headers(&f->attempt, self, f->config->upstreams);
+  if (f->config->of_attempts) return attempt_headers(&f->attempt, self);
   plan *in_force = envoy(get_most_specific_route_config)(self);
   if (!in_force) in_force = nobodys_plan;
   add_to(&in_force->references, 1);
   request *r = f->request = allocate(sizeof *r);
   r->references = 1;
+  r->filter = self;
   r->plan = in_force;
   return admit(r, self, ended);
 }
 
 int envoy_dynamic_module_on_http_filter_request_body(void *self, void *of, boolean ended) {
   filter *f = of;
-  if (f->config->upstreams) return attempt_body(&f->attempt, self, ended);
+  if (f->config->of_attempts) return attempt_body(&f->attempt, self, ended);
   request *r = f->request;
   if (!r || !r->waits) return PASS;
   if (!ended) return HOLD;
@@ -142,7 +138,7 @@ int envoy_dynamic_module_on_http_filter_request_body(void *self, void *of, boole
 
 int envoy_dynamic_module_on_http_filter_request_trailers(void *self, void *of) {
   filter *f = of;
-  if (f->config->upstreams) {
+  if (f->config->of_attempts) {
     attempt_body(&f->attempt, self, 1);
     return CONTINUE;
   }
@@ -156,13 +152,13 @@ int envoy_dynamic_module_on_http_filter_request_trailers(void *self, void *of) {
 
 int envoy_dynamic_module_on_http_filter_response_headers(void *self, void *of, boolean ended) {
   filter *f = of;
-  if (f->config->upstreams) return attempt_answer(&f->attempt, self, ended);
+  if (f->config->of_attempts) return attempt_answer(&f->attempt, self, ended);
   return f->request ? answer_headers(f->request, self, ended) : CONTINUE;
 }
 
 int envoy_dynamic_module_on_http_filter_response_body(void *self, void *of, boolean ended) {
   filter *f = of;
-  if (f->config->upstreams) return attempt_answer_body(&f->attempt, self, ended);
+  if (f->config->of_attempts) return attempt_answer_body(&f->attempt, self, ended);
   return f->request ? answer_body(f->request, self, ended) : PASS;
 }
 
@@ -178,6 +174,31 @@ void envoy_dynamic_module_on_http_filter_stream_complete(void *self, void *of) {
   if (!f->request) return;
   end(f->request, self);
   note_end(f->request, self);
+  abandon_attempt(f->request, self);
+  f->request->over = 1;
+}
+
+// The cluster specifier, which Envoy asks for the cluster of each attempt.  Its configuration is nothing: a request keeps
+// the plan it began with.
+void *envoy_dynamic_module_on_cluster_specifier_config_new(void *self, text name, text source) {
+  (void)name;
+  (void)source;
+  return self;
+}
+
+void envoy_dynamic_module_on_cluster_specifier_config_destroy(void *of) { (void)of; }
+
+boolean envoy_dynamic_module_on_cluster_specifier_select(void *of, void *context) {
+  (void)of;
+  double address;
+  char attempts[24];
+  if (!envoy(cluster_specifier_get_dynamic_metadata_number)(context, T("corral"), T("request"), &address)) return 0;
+  request *r = (request *)(u64)address;
+  if (!choose(r, context)) return 0;
+  envoy(cluster_specifier_set_cluster_name)(context, r->target->host->cluster);
+  size n = (size)snprintf(attempts, sizeof attempts, "%u", count_of(r->allowed));
+  envoy(cluster_specifier_set_route_action_override)(context, (text){ attempts, n });
+  return 1;
 }
 
 int envoy_dynamic_module_on_http_filter_local_reply(void *self, void *of, u32 status, text details, boolean resets) {

@@ -1,9 +1,10 @@
-// What a request needs of its host, for a model of whose hosts not all take the same.  Sets of hosts are bits.
+// Which hosts a request can go to: those that its tenant's residency allows, and that take what it needs, where not all
+// hosts of its model take the same.  Sets of hosts are bits.
 
 #include "corral.h"
 
 typedef struct {
-  i64 hosts;
+  u64 hosts;
   text what, parameter;
 } need;
 
@@ -177,21 +178,37 @@ static void cut(request *r, text body, const member *found, i64 limit) {
   }
 }
 
-static i64 hosts_of_lane(const model *of, text name) {
-  for (const lane *each = of->lanes; each; each = each->next) {
-    if (same(each->name, name)) return each->hosts;
-  }
-  return 0;
+static boolean refuse_residency(const request *r, void *filter) {
+  if (r->allowed) return 0;
+  buffer message = { 0, 0, 0 };
+  add(&message, T("No host of "));
+  add(&message, r->model->name);
+  add(&message, T(" lies where requests of this tenant may be processed."));
+  refuse(filter, 403, T("residency"), all_of(&message), T("permission_error"), NO_TEXT, 0, 0);
+  free(message.p);
+  return 1;
 }
 
-boolean leave_out(request *r, void *filter, text body, const member *found, i64 *out) {
-  i64 every = hosts_of_lane(r->model, r->tenant->lane);
+static u64 all_hosts(const model *of) {
+  return of->count == MOST_TARGETS ? ~(u64)0 : ((u64)1 << of->count) - 1;
+}
+
+static u64 hosts_within(const model *of, text name) {
+  for (const residency *each = of->residencies; name.n && each; each = each->next) {
+    if (same(each->name, name)) return each->hosts;
+  }
+  return ~(u64)0;
+}
+
+boolean leave_out(request *r, void *filter, text body, const member *found) {
+  r->allowed = hosts_within(r->model, r->tenant->residency) & all_hosts(r->model);
+  if (refuse_residency(r, filter)) return 0;
+  u64 every = r->allowed, out = 0;
   needs of = { .model = r->model };
-  *out = 0;
-  if (!r->model->lanes) return 1;
+  if (!r->model->lacks && !r->model->outputs) return 1;
   add_all_needs(&of, r, body, found);
-  for (u32 i = 0; i < of.count; i++) *out |= of.list[i].hosts & every;
-  if (every && *out == every) {
+  for (u32 i = 0; i < of.count; i++) out |= of.list[i].hosts & every;
+  if (out == every) {
     for (u32 i = 0; i < of.count; i++) {
       if ((of.list[i].hosts & every) == every) {
         refuse_needs(r, filter, &of.list[i], 1);
@@ -203,12 +220,13 @@ boolean leave_out(request *r, void *filter, text body, const member *found, i64 
   }
   double tokens = longest_answer(body, found);
   for (const output *each = r->model->outputs; each && tokens > (double)each->limit; each = each->next) {
-    i64 more = *out | (each->hosts & every);
+    u64 more = out | (each->hosts & every);
     if (more == every) {
       cut(r, body, found, each->limit);
       break;
     }
-    *out = more;
+    out = more;
   }
+  r->allowed &= ~out;
   return 1;
 }

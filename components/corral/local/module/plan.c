@@ -1,14 +1,20 @@
 // The plan's text: lines, of which tabs part the fields.  Within a field \t, \n and \\ stand for a tab, a line's end and a
 // backslash.  A number that is not there is no limit.  Python writes it (`corral.local.module.plan_text`).
 //
+//   ejection FAILURES BASE LONGEST INTERVAL         failures in a row after which a host is left out, and milliseconds:
+//                                                  how long at first and at most, and after how many one is forgotten
+//   trace    COMMIT SHOWN                           the commit of the stack; SHOWN: 1, answers tell it and the model's plan
+//   host     NAME CLUSTER AUTHORITY PATH HEADER FILE    the last two: the header its key goes into, the file with its value
 //   open     TOTAL                                  there are no tenants: everybody may call
-//   tenant   NAME LANE TOTAL CONCURRENT BODY REQUESTS TOKENS EVERY    EVERY: 1, it may use every model
+//   tenant   NAME RESIDENCY TOTAL CONCURRENT BODY REQUESTS TOKENS EVERY    EVERY: 1, it may use every model
 //   grant    MODEL ALLOWED REQUESTS TOKENS          of the tenant before it
 //   key      SHA256 TENANT
 //   claim    ISSUER NAME                            the claim of its tokens that names the tenant
 //   voucher  ISSUER VALUE TENANT
-//   model    NAME ONE_HOST
-//   lane     NAME HOSTS                             of the model before it, as are the next three
+//   model    NAME COUNT HASH                        COUNT: of its targets; HASH: of its routing
+//   target   HOST WEIGHT PRIORITY JSON ID           of the model before it, in order of priority, as are the next four;
+//                                                  JSON: the model's id there with quotes, ID: without, where it has escapes
+//   residency  NAME HOSTS                           HOSTS: bits, in the order of the targets, as a hexadecimal number
 //   lack     NEED HOSTS WHAT
 //   output   LIMIT HOSTS                            in order of the limit
 //   api      NAME                                   messages or rerank: some host of the model takes it
@@ -27,8 +33,9 @@ typedef struct tenant_entry {
   tenant of;
 } tenant_entry;
 
-static void *of_plan(plan *of, size n) {
+void *of_plan(plan *of, size n) {
   n = (n + 15) & ~(size)15;
+  if (n > sizeof of->blocks->bytes) abort();
   if (!of->blocks || sizeof of->blocks->bytes - of->blocks->used < n) {
     block *next = allocate(sizeof *next);
     next->next = of->blocks;
@@ -142,7 +149,7 @@ static tenant *add_tenant(plan *of, const text f[FIELDS]) {
   *slot = fresh;
   fresh->of = (tenant){
     .name = f[1],
-    .lane = f[2],
+    .residency = f[2],
     .total = number(f[3]),
     .concurrent = number(f[4]),
     .body = number(f[5]),
@@ -179,26 +186,31 @@ static boolean add_key(plan *of, const text f[FIELDS]) {
 static model *add_model(plan *of, const text f[FIELDS]) {
   model *fresh = of_plan(of, sizeof *fresh);
   model **slot = &of->models[hash(f[1]) % SLOTS];
-  *fresh = (model){ .chain = *slot, .name = f[1], .one_host = same(f[2], T("1")) };
+  i64 count = number(f[2]);
+  if (count < 0 || count > MOST_TARGETS) return 0;
+  *fresh = (model){ .chain = *slot, .name = f[1], .capacity = (u32)count, .hash = f[3], .turns = named_level(T("turns"), NO_TEXT, f[1]) };
+  fresh->targets = of_plan(of, (size)count * sizeof *fresh->targets);
   *slot = fresh;
   return fresh;
 }
 
-// Of what not all hosts of a model take; in the order of the text.
+// Its hosts, and what not all of them take; in the order of the text.
 static boolean add_to_model(plan *of, model *model, const text f[FIELDS]) {
-  if (same(f[0], T("lane"))) {
-    lane *fresh = of_plan(of, sizeof *fresh);
-    *fresh = (lane){ model->lanes, f[1], number(f[2]) };
-    model->lanes = fresh;
+  if (same(f[0], T("target"))) {
+    return add_target(of, model, f);
+  } else if (same(f[0], T("residency"))) {
+    residency *fresh = of_plan(of, sizeof *fresh);
+    *fresh = (residency){ model->residencies, f[1], hexadecimal(f[2]) };
+    model->residencies = fresh;
   } else if (same(f[0], T("lack"))) {
     lack *fresh = of_plan(of, sizeof *fresh);
-    *fresh = (lack){ model->lacks, f[1], f[3], number(f[2]) };
+    *fresh = (lack){ model->lacks, f[1], f[3], hexadecimal(f[2]) };
     model->lacks = fresh;
   } else if (same(f[0], T("output"))) {
     output **last = &model->outputs;
     while (*last) last = &(*last)->next;
     *last = of_plan(of, sizeof **last);
-    **last = (output){ 0, number(f[1]), number(f[2]) };
+    **last = (output){ 0, number(f[1]), hexadecimal(f[2]) };
   } else if (same(f[0], T("api"))) {
     if (same(f[1], T("messages"))) model->takes_messages = 1;
     if (same(f[1], T("rerank"))) model->takes_rerank = 1;
@@ -208,11 +220,24 @@ static boolean add_to_model(plan *of, model *model, const text f[FIELDS]) {
   return 1;
 }
 
+static i64 microseconds(text milliseconds) {
+  const i64 longest = 1000000000;
+  i64 n = number(milliseconds);
+  return (n < 0 ? 0 : n < longest ? n : longest) * 1000;
+}
+
 static boolean read_line(plan *of, const text f[FIELDS], tenant **last, model **last_model) {
   if (same(f[0], T("open"))) {
     of->open = of_plan(of, sizeof *of->open);
     *of->open = (tenant){ .total = number(f[1]), .concurrent = -1, .body = -1, .every_model = 1 };
     of->open->rates[REQUESTS].limit = of->open->rates[TOKENS].limit = -1;
+  } else if (same(f[0], T("ejection"))) {
+    of->ejection = (ejection){ number(f[1]), microseconds(f[2]), microseconds(f[3]), microseconds(f[4]) };
+  } else if (same(f[0], T("trace"))) {
+    of->commit = f[1];
+    of->shows_trace = same(f[2], T("1"));
+  } else if (same(f[0], T("host"))) {
+    return add_host(of, f);
   } else if (same(f[0], T("tenant"))) {
     *last = add_tenant(of, f);
   } else if (same(f[0], T("grant")) && *last) {
@@ -230,6 +255,7 @@ static boolean read_line(plan *of, const text f[FIELDS], tenant **last, model **
     *slot = fresh;
   } else if (same(f[0], T("model"))) {
     *last_model = add_model(of, f);
+    return *last_model != 0;
   } else {
     return *last_model && add_to_model(of, *last_model, f);
   }
@@ -265,6 +291,7 @@ void release_plan(plan *of) {
     if (each) free((char *)each->sent.p);
     free(each);
   }
+  release_hosts(of);
   while (of->blocks) {
     block *next = of->blocks->next;
     free(of->blocks);

@@ -45,6 +45,15 @@ int hex_value(char c) {
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+u64 hexadecimal(text t) {
+  u64 n = 0;
+  for (size i = 0; i < t.n; i++) {
+    if (i == 16 || hex_value(t.p[i]) < 0) return 0;
+    n = n << 4 | (u64)hex_value(t.p[i]);
+  }
+  return n;
+}
+
 u32 hash(text t) {
   u32 h = 2166136261u; // FNV-1a
   for (size i = 0; i < t.n; i++) h = (h ^ (u8)t.p[i]) * 16777619u;
@@ -106,5 +115,7 @@ i64 value_of(i64 *at) {
   __atomic_load(at, &value, 5);
   return value;
 }
+
+void set_to(i64 *at, i64 n) { __atomic_store(at, &n, 5); }
 
 boolean swap(i64 *at, i64 *expected, i64 to) { return __atomic_compare_exchange(at, expected, &to, 0, 5, 5); }

@@ -11,6 +11,7 @@ with the code 0, as one that never came.
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,7 @@ from typing import Any, NamedTuple
 
 from corral.local.admin import Admin
 from corral.local.envoy import statistics
-from corral.local.envoy.names import GATEWAY, link_name
-from corral.local.envoy.variants import variants
+from corral.local.envoy.names import GATEWAY
 from corral.plan.failover import RETRIED_STATUS
 from corral.plan.plan import Plan
 
@@ -65,8 +65,8 @@ class Readings:
     """Requests under way."""
     active_of_tenants: Mapping[str, int] = field(default_factory=dict[str, int])
     """Of those tenants that have a limit on them and have called."""
-    ejected_members: frozenset[tuple[str, str]] = frozenset()
-    """Pairs of a cluster and a host in it that gets no requests, for it has failed."""
+    left_out: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of a model and a host that gets none of its requests, for it has failed."""
 
     def since(self, before: Readings) -> Readings:
         """What was counted after `before`; the rest is as of now."""
@@ -74,15 +74,9 @@ class Readings:
         return replace(self, counters=self.counters - before.counters, times=times)
 
     def ejected(self, plan: Plan) -> frozenset[tuple[str, str]]:
-        """The hosts ejected at the moment, if only from some of a model's requests: pairs of a model and a host."""
-        if not self.ejected_members:
-            return frozenset()
-        return frozenset(
-            (model.name, target.host)
-            for model in plan.models
-            for variant in variants(plan, model)
-            for target in variant.model.live
-            if (link_name(variant.model.name, target.priority), target.host) in self.ejected_members
+        """Those of them that the plan has."""
+        return (
+            self.left_out & {(model.name, target.host) for model, target in plan.live} if self.left_out else frozenset()
         )
 
 
@@ -122,13 +116,12 @@ _COUNTERS = "|".join(
         *(statistics.OUTPUT_TOKENS, statistics.CACHED_TOKENS, statistics.REASONING_TOKENS),
     )
 )
-_FAILED = tuple(f"/{failure}" for failure in statistics.FAILURES)
 _TIMES = f"{statistics.DURATION}|{statistics.FIRST_BYTE}"
 _NAME = re.compile(
     rf"{statistics.PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>[^.]*))?\.model\.(?P<model>.*)"
-    r"(?:\.host\.(?P<host>[^.]*)(?:\.code\.(?P<code>\d+)\.end\.(?P<flags>[^./]*)/(?P<failure>[^.]*))?|\.limit\.(?P<limit>\w+))"
+    r"(?:\.host\.(?P<host>[^.]*)(?:\.code\.(?P<code>\d+)(?:\.end\.(?P<flags>[^./]*)/(?P<failure>[^.]*))?)?|\.limit\.(?P<limit>\w+))"
 )
-_EJECTIONS = ".outlier_detection.ejections_active"
+_EJECTED_UNTIL = f"{statistics.PREFIX}.{statistics.EJECTED_UNTIL}."
 _ACTIVE = f"http.{GATEWAY}.downstream_rq_active"
 _ACTIVE_OF_TENANT = f"{statistics.PREFIX}.{statistics.ACTIVE}.tenant."
 
@@ -146,42 +139,37 @@ def series_of(name: str) -> Series | None:
     return Series(match["counter"], "" if " " in model else model, host, code, tenant, limit)
 
 
-def parse(entries: Iterable[dict[str, Any]], ejected_members: frozenset[tuple[str, str]] = frozenset()) -> Readings:
-    """Takes what is wanted from the entries of Envoy's `/stats`."""
+def parse(entries: Iterable[dict[str, Any]], now: int) -> Readings:
+    """Takes what is wanted from the entries of Envoy's `/stats`; `now` is in milliseconds since 1970."""
     counters: Counter[Series] = Counter()
     times: Counter[Timed] = Counter()
     active = 0
     active_of_tenants: dict[str, int] = {}
+    left_out: set[tuple[str, str]] = set()
     for entry in entries:
         name: str = entry.get("name", "")
         if name == _ACTIVE:
             active = entry["value"]
         elif name.startswith(_ACTIVE_OF_TENANT):
             active_of_tenants[name.removeprefix(_ACTIVE_OF_TENANT)] = entry["value"]
+        elif name.startswith(_EJECTED_UNTIL):
+            if entry["value"] > now and (series := series_of(name)):
+                left_out.add((series.model, series.host))
         elif series := series_of(name):
             counters[series] += entry["value"]
-            if name.endswith(_FAILED):  # of the attempt Envoy has seen no failure
-                attempt = Series(statistics.ATTEMPTS, series.model, series.host)
-                counters[attempt] += entry["value"]
-                counters[attempt._replace(code=200)] -= entry["value"]
         for histogram in entry.get("histograms", {}).get("details", ()):
             if series := series_of(histogram["name"]):
                 for each in histogram["totals"]:
                     of = Bin(each["lower_bound"], each["width"])
                     times[Timed(series.counter, series.model, series.host, of)] += each["count"]
-    return Readings(counters, times, active, active_of_tenants, ejected_members)
+    return Readings(counters, times, active, active_of_tenants, frozenset(left_out))
 
 
 async def read(admin: Admin, *, times: bool) -> Readings:
-    """Everything as it stands, without the histograms unless `times` are wanted.  Raises EngineError.
-
-    The clusters are asked for only where a gauge says that a host is ejected: of a thousand models they are megabytes.
-    """
-    wanted = f"{_COUNTERS}|{_TIMES}" if times else _COUNTERS
+    """Everything as it stands, without the histograms unless `times` are wanted.  Raises EngineError."""
+    wanted = f"{_COUNTERS}|{statistics.EJECTED_UNTIL}" + (f"|{_TIMES}" if times else "")
     names = (rf"^{statistics.PREFIX}\.({wanted})\.", f"^{re.escape(_ACTIVE)}$", f"^{re.escape(_ACTIVE_OF_TENANT)}")
-    entries = await admin.stats("|".join((*names, f"{re.escape(_EJECTIONS)}$")), used=True)
-    ejecting = any(entry["value"] for entry in entries if entry.get("name", "").endswith(_EJECTIONS))
-    return parse(entries, await admin.ejected_members() if ejecting else frozenset())
+    return parse(await admin.stats("|".join(names), used=True), time.time_ns() // 1_000_000)
 
 
 def quantile(values: Mapping[Bin, int], part: float) -> float | None:

@@ -1,0 +1,79 @@
+// How hosts are reached, with which keys, and how each model fares there.
+
+#include "corral.h"
+
+enum { LONGEST_KEY_FILE = 65536 };
+
+// A file's contents, without blanks at its end; owned by the caller.  `p` is 0: it cannot be read, or is empty.
+static text contents_of(text path) {
+  buffer contents = { 0, 0, 0 };
+  char name[1024], piece[4096];
+  if (path.n >= sizeof name) return NO_TEXT;
+  memcpy(name, path.p, path.n);
+  name[path.n] = 0;
+  int file = open(name, 0);
+  if (file < 0) return NO_TEXT;
+  for (i64 n; (n = read(file, piece, sizeof piece)) > 0 && contents.n < LONGEST_KEY_FILE;) {
+    add(&contents, (text){ piece, (size)n });
+  }
+  close(file);
+  while (contents.n && is_blank(contents.p[contents.n - 1])) contents.n--;
+  return all_of(&contents);
+}
+
+boolean add_host(plan *of, const text *f) {
+  host *fresh = of_plan(of, sizeof *fresh);
+  *fresh = (host){ .next = of->hosts, .name = f[1], .cluster = f[2], .authority = f[3], .path = f[4], .header = f[5] };
+  of->hosts = fresh;
+  if (f[6].n) fresh->key = contents_of(f[6]);
+  return !f[6].n || fresh->key.p;
+}
+
+void release_hosts(plan *of) {
+  for (host *each = of->hosts; each; each = each->next) free((char *)each->key.p);
+}
+
+static standing *standings[SLOTS];
+
+// Called on the main thread alone, as plans are read there.
+static standing *standing_of(text model, const host *at) {
+  buffer name = { 0, 0, 0 };
+  add(&name, model);
+  add(&name, T("\t"));
+  add(&name, at->name);
+  standing **slot = &standings[hash(all_of(&name)) % SLOTS], *of = *slot;
+  while (of && !same(of->name, all_of(&name))) of = of->next;
+  if (!of) {
+    of = allocate(sizeof *of);
+    *of = (standing){ .next = *slot, .name = copy_of(all_of(&name)) };
+    *slot = of;
+  }
+  free(name.p);
+  if (!same(of->cluster, at->cluster)) {
+    free((char *)of->cluster.p);
+    of->cluster = copy_of(at->cluster);
+    set_to(&of->failures, 0);
+    set_to(&of->ejections, 0);
+    set_to(&of->ejected_until, 0);
+    set_to(&of->throttled_until, 0);
+  }
+  return of;
+}
+
+static const host *find_host(const plan *of, text name) {
+  for (const host *each = of->hosts; each; each = each->next) {
+    if (same(each->name, name)) return each;
+  }
+  return 0;
+}
+
+// False: there is no such host, the order is wrong, or there are more than the model said.
+boolean add_target(plan *of, model *to, const text *f) {
+  const host *at = find_host(of, f[1]);
+  i64 weight = number(f[2]), priority = number(f[3]);
+  if (!at || weight < 1 || priority < 0 || to->count == to->capacity || f[4].n < 2) return 0;
+  if (to->count && to->targets[to->count - 1].priority > priority) return 0;
+  text id = f[5].n ? f[5] : part(f[4], 1, f[4].n - 1);
+  to->targets[to->count++] = (target){ at, id, f[4], (u64)weight, priority, standing_of(to->name, at) };
+  return 1;
+}
