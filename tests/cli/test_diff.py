@@ -83,6 +83,15 @@ def test_an_edited_share_is_told_as_a_move_and_updates_one_route(edit: Callable[
     )
 
 
+def test_what_an_edit_does_to_a_peak_is_told(edit: Callable[[str, str], None]):
+    edit("{vllm: 90, deepinfra: 10}", "{vllm: 90, deepinfra: 10}\n      peak: {tokensPerMinute: 1M}")
+    status, text = diff("--stack", "kind")
+    assert status == 1
+    lines = ("with all hosts", "without deepinfra", "without vllm")
+    peak = "".join(f"  {each}: unknown whether carried\n" for each in lines)
+    assert f"\n\npeak of llama-3.3-70b\n{peak}\nNo traffic moves.\n" in text
+
+
 def test_as_json_it_has_the_move_and_the_resources(edit: Callable[[str, str], None]):
     edit("{vllm: 90, deepinfra: 10}", "{vllm: 100}")
     status, text = diff("--stack", "kind", "--json")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corral.plan.capacity import Case, Headroom, headroom
+from corral.plan.capacity import Case, CaseMove, Headroom, HeadroomMove, UseMove, headroom, headroom_moved
 from corral.plan.checks.peaks import peaks
 from corral.plan.checks.run import check
 from corral.plan.plan import Load, ModelPlan, Plan, Target
@@ -289,3 +289,25 @@ def test_the_arithmetic_is_that_of_a_simulation_of_single_requests(plan: Plan):
                     if target.host not in lost
                 ]
                 assert case.unserved.requests == unserved["m"] == max(0, N - sum(limits))
+
+
+def peaked(shares: Mapping[str, int], peak: str) -> Plan:
+    limits = {"bedrock": {"limits": {"tokensPerMinute": "600k"}}, "deepinfra": {"limits": {"tokensPerMinute": "300k"}}}
+    return build({LLAMA: {"shares": dict(shares), "peak": {"tokensPerMinute": peak}}}, with_hosts(limits))
+
+
+def test_an_edit_changes_what_is_used_of_a_host_and_whether_a_loss_is_carried():
+    before, after = peaked({"bedrock": 80, "deepinfra": 20}, "250k"), peaked({"bedrock": 60, "deepinfra": 40}, "350k")
+    assert headroom_moved(before, after) == (
+        HeadroomMove(
+            LLAMA,
+            (UseMove("bedrock", 34, 35), UseMove("deepinfra", 17, 47)),
+            (CaseMove("bedrock", "carries", "does not"),),
+        ),
+    )
+    assert headroom_moved(before, before) == ()
+    assert headroom_moved(None, after)[0].cases == (
+        CaseMove("", None, "carries"),
+        CaseMove("bedrock", None, "does not"),
+        CaseMove("deepinfra", None, "carries"),
+    )

@@ -18,6 +18,7 @@ from corral.cli.tables import issuer_line, sums_text, tenant_lines
 from corral.cli.terminal import complain, console, print_json
 from corral.config.prices import FILE as PRICES
 from corral.config.problems import ConfigError, listed, number, size, span
+from corral.plan.capacity import HeadroomMove, Verdict
 from corral.plan.diff import LimitMove, ModelMove, Move, Side
 from corral.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
 from corral.plan.plan import Plan
@@ -41,11 +42,26 @@ def comparison_text(comparison: Comparison, before: str, after: str) -> str:
         "\n".join(_limit(limit) for limit in comparison.move.limits),
         *("\n".join(tenant_lines(tenant)) for tenant in comparison.move.tenants),
         "\n".join(issuer_line(issuer) for issuer in comparison.move.issuers),
+        *("\n".join(_headroom(each)) for each in comparison.headroom),
         _sums(comparison.move),
         "" if comparison.move else "No traffic moves.",
         "\n".join(_resources(comparison)),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _headroom(move: HeadroomMove) -> Iterator[str]:
+    yield f"peak of {move.model}"
+    for use in move.used:
+        sides = (f"{each}%" if each is not None else _NOTHING for each in (use.before, use.after))
+        yield f"  {use.host} uses {_moved(*sides)} of what it takes"
+    for case in move.cases:
+        lost = f"without {case.lost}" if case.lost else "with all hosts"
+        yield f"  {lost}: {_moved(_carried(case.before), _carried(case.after))}"
+
+
+def _carried(verdict: Verdict | None) -> str | None:
+    return {"carries": "carried", "does not": "not carried", "unknown": "unknown whether carried"}.get(verdict or "")
 
 
 def _sums(move: Move) -> str:

@@ -81,6 +81,55 @@ class Headroom:
     cases: tuple[Case, ...]
 
 
+@dataclass(frozen=True)
+class UseMove:
+    """How much of what a host takes the share of the peak there is; None: unknown, or it has no share."""
+
+    host: str
+    before: int | None
+    after: int | None
+    """Percent."""
+
+
+@dataclass(frozen=True)
+class CaseMove:
+    """Whether the peak is carried in a case; None: it is none of the plan's."""
+
+    lost: str
+    before: Verdict | None
+    after: Verdict | None
+
+
+@dataclass(frozen=True)
+class HeadroomMove:
+    """What an edit changes of how a model's peak is carried."""
+
+    model: str
+    used: tuple[UseMove, ...]
+    """The hosts of which another part is used, in order of name."""
+    cases: tuple[CaseMove, ...]
+    """Those with another verdict, as `Headroom.cases`."""
+
+
+def headroom_moved(before: Plan | None, after: Plan | None) -> tuple[HeadroomMove, ...]:
+    """Of each model that something changes for, in order of name; None: there was, or is, no such stack."""
+    was, now = ({each.model: each for each in headroom(plan)} if plan else {} for plan in (before, after))
+    moves = (_headroom_move(model, was.get(model), now.get(model)) for model in sorted(was.keys() | now.keys()))
+    return tuple(each for each in moves if each.used or each.cases)
+
+
+def _headroom_move(model: str, before: Headroom | None, after: Headroom | None) -> HeadroomMove:
+    used = [{each.host: each.percent for each in side.offered} if side else {} for side in (before, after)]
+    verdicts = [{case.lost: case.verdict for case in side.cases} if side else {} for side in (before, after)]
+    uses = (UseMove(host, *(each.get(host) for each in used)) for host in sorted({**used[0], **used[1]}))
+    cases = (CaseMove(lost, *(each.get(lost) for each in verdicts)) for lost in {**verdicts[0], **verdicts[1]})
+    return HeadroomMove(
+        model,
+        tuple(each for each in uses if each.before != each.after),
+        tuple(each for each in cases if each.before != each.after),
+    )
+
+
 def headroom(plan: Plan) -> tuple[Headroom, ...]:
     """Of each model whose peak the stack declares and that a host serves, in order of name."""
     return tuple(

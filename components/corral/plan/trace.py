@@ -43,9 +43,7 @@ def model_hash(model: ModelPlan, plan: Plan) -> str:
         "targets": [[to_json(getattr(target, name)) for name in _ROUTED] for target in model.targets],
         "residency": to_json(model.residency),
         "tenants": {
-            each.name: to_json(each.residency)
-            for each in plan.tenants
-            if each.residency and model.name in each.models
+            each.name: to_json(each.residency) for each in plan.tenants if each.residency and model.name in each.models
         },
     }
     canonical = json.dumps(routing, sort_keys=True, separators=(",", ":"))

@@ -31,6 +31,7 @@ from corral.config.stack import Secret, Stack
 from corral.config.stack_file import name_of, read_config
 from corral.hosts.keys import missing_keys
 from corral.plan.build import build
+from corral.plan.capacity import HeadroomMove, headroom_moved
 from corral.plan.checks.run import check
 from corral.plan.credentials import InvalidCredentialError, public_keys
 from corral.plan.diff import Move, move
@@ -199,6 +200,7 @@ class Comparison:
     """What lies between two versions."""
 
     move: Move
+    headroom: tuple[HeadroomMove, ...]
     resources: Changes | None
     """None: not known."""
     refused: tuple[str, ...]
@@ -208,7 +210,7 @@ class Comparison:
 
     def __bool__(self) -> bool:
         """Whether anything differs, or may."""
-        return bool(self.move or self.resources is None or self.resources)
+        return bool(self.move or self.headroom or self.resources is None or self.resources)
 
 
 def compare(before: Version | None, after: Version | None, today: date) -> Comparison:
@@ -228,6 +230,7 @@ def compare(before: Version | None, after: Version | None, today: date) -> Compa
             unreadable.append(f"{version.shown}: {_reason(error)}")
     return Comparison(
         move=move(before and before.plan, after and after.plan),
+        headroom=headroom_moved(before and before.plan, after and after.plan),
         resources=None if refused or unreadable else changes(*worlds),
         refused=tuple(refused),
         unreadable=tuple(unreadable),
