@@ -119,15 +119,21 @@ def headroom_moved(before: Plan | None, after: Plan | None) -> tuple[HeadroomMov
 
 
 def _headroom_move(model: str, before: Headroom | None, after: Headroom | None) -> HeadroomMove:
-    used = [{each.host: each.percent for each in side.offered} if side else {} for side in (before, after)]
-    verdicts = [{case.lost: case.verdict for case in side.cases} if side else {} for side in (before, after)]
-    uses = (UseMove(host, *(each.get(host) for each in used)) for host in sorted({**used[0], **used[1]}))
-    cases = (CaseMove(lost, *(each.get(lost) for each in verdicts)) for lost in {**verdicts[0], **verdicts[1]})
+    old, new = (_sides(each) for each in (before, after))
+    uses = (UseMove(host, old[0].get(host), new[0].get(host)) for host in sorted(old[0].keys() | new[0].keys()))
+    cases = (CaseMove(lost, old[1].get(lost), new[1].get(lost)) for lost in {**old[1], **new[1]})
     return HeadroomMove(
         model,
         tuple(each for each in uses if each.before != each.after),
         tuple(each for each in cases if each.before != each.after),
     )
+
+
+def _sides(headroom: Headroom | None) -> tuple[dict[str, int | None], dict[str, Verdict]]:
+    """The part of each host that is used, and the verdict of each case."""
+    if headroom is None:
+        return {}, {}
+    return {each.host: each.percent for each in headroom.offered}, {each.lost: each.verdict for each in headroom.cases}
 
 
 def headroom(plan: Plan) -> tuple[Headroom, ...]:
