@@ -40,6 +40,7 @@ def test_what_cannot_be_asked_is_unknown_and_stops_nothing(corral: Corral):
             ("bedrock", "us.meta.llama3-3-70b-instruct-v1:0"),
             ("cluster", "Kubernetes 1.35"),
             ("cluster", "zones"),
+            ("cluster", "log group"),
             ("cluster", "vCPUs of the Envoys"),
         )
     ]

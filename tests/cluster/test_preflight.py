@@ -83,6 +83,7 @@ GOOD: dict[str, Answer] = {
     "describe_instance_type_offerings": offerings("bd"),
     "describe_instance_types": lambda params: size(*params["InstanceTypes"]),
     "describe_instances": instances(),
+    "describe_log_groups": {"logGroups": []},
     "describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1"}]},
     "describe_addresses": {"Addresses": [{"AllocationId": "eipalloc-1"}]},
     "get_service_quota": quotas(),
@@ -116,6 +117,13 @@ def increase(service: str, code: str, value: int) -> str:
     )
 
 
+LOGS = "/aws/eks/corral-prod/cluster"
+
+
+def log_group(name: str) -> dict[str, str]:
+    return {"logGroupName": name, "logGroupArn": f"arn:aws:logs:us-east-1:123456789012:log-group:{name}"}
+
+
 STANDARD = "“Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances”"
 G_AND_VT = "“Running On-Demand G and VT instances” is"
 
@@ -132,6 +140,7 @@ def test_an_account_with_all_that_a_new_cluster_takes_is_allowed(monkeypatch: py
             "allowed",
             "“EC2-VPC Elastic IPs” is 5 in us-east-1, of which others leave 4, and 3 are wanted",
         ),
+        ("cluster", "log group"): ("allowed", f"{LOGS} is the stack's, or is not there"),
         ("cluster", "vCPUs of the Envoys"): (
             "allowed",
             f"{STANDARD} is 16 in us-east-1, of which others leave 16, and 10 are wanted",
@@ -408,6 +417,33 @@ def test_each_of_what_a_new_cluster_takes_is_judged(
     want: Judgement,
 ):
     assert judged(monkeypatch, stack(**gpus), **answers)[subject] == want
+
+
+@pytest.mark.parametrize(
+    ("there", "tags", "want"),
+    [
+        (LOGS, {"corral-stack": "prod"}, ("allowed", f"{LOGS} is the stack's, or is not there")),
+        (f"{LOGS}-2", {}, ("allowed", f"{LOGS} is the stack's, or is not there")),
+        (
+            LOGS,
+            {},
+            (
+                "refused",
+                (
+                    f"{LOGS} is there, and not the stack's: left by a cluster of before, "
+                    f"`aws logs delete-log-group --log-group-name {LOGS} --region us-east-1`"
+                ),
+            ),
+        ),
+    ],
+    ids=["the stack's", "of a longer name", "left by a destroyed cluster"],
+)
+def test_a_log_group_that_a_destroyed_cluster_has_left_is_named_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, there: str, tags: dict[str, str], want: Judgement
+):
+    groups = {"logGroups": [log_group(there)]}
+    judgements = judged(monkeypatch, stack(), describe_log_groups=groups, list_tags_for_resource={"tags": tags})
+    assert judgements["cluster", "log group"] == want
 
 
 RESERVED = {"capacityType": {"reservation": "cr-0123456789abcdef0"}}

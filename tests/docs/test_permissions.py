@@ -205,6 +205,8 @@ def test_the_policy_for_a_preflight_is_what_it_takes_and_only_reads(tmp_path: Pa
             stack,
             describe_capacity_reservations=preflight_of_cluster.reservation(),
             describe_subnets=preflight_of_cluster.subnets("a", "b"),
+            describe_log_groups={"logGroups": [preflight_of_cluster.log_group(preflight_of_cluster.LOGS)]},
+            list_tags_for_resource={"tags": {}},
         )
         taken_actions |= {*FakeAccount.current.actions}
     FakeAccount({"list_objects_v2": {"IsTruncated": False}}).installed(monkeypatch)

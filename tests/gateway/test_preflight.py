@@ -102,6 +102,7 @@ def test_all_that_a_stack_takes_is_asked_for_once_and_nothing_else(tmp_path: Pat
         ("cluster", "zones"),
         ("cluster", "VPC"),
         ("cluster", "elastic IPs"),
+        ("cluster", "log group"),
         ("cluster", "vCPUs of the Envoys"),
         ("vllm", "g6e.12xlarge in the zones"),
         ("vllm", "vCPUs, on demand"),

@@ -130,6 +130,7 @@ class _Eks:
             yield Precondition.of(_PART, "VPC", self._unused, _VPCS, "describe_vpcs", "Vpcs", 1)
             addresses = ("describe_addresses", "Addresses", network.zones)
             yield Precondition.of(_PART, "elastic IPs", self._unused, _ADDRESSES, *addresses)
+        yield Precondition.of(_PART, "log group", self._log_group)
         yield Precondition.of(_PART, "vCPUs of the Envoys", self._envoys)
         for name, gpus in self._gpus.items():
             yield Precondition.of(name, f"{' or '.join(gpus.instances)} in the zones", self._offered, gpus)
@@ -146,6 +147,22 @@ class _Eks:
         there = self.account.read("ec2", operation)[kind]
         others = [each for each in there if ("corral-stack", self.stack.name) not in _tags(each)]
         return self._headroom(quota, len(others), wanted, wanted)
+
+    def _log_group(self) -> Judgement:
+        """EKS writes its last lines after a `pulumi destroy`, into a group that it makes anew, without tags."""
+        name = f"/aws/eks/{self._title}/cluster"
+        there = self.account.read("logs", "describe_log_groups", logGroupNamePrefix=name)["logGroups"]
+        for group in there:
+            if group["logGroupName"] == name:
+                tags = self.account.read("logs", "list_tags_for_resource", resourceArn=group["logGroupArn"])["tags"]
+                if tags.get("corral-stack") != self.stack.name:
+                    delete = f"`aws logs delete-log-group --log-group-name {name} --region {self.account.region}`"
+                    return "refused", f"{name} is there, and not the stack's: left by a cluster of before, {delete}"
+        return "allowed", f"{name} is the stack's, or is not there"
+
+    @property
+    def _title(self) -> str:
+        return physical("corral", self.stack.name, limit=CLUSTER_LENGTH)
 
     @cached_property
     def _gpus(self) -> Mapping[str, Gpus]:
@@ -299,7 +316,7 @@ class _Eks:
     def _others_vcpus(self, quota: _Quota, *, spot: bool) -> int:
         states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
         answer = self.account.read("ec2", "describe_instances", Filters=states)
-        own = ("aws:eks:cluster-name", physical("corral", self.stack.name, limit=CLUSTER_LENGTH))
+        own = ("aws:eks:cluster-name", self._title)
         cpus = [
             instance["CpuOptions"]
             for reservation in answer["Reservations"]
