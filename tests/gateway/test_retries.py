@@ -52,11 +52,10 @@ def extension(name: str, kind: str, **fields: Any) -> dict[str, Any]:
     return {"name": f"envoy.{name}", "typed_config": {"@type": f"{_TYPES}.{kind}", **fields}}
 
 
-def patch_of(objects: Mapping[str, Manifest], json_path: str) -> dict[str, Any]:
-    """The operation of the patch of all routes that has this path."""
+def patches_of(objects: Mapping[str, Manifest], json_path: str) -> list[dict[str, Any]]:
+    """The operations of the patch of all routes that have this path."""
     operations = [patch["operation"] for patch in objects["selection"]["spec"]["jsonPatches"]]
-    (operation,) = (each for each in operations if each["jsonPath"] == json_path)
-    return operation
+    return [each for each in operations if each["jsonPath"] == json_path]
 
 
 def retry_policy(objects: Mapping[str, Manifest], *, patched: bool) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def retry_policy(objects: Mapping[str, Manifest], *, patched: bool) -> dict[str,
             update_frequency=retry["numAttemptsPerPriority"],
         ),
     }
-    operation = patch_of(objects, "$.virtual_hosts[*].routes[*].route.retry_policy")
+    (operation,) = patches_of(objects, "$.virtual_hosts[*].routes[*].route.retry_policy")
     return policy | ({operation["path"].removeprefix("/"): operation["value"]} if patched else {})
 
 
@@ -250,8 +249,8 @@ def test_two_failing_hosts_cost_no_request_while_a_third_is_well() -> None:
     assert cases.answers(200) == {"both": Counter({200: 200})}
 
 
-def test_an_answer_has_the_name_of_the_host_that_the_request_went_to_with() -> None:
-    """Envoy AI Gateway's processor puts it into the request on its way to the host; here a filter does."""
+def test_an_answer_names_the_host_that_the_request_went_to_and_the_plan_that_sent_it() -> None:
+    """Envoy AI Gateway's processor puts both into the request on its way to the host; here a filter does."""
     shares = {"groq": 50, "lab": 50}
     cases = Cases()
     cases.add("named", shares)
@@ -259,7 +258,12 @@ def test_an_answer_has_the_name_of_the_host_that_the_request_went_to_with() -> N
         extension(
             "filters.http.header_mutation",
             "extensions.filters.http.header_mutation.v3.HeaderMutation",
-            mutations={"request_mutations": [{"append": {"header": {"key": "x-corral-host", "value": "lab"}}}]},
+            mutations={
+                "request_mutations": [
+                    {"append": {"header": {"key": "x-corral-host", "value": "lab"}}},
+                    {"append": {"header": {"key": "x-corral-plan", "value": "0ba311c9b8c0"}}},
+                ]
+            },
         ),
         extension("filters.http.upstream_codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
     ]
@@ -271,11 +275,12 @@ def test_an_answer_has_the_name_of_the_host_that_the_request_went_to_with() -> N
     cases.clusters[0]["typed_extension_protocol_options"] = {
         f"envoy.{options['@type'].partition('envoy.')[2]}": options
     }
-    operation = patch_of(manifests(shares, ()), "$.virtual_hosts[*]")
-    assert operation["path"] == "/response_headers_to_add/-"
-    cases.routes[0]["response_headers_to_add"] = [operation["value"]]
+    operations = patches_of(manifests(shares, ()), "$.virtual_hosts[*]")
+    assert {operation["path"] for operation in operations} == {"/response_headers_to_add/-"}
+    cases.routes[0]["response_headers_to_add"] = [operation["value"] for operation in operations]
     with served(cases) as client:
-        assert client.get("/named").headers["x-corral-host"] == "lab"
+        headers = client.get("/named").headers
+    assert (headers["x-corral-host"], headers["x-corral-plan"]) == ("lab", "0ba311c9b8c0")
 
 
 def test_without_the_patch_half_of_the_requests_are_lost_with_one_retry() -> None:
