@@ -6,6 +6,7 @@ import copy
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ STACK["corral:models"] = {
     "m": {"shares": {"groq": 60, "deepinfra": 40}, "fallback": ["together", "coreweave"]},
     "alone": {"shares": {"groq": 100}},
     "uneven": {"shares": {"groq": 99, "deepinfra": 1}},
+    "small": {"shares": {"groq": 100}, "fallback": ["deepinfra"]},
 }
+STACK["corral:hosts"]["groq"]["limits"] = {"perModel": {"small": {"concurrent": 3}}}
+STACK["corral:hosts"]["groq"]["models"]["small"] = "groq-small"
+STACK["corral:hosts"]["deepinfra"]["models"]["small"] = "deepinfra-small"
 STACK["corral:hosts"]["groq"]["models"] |= {"alone": "groq-alone", "uneven": "groq-uneven"}
 STACK["corral:hosts"]["deepinfra"]["models"]["uneven"] = "deepinfra-uneven"
 SHARING, FALLBACKS = ("groq", "deepinfra"), ("together", "coreweave")
@@ -305,6 +310,35 @@ def test_a_client_that_leaves_a_stream_is_no_failure_of_its_host(gateway: Gatewa
     finally:
         with gateway.control() as control:
             control.set_speed("groq")
+
+
+def test_a_host_that_is_full_keeps_its_places_busy_and_the_rest_goes_on_at_once(gateway: Gateway) -> None:
+    with gateway.control() as control:
+        control.set_speed("groq", tokens_per_second=10)
+    body = {"model": "small", "messages": [{"role": "user", "content": "x " * 50}], "stream": True}
+    before = gateway.gauges("^corral.attempts.model.small")
+    try:
+        with ExitStack() as streams:
+            opened = [
+                streams.enter_context(httpx.stream("POST", f"{gateway.url}/chat/completions", json=body, timeout=60))
+                for _ in range(3)
+            ]
+            assert {each.headers["x-corral-host"] for each in opened} == {"groq"}
+            for _ in range(20):
+                answer = chat(gateway.url, "small")
+                assert (answer.headers["x-corral-host"], answer.headers["x-corral-attempts"]) == ("deepinfra", "1")
+            assert all(each.read().decode().rstrip().endswith("data: [DONE]") for each in opened)
+    finally:
+        with gateway.control() as control:
+            control.set_speed("groq")
+    assert chat(gateway.url, "small").headers["x-corral-host"] == "groq"
+    counts = {
+        name: after - before.get(name, 0) for name, after in gateway.gauges("^corral.attempts.model.small").items()
+    }
+    assert counts == {f"corral.attempts.model.small.host.{name}.code.200": each for name, each in HELD.items()}
+
+
+HELD = {"groq": 4, "deepinfra": 20}
 
 
 def test_a_slow_first_byte_is_waited_for_as_long_as_the_idle_timeout_allows(gateway: Gateway) -> None:

@@ -66,7 +66,7 @@ def with_many_models() -> dict[str, Any]:
 def test_a_disk_that_is_full_when_a_removed_host_has_drained_is_said_and_the_next_change_tidies_up(gateway: Gateway):
     assert gateway.process
     corral = psutil.Process(gateway.process.pid)
-    models = {name: {"shares": {"deepinfra": 100}} for name in MANY}
+    models: dict[str, Any] = {name: {"shares": {"deepinfra": 100}} for name in MANY}
     models["m"] = {"shares": {"deepinfra": 100}, "fallback": [*MORE]}
     without = {**with_many_models(), "corral:models": models}
     opened = slow_streams(gateway, 4)

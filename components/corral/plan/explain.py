@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from corral.config.problems import listed, number, size, span
 from corral.plan.capabilities import CAPABILITIES, answering, lacking
 from corral.plan.checks.findings import Finding
+from corral.plan.checks.peaks import amounts
 from corral.plan.failover import (
     INCAPABLE_STATUS,
     MAX_ADDRESSES,
@@ -17,7 +18,7 @@ from corral.plan.failover import (
     retries_by_priority,
 )
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
-from corral.plan.plan import OWN_GPUS, ModelPlan, Plan, RequestSettings, Target
+from corral.plan.plan import OWN_GPUS, Load, ModelPlan, Plan, RequestSettings, Target
 from corral.plan.residency import ANYWHERE, stays_within
 from corral.plan.tenants import who_may_ask
 
@@ -143,9 +144,20 @@ def _limits(model: ModelPlan, plan: Plan) -> Iterator[str]:
             f"{settings.concurrent} requests may be under way at once, {settings.concurrent_of_normal} of them of "
             "tenants of normal priority; one more gets 503."
         )
+    yield from _full(live, plan)
+
+
+def _full(live: Sequence[Target], plan: Plan) -> Iterator[str]:
+    """What becomes of requests that are too much for a host."""
     for target in live:
-        if target.limit.tokens is not None:
+        limits = [amounts(limit) for limit in (target.limit, target.host_limit) if limit != Load()]
+        if limits and plan.engine == "local" and len(live) > 1:
+            taken = ", and of all models ".join(limits)
+            yield f"{target.host} takes {taken}; what is more goes to the next host at once."
+        elif target.limit.tokens is not None:
             yield f"{target.host} takes {number(target.limit.tokens)} tokens a minute; beyond that it answers 429."
+    if plan.engine == "kubernetes" and any(limit != Load() for each in live for limit in (each.limit, each.host_limit)):
+        yield "On a cluster no limit of a host is counted: a full one is asked, and a vLLM has what is too much wait."
 
 
 def _refused(model: ModelPlan) -> Iterator[str]:

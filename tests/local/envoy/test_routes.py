@@ -52,12 +52,12 @@ BEDROCK = "us.meta.llama3-3"
 def test_a_model_has_its_live_hosts_in_order_with_their_shares_and_ids() -> None:
     assert of_models(plan()) == [
         f"model\t{LLAMA}\t4\t{model_hash(plan().models[0], plan())}",
-        f'target\tbedrock\t60\t0\t"{BEDROCK}"',
-        'target\tlab\t30\t0\t"Llama-Lab"',
-        f'target\tvllm\t10\t0\t"{LLAMA}"',
-        'target\tdeepinfra\t100\t1\t"Llama-3.3-Turbo"',
+        f'target\tbedrock\t60\t0\t"{BEDROCK}"\t',
+        'target\tlab\t30\t0\t"Llama-Lab"\t',
+        f'target\tvllm\t10\t0\t"{LLAMA}"\t',
+        'target\tdeepinfra\t100\t1\t"Llama-3.3-Turbo"\t',
         f"model\t{SCOUT}\t1\t{model_hash(plan().models[1], plan())}",
-        'target\tbedrock\t100\t0\t"us.meta.llama4-scout"',
+        'target\tbedrock\t100\t0\t"us.meta.llama4-scout"\t',
     ]
 
 
@@ -172,5 +172,14 @@ def test_it_is_told_where_the_keys_are_and_not_what_they_are() -> None:
     text = plan_text(PLAN, {}, {"a": first, "b": second}, {first.name: Path("/run/corral/secrets/a")})
     assert text.split("\n")[2:4] == [
         f"host\ta\t{first.name}\ta.example.com\t/v1\tauthorization\t/run/corral/secrets/a",
-        f"host\tb\t{second.name}\t127.0.0.1:9\t",
+        f"host\tb\t{second.name}\t127.0.0.1:9\t\t\t",
     ]
+
+
+def test_it_is_told_what_a_host_takes_of_a_model_and_of_all() -> None:
+    limits = {"concurrent": 9, "perModel": {LLAMA: {"concurrent": 3, "tokensPerMinute": "4k"}}}
+    limited = build({LLAMA: {"shares": {"lab": 100}}}, {"lab": {**HOSTS["lab"], "limits": limits}})
+    reached = {"lab": Upstream("lab", "http://127.0.0.1:9", None, None)}
+    text = plan_text(limited, {}, reached, {})
+    assert f"host\tlab\t{reached['lab'].name}\t127.0.0.1:9\t\t\t\t9\t\t" in text.split("\n")
+    assert 'target\tlab\t100\t0\t"Llama-Lab"\t\t3\t\t4000' in text.split("\n")

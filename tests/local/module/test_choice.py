@@ -259,3 +259,68 @@ def test_ten_thousand_edits_under_requests_leave_memory_as_it_was() -> None:
         if len(under_way) > 20:
             assert next_host(under_way.pop(0)) in "ab"
     assert sizes[-1] - sizes[1] < 4 * 2**20, sizes
+
+
+def limited(at_a: str, at_host: str = "") -> str:
+    """As `PAIR`; what `a` takes of the model, and of all models: requests at once, and requests and tokens a minute."""
+    own = PAIR.replace('target\ta\t100\t0\t"m"', f'target\ta\t100\t0\t"m"\t\t{at_a}')
+    return own.replace("host/a@1\t127.0.0.1:9\t", f"host/a@1\t127.0.0.1:9\t\t\t\t{at_host}") if at_host else own
+
+
+@pytest.mark.parametrize("plan", [limited("128\t\t"), limited("\t\t", "128\t\t")], ids=["of the model", "of the host"])
+def test_a_host_that_is_full_is_passed_over_without_a_failed_try_until_a_place_is_free(plan: str) -> None:
+    worker = Worker()
+    under_way = [stream(worker, plan) for _ in range(130)]
+    assert Counter(map(next_host, under_way)) == {"a": 128, "b": 2}
+    assert worker.counted() == []  # nobody was tried in vain
+    for end in ("answered", "broken off", "left"):
+        of = under_way.pop(0)
+        if end == "answered":
+            of.attempt_answer(JSON, GOOD)
+        elif end == "broken off":
+            of.break_off()
+        else:
+            of.end()
+        under_way += [stream(worker, plan) for _ in range(2)]
+        assert [next_host(each) for each in under_way[-2:]] == ["a", "b"]
+
+
+def test_a_stream_holds_its_place_until_its_end() -> None:
+    worker, plan = Worker(), limited("1\t\t")
+    of = stream(worker, plan)
+    next_host(of)
+    first, last = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', b"data: [DONE]\n\n"
+    of.attempt_began(EVENTS, first)
+    assert order(worker, plan, 1) == ["b"]
+    of.attempt_answer(EVENTS, [first, last])
+    of.answer(EVENTS, [first, last])
+    assert order(worker, plan, 1) == ["a"]
+
+
+def test_a_host_gets_no_more_requests_and_tokens_a_minute_than_it_takes() -> None:
+    worker, plan = Worker(), limited("\t3\t")
+    assert [order(worker, plan, 1)[0] for _ in range(4)] == ["a", "a", "a", "b"]
+    assert order(worker, plan, 1, NOW + 20_000) == ["a"]
+    worker, plan = Worker(), limited("\t\t100")
+    of = stream(worker, plan)
+    next_host(of)
+    of.attempt_answer(JSON, GOOD)
+    of.answer(JSON, [b'{"choices": [], "usage": {"prompt_tokens": 60, "completion_tokens": 90}}'])
+    after = [NOW + seconds * 1000 for seconds in (0, 30, 31)]
+    assert [order(worker, plan, 1, now)[0] for now in after] == ["b", "b", "a"]
+
+
+def test_where_all_are_full_they_are_asked_all_the_same_and_who_is_left_out_is_not() -> None:
+    worker, plan = Worker(), limited("1\t\t").replace('target\tb\t100\t1\t"m"', 'target\tb\t100\t1\t"m"\t\t1\t\t')
+    under_way = [stream(worker, plan) for _ in range(4)]
+    assert list(map(next_host, under_way)) == ["a", "b", "a", "a"]
+
+
+def test_an_edit_of_the_shares_leaves_the_places_that_are_held() -> None:
+    worker = Worker()
+    of = stream(worker, limited("1\t\t"))
+    assert next_host(of) == "a"
+    edited = limited("1\t\t").replace("target\ta\t100\t0", "target\ta\t70\t0")
+    assert order(worker, edited, 1) == ["b"]
+    of.break_off()
+    assert order(worker, edited, 1) == ["a"]

@@ -40,7 +40,7 @@ from corral.local.envoy.resource import Resource, typed
 from corral.local.envoy.upstream import Upstream
 from corral.plan import failover
 from corral.plan.capabilities import needs, other_apis
-from corral.plan.plan import ModelPlan, Plan, Rate, RequestSettings, Target, TenantPlan
+from corral.plan.plan import Load, ModelPlan, Plan, Rate, RequestSettings, Target, TenantPlan
 from corral.plan.tenants import served_to
 from corral.plan.trace import UNKNOWN_COMMIT, model_hash
 
@@ -82,11 +82,12 @@ def plan_text(
 ) -> str:
     """What the module is told; `keys` are the tenants by the SHA-256 of their keys, `upstreams` those of the live
     hosts, `key_files` the files with the keys of those that take one."""
+    limits = {host: target.host_limit for host, target in plan.live_hosts.items()}
     return "\n".join(
         (
             _ejection(plan.request_settings),
             _line("trace", plan.commit or UNKNOWN_COMMIT, plan.trace_headers),
-            *(_host(upstream, key_files) for upstream in upstreams.values()),
+            *(_host(upstream, key_files, limits.get(upstream.host, Load())) for upstream in upstreams.values()),
             *_callers(plan, keys),
             *(line for model in plan.models for line in _model(plan, model)),
         )
@@ -110,9 +111,14 @@ def _ejection(settings: RequestSettings) -> str:
     return _line("ejection", failover.CONSECUTIVE_FAILURES, *spans)
 
 
-def _host(upstream: Upstream, key_files: Mapping[str, Path]) -> str:
-    key = (upstream.header, str(key_files[upstream.name])) if upstream.header else ()
-    return _line("host", upstream.host, upstream.name, upstream.authority, upstream.path, *key)
+def _limits(of: Load) -> tuple[int | None, ...]:
+    """What a host takes, as the last fields of a line; nothing where it takes whatever comes."""
+    return () if of == Load() else (of.concurrent, of.requests, of.tokens)
+
+
+def _host(upstream: Upstream, key_files: Mapping[str, Path], limit: Load) -> str:
+    key = (upstream.header, str(key_files[upstream.name])) if upstream.header else (None, None)
+    return _line("host", upstream.host, upstream.name, upstream.authority, upstream.path, *key, *_limits(limit))
 
 
 def _callers(plan: Plan, keys: Mapping[str, str]) -> Iterator[str]:
@@ -173,4 +179,5 @@ def _model(plan: Plan, model: ModelPlan) -> Iterator[str]:
 def _target(target: Target) -> str:
     quoted = json.dumps(target.model_id)
     escaped = quoted[1:-1] != target.model_id
-    return _line("target", target.host, target.weight, target.priority, quoted, *([target.model_id] if escaped else []))
+    plain = target.model_id if escaped else None
+    return _line("target", target.host, target.weight, target.priority, quoted, plain, *_limits(target.limit))

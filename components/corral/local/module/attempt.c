@@ -248,5 +248,6 @@ void abandon_attempt(request *r, void *filter) {
   }
   of->judged = 1;
   r->running = 0;
+  leave_place(r);
   count_attempt(r, of->target, of->status);
 }

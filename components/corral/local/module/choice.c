@@ -4,6 +4,9 @@
 // is left out for a while, likewise who has said how long it takes no more (429 with `Retry-After`); where all are, they
 // are tried all the same.  A host of which no address is known is as one that does not answer.
 //
+// A host that is full, by what it takes at once or a minute, is passed over: the next sharing host is asked, then the
+// fallbacks.  Where all are full, they get what is too much by their shares, and queue or refuse it themselves.
+//
 // Hosts take turns: of each hundred requests a host has its share within one or two.
 
 #include "corral.h"
@@ -22,13 +25,58 @@ static boolean is_left_out(const target *of, i64 at) {
   return value_of(&of->standing->ejected_until) > at || value_of(&of->standing->throttled_until) > at;
 }
 
-// The hosts that may be asked now.
-static u64 candidates(const request *r, i64 at) {
-  u64 left = r->allowed & ~r->tried, well = 0;
-  for (u32 i = 0; i < r->model->count; i++) {
-    if (left >> i & 1 && !is_left_out(&r->model->targets[i], at)) well |= (u64)1 << i;
+static boolean is_full(const capacity *of, i64 at) {
+  if (of->concurrent >= 0 && value_of(&of->active->value) >= of->concurrent) return 1;
+  for (u32 kind = 0; kind < RATES; kind++) {
+    if (of->rates[kind].limit >= 0 && left_of(&of->rates[kind], at) < 1) return 1;
   }
-  return well ? well : left;
+  return 0;
+}
+
+// The hosts that may be asked now; `full` are those of which that was found out.
+static u64 candidates(const request *r, u64 full, i64 at) {
+  u64 left = r->allowed & ~r->tried, well = 0, with_places = 0;
+  for (u32 i = 0; i < r->model->count; i++) {
+    const target *of = &r->model->targets[i];
+    if (!(left >> i & 1) || is_left_out(of, at)) continue;
+    well |= (u64)1 << i;
+    if (!is_full(&of->capacity, at) && !is_full(&of->host->capacity, at)) with_places |= (u64)1 << i;
+  }
+  with_places &= ~full;
+  return with_places ? with_places : well ? well : left;
+}
+
+static boolean take_of(const capacity *of) {
+  if (of->concurrent < 0 || add_to(&of->active->value, 1) < of->concurrent) return 1;
+  add_to(&of->active->value, -1); // another worker was faster
+  return 0;
+}
+
+static void leave_of(const capacity *of) {
+  if (of->concurrent >= 0) add_to(&of->active->value, -1);
+}
+
+static void use_request(const capacity *of, i64 at) {
+  if (of->rates[REQUESTS].limit >= 0) use(&of->rates[REQUESTS], 1, at);
+}
+
+// Takes a place at a host, where there is one or it is asked all the same.
+static boolean take_place(request *r, const target *of, boolean even_if_full) {
+  boolean own = take_of(&of->capacity), of_host = own && take_of(&of->host->capacity);
+  if (own && !of_host) leave_of(&of->capacity);
+  if (!of_host && !even_if_full) return 0;
+  r->place = of_host ? of : 0;
+  i64 at = now();
+  use_request(&of->capacity, at);
+  use_request(&of->host->capacity, at);
+  return 1;
+}
+
+void leave_place(request *r) {
+  if (!r->place) return;
+  leave_of(&r->place->capacity);
+  leave_of(&r->place->host->capacity);
+  r->place = 0;
 }
 
 // Of a sequence that fills the range evenly: the fractions of multiples of the golden ratio.
@@ -68,8 +116,10 @@ void count_attempt(const request *r, const target *of, i64 status) {
 
 boolean choose(request *r, void *context) {
   if (r->target && !r->started) return 1; // it was chosen, and nobody has been asked since
-  for (u32 tries = 0; tries < MOST_TARGETS; tries++) {
-    u64 hosts = candidates(r, now());
+  leave_place(r);
+  u64 full = 0;
+  for (u32 tries = 0; tries < 2 * MOST_TARGETS; tries++) {
+    u64 hosts = candidates(r, full, now());
     if (!hosts) { // all were tried: from the first on
       if (!r->tried) return 0;
       r->tried = 0;
@@ -77,7 +127,12 @@ boolean choose(request *r, void *context) {
     }
     u32 place = draw(r->model, hosts);
     const target *of = &r->model->targets[place];
-    r->tried |= (u64)1 << place;
+    u64 bit = (u64)1 << place;
+    if (!take_place(r, of, full >> place & 1)) {
+      full |= bit;
+      continue;
+    }
+    r->tried |= bit;
     if (!has_address(of, context)) {
       judge(r, of, 0, 1);
       if (r->allowed & ~r->tried) continue;
@@ -116,6 +171,7 @@ static void eject(const ejection *rule, standing *of, i64 at) {
 // What became of an attempt.
 void judge(request *r, const target *of, i64 status, boolean failed) {
   const ejection *rule = &r->plan->ejection;
+  leave_place(r);
   if (!failed) {
     if (value_of(&of->standing->failures)) set_to(&of->standing->failures, 0);
   } else if (rule->failures > 0 && add_to(&of->standing->failures, 1) + 1 >= rule->failures) {

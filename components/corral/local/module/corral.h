@@ -99,11 +99,19 @@ typedef struct standing {
   i64 ejections, ejected_until, throttled_until, published; // microseconds; the last is what Envoy's gauge says
 } standing;
 
+// What may be under way at a host at once, and what it takes a minute.
+typedef struct {
+  i64 concurrent; // -1: as many as come
+  level *active;
+  rate rates[RATES];
+} capacity;
+
 // How a host is reached.
 typedef struct host {
   struct host *next;
   text name, cluster, authority, path, header;
   text key; // owned: the whole value of that header
+  capacity capacity;
 } host;
 
 // One of a model's hosts.
@@ -113,6 +121,7 @@ typedef struct target {
   u64 weight;
   i64 priority;
   standing *standing;
+  capacity capacity; // for this model
 } target;
 
 enum { MOST_TARGETS = 64 }; // of a model: sets of them are the bits of a number
@@ -200,7 +209,11 @@ void release_plan(plan *of);
 tenant *find_tenant(const plan *of, text name);
 model *find_model(const plan *of, text name);
 grant *find_grant(const plan *of, const tenant *tenant, text model);
+enum { FIELDS = 10 }; // of a line
+
 level *level_of(text name);
+level *named_level(text kind, text tenant, text model);
+rate rate_of(text limit, text kind, text tenant, text model);
 void *of_plan(plan *of, size n); // zeroed memory that is given back with the plan
 
 // ---- host
@@ -257,6 +270,7 @@ typedef struct request {
   u64 allowed, tried; // hosts, as bits
   const target *target; // that is asked, or was asked last
   struct attempt *running;
+  const target *place; // that is held at a host
   u32 attempts;
   i64 began, first_byte;
   size length; // of the body
@@ -300,6 +314,7 @@ boolean choose(request *r, void *context); // false: there is nobody
 void judge(request *r, const target *of, i64 status, boolean failed); // status: 0 where no answer came whole
 void count_attempt(const request *r, const target *of, i64 status);
 void throttle(const target *of, i64 until);
+void leave_place(request *r);
 i64 date_of(text t); // seconds since 1970 of an HTTP date; -1: it is none
 
 extern size EJECTED_GAUGE, ATTEMPTS_COUNTER; // until when a host is left out of a model, milliseconds since 1970

@@ -104,6 +104,7 @@ void envoy_dynamic_module_on_http_filter_destroy(void *of) {
   filter *ending = of;
   if (ending->request) {
     end(ending->request, 0);
+    leave_place(ending->request);
     ending->request->over = 1;
   }
   release_request(ending->request);

@@ -21,10 +21,20 @@ static text contents_of(text path) {
   return all_of(&contents);
 }
 
+static capacity capacity_of(const text limits[3], text host, text model) {
+  i64 concurrent = number(limits[0]);
+  return (capacity){
+    .concurrent = concurrent < 1 ? -1 : concurrent,
+    .active = concurrent < 1 ? 0 : named_level(T("active at"), host, model),
+    .rates = { rate_of(limits[1], T("requests at"), host, model), rate_of(limits[2], T("tokens at"), host, model) },
+  };
+}
+
 boolean add_host(plan *of, const text *f) {
   host *fresh = of_plan(of, sizeof *fresh);
   *fresh = (host){ .next = of->hosts, .name = f[1], .cluster = f[2], .authority = f[3], .path = f[4], .header = f[5] };
   of->hosts = fresh;
+  fresh->capacity = capacity_of(f + 7, f[1], NO_TEXT);
   if (f[6].n) fresh->key = contents_of(f[6]);
   return !f[6].n || fresh->key.p;
 }
@@ -74,6 +84,7 @@ boolean add_target(plan *of, model *to, const text *f) {
   if (!at || weight < 1 || priority < 0 || to->count == to->capacity || f[4].n < 2) return 0;
   if (to->count && to->targets[to->count - 1].priority > priority) return 0;
   text id = f[5].n ? f[5] : part(f[4], 1, f[4].n - 1);
-  to->targets[to->count++] = (target){ at, id, f[4], (u64)weight, priority, standing_of(to->name, at) };
+  capacity own = capacity_of(f + 6, at->name, to->name);
+  to->targets[to->count++] = (target){ at, id, f[4], (u64)weight, priority, standing_of(to->name, at), own };
   return 1;
 }

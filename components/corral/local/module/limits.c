@@ -162,6 +162,10 @@ void use_tokens(const request *r, i64 amount, i64 at) {
   const rate *found[2];
   u32 count = rates_of(r, TOKENS, found);
   for (u32 i = 0; amount && i < count; i++) use(found[i], amount, at);
+  if (!amount || !r->attempts) return;
+  const rate *own = &r->target->capacity.rates[TOKENS], *of_host = &r->target->host->capacity.rates[TOKENS];
+  if (own->limit >= 0) use(own, amount, at);
+  if (of_host->limit >= 0) use(of_host, amount, at);
 }
 
 void end(request *r, void *filter) {

@@ -4,7 +4,8 @@
 //   ejection FAILURES BASE LONGEST INTERVAL         failures in a row after which a host is left out, and milliseconds:
 //                                                  how long at first and at most, and after how many one is forgotten
 //   trace    COMMIT SHOWN                           the commit of the stack; SHOWN: 1, answers tell it and the model's plan
-//   host     NAME CLUSTER AUTHORITY PATH HEADER FILE    the last two: the header its key goes into, the file with its value
+//   host     NAME CLUSTER AUTHORITY PATH HEADER FILE CONCURRENT REQUESTS TOKENS    HEADER: that its key goes into, FILE: with
+//                                                  its value; the rest: what it takes of all models at once, and a minute
 //   open     TOTAL                                  there are no tenants: everybody may call
 //   tenant   NAME RESIDENCY TOTAL CONCURRENT BODY REQUESTS TOKENS EVERY    EVERY: 1, it may use every model
 //   grant    MODEL ALLOWED REQUESTS TOKENS          of the tenant before it
@@ -12,8 +13,9 @@
 //   claim    ISSUER NAME                            the claim of its tokens that names the tenant
 //   voucher  ISSUER VALUE TENANT
 //   model    NAME COUNT HASH                        COUNT: of its targets; HASH: of its routing
-//   target   HOST WEIGHT PRIORITY JSON ID           of the model before it, in order of priority, as are the next four;
-//                                                  JSON: the model's id there with quotes, ID: without, where it has escapes
+//   target   HOST WEIGHT PRIORITY JSON ID CONCURRENT REQUESTS TOKENS    of the model before it, in order of priority, as are
+//                                                  the next four; JSON: the model's id there with quotes, ID: without, where
+//                                                  it has escapes; the rest: what the host takes of this model
 //   residency  NAME HOSTS                           HOSTS: bits, in the order of the targets, as a hexadecimal number
 //   lack     NEED HOSTS WHAT
 //   output   LIMIT HOSTS                            in order of the limit
@@ -61,7 +63,7 @@ level *level_of(text name) {
   return fresh;
 }
 
-static level *named_level(text kind, text tenant, text model) {
+level *named_level(text kind, text tenant, text model) {
   buffer name = { 0, 0, 0 };
   add(&name, kind);
   add(&name, T("\t"));
@@ -73,7 +75,7 @@ static level *named_level(text kind, text tenant, text model) {
   return found;
 }
 
-static rate rate_of(text limit, text kind, text tenant, text model) {
+rate rate_of(text limit, text kind, text tenant, text model) {
   i64 n = number(limit);
   return n < 1 ? (rate){ -1, 0 } : (rate){ n, named_level(kind, tenant, model) };
 }
@@ -101,7 +103,6 @@ grant *find_grant(const plan *of, const tenant *tenant, text model) {
   return 0;
 }
 
-enum { FIELDS = 9 };
 
 // Takes the escapes out of a field, where it lies.
 static text plain(char *from, size n) {
