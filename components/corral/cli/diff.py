@@ -38,7 +38,7 @@ def comparison_text(comparison: Comparison, before: str, after: str) -> str:
     """`before` and `after` name the two versions."""
     paragraphs = [
         f"{before} → {after}",
-        *("\n".join(_model(model)) for model in comparison.move.models),
+        *("\n".join(model_lines(model)) for model in comparison.move.models),
         "\n".join(_limit(limit) for limit in comparison.move.limits),
         *("\n".join(tenant_lines(tenant)) for tenant in comparison.move.tenants),
         "\n".join(issuer_line(issuer) for issuer in comparison.move.issuers),
@@ -71,7 +71,8 @@ def _sums(move: Move) -> str:
     return f"all of it: {_moved(*(sums_text(side) if side else None for side in (move.before, move.after)))}"
 
 
-def _model(model: ModelMove) -> Iterator[str]:
+def model_lines(model: ModelMove) -> Iterator[str]:
+    """A model's move: its name, and below it what is different."""
     yield model.model if model.change == "changed" else f"{model.model} ({model.change})"
     width = max(len("fallback"), *(len(share.host) for share in model.shares), 0)
     for share in model.shares:

@@ -73,6 +73,7 @@ VERBS = (
         "fault",
         "drill",
         "ramp",
+        "advise",
         "monitoring",
         "schema",
     ),

@@ -129,6 +129,10 @@ def _check_model(keys: Keys, model: Model, hosts: Mapping[str, Host], catalog: C
             _check_declared(host, (*keys, "fallback", at), hosts, catalog, report)
         if (first := model.fallback.index(host)) < at:
             report.relate((*keys, "fallback", at), f"{named(host)} is at fallback[{first}] already: remove one of them")
+    for host in model.least_shares.keys() - model.shares.keys():
+        report.relate((*keys, "leastShares", host), f"{host} has no share here: give it one, or leave it out")
+    if (least := sum(model.least_shares.values())) > 100:
+        report.relate((*keys, "leastShares"), f"{least} in all is above 100")
     _check_sum(model.shares, (*keys, "shares"), report)
     if model.peak:
         _check_amounts(model.peak, (*keys, "peak"), "says nothing", report)

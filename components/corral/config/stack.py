@@ -36,6 +36,8 @@ class Model(Strict):
     ]
     """The percentage of the traffic that each host gets, in whole numbers that sum to 100.  A host at 0 is drained: it
     keeps its place only."""
+    least_shares: dict[HostName, Annotated[int, Field(ge=0, le=100)]] = Field(default={}, examples=[{"azure": 20}])
+    """The percentages that `corral advise` leaves these hosts at least, as where they are paid for; by default 0."""
     fallback: list[HostName] = Field(default=[], examples=[["deepinfra", "lab"]])
     """The hosts that are tried, in this order, when the sharing hosts cannot answer or are full; by default
     none."""

@@ -84,6 +84,7 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, prices: Pric
         peak=load(model.peak) if model.peak else None,
         repeated=tuple(sorted(repeated)),
         served_by=_served_by(name, catalog),
+        least_shares=model.least_shares,
         ramp=_ramp(stack.ramps[name], sharing) if name in stack.ramps else None,
     )
 

@@ -168,11 +168,11 @@ def _headroom(model: ModelPlan, group: Sequence[ModelPlan], plan: Plan) -> Headr
         model.name,
         model.peak or Load(),
         tuple(_carried(model, target, offered[target.host]) for target in model.sharing),
-        tuple(_case(model, group, plan, lost, hosts) for lost, hosts in _losses(group)),
+        tuple(_case(model, group, plan, lost, hosts) for lost, hosts in losses(group)),
     )
 
 
-def _losses(group: Sequence[ModelPlan]) -> Iterator[tuple[str, frozenset[str]]]:
+def losses(group: Sequence[ModelPlan]) -> Iterator[tuple[str, frozenset[str]]]:
     """What may be lost, with the hosts that are lost with it."""
     targets = {target.host: target for model in group for target in model.live}
     yield "", frozenset()
@@ -192,7 +192,9 @@ def _case(model: ModelPlan, group: Sequence[ModelPlan], plan: Plan, lost: str, h
     most = _flow(group, hosts, plan.engine, without_unknown=False)
     unserved = _unserved(model, group, most, without_unknown=False)
     targets = [target for target in model.live if most.get((model.name, target.host))]
-    unknown = [target.host for target in targets if _capacity(model, target) is None and not _shared(model, target)]
+    unknown = [
+        target.host for target in targets if part_taken(model, target) is None and not limited_together(model, target)
+    ]
     verdict: Verdict = "does not" if unserved else "carries"
     if not unserved and unknown:
         least = _flow(group, hosts, plan.engine, without_unknown=True)
@@ -219,8 +221,8 @@ def _flow(group: Sequence[ModelPlan], lost: frozenset[str], engine: str, *, with
     limits: dict[tuple[str, Dimension], int] = {}
     for model in group:
         for target in model.live:
-            own, shared = _capacity(model, target), _shared(model, target)
-            if not _refuses(target):
+            own, shared = part_taken(model, target), limited_together(model, target)
+            if not refuses(target):
                 continue
             if own is not None or (without_unknown and not shared):
                 capacity[model.name, target.host] = own or Fraction()
@@ -237,7 +239,7 @@ def _flow(group: Sequence[ModelPlan], lost: frozenset[str], engine: str, *, with
         }
         filling: defaultdict[tuple[str, Dimension], Fraction] = defaultdict(Fraction)
         for (_, host), (rate, target, model) in rates.items():
-            for dimension in _shared(model, target):
+            for dimension in limited_together(model, target):
                 if (host, dimension) in limits:
                     filling[host, dimension] += rate * getattr(model.peak, dimension)
         until_full = [
@@ -281,7 +283,7 @@ def _by_weight(targets: Sequence[Target], part: Fraction | int) -> list[tuple[Ta
     return [(target, Fraction(target.weight, total) * part) for target in targets]
 
 
-def _refuses(target: Target) -> bool:
+def refuses(target: Target) -> bool:
     """Whether a full host says so, so that the request goes on; a vLLM that is full has it wait."""
     return target.kind != "vllm"
 
@@ -291,7 +293,7 @@ def _compared(amounts: Load, peak: Load | None) -> list[Dimension]:
     return [each for each in DIMENSIONS if getattr(amounts, each) and peak and getattr(peak, each)]
 
 
-def _capacity(model: ModelPlan, target: Target) -> Fraction | None:
+def part_taken(model: ModelPlan, target: Target) -> Fraction | None:
     """The part of the model's peak that the host takes; None: unknown."""
     return _part(target.limit, model.peak)
 
@@ -301,7 +303,7 @@ def _part(limit: Load, peak: Load | None) -> Fraction | None:
     return min(parts, default=None)
 
 
-def _shared(model: ModelPlan, target: Target) -> list[Dimension]:
+def limited_together(model: ModelPlan, target: Target) -> list[Dimension]:
     return _compared(target.host_limit, model.peak)
 
 
@@ -309,13 +311,13 @@ def _unserved(model: ModelPlan, group: Sequence[ModelPlan], flow: _Flow, *, with
     """What no host got, and what is too much for one that refuses nothing."""
     served = Fraction(0)
     for target in model.live:
-        came, capacity = flow.get((model.name, target.host), Fraction(0)), _capacity(model, target)
-        if _refuses(target):
+        came, capacity = flow.get((model.name, target.host), Fraction(0)), part_taken(model, target)
+        if refuses(target):
             served += came
             continue
-        if capacity is None and without_unknown and not _shared(model, target):
+        if capacity is None and without_unknown and not limited_together(model, target):
             continue
-        for dimension in _shared(model, target):
+        for dimension in limited_together(model, target):
             offered = sum(
                 flow.get((other.name, target.host), 0) * getattr(other.peak, dimension)
                 for other in group

@@ -10,7 +10,7 @@ listed as `repeated`, and the checks refuse that too.  Everything here is plain:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
@@ -244,6 +244,8 @@ class ModelPlan:
     served_by: tuple[str, ...] = ()
     """The catalog's hosts at which the model is available, in order of name: where to turn when a host is refused."""
     ramp: Ramp | None = field(default=None, compare=False, metadata=_PRIVATE)
+    least_shares: Mapping[str, int] = field(default_factory=dict[str, int], compare=False, metadata=_PRIVATE)
+    """By host the percentage that advice leaves it."""
 
     @property
     def live(self) -> tuple[Target, ...]:
