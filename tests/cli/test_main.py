@@ -29,6 +29,7 @@ VERBS = (
     "fault",
     "drill",
     "ramp",
+    "advise",
     "key",
     "monitoring",
     "prices",

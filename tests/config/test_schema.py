@@ -77,6 +77,7 @@ def places_of(value: Any, around: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]
 
 
 NEED_THE_WHOLE_STACK = {
+    "least-shares",
     "cluster-prometheus-of-another",
     "azure-called-by-nobody", "azure-to-provision", "bedrock-endpoint-in-no-vpc", "cluster-in-another-partition",
     "cluster-without-a-region", "credentials-of-the-provider-alone", "fallback-twice", "gateway-allow-from",

@@ -117,7 +117,7 @@ def solve(programme: Programme) -> Optimum | None:
     if entries:
         at, place, part = (numpy.array(each) for each in zip(*entries, strict=True))
         parts = sparse.csr_array((part, (at, place)), shape=(len(programme.rows), count))
-    found: Any = optimize.linprog(  # pyright: ignore[reportUnknownMemberType]
+    answer: Any = optimize.linprog(  # pyright: ignore[reportUnknownMemberType]
         [variable.cost for variable in programme.variables],
         A_ub=parts,
         b_ub=[row.most for row in programme.rows] if entries else None,
@@ -126,11 +126,11 @@ def solve(programme: Programme) -> Optimum | None:
         bounds=[(variable.lower, variable.upper) for variable in programme.variables],
         method="highs",
     )
-    if found.status != 0:
+    if answer.status != 0:
         return None
     return Optimum(
-        found.x.tolist(),
-        found.lower.marginals.tolist(),
-        found.upper.marginals.tolist(),
-        found.ineqlin.marginals.tolist(),
+        answer.x.tolist(),
+        answer.lower.marginals.tolist(),
+        answer.upper.marginals.tolist(),
+        answer.ineqlin.marginals.tolist(),
     )

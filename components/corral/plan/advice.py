@@ -15,20 +15,21 @@ take is within its limit: each set is a linear bound.  There are too many to wri
 none of them, and gets that which its answer breaks most, until it breaks none.
 
 Shares are whole: the answer is rounded down, and what is left goes to the cheapest host with room.  The plan with the
-new shares is checked like any other; the models of an error keep their shares, and the rest is solved again.
+new shares is checked like any other.  A host at 0 carries nothing when others are lost: in the models of an error each
+host that has a share keeps one point, and all is solved again; those of another error keep their shares.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from math import floor
 from typing import Literal
 
-from corral.plan.capacity import DIMENSIONS, Dimension, limited_together, losses, part_taken, refuses
+from corral.plan.capacity import DIMENSIONS, Dimension, limited_together, losses, part_of, part_taken, refuses
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.run import check
 from corral.plan.plan import Load, ModelPlan, Plan, Target
@@ -37,6 +38,8 @@ from corral.plan.ramps import Shares, with_shares
 _MILLION = 10**6
 _SLACK = 1e-6
 """Of a share: a solver's answer is not exact."""
+_ATTEMPTS = 4
+"""To round a model's shares."""
 _TOLERANCE = 1e-4
 """Of a sum of shares."""
 _LEAST_SAVING = 10_000
@@ -162,10 +165,10 @@ def advise(plan: Plan, solve: Solve, today: date) -> Advice | None:
     """The advice for a plan without errors; None: no shares are within all bounds."""
     kept = {model.name: why for model in plan.models if (why := _apart(model))}
     barred = {(model.name, host): why for model in plan.models for host, why in _refused(plan, model, today)}
-    before = check(plan, today)
+    before, standing = check(plan, today), set[str]()
     while True:
         models = [model for model in plan.models if model.name not in kept]
-        programme, optimum = optimal(programme_of(models, barred, plan.accept), solve)
+        programme, optimum = optimal(programme_of(models, barred, plan.accept, standing), solve)
         if optimum is None:
             return None
         shares = rounded(programme, optimum)
@@ -173,7 +176,8 @@ def advise(plan: Plan, solve: Solve, today: date) -> Advice | None:
         errors = {name: str(each) for each in after if each.level == "error" for name in _of(each, shares)}
         if not errors:
             break
-        kept |= {name: f"the plan would be refused: {error}" for name, error in errors.items()}
+        kept |= {name: f"the plan would be refused: {why}" for name, why in errors.items() if name in standing}
+        standing |= errors.keys()
     least = sum(each.cost * share for each, share in zip(programme.variables, optimum.shares, strict=True))
     cost = sum(each.cost * shares.get(each.model, {}).get(each.host, each.current) for each in programme.variables)
     known = {finding.name for finding in before}
@@ -228,9 +232,12 @@ def _refused(plan: Plan, model: ModelPlan, today: date) -> Iterator[tuple[str, s
 
 
 def programme_of(
-    models: Sequence[ModelPlan], barred: Mapping[tuple[str, str], str] | None = None, accepted: Sequence[str] = ()
+    models: Sequence[ModelPlan],
+    barred: Mapping[tuple[str, str], str] | None = None,
+    accepted: Sequence[str] = (),
+    standing: Collection[str] = (),
 ) -> Programme:
-    """The programme of these models."""
+    """The programme of these models; in those that are `standing` no host that has a share loses all of it."""
     variables: list[Variable] = []
     places: dict[str, range] = {}
     holding: list[Holding] = []
@@ -244,9 +251,11 @@ def programme_of(
             for dimension in limited_together(model, target):
                 limit = getattr(target.host_limit, dimension)
                 together[target.host, dimension, limit][place] = getattr(model.peak, dimension) / 100
-            variables.append(_variable(model, target, taken[place], (barred or {}).get((model.name, target.host))))
+            why = (barred or {}).get((model.name, target.host))
+            least = 1 if model.name in standing and target.share else 0
+            variables.append(_variable(model, target, taken[place], why, least))
         places[model.name] = range(len(variables) - len(targets), len(variables))
-        holding += _holding(model, targets, taken, accepted)
+        holding += _holding(model, targets, accepted)
     rows: list[Row] = []
     for (host, dimension, limit), parts in together.items():
         now = sum(part * variables[place].current for place, part in parts.items())
@@ -256,9 +265,17 @@ def programme_of(
     return Programme(tuple(variables), places, tuple(rows), tuple(holding))
 
 
-def _holding(
-    model: ModelPlan, targets: Mapping[int, Target], taken: Mapping[int, Fraction | None], accepted: Sequence[str]
-) -> Iterator[Holding]:
+def _holding(model: ModelPlan, targets: Mapping[int, Target], accepted: Sequence[str]) -> Iterator[Holding]:
+    """What is limited over all models counts as if this one had it all: the checks of the plan know better."""
+    if all(map(refuses, targets.values())):
+        return
+    taken = {
+        place: min(
+            (part for limit in (of.limit, of.host_limit) if (part := part_of(limit, model.peak)) is not None),
+            default=None,
+        )
+        for place, of in targets.items()
+    }
     vllms = [place for place, target in targets.items() if not refuses(target) and taken[place] is not None]
     if not vllms:
         return
@@ -277,10 +294,11 @@ def _holding(
         yield Holding(model.name, host.host, place, most, _step(model, host), others, cases)
 
 
-def _variable(model: ModelPlan, target: Target, taken: Fraction | None, barred: str | None) -> Variable:
+def _variable(model: ModelPlan, target: Target, taken: Fraction | None, barred: str | None, least: int) -> Variable:
     share = target.share
     of = (target.host, model.name)
-    lower, upper, at_upper = float(model.least_shares.get(target.host, 0)), 100.0, None
+    declared = model.least_shares.get(target.host, 0)
+    lower, upper, at_upper = float(max(declared, least)), 100.0, None
     if taken is not None:
         upper, at_upper = max(float(100 * taken), share), Bound("limit", *of, step=_step(model, target))
     elif not limited_together(model, target):
@@ -292,13 +310,15 @@ def _variable(model: ModelPlan, target: Target, taken: Fraction | None, barred: 
     upper = min(100.0, max(lower, upper))
     tokens = _MILLION if model.volume is None else model.volume
     price = (target.price.input + target.price.output) / 2 if target.price else 0.0
-    at_lower = Bound("least share", *of) if lower and target.price else None
+    at_lower = Bound("least share", *of) if declared and target.price else None
     return Variable(model.name, target.host, tokens * price / _MILLION / 100, share, lower, upper, at_lower, at_upper)
 
 
 def _step(model: ModelPlan, target: Target) -> Load:
     """A hundredth of the peak, in the number in which the host's limit is the tightest."""
     peak, limit = model.peak or Load(), target.limit
+    if part_taken(model, target) is None:
+        limit = target.host_limit
     compared = [each for each in DIMENSIONS if getattr(limit, each) and getattr(peak, each)]
     tightest = min(compared, key=lambda each: getattr(limit, each) / getattr(peak, each))
     return Load(**{tightest: max(1, round(getattr(peak, tightest) / 100))})
@@ -338,7 +358,10 @@ def _more_left(gone: Sequence[int]) -> Callable[[Sequence[float]], float]:
 
 
 def rounded(programme: Programme, optimum: Optimum) -> dict[str, Shares]:
-    """Whole shares within all bounds, of the models that cost less with them than they do."""
+    """Whole shares within all bounds, of the models that cost less with them than they do.
+
+    Where nobody has room for what is left, a vLLM gives a point back, as what it holds is what the others may not have.
+    """
     whole = [floor(share + _SLACK) for share in optimum.shares]
     left = [row.most - sum(part * whole[place] for place, part in row.parts.items()) for row in programme.rows]
     rows: defaultdict[int, list[int]] = defaultdict(list)
@@ -346,18 +369,28 @@ def rounded(programme: Programme, optimum: Optimum) -> dict[str, Shares]:
         for place in row.parts:
             rows[place].append(number)
     moved: dict[str, Shares] = {}
+
+    def add(place: int, points: int) -> None:
+        whole[place] += points
+        for number in rows[place]:
+            left[number] -= points * programme.rows[number].parts[place]
+
     for model, places in programme.models.items():
         variables = [(place, programme.variables[place]) for place in places]
         points = 100 - sum(whole[place] for place in places)
-        for place, variable in sorted(variables, key=lambda each: each[1].cost):
-            room = floor(variable.upper + _SLACK) - whole[place]
-            for number in rows[place]:
-                room = min(room, floor(left[number] / programme.rows[number].parts[place] + _SLACK))
-            more = max(0, min(points, room))
-            for number in rows[place]:
-                left[number] -= more * programme.rows[number].parts[place]
-            whole[place] += more
-            points -= more
+        vllms = {each.place for each in programme.holding if each.place in places}
+        for attempt in range(_ATTEMPTS):
+            for place, variable in sorted(variables, key=lambda each: each[1].cost):
+                spare = floor(variable.upper + _SLACK) - whole[place]
+                for number in rows[place]:
+                    spare = min(spare, floor(left[number] / programme.rows[number].parts[place] + _SLACK))
+                more = 0 if attempt and place in vllms else max(0, min(points, spare))
+                add(place, more)
+                points -= more
+            for place in vllms if points else ():
+                if whole[place] > programme.variables[place].lower:
+                    add(place, -1)
+                    points += 1
         saved = sum(variable.cost * (variable.current - whole[place]) for place, variable in variables)
         if points == 0 and saved >= 1:
             moved[model] = {variable.host: whole[place] for place, variable in variables}
@@ -365,13 +398,15 @@ def rounded(programme: Programme, optimum: Optimum) -> dict[str, Shares]:
 
 
 def _bindings(programme: Programme, optimum: Optimum) -> Iterator[Binding]:
-    found: list[tuple[Bound, float]] = []
+    costly: list[tuple[Bound, float]] = []
     for variable, lower, upper in zip(programme.variables, optimum.lower, optimum.upper, strict=True):
-        found += [(bound, price) for bound, price in ((variable.at_lower, lower), (variable.at_upper, -upper)) if bound]
-    found += [
+        costly += [
+            (bound, price) for bound, price in ((variable.at_lower, lower), (variable.at_upper, -upper)) if bound
+        ]
+    costly += [
         (row.bound, -marginal * row.relaxed(optimum.shares))
         for row, marginal in zip(programme.rows, optimum.rows, strict=True)
     ]
-    for bound, saving in sorted(found, key=lambda each: -each[1]):
+    for bound, saving in sorted(costly, key=lambda each: -each[1]):
         if saving >= _LEAST_SAVING:
             yield Binding(bound, round(saving))

@@ -295,10 +295,11 @@ def _compared(amounts: Load, peak: Load | None) -> list[Dimension]:
 
 def part_taken(model: ModelPlan, target: Target) -> Fraction | None:
     """The part of the model's peak that the host takes; None: unknown."""
-    return _part(target.limit, model.peak)
+    return part_of(target.limit, model.peak)
 
 
-def _part(limit: Load, peak: Load | None) -> Fraction | None:
+def part_of(limit: Load, peak: Load | None) -> Fraction | None:
+    """The part of a peak that a limit lets through; None: they have no number in common."""
     parts = (Fraction(getattr(limit, each), getattr(peak, each)) for each in _compared(limit, peak))
     return min(parts, default=None)
 
@@ -337,7 +338,7 @@ def _amount(model: ModelPlan, part: Fraction) -> Load:
 
 def _carried(model: ModelPlan, target: Target, part: Fraction) -> Carried:
     limit = Load(**{each: getattr(target.limit, each) or getattr(target.host_limit, each) for each in DIMENSIONS})
-    capacity = _part(limit, model.peak)
+    capacity = part_of(limit, model.peak)
     return Carried(target.host, _amount(model, part), limit, None if capacity is None else ceil(100 * part / capacity))
 
 
