@@ -122,7 +122,7 @@ def test_a_vllm_gets_as_much_as_it_holds_with_every_host_lost_and_no_plan_is_ref
 @settings(max_examples=25, deadline=None)
 @given(st.tuples(*[st.integers(20, 130)] * 3), st.integers(0, 30))
 def test_no_whole_shares_within_the_bounds_cost_less(limits: tuple[int, int, int], least: int):
-    hosts = dict(zip(("azure", "bedrock", "deepinfra"), limits, strict=True))
+    hosts: dict[str, int] = dict(zip(("azure", "bedrock", "deepinfra"), limits, strict=True))
     model = {"leastShares": {"bedrock": least}, "fallback": []}
     shares = {"azure": 34, "bedrock": 33, "deepinfra": 33}
     plan = planned(shares, hosts, model=model, accept=[*LOST, f"peak/{LLAMA}"])
