@@ -250,7 +250,7 @@ def called_region(name: str, host: dict[str, Any], config: dict[str, Any]) -> st
     if kind == "bedrock":
         return host.get("region") or config.get("aws:region")
     if kind == "azure":
-        return host["location"]
+        return host.get("location")
     if kind == "vllm":
         return host.get("region") or (None if host.get("url") else config.get("aws:region"))
     return None
