@@ -73,7 +73,8 @@ def test_a_plan_without_tenants_says_who_can_call(corral: Corral):
 
 def test_a_cluster_makes_keys_and_a_model_is_explained_with_those_who_may_ask_for_it(corral: Corral, project: Path):
     engine = (
-        "  corral:engine: {kind: kubernetes}\n  corral:tenants: {search: {models: [m]}, support: {priority: high}}\n"
+        "  aws:region: us-east-1\n  corral:engine: {kind: kubernetes}\n"
+        "  corral:tenants: {search: {models: [m]}, support: {priority: high}}\n"
     )
     (project / "stacks" / "Pulumi.local.yaml").write_text(STACK + engine)
     assert rows(corral("plan").out)[1:] == [

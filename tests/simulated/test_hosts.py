@@ -132,7 +132,7 @@ GOOD: dict[str, Any] = {"name": "groq", "path": "/v1", "header": "authorization"
     ("hosts", "message"),
     [
         ({}, "the whole: Input should be a valid array"),
-        ([GOOD | {"name": "Groq"}], "0.name: String should match pattern"),
+        ([GOOD | {"name": "Groq"}], "0.name: Value error, is not a host's name: "),
         ([GOOD | {"path": "v1"}], "0.path: String should match pattern"),
         ([GOOD | {"path": "/v1/"}], "0.path: String should match pattern"),
         ([GOOD | {"key": None}], "0: Value error, header and key go together: give both, or neither"),
