@@ -110,11 +110,6 @@ static void add_renamed(const answer *of, buffer *to, text t) {
   add(to, part(t, behind, t.n));
 }
 
-static void replace_body(void *filter, text by) {
-  drain_body(filter, RESPONSE_HELD, RESPONSE_PIECE);
-  if (by.n && !envoy(http_append_body)(filter, RESPONSE_PIECE, by)) envoy(http_append_body)(filter, RESPONSE_HELD, by);
-}
-
 static void whole_answer(request *r, void *filter) {
   answer *of = r->answer;
   whole body = whole_body(filter, RESPONSE_HELD, RESPONSE_PIECE);
@@ -129,7 +124,7 @@ static void whole_answer(request *r, void *filter) {
     add(&renamed, part(body.t, 0, from));
     add(&renamed, all_of(&of->ours));
     add(&renamed, part(body.t, to, body.t.n));
-    replace_body(filter, all_of(&renamed));
+    replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, all_of(&renamed));
     size n = (size)snprintf(digits, sizeof digits, "%ld", (i64)renamed.n);
     set_header(filter, T("content-length"), (text){ digits, n });
     free(renamed.p);
@@ -195,7 +190,9 @@ static void piece_of_stream(request *r, void *filter, boolean last) {
   add_passed(r, &to, events);
   add_renamed(of, &to, passed);
   add(&tail, rest); // before Envoy's own bytes go
-  if (held || rest.n || !same(all_of(&to), seen.t)) replace_body(filter, all_of(&to));
+  if (held || rest.n || !same(all_of(&to), seen.t)) {
+    replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, all_of(&to));
+  }
   free(to.p);
   free(of->tail.p);
   of->tail = tail;

@@ -87,10 +87,7 @@ static void rewrite_body(const attempt *of, void *filter) {
     behind = edits[i].to;
   }
   add(&to, part(body.t, behind, body.t.n));
-  drain_body(filter, REQUEST_HELD, REQUEST_PIECE);
-  if (!envoy(http_append_body)(filter, REQUEST_PIECE, all_of(&to))) {
-    envoy(http_append_body)(filter, REQUEST_HELD, all_of(&to));
-  }
+  replace_body(filter, REQUEST_HELD, REQUEST_PIECE, all_of(&to));
   free(to.p);
   free(body.own);
 }
@@ -174,8 +171,7 @@ static void fail(void *filter, boolean has_body) {
   if (!has_body) return;
   text body = { BAD_ANSWER, sizeof BAD_ANSWER - 1 };
   char digits[24];
-  drain_body(filter, RESPONSE_HELD, RESPONSE_PIECE);
-  if (!envoy(http_append_body)(filter, RESPONSE_PIECE, body)) envoy(http_append_body)(filter, RESPONSE_HELD, body);
+  replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, body);
   set_answer_header(filter, T("content-length"), (text){ digits, (size)snprintf(digits, sizeof digits, "%ld", (i64)body.n) });
 }
 

@@ -32,6 +32,8 @@ boolean starts_but_case(text of, text with);
 boolean find(text in, text what, size *at); // from *at on; *at is where it stands then
 boolean is_blank(char c);
 size skip_blank(text t, size at);
+boolean has(text in, text what);
+size value_behind(text t, size at); // where the value of a key begins that ends at this place; `n` of the text: there is none
 text part(text t, size from, size to); // within bounds, whatever they are
 i64 number(text t);                    // of the digits at its beginning, 10^15 at most; -1: there is none
 u64 hexadecimal(text t);               // of 16 digits at most; 0: it is no such number
@@ -390,5 +392,5 @@ typedef struct {
 
 whole whole_body(void *filter, int held, int piece); // both together
 whole joined(text before, void *filter, int piece);
-void drain_body(void *filter, int held, int piece);
+void replace_body(void *filter, int held, int piece, text by);
 #endif

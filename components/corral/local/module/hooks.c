@@ -39,11 +39,12 @@ whole whole_body(void *filter, int held, int piece) {
   return (whole){ all_of(&both), both.p };
 }
 
-void drain_body(void *filter, int held, int piece) {
+void replace_body(void *filter, int held, int piece, text by) {
   size n = size_of(filter, held);
   if (n) envoy(http_drain_body)(filter, held, n);
   n = size_of(filter, piece);
   if (n) envoy(http_drain_body)(filter, piece, n);
+  if (by.n && !envoy(http_append_body)(filter, piece, by)) envoy(http_append_body)(filter, held, by);
 }
 
 void release_request(request *r) {
@@ -125,16 +126,20 @@ int envoy_dynamic_module_on_http_filter_request_headers(void *self, void *of, bo
   return admit(r, self, ended);
 }
 
+static int admit_whole(request *r, void *self) {
+  whole body = whole_body(self, REQUEST_HELD, REQUEST_PIECE);
+  int then = admit_body(r, self, body.t);
+  free(body.own);
+  return then;
+}
+
 int envoy_dynamic_module_on_http_filter_request_body(void *self, void *of, boolean ended) {
   filter *f = of;
   if (f->config->of_attempts) return attempt_body(&f->attempt, self, ended);
   request *r = f->request;
   if (!r || !r->waits) return PASS;
   if (!ended) return HOLD;
-  whole body = whole_body(self, REQUEST_HELD, REQUEST_PIECE);
-  int then = admit_body(r, self, body.t);
-  free(body.own);
-  return then == CONTINUE ? PASS : STOP_WITHOUT_HOLDING;
+  return admit_whole(r, self) == CONTINUE ? PASS : STOP_WITHOUT_HOLDING;
 }
 
 int envoy_dynamic_module_on_http_filter_request_trailers(void *self, void *of) {
@@ -144,11 +149,7 @@ int envoy_dynamic_module_on_http_filter_request_trailers(void *self, void *of) {
     return CONTINUE;
   }
   request *r = f->request;
-  if (!r || !r->waits) return CONTINUE;
-  whole body = whole_body(self, REQUEST_HELD, REQUEST_PIECE);
-  int then = admit_body(r, self, body.t);
-  free(body.own);
-  return then;
+  return r && r->waits ? admit_whole(r, self) : CONTINUE;
 }
 
 int envoy_dynamic_module_on_http_filter_response_headers(void *self, void *of, boolean ended) {

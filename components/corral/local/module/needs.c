@@ -44,15 +44,8 @@ static boolean is_another_number(text body, const member *m) {
 
 // Whether `: "` stands at this place, with whatever blanks, and then this beginning.
 static boolean leads_to(text t, size at, text beginning) {
-  at = skip_blank(t, at);
-  if (at >= t.n || t.p[at] != ':') return 0;
-  at = skip_blank(t, at + 1);
+  at = value_behind(t, at);
   return at < t.n && t.p[at] == '"' && starts_but_case(part(t, at + 1, t.n), beginning);
-}
-
-static boolean has(text value, text key) {
-  size at = 0;
-  return find(value, key, &at);
 }
 
 // Whether there is an image behind an address of HTTP.  Quotes within a string are escaped.

@@ -103,7 +103,6 @@ grant *find_grant(const plan *of, const tenant *tenant, text model) {
   return 0;
 }
 
-
 // Takes the escapes out of a field, where it lies.
 static text plain(char *from, size n) {
   size out = 0;
@@ -189,7 +188,13 @@ static model *add_model(plan *of, const text f[FIELDS]) {
   model **slot = &of->models[hash(f[1]) % SLOTS];
   i64 count = number(f[2]);
   if (count < 0 || count > MOST_TARGETS) return 0;
-  *fresh = (model){ .chain = *slot, .name = f[1], .capacity = (u32)count, .hash = f[3], .turns = named_level(T("turns"), NO_TEXT, f[1]) };
+  *fresh = (model){
+    .chain = *slot,
+    .name = f[1],
+    .hash = f[3],
+    .capacity = (u32)count,
+    .turns = named_level(T("turns"), NO_TEXT, f[1]),
+  };
   fresh->targets = of_plan(of, (size)count * sizeof *fresh->targets);
   *slot = fresh;
   return fresh;

@@ -23,6 +23,16 @@ size skip_blank(text t, size at) {
   return at;
 }
 
+boolean has(text in, text what) {
+  size at = 0;
+  return find(in, what, &at);
+}
+
+size value_behind(text t, size at) {
+  at = skip_blank(t, at);
+  return at < t.n && t.p[at] == ':' ? skip_blank(t, at + 1) : t.n;
+}
+
 text part(text t, size from, size to) {
   if (to > t.n) to = t.n;
   return from < to ? (text){ t.p + from, to - from } : NO_TEXT;

@@ -5,17 +5,6 @@
 
 enum { LONGEST_USAGE = 4097, MOST_TOKENS = 100000000, BEFORE_ERROR = 24 }; // a host that says more tokens is wrong
 
-// Where the value of a key begins that ends at this place; `n` of the text: there is none.
-static size value_behind(text t, size at) {
-  at = skip_blank(t, at);
-  return at < t.n && t.p[at] == ':' ? skip_blank(t, at + 1) : t.n;
-}
-
-static boolean has(text t, text what) {
-  size at = 0;
-  return find(t, what, &at);
-}
-
 static i64 tokens_of(text t, text quoted) {
   for (size at = 0; find(t, quoted, &at);) {
     at += quoted.n;
