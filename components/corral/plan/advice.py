@@ -180,14 +180,14 @@ def advise(plan: Plan, solve: Solve, today: date) -> Advice | None:
         standing |= errors.keys()
     least = sum(each.cost * share for each, share in zip(programme.variables, optimum.shares, strict=True))
     cost = sum(each.cost * shares.get(each.model, {}).get(each.host, each.current) for each in programme.variables)
-    known = {finding.name for finding in before}
+    former = {finding.name for finding in before}
     return Advice(
         shares=shares,
         bindings=tuple(_bindings(programme, optimum)),
         over=max(0, round(cost - least)),
         least=round(least),
         kept=kept,
-        new=tuple(each for each in after if each.name not in known and each.level == "warning"),
+        new=tuple(each for each in after if each.name not in former and each.level == "warning"),
     )
 
 
@@ -220,13 +220,13 @@ def _refused(plan: Plan, model: ModelPlan, today: date) -> Iterator[tuple[str, s
     if _apart(model):
         return
     alone = replace(plan, models=(model,))
-    known = {finding.name for finding in check(alone, today)} if 0 in model.shares.values() else set[str]()
+    standing = {finding.name for finding in check(alone, today)} if 0 in model.shares.values() else set[str]()
     largest = max(model.shares, key=lambda host: model.shares[host])
     for host in [host for host, share in model.shares.items() if share == 0]:
         shares = {**model.shares, largest: model.shares[largest] - 1, host: 1}
         for finding in check(with_shares(alone, {model.name: shares}), today):
             is_less = finding.name == f"parity/{model.name}/{host}" and not finding.accepted
-            if finding.name not in known and (finding.level == "error" or is_less):
+            if finding.name not in standing and (finding.level == "error" or is_less):
                 yield host, finding.message
                 break
 

@@ -136,14 +136,10 @@ def _sides(headroom: Headroom | None) -> tuple[dict[str, int | None], dict[str, 
     return {each.host: each.percent for each in headroom.offered}, {each.lost: each.verdict for each in headroom.cases}
 
 
-def headroom(plan: Plan) -> tuple[Headroom, ...]:
-    """Of each model whose peak the stack declares and that a host serves, in order of name."""
-    return tuple(
-        sorted(
-            (_headroom(model, group, plan) for group in _groups(plan) for model in group),
-            key=lambda each: each.model,
-        )
-    )
+def headroom(plan: Plan, of: str | None = None) -> tuple[Headroom, ...]:
+    """Of each model whose peak the stack declares and that a host serves, in order of name; `of`: of that one alone."""
+    wanted = ((model, group) for group in _groups(plan) for model in group if of in (None, model.name))
+    return tuple(sorted((_headroom(model, group, plan) for model, group in wanted), key=lambda each: each.model))
 
 
 def _groups(plan: Plan) -> Iterator[tuple[ModelPlan, ...]]:

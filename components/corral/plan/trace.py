@@ -25,9 +25,6 @@ from corral.plan.tenants import served_to
 PLAN_HEADER = "x-corral-plan"
 """Tells the client, and on a cluster the host, the hash of the model's plan."""
 
-TRACE_HEADERS = {"plan": PLAN_HEADER, "commit": "x-corral-commit"}
-"""By name of what is traced: the local engine's headers; the commit is that at which the stack file was read."""
-
 UNKNOWN_COMMIT = "unknown"
 
 HASH_DIGITS = 12
@@ -51,7 +48,7 @@ def model_hash(model: ModelPlan, plan: Plan) -> str:
 
 
 def trace(model: ModelPlan, plan: Plan) -> dict[str, str]:
-    """What the local engine says of the requests of a model."""
+    """What the local engine says of the requests of a model; the commit is that at which the stack file was read."""
     return {"plan": model_hash(model, plan), "commit": plan.commit or UNKNOWN_COMMIT}
 
 

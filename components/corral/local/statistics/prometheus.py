@@ -23,12 +23,13 @@ from corral.local.statistics.readings import Bin, Readings
 from corral.local.statistics.status import Reload
 from corral.local.statistics.totals import Totals
 from corral.plan.plan import Plan
-from corral.plan.trace import TRACE_HEADERS, trace
+from corral.plan.trace import trace
 
 Labels = tuple[str, ...]
 
 _HOST = ("model", "host")
 _PAYER = ("tenant", *_HOST)
+_TRACE = ("model", "plan", "commit")
 
 _COUNTERS = (
     ("corral_requests", "Requests, by the host that answered.", statistics.REQUESTS, (*_PAYER, "code")),
@@ -113,7 +114,7 @@ class Exposition(Collector):
         shares = {(model.name, target.host): target.share for model, target in self.plan.targets}
         yield self._gauge("corral_share_percent", "Declared share; 0 for fallbacks and drained hosts.", _HOST, shares)
         plans = {(model.name, *trace(model, self.plan).values()): 1 for model in self.plan.models}
-        yield self._gauge("corral_plan_info", "The plan in force, and its commit.", ("model", *TRACE_HEADERS), plans)
+        yield self._gauge("corral_plan_info", "The plan in force, and its commit.", _TRACE, plans)
         out = self.readings.ejected(self.plan)
         live = [(model.name, target.host) for model, target in self.plan.live]
         ejected = {host: host in out for host in live}

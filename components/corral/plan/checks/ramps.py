@@ -42,7 +42,7 @@ def flight(plan: Plan, model: ModelPlan) -> Iterator[Stair]:
     for shares in model.ramp.stairs if model.ramp else ():
         at = with_shares(plan, {model.name: shares})
         moved = next(each for each in at.models if each.name == model.name)
-        cases = next((each.cases for each in headroom(at) if each.model == model.name), ())
+        cases = next((each.cases for each in headroom(at, of=model.name)), ())
         yield Stair(model.name, shares, shares == model.shares, blended(moved), monthly(moved), cases)
 
 
