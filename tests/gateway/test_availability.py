@@ -12,7 +12,7 @@ from pulumi.dynamic.dynamic import PROVIDER_KEY, serialize_provider
 
 from corral.gateway.availability import RoutedHostsProvider, routed_hosts
 from corral.hosts.failures import HostFailures
-from corral.plan.plan import TenantPlan
+from corral.plan.callers import TenantPlan
 from corral.testing import World, run
 from tests.gateway.manifests.plans import model, plan, tenant
 from tests.gateway.test_component import program

@@ -21,8 +21,9 @@ from corral.gateway.names import NAMES
 from corral.hosts.endpoint import KeyCredential
 from corral.hosts.failures import HostFailures
 from corral.hosts.images import Images
+from corral.plan.callers import Issuer, Rate
 from corral.plan.credentials import CallerCredentials
-from corral.plan.plan import Issuer, Plan, Rate
+from corral.plan.plan import Plan
 from corral.testing import NEVER, Recorded, Secret, World, changes, run
 from tests.gateway.manifests.plans import CA, SIGNED, endpoint, model, plan, share_edits, tenant
 

@@ -19,7 +19,8 @@ from corral.gateway.manifests.resource import Network
 from corral.gateway.names import NAMES
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
-from corral.plan.plan import Issuer, Plan, Rate, Target
+from corral.plan.callers import Issuer, Rate
+from corral.plan.plan import Plan, Target
 from corral.testing.stacks import read_version, run_program
 from corral.testing.world import manifests as objects_of
 from tests.built_programs import UnavailableError

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from corral.plan.callers import Issuer
 from corral.plan.credentials import CallerCredentials, InvalidCredentialError, caller_credentials
-from corral.plan.plan import Issuer
 from corral.testing import NEVER
 
 OLD, NEW = f"{NEVER}-old-0123456789", f"{NEVER}-new-0123456789"

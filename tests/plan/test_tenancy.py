@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 
 from corral.config.stack import Stack
 from corral.plan import build as planning
-from corral.plan.plan import Issuer, Plan, Rate, TenantPlan
+from corral.plan.callers import Issuer, Rate, TenantPlan
+from corral.plan.plan import Plan
 from corral.plan.residency import stays_within
 from corral.plan.tenants import served_to
 from tests.plan.strategies import stacks

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from corral.cli.terminal import Sheet
 from corral.config.problems import number, size
+from corral.plan.callers import Rate, TenantPlan
 from corral.plan.capacity import Headroom
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.peaks import SHORT, amount
@@ -27,7 +28,7 @@ from corral.plan.money import (
     monthly,
     sums,
 )
-from corral.plan.plan import Load, ModelPlan, Plan, Rate, Target, TenantPlan
+from corral.plan.plan import Load, ModelPlan, Plan, Target
 
 if TYPE_CHECKING:
     from corral.local.statistics.status import HostStatus, ModelStatus

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from corral.local.errors import EngineError
+from corral.plan.callers import TenantPlan
 from corral.plan.credentials import InvalidKeyError, hash_of
-from corral.plan.plan import Plan, TenantPlan
+from corral.plan.plan import Plan
 from corral.plan.tenants import keys_variable
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from corral.config.problems import TENANT_SECRETS
-from corral.plan.plan import Issuer
+from corral.plan.callers import Issuer
 
 PREFIX = "sk-corral-"
 """By this, scanners for leaked secrets can tell a key."""

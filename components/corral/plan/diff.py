@@ -15,8 +15,9 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Literal, TypeVar, get_args
 
+from corral.plan.callers import TenantPlan
 from corral.plan.money import Blended, Monthly, Sums, Unpriced, blended, monthly, sums
-from corral.plan.plan import ModelPlan, Plan, TenantPlan
+from corral.plan.plan import ModelPlan, Plan
 
 Change = Literal["added", "removed", "changed"]
 TenantLimitName = Literal["requests_per_minute", "tokens_per_minute", "concurrent_requests", "body_limit"]

@@ -17,6 +17,7 @@ from typing import Literal
 
 from corral.catalog.catalog import Protocol, Takes
 from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas, Versions
+from corral.plan.callers import Issuer, Rate, TenantPlan
 from corral.plan.ramps import Ramp
 
 _PRIVATE = {"public": False}
@@ -296,62 +297,6 @@ class RequestSettings:
     def concurrent_of_normal(self) -> int | None:
         """Of these the ones that tenants of normal priority may have: four fifths, one at least."""
         return self.concurrent and max(1, self.concurrent * 4 // 5)
-
-
-@dataclass(frozen=True)
-class Rate:
-    """How much in a minute; None: as much as one likes."""
-
-    requests: int | None = None
-    tokens: int | None = None
-    """Of prompts and answers together."""
-
-
-@dataclass(frozen=True)
-class TenantPlan:
-    """One tenant: how it proves who it is, what it may ask for, and how much.  None: not limited."""
-
-    name: str
-    keys: tuple[str, ...]
-    """SHA-256 of its API keys, in hexadecimal; the keys themselves are in no plan."""
-    claims: tuple[str, ...]
-    """The values of an issuer's claim that are this tenant; empty where the stack has no issuer."""
-    models: tuple[str, ...]
-    """Which of the plan's models it may ask for, in order of name."""
-    residency: tuple[str, ...] | None
-    """Where its requests may be processed, as places or regions, besides what the model says; None: anywhere."""
-    allowed_regions: frozenset[str] | None
-    """`residency` spelled out, as a model's."""
-    priority: Literal["high", "normal"]
-    rate: Rate
-    """Over all models."""
-    rates: tuple[tuple[str, Rate], ...]
-    """Of single models, in order of name."""
-    concurrent: int | None
-    """Requests under way at a time."""
-    body_limit: int | None
-    """Bytes of a request; never above that of the engine."""
-
-    @property
-    def all_rates(self) -> tuple[tuple[str | None, Rate], ...]:
-        """Each rate with its model; the first, over all models, with None."""
-        return ((None, self.rate), *self.rates)
-
-
-@dataclass(frozen=True)
-class Issuer:
-    """Who may vouch for tenants: an issuer of JSON Web Tokens."""
-
-    issuer: str
-    """To the letter what a token says in `iss`."""
-    audiences: tuple[str, ...]
-    """One of them a token must name, in order of name."""
-    jwks: str | None
-    """The URL of its public keys; None: they are in `jwks_file`."""
-    jwks_file: str | None
-    """Relative to the stack file's folder."""
-    claim: str
-    """The claim that names the tenant, with `.` between the names of nested ones."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from corral.plan.plan import ModelPlan, Plan, Target, TenantPlan
+from corral.plan.callers import TenantPlan
+from corral.plan.plan import ModelPlan, Plan, Target
 from corral.plan.residency import stays_within
 from corral.plan.tenants import served_to
 

@@ -14,7 +14,8 @@ from corral.catalog.catalog import Catalog
 from corral.config import tenants as declared
 from corral.config.problems import listed, number, size
 from corral.config.stack import Stack
-from corral.plan.plan import Issuer, ModelPlan, Plan, Rate, TenantPlan
+from corral.plan.callers import Issuer, Rate, TenantPlan
+from corral.plan.plan import ModelPlan, Plan
 from corral.plan.residency import allowed, stays_within
 
 _HASH = "sha256:"

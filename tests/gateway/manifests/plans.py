@@ -13,18 +13,8 @@ from corral.config.cluster import Gateway, Replicas
 from corral.gateway.manifests.resource import Inputs
 from corral.gateway.names import NAMES
 from corral.hosts.endpoint import AmbientCredential, Endpoint, EntraCredential, KeyCredential, StoredKey
-from corral.plan.plan import (
-    Credential,
-    Issuer,
-    Lifecycle,
-    Load,
-    ModelPlan,
-    Plan,
-    Rate,
-    RequestSettings,
-    Target,
-    TenantPlan,
-)
+from corral.plan.callers import Issuer, Rate, TenantPlan
+from corral.plan.plan import Credential, Lifecycle, Load, ModelPlan, Plan, RequestSettings, Target
 from corral.plan.tenants import served_to
 
 GATEWAY = Gateway(replicas=Replicas(min=2, max=10))

@@ -15,7 +15,8 @@ from corral.gateway.manifests.hosts import host_resources
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.tenants import Caller, callers, groups, key_names
 from corral.gateway.names import object_name
-from corral.plan.plan import Issuer, Plan, Rate
+from corral.plan.callers import Issuer, Rate
+from corral.plan.plan import Plan
 from corral.plan.tenants import served_to
 from corral.testing.schemas import faults
 from tests.gateway.manifests.plans import (

@@ -17,7 +17,8 @@ from corral.local.drill.pod_load import JOB, LINE, Ended, Job, Line, grown
 from corral.local.drill.record import Exhausted, Failed, Moved, Record
 from corral.local.drill.script import Exhaust, Fail, Move, Script, Skipped, Watch, moved, script_on_cluster
 from corral.local.errors import EngineError
-from corral.plan.plan import Plan, Rate
+from corral.plan.callers import Rate
+from corral.plan.plan import Plan
 from corral.simulated.hosts import TOKEN_VARIABLE
 from tests.local.drill.recorded import record
 from tests.plan.world import LLAMA, build

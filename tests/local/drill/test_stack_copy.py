@@ -13,8 +13,9 @@ import pytest
 from corral.cli.project import load_servable
 from corral.local.drill.stack_copy import TcpProxy, TenantKeys, copy_stack, rehearsal
 from corral.local.sidecars import Sidecars
+from corral.plan.callers import Issuer
 from corral.plan.credentials import hash_of
-from corral.plan.plan import Issuer, RequestSettings
+from corral.plan.plan import RequestSettings
 from corral.simulated.loopback import LOOPBACK
 from tests.plan.world import LLAMA, build
 

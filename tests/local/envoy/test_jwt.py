@@ -5,7 +5,8 @@ from __future__ import annotations
 from corral.local.envoy.clusters import host_cluster
 from corral.local.envoy.jwt import clusters, verifiers
 from corral.local.envoy.upstream import Upstream
-from corral.plan.plan import Issuer, RequestSettings
+from corral.plan.callers import Issuer
+from corral.plan.plan import RequestSettings
 
 LIMITS = RequestSettings(5_000, 120_000, 600_000, 10_000, 50 * 2**20)
 CA = "/etc/ssl/certs/ca-certificates.crt"

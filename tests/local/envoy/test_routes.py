@@ -10,8 +10,9 @@ from corral.local.envoy.module import plan_text
 from corral.local.envoy.names import Files
 from corral.local.envoy.routes import gateway_routes
 from corral.local.envoy.upstream import Upstream
+from corral.plan.callers import Issuer, Rate, TenantPlan
 from corral.plan.failover import RETRIED_STATUS
-from corral.plan.plan import Issuer, Plan, Rate, TenantPlan
+from corral.plan.plan import Plan
 from corral.plan.trace import model_hash
 from tests.plan.world import HOSTS, LLAMA, SCOUT, build
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from corral.plan.plan import Rate
+from corral.plan.callers import Rate
 from tests.local.module.worker import NOW, Ran, Stream, Worker
 
 KEY = "sk-corral-NEVER"

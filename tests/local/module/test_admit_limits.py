@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corral.plan.plan import Rate
+from corral.plan.callers import Rate
 from tests.local.module.asking import KEY, MINUTE, OPEN, asked, context, error, refusal
 from tests.local.module.worker import NOW, Worker
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.plan.plan import Rate
+from corral.plan.callers import Rate
 from tests.local.module.asking import MINUTE, asked, context
 from tests.local.module.worker import NOW, Worker, text
 

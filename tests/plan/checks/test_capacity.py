@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from corral.plan.callers import Issuer, Rate
 from corral.plan.checks.tenants import capacity
-from corral.plan.plan import Issuer, Plan, Rate
+from corral.plan.plan import Plan
 from tests.gateway.manifests.plans import in_regions, model, plan, tenant
 
 HOSTS = [f"h{number:02}" for number in range(16)]

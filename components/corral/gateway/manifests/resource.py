@@ -11,8 +11,9 @@ from corral.config.cluster import Gateway, Prometheus
 from corral.config.registry import Registry
 from corral.gateway.names import GatewayNames
 from corral.hosts.endpoint import Endpoint
+from corral.plan.callers import Rate
 from corral.plan.failover import KeepAlive
-from corral.plan.plan import Plan, Rate
+from corral.plan.plan import Plan
 
 Network = Literal["eks", "other"]
 """The place of the cluster: EKS, whose load balancers are known, or some other network."""

@@ -30,7 +30,8 @@ from typing import Any
 
 from corral.gateway.manifests.resource import Inputs, reference
 from corral.gateway.names import METADATA, MODEL_HEADER, TENANT_HEADER, TENANT_SECRET, object_name
-from corral.plan.plan import Issuer, ModelPlan, Plan, Rate, TenantPlan
+from corral.plan.callers import Issuer, Rate, TenantPlan
+from corral.plan.plan import ModelPlan, Plan
 from corral.plan.tenants import served_to
 
 _ANOTHER_KEY = "([.][0-9]+)?"

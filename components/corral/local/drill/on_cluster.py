@@ -15,7 +15,8 @@ from corral.local.drill.record import Record
 from corral.local.drill.script import Move, Script, has_limits, moved
 from corral.local.drill.stack_copy import TenantKeys, rehearsal
 from corral.local.errors import EngineError
-from corral.plan.plan import Plan, Rate, Target
+from corral.plan.callers import Rate
+from corral.plan.plan import Plan, Target
 from corral.simulated.hosts import SimulatedHost, simulated_hosts
 
 _LINE_BYTES = 2**26

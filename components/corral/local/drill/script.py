@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from corral.plan.plan import ModelPlan, Plan, Rate, TenantPlan
+from corral.plan.callers import Rate, TenantPlan
+from corral.plan.plan import ModelPlan, Plan
 
 Shares = Mapping[str, int]
 """Per host its percentage."""

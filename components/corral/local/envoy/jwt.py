@@ -14,7 +14,8 @@ from corral.local.envoy.clusters import host_cluster
 from corral.local.envoy.names import CLAIMS_HEADER, TOKEN_FAILURE_HEADER
 from corral.local.envoy.resource import Resource, extension, header
 from corral.local.envoy.upstream import Upstream
-from corral.plan.plan import Issuer, RequestSettings
+from corral.plan.callers import Issuer
+from corral.plan.plan import RequestSettings
 
 _SCHEMES = ("Bearer ", "bearer ", "BEARER ")
 """How clients write the scheme, whose case means nothing; Envoy compares it as it is."""

@@ -39,8 +39,9 @@ from corral.local.envoy.names import GATEWAY, NAMESPACE, Files
 from corral.local.envoy.resource import Resource, typed
 from corral.local.envoy.upstream import Upstream
 from corral.plan import failover
+from corral.plan.callers import Rate, TenantPlan
 from corral.plan.capabilities import needs, other_apis
-from corral.plan.plan import Load, ModelPlan, Plan, Rate, RequestSettings, Target, TenantPlan
+from corral.plan.plan import Load, ModelPlan, Plan, RequestSettings, Target
 from corral.plan.tenants import served_to
 from corral.plan.trace import UNKNOWN_COMMIT, model_hash
 

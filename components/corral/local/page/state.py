@@ -30,8 +30,9 @@ from corral.local.page.feed import State
 from corral.local.statistics.cost import MICRO_DOLLAR, cost
 from corral.local.statistics.readings import Readings, Series, Timed, quantile
 from corral.local.statistics.totals import Tally, Window, durations, tallies
+from corral.plan.callers import TenantPlan
 from corral.plan.money import nearest
-from corral.plan.plan import ModelPlan, Plan, Price, Target, TenantPlan
+from corral.plan.plan import ModelPlan, Plan, Price, Target
 
 RATES_SECONDS = 10
 LATELY_SECONDS = 30

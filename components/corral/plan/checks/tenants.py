@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from corral.config.problems import listed, size
+from corral.plan.callers import Rate, TenantPlan
 from corral.plan.checks.findings import Finding
-from corral.plan.plan import ModelPlan, Plan, Rate, TenantPlan
+from corral.plan.plan import ModelPlan, Plan
 from corral.plan.residency import stays_within
 from corral.plan.tenants import keys_variable
 
