@@ -39,7 +39,8 @@ def rows(text: str) -> list[str]:
 
 def test_a_plan_shows_who_may_call_and_how_much(corral: Corral, project: Path):
     (project / "stacks" / "Pulumi.local.yaml").write_text(
-        STACK.replace("groq-m}", "{id: groq-m, reaches: [us]}}") + TENANTS
+        STACK.replace("groq-m}", "{id: groq-m, reaches: [us]}}")
+        + TENANTS.replace("bodyLimit: 1Mi", "bodyLimit: 1Mi\n      budget: {month: 4000, day: 300}")
     )
     shown = corral("plan").out
     assert rows(shown) == [
@@ -48,7 +49,9 @@ def test_a_plan_shows_who_may_call_and_how_much(corral: Corral, project: Path):
         "of m – 20,000",
         "support all – – – 50 MiB normal no key in the stack",
     ]
+    assert "search: at most $300.00 a day and $4,000.00 a month." in shown
     assert [line.partition(":")[0] for line in shown.splitlines() if "tenant/" in line or "enforced/" in line] == [
+        "error tenant/search/budget",
         "note enforced/local",
         "note enforced/tokensPerMinute",
         "note tenant/support/keys",
@@ -102,6 +105,7 @@ def test_what_changes_for_tenants_is_told_in_lines():
                 "models": [LLAMA],
                 "requestsPerMinute": 6_000,
                 "bodyLimit": "1Mi",
+                "budget": {"month": 4000},
                 "perModel": {LLAMA: {"tokensPerMinute": "20k"}},
             },
         }
@@ -115,6 +119,7 @@ def test_what_changes_for_tenants_is_told_in_lines():
                 "residency": ["us", "eu"],
                 "requestsPerMinute": 600,
                 "concurrentRequests": 2,
+                "budget": {"month": 4000.5, "day": 300, "atLimit": "allow"},
                 "priority": "high",
             },
         }
@@ -131,9 +136,12 @@ def test_what_changes_for_tenants_is_told_in_lines():
         "  requests a minute                 6,000 → 600",
         "  requests at a time                unlimited → 2",
         "  body                              1 MiB → unlimited",
+        "  budget a day                      unlimited → $300.00",
+        "  budget a month                    $4,000.00 → $4,000.50",
         "  tokens a minute of llama-3.3-70b  20,000 → unlimited",
         "  places                            anywhere → eu, us",
         "  priority                          normal → high",
+        "  at its budget                     refuse → allow",
         "  keys                              2 added, 1 removed",
     ]
 

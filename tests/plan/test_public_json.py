@@ -118,6 +118,7 @@ WANT = {
             "rates": [["llama-3.3-70b", {"requests": 60, "tokens": None}]],
             "concurrent": None,
             "bodyLimit": None,
+            "budget": None,
         }
     ],
     "issuers": [

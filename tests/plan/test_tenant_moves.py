@@ -62,6 +62,19 @@ CASES = [
             ),
         ),
     ),
+    (
+        {"budget": {"day": 1, "month": 20}},
+        {"budget": {"month": 30, "atLimit": "allow"}},
+        replace(
+            SAME,
+            limits=(
+                TenantLimit("day_budget", None, 1_000_000, None),
+                TenantLimit("month_budget", None, 20_000_000, 30_000_000),
+            ),
+            before=replace(PLAIN, at_limit="refuse"),
+            after=replace(PLAIN, at_limit="allow"),
+        ),
+    ),
     ({"models": [LLAMA]}, {"models": [SCOUT]}, replace(SAME, allowed=(SCOUT,), withdrawn=(LLAMA,))),
     ({"models": [LLAMA]}, {}, replace(SAME, allowed=(SCOUT,))),
     ({"models": [SCOUT, LLAMA]}, {}, None),

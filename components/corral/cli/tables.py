@@ -23,6 +23,7 @@ from corral.plan.money import (
     Unpriced,
     blended,
     break_even,
+    budget_text,
     dollars,
     dollars_and_cents,
     monthly,
@@ -43,6 +44,8 @@ _LIMITS = {
     "tokens_per_minute": "tokens a minute",
     "concurrent_requests": "requests at a time",
     "body_limit": "body",
+    "day_budget": "budget a day",
+    "month_budget": "budget a month",
 }
 
 
@@ -114,6 +117,9 @@ def _facts(move: TenantMove) -> Iterator[tuple[str, str]]:
         yield "places", _moved(move, _places(before and before.residency), _places(after.residency))
     if (before.priority if before else "normal") != after.priority:
         yield "priority", _moved(move, before.priority if before else "", after.priority)
+    was, at_limit = before.at_limit if before else None, after.at_limit
+    if (was or "refuse") != (at_limit or "refuse"):
+        yield "at its budget", _moved(move, was or "refuse", at_limit or "refuse")
     if keys := [
         f"{count} {what}" for count, what in ((move.keys_added, "added"), (move.keys_removed, "removed")) if count
     ]:
@@ -130,6 +136,8 @@ def _moved(move: TenantMove, before: str, after: str) -> str:
 def _amount(limit: TenantLimit, value: int | None) -> str:
     if value is None:
         return "unlimited"
+    if limit.name in ("day_budget", "month_budget"):
+        return dollars(value)
     return size(value) if limit.name == "body_limit" else number(value)
 
 
@@ -176,7 +184,8 @@ def _range(month: Monthly) -> str:
 
 
 def money_lines(plan: Plan) -> Iterator[str]:
-    """What a month of the stack costs, its nodes apart, and from how many tokens on they are worth it."""
+    """What a month of the stack costs, its nodes apart, and from how many tokens on they are worth it; what tenants
+    may spend."""
     if month := sums(plan):
         yield f"All of it: {sums_text(month)}."
     for nodes in plan.nodes:
@@ -187,6 +196,9 @@ def money_lines(plan: Plan) -> Iterator[str]:
         least, most = (f"{number(-(-each // 10**6))}M" if each else "" for each in (even.least, even.most))
         tokens = least if most in ("", least) else f"{least} to {most}"
         yield f"{even.host} costs less than {even.against} from {tokens} tokens of {even.model} a month on."
+    for tenant in plan.tenants:
+        if tenant.budget:
+            yield f"{tenant.name}: {budget_text(tenant.budget)}."
 
 
 def headroom_table(models: Sequence[Headroom]) -> Sheet:

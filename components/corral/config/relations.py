@@ -24,7 +24,7 @@ from corral.config.hosts import OPENAI, AzureHost, BedrockHost, Gpus, Host, Limi
 from corral.config.problems import HOSTS, MODELS, TENANTS, Keys, Mark, Report, correction, listed, named, nearest
 from corral.config.ramps import Ramp
 from corral.config.stack import Engine, Model, Peak, Stack
-from corral.config.tenants import Issuer, Rate, Tenant
+from corral.config.tenants import Budget, Issuer, Rate, Tenant
 
 _RESIDENCY, _ISSUERS, _GATEWAY, _ENGINE = "corral:residency", "corral:issuers", "corral:gateway", "corral:engine"
 _RAMPS = "corral:ramps"
@@ -206,6 +206,8 @@ def _check_tenants(stack: Stack, catalog: Catalog, report: Report) -> None:
     for keys, tenant in tenants.items():
         _check_models(keys, tenant, stack.models, report)
         _check_places(tenant.residency, (*keys, "residency"), catalog, report)
+        if tenant.budget:
+            _check_budget((*keys, "budget"), tenant.budget, report)
     _check_owners(_key_hashes(tenants), "a key is one tenant's", report)
     if stack.issuers:
         _check_owners(_claims(tenants, report), "a value of a claim is one tenant's", report)
@@ -239,6 +241,13 @@ def _check_models(keys: Keys, tenant: Tenant, models: Mapping[str, Model], repor
             report.relate(here, "limits a model that the tenant may not ask for: add it to models, or remove this")
         if rate == Rate() and report.is_sound(here):
             report.add(here, "limits nothing: give requestsPerMinute, tokensPerMinute or both")
+
+
+def _check_budget(keys: Keys, budget: Budget, report: Report) -> None:
+    if budget.day is None and budget.month is None and report.is_sound(keys):
+        report.add(keys, "limits nothing: give month, day or both")
+    elif budget.day and budget.month and budget.day > budget.month:
+        report.relate((*keys, "day"), "is above the month's, which would never let it be used up: lower it")
 
 
 def _check_owners(owned: Iterator[tuple[str, Keys]], rule: str, report: Report) -> None:

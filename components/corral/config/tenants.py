@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from corral.catalog.patterns import KeyHash, ModelName
-from corral.catalog.units import Bytes, Requests, Residency, Strict, Text, TokensAMinute
+from corral.catalog.units import Bytes, MicroDollars, Requests, Residency, Strict, Text, TokensAMinute
 
 DEFAULT: Final = "default"
 """The one tenant of a kubernetes engine whose stack declares none: nobody calls that engine without a key."""
@@ -43,6 +43,18 @@ class Rate(Strict):
     """The tokens a minute of prompts and answers together, like `200k`; by default they are not limited."""
 
 
+class Budget(Strict):
+    """The dollars that a tenant's requests may cost, on the local engine; a day and a month begin at midnight UTC."""
+
+    day: Annotated[MicroDollars, Field(gt=0, examples=[300])] | None = None
+    """The dollars of a day, like 300; by default they are not limited."""
+    month: Annotated[MicroDollars, Field(gt=0, examples=[4000])] | None = None
+    """The dollars of a calendar month, like 4000; by default they are not limited."""
+    at_limit: Literal["refuse", "allow"] = "refuse"
+    """The answer to a request that might cost more than is left: `refuse` it with 429, or `allow` it and say so in
+    notices and metrics."""
+
+
 class Tenant(Rate):
     """A caller, with its keys and its limits; what is left out is not limited."""
 
@@ -64,6 +76,8 @@ class Tenant(Rate):
     """The tenant's requests that may be under way at a time; by default they are not limited."""
     body_limit: Bytes | None = None
     """The size of the largest request body, like `1Mi`; at most the engine's, which it is by default."""
+    budget: Budget | None = Field(default=None, examples=[{"month": 4000, "day": 300}])
+    """The money that the tenant's requests may cost; by default it is not limited."""
     per_model: dict[ModelName, Rate] = Field(
         default={}, examples=[{"llama-3.3-70b": {"requestsPerMinute": 60, "tokensPerMinute": "20k"}}]
     )

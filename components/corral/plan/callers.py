@@ -16,6 +16,21 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What requests may cost, in micro-dollars; None: not limited.  Days and months are those of UTC."""
+
+    day: int | None
+    month: int | None
+    at_limit: Literal["refuse", "allow"] = "refuse"
+
+    @property
+    def windows(self) -> tuple[tuple[Literal["day", "month"], int], ...]:
+        """Those that are limited, each with its limit."""
+        windows: tuple[tuple[Literal["day", "month"], int | None], ...] = (("day", self.day), ("month", self.month))
+        return tuple((window, limit) for window, limit in windows if limit is not None)
+
+
+@dataclass(frozen=True)
 class TenantPlan:
     """One tenant: how it proves who it is, what it may ask for, and how much.  None: not limited."""
 
@@ -39,6 +54,7 @@ class TenantPlan:
     """Requests under way at a time."""
     body_limit: int | None
     """Bytes of a request; never above that of the engine."""
+    budget: Budget | None = None
 
     @property
     def all_rates(self) -> tuple[tuple[str | None, Rate], ...]:

@@ -20,7 +20,9 @@ from corral.plan.money import Blended, Monthly, Sums, Unpriced, blended, monthly
 from corral.plan.plan import ModelPlan, Plan
 
 Change = Literal["added", "removed", "changed"]
-TenantLimitName = Literal["requests_per_minute", "tokens_per_minute", "concurrent_requests", "body_limit"]
+TenantLimitName = Literal[
+    "requests_per_minute", "tokens_per_minute", "concurrent_requests", "body_limit", "day_budget", "month_budget"
+]
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class TenantSide:
     priority: Literal["high", "normal"]
     keys: int
     claims: tuple[str, ...]
+    at_limit: Literal["refuse", "allow"] | None = None
+    """What its budget does where nothing is left; None: it has none."""
 
 
 @dataclass(frozen=True)
@@ -277,7 +281,9 @@ def _tenant(name: str, before: TenantPlan | None, after: TenantPlan | None, comm
 
 
 def _tenant_side(tenant: TenantPlan | None) -> TenantSide | None:
-    return tenant and TenantSide(tenant.residency, tenant.priority, len(tenant.keys), tenant.claims)
+    budget = tenant and tenant.budget
+    at_limit = budget.at_limit if budget else None
+    return tenant and TenantSide(tenant.residency, tenant.priority, len(tenant.keys), tenant.claims, at_limit)
 
 
 _Amounts = dict[tuple[str | None, TenantLimitName], int | None]
@@ -288,6 +294,8 @@ def _amounts(tenant: TenantPlan | None) -> _Amounts:
     if tenant is None:
         return {}
     amounts: _Amounts = {(None, "concurrent_requests"): tenant.concurrent, (None, "body_limit"): tenant.body_limit}
+    if tenant.budget:
+        amounts |= {(None, "day_budget"): tenant.budget.day, (None, "month_budget"): tenant.budget.month}
     for model, rate in tenant.all_rates:
         amounts[model, "requests_per_minute"] = rate.requests
         amounts[model, "tokens_per_minute"] = rate.tokens

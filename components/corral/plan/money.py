@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from corral.plan.callers import Budget
 from corral.plan.plan import OWN_GPUS, ModelPlan, Nodes, Plan, Target
 
 _MILLION = 1_000_000
@@ -86,6 +87,12 @@ def dollars_and_cents(micro: int) -> str:
     """A sum to the nearest cent: `$1,296.00`."""
     dollar, cents = divmod(nearest(micro, _MILLION // 100), 100)
     return f"${dollar:,}.{cents:02}"
+
+
+def budget_text(budget: Budget) -> str:
+    """`at most $300.00 a day and $4,000.00 a month`."""
+    amounts = " and ".join(f"{dollars(limit)} a {window}" for window, limit in budget.windows)
+    return f"at most {amounts}" if budget.at_limit == "refuse" else f"{amounts}, beyond which it is served all the same"
 
 
 @dataclass(frozen=True)

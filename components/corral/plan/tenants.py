@@ -14,7 +14,8 @@ from corral.catalog.catalog import Catalog
 from corral.config import tenants as declared
 from corral.config.problems import listed, number, size
 from corral.config.stack import Stack
-from corral.plan.callers import Issuer, Rate, TenantPlan
+from corral.plan.callers import Budget, Issuer, Rate, TenantPlan
+from corral.plan.money import budget_text
 from corral.plan.plan import ModelPlan, Plan
 from corral.plan.residency import allowed, stays_within
 
@@ -62,6 +63,7 @@ def _tenant(name: str, tenant: declared.Tenant, stack: Stack, catalog: Catalog) 
         rates=tuple((model, _rate(rate)) for model, rate in sorted(tenant.per_model.items())),
         concurrent=tenant.concurrent_requests,
         body_limit=tenant.body_limit,
+        budget=tenant.budget and Budget(tenant.budget.day, tenant.budget.month, tenant.budget.at_limit),
     )
 
 
@@ -90,6 +92,8 @@ def _limits(model: ModelPlan, tenant: TenantPlan) -> Iterator[str]:
         limits = [f"{number(amount)} {what}" for amount, what in amounts if amount is not None]
         if limits:
             yield f"{' and '.join(limits)} a minute {of}"
+    if tenant.budget is not None:
+        yield budget_text(tenant.budget)
     if tenant.concurrent is not None:
         yield f"{number(tenant.concurrent)} requests at a time"
     if tenant.priority == "high":

@@ -11,6 +11,7 @@ from corral.plan.plan import Listener
 from tests.plan.world import LLAMA, SCOUT, build
 
 KEYS = {"keys": [f"sha256:{'1' * 64}"]}
+KEYS_OF_FREE = {"keys": [f"sha256:{'2' * 64}"]}
 ISSUERS = [{"issuer": "https://login.example.com/", "audiences": ["corral"], "jwksFile": "keys.json"}]
 ONE = {LLAMA: {"shares": {"bedrock": 100}}}
 
@@ -120,6 +121,28 @@ CASES = [
         ),
         more={"engine": {"bodyLimit": "1Mi"}},
     ),
+    Case(
+        "a budget, where all prices are known",
+        {"search": {**KEYS, "budget": {"day": 3}}},
+        (),
+        models={LLAMA: {"shares": {"bedrock": 100}}, SCOUT: {"shares": {"vllm": 100}}},
+        more={"hosts": {"bedrock": {}, "vllm": {"models": {SCOUT: {"id": "s", "price": {"input": 0, "output": 0}}}}}},
+    ),
+    Case(
+        "a budget, where some price of what the tenant may ask for is unknown",
+        {"search": {**KEYS, "budget": {"month": 3}, "models": [LLAMA]}, "free": KEYS_OF_FREE},
+        (
+            Finding(
+                "error",
+                "tenant/search/budget",
+                "search has a budget, and it is unknown what its requests cost: the price of llama-3.3-70b at vllm is "
+                "in no list",
+                "see whether `corral prices lock` finds it, or give it in dollars per million tokens, "
+                "corral:hosts.<host>.models.<model>.price; or take the model out of corral:tenants.search.models",
+            ),
+        ),
+        models={LLAMA: {"shares": {"bedrock": 60, "vllm": 30, "lab": 10}}, SCOUT: {"shares": {"vllm": 100}}},
+    ),
 ]
 
 
@@ -159,6 +182,31 @@ def test_what_an_engine_does_not_enforce_to_the_letter_is_noted_once(
     plan = build({LLAMA: {"shares": {"bedrock": 100}}}, tenants=tenants, engine={"kind": engine})
     levels = {name: "warning" if name in UNENFORCED else "note" for name in want}
     assert [(finding.level, finding.name) for finding in enforcement(plan)] == [(levels[name], name) for name in want]
+
+
+def test_on_a_cluster_the_tokens_that_cost_no_more_than_a_budget_are_named() -> None:
+    plan = build(
+        {LLAMA: {"shares": {"vllm": 100}}, SCOUT: {"shares": {"bedrock": 100}}},
+        tenants={
+            "desk": {"budget": {"day": 0.0001}, "models": [SCOUT]},
+            "free": {},
+            "search": {"budget": {"day": 300, "month": 4_000}, "models": [SCOUT]},
+            "support": {"budget": {"month": 4_000}},
+        },
+        engine={"kind": "kubernetes"},
+    )
+    price = plan.models[1].targets[0].price
+    assert price
+    quota = 4_000 * 10**12 // (max(price.input, price.output) * 31 * 1_440)
+    assert list(enforcement(plan)) == [
+        Finding(
+            "warning",
+            "enforced/budget",
+            "the kubernetes engine counts tokens, not money: the budget of a tenant is for the local engine",
+            f"set the tokensPerMinute that cannot cost more (desk: less than 1; search: {quota:,}; "
+            "support: its prices are unknown), or accept it",
+        )
+    ]
 
 
 def test_on_a_cluster_tokens_are_all_that_callers_of_issuers_can_come_with() -> None:

@@ -10,15 +10,15 @@ route that a request is on).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
-from corral.config.problems import listed, size
+from corral.config.problems import listed, number, size
 from corral.plan.callers import Rate, TenantPlan
 from corral.plan.checks.findings import Finding
 from corral.plan.plan import ModelPlan, Plan
 from corral.plan.residency import stays_within
-from corral.plan.tenants import keys_variable
+from corral.plan.tenants import keys_variable, served_to
 
 _LIMITS = 256
 """Rules of one policy of limits (BackendTrafficPolicy of Envoy Gateway 1.8)."""
@@ -26,18 +26,24 @@ _LIMITS = 256
 _GROUPS = 15
 """Rules of a route (AIGatewayRoute of Envoy AI Gateway 1.1)."""
 
+_DAY_MINUTES, _MONTH_DAYS = 1_440, 31
+"""Of the longest month."""
+
 _ISSUERS, _AUDIENCES = 16, 8
 """Of one policy (SecurityPolicy of Envoy Gateway 1.8)."""
 
 
 def tenants(plan: Plan) -> Iterator[Finding]:
-    """Errors: a tenant whose residency leaves a model no host.  Warnings: one that leaves it fallbacks only, a limit
-    that the engine's own undercuts, hashes that the engine cannot use.  Notes: a tenant without a key in the stack."""
+    """Errors: a tenant whose residency leaves a model no host; one with a budget whose requests cost nobody knows what.
+    Warnings: one that its residency leaves fallbacks only, a limit that the engine's own undercuts, hashes that the
+    engine cannot use.  Notes: a tenant without a key in the stack."""
     models = {model.name: model for model in plan.models}
     for tenant in plan.tenants:
         yield from _identified(tenant, plan)
         for name in tenant.models:
             yield from _served(models[name], tenant)
+        if plan.engine == "local":
+            yield from _priced([models[name] for name in tenant.models], tenant)
         limit = plan.request_settings.body_limit
         if tenant.body_limit is not None and tenant.body_limit > limit:
             yield Finding(
@@ -92,6 +98,37 @@ def _served(model: ModelPlan, tenant: TenantPlan) -> Iterator[Finding]:
         )
 
 
+def _priced(models: Sequence[ModelPlan], tenant: TenantPlan) -> Iterator[Finding]:
+    if tenant.budget is None:
+        return
+    live = [(model.name, target) for model in models for target in served_to(model, tenant).live]
+    unknown = [f"{name} at {target.host}" for name, target in live if target.price is None]
+    if unknown:
+        yield Finding(
+            "error",
+            f"tenant/{tenant.name}/budget",
+            f"{tenant.name} has a budget, and it is unknown what its requests cost: the price of "
+            f"{', '.join(unknown)} is in no list",
+            "see whether `corral prices lock` finds it, or give it in dollars per million tokens, "
+            "corral:hosts.<host>.models.<model>.price; or take the model out of "
+            f"corral:tenants.{tenant.name}.models",
+        )
+
+
+def _same_quota(tenant: TenantPlan, plan: Plan) -> str:
+    """The tokens a minute that cost no more than its budget, if every token is the dearest: `200k for search`."""
+    prices = [
+        target.price for model in plan.models if model.name in tenant.models for target in served_to(model, tenant).live
+    ]
+    dearest = max((max(price.input, price.output) for price in prices if price), default=0)
+    minutes = {"day": _DAY_MINUTES, "month": _MONTH_DAYS * _DAY_MINUTES}
+    windows = tenant.budget.windows if tenant.budget else ()
+    if None in prices or not dearest:
+        return f"{tenant.name}: its prices are {'unknown' if None in prices else 'nothing'}"
+    quota = min(limit * 10**6 // (dearest * minutes[window]) for window, limit in windows)
+    return f"{tenant.name}: {number(quota)}" if quota else f"{tenant.name}: less than 1"
+
+
 def listener(plan: Plan) -> Iterator[Finding]:
     """Warnings: the local engine can be called from other machines, and keys and prompts go there as they are."""
     local = plan.listener
@@ -136,6 +173,13 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "the kubernetes engine does not limit what is under way: concurrentRequests, of the engine or of a tenant, "
             "is for the local engine",
             "limit requestsPerMinute, or accept it",
+        )
+    if budgeted := [tenant for tenant in plan.tenants if tenant.budget]:
+        quotas = "; ".join(_same_quota(tenant, plan) for tenant in budgeted)
+        yield _warning(
+            "budget",
+            "the kubernetes engine counts tokens, not money: the budget of a tenant is for the local engine",
+            f"set the tokensPerMinute that cannot cost more ({quotas}), or accept it",
         )
     if any(_is_bound(tenant, plan) for tenant in plan.tenants):
         yield _warning(
