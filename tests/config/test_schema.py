@@ -78,7 +78,9 @@ def places_of(value: Any, around: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]
 
 NEED_THE_WHOLE_STACK = {
     "least-shares",
+    "cluster-external-secrets-for-nothing",
     "cluster-prometheus-of-another",
+    "secret-store-of-nobody",
     "azure-called-by-nobody", "azure-to-provision", "bedrock-endpoint-in-no-vpc", "cluster-in-another-partition",
     "cluster-without-a-region", "credentials-of-the-provider-alone", "fallback-twice", "gateway-allow-from",
     "gateway-in-the-open", "gateway-issuer", "gateway-versions-of-a-mirror", "gpus-alternatives",

@@ -58,6 +58,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     config["corral:hosts"]["vllm"]["modelWeights"] = {"llama-3.3-70b": "s3://weights/llama"}
     secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"
     config["corral:gateway"] |= {"hostname": "llm.example.com", "certificate": {"hostedZone": "Z0123456789ABCDEFGHIJ"}}
+    config["corral:cluster"]["addons"] = {"externalSecrets": "install"}
+    config["corral:secretStore"] = {"name": "aws", "keys": {"deepinfra": "corral/deepinfra"}}
     config["corral:cluster"]["network"]["flowLogs"] = "arn:aws:s3:::team-logs"
     config["corral:registry"] = {"pullThrough": {"dockerHub": secret}}
     file = tmp_path_factory.mktemp("permissions") / "Pulumi.prod.yaml"

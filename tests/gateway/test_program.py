@@ -176,6 +176,29 @@ def test_a_key_in_a_store_is_nowhere_in_pulumi_and_its_secret_is_there_before_it
             assert (named, secret.urn in policy.dependencies) == (secret.inputs["metadata"]["name"], True)
 
 
+def test_the_operator_that_the_stack_installs_reads_the_secrets_that_it_names_and_no_others(tmp_path: Path):
+    config = config_of("prod")
+    arn = "arn:aws:secretsmanager:eu-west-1:210987654321:secret:llm/b-AbCdEf"
+    config["corral:cluster"]["addons"] = {"externalSecrets": "install"}
+    config["corral:secretStore"] = {"name": "aws", "keys": {"deepinfra": "llm/a", "together": {"key": arn}}}
+    world = deploy("prod", tmp_path, config, keys={})
+    (written,) = json.loads(world["addons-identity-policy-1"].inputs["policy"])["Statement"]
+    below = "arn:aws:secretsmanager:us-east-1:123456789012:secret:"
+    assert sorted(written["Resource"]) == [arn, f"{below}llm/a-??????"]
+    association, release, store = (world[f"addons-{part}"] for part in ("identity-association", "secrets", "store"))
+    assert (association.inputs["namespace"], association.inputs["serviceAccount"]) == (
+        release.inputs["namespace"],
+        release.inputs["name"],
+    )
+    assert (store.inputs["metadata"]["name"], store.inputs["spec"]) == (
+        "aws",
+        {"provider": {"aws": {"service": "SecretsManager", "region": "us-east-1"}}},
+    )
+    assert association.urn in release.dependencies
+    assert release.urn in store.dependencies
+    assert {store.urn in each.dependencies for each in world.of_type("ExternalSecret")} == {True}
+
+
 def test_keda_and_a_prometheus_are_there_before_what_they_scale_where_the_stack_has_them_installed(tmp_path: Path):
     config = config_of("prod")
     url = "http://prometheus-operated.monitoring.svc.cluster.local:9090"

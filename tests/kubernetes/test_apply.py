@@ -16,12 +16,11 @@ from corral.gateway.manifests.drill import DRILL_LABEL, drill_manifests
 from corral.gateway.manifests.isolation import RESTRICTED
 from corral.gateway.manifests.render import render
 from corral.gateway.manifests.resource import Network
-from corral.gateway.names import NAMES
+from corral.gateway.names import ENVOY_NAMESPACE, NAMES
 from corral.hosts.endpoint import AmbientCredential, Endpoint
 from corral.plan.build import build
 from corral.plan.callers import Issuer, Rate
 from corral.plan.plan import Plan, Target
-from corral.testing.stacks import read_version, run_program
 from corral.testing.world import manifests as objects_of
 from tests.built_programs import UnavailableError
 from tests.gateway.deployed import config_of, deploy
@@ -38,6 +37,7 @@ from tests.gateway.manifests.plans import (
     plan,
     tenant,
 )
+from tests.gateway.test_mirror import with_registry
 from tests.kubernetes import crds
 from tests.kubernetes.programs import api_server
 from tests.kubernetes.server import RefusedError, Server, running
@@ -46,7 +46,7 @@ from tests.pulumi_engine.stand_ins.comparison import differences
 pytestmark = [pytest.mark.apiserver, crds.needed]
 
 UNDEFINED = {"Certificate", "Issuer", "EnvoyPatchPolicy"}
-"""Kinds whose definitions are not at hand."""
+"""Kinds whose definitions may not be at hand."""
 
 EXAMPLES = Path(__file__).parents[1] / "stacks" / "examples"
 
@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(built, tmp_path_factory.mktemp("kubernetes")) as server:
         for definition in crds.widened():
             server.define(definition)
-        for namespace in (NAMES.namespace, "ingress"):
+        for namespace in (NAMES.namespace, ENVOY_NAMESPACE, "corral-vllm", "ingress"):
             server.namespace(namespace)
         yield server
 
@@ -152,8 +152,10 @@ def test_every_object_of_a_stack_is_taken(stack: str, server: Server):
 
 
 @pytest.mark.parametrize("stack", ["kind", "prod", "staging"])
-def test_every_object_of_a_program_is_kept_as_it_is_so_that_the_next_update_changes_nothing(stack: str, server: Server):
-    world = run_program(read_version(EXAMPLES / f"Pulumi.{stack}.yaml"))
+def test_every_object_of_a_program_is_kept_as_it_is_so_that_the_next_update_changes_nothing(
+    stack: str, server: Server, tmp_path: Path
+):
+    world = deploy(stack, tmp_path, with_registry(stack, None))
     applied = {resource.name: one for resource, one in objects_of(world) if server.defines(one)}
     assert {one["kind"] for one in applied.values()} >= {"Gateway", "AIGatewayRoute", "SecurityPolicy"}
     differing = {name: differences(server.apply(one), one, one) for name, one in applied.items()}

@@ -74,6 +74,7 @@ class Eks(ClusterComponent):
         self._child = pulumi.ResourceOptions(parent=self)
         self._title = physical("corral", args.stack, limit=CLUSTER_LENGTH)
         caller = aws.get_caller_identity(opts=pulumi.InvokeOptions(parent=self))
+        self.account = caller.account_id
         self._arn = f"arn:aws:eks:{args.region}:{caller.account_id}:cluster/{self._title}"
         vpc_id, subnets, ways_out = self._network(name)
         control, control_policies = role(

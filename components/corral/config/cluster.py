@@ -111,9 +111,10 @@ class Addons(Strict):
     prometheus_operator: Literal["install", "present"] | None = None
     """The Prometheus operator, whose monitors tell Prometheus what to scrape: `install`, with a Prometheus that keeps
     two days on its node, or `present` once it is there."""
-    external_secrets: Literal["present"] | None = None
-    """The External Secrets Operator, with the ClusterSecretStore that `corral:secretStore` names: `present` once it is
-    installed."""
+    external_secrets: Literal["install", "present"] | None = None
+    """The External Secrets Operator, which gets what `corral:secretStore` names: `install`, with that store, which is
+    AWS Secrets Manager in the stack's account and region then, or `present` once it and the ClusterSecretStore are
+    there."""
     certificates: Literal["present"] | None = None
     """The issuer or the secret that `corral:gateway.certificate` names: `present` once it is on the cluster."""
 

@@ -25,6 +25,7 @@ from corral.config.hosts import AzureHost, BedrockHost, VllmHost
 from corral.config.problems import HOSTS, MODELS, SECRETS, Report, Value, correction
 from corral.config.registry import PullThrough, Upstreams
 from corral.config.secret_store import SecretStore
+from corral.config.secrets import HUGGING_FACE
 from corral.config.stack import Stack
 from corral.config.stack_file import REGION, SIGNING_IN
 
@@ -52,9 +53,13 @@ def check_provisioning(stack: Stack, config: Mapping[str, Value], catalog: Catal
 
 
 def _check_stored(stack: Stack, store: SecretStore, catalog: Catalog, report: Report) -> None:
-    """A key in the store is one that the gateway sends to a host which is there already."""
+    """A key in the store is one that the gateway sends to a host which is there already, or vLLM's for weights."""
     for name in store.keys:
         keys, host = (_STORE, "keys", name), stack.hosts.get(name)
+        if name == HUGGING_FACE:
+            if not any(isinstance(each, VllmHost) and each.url is None for each in stack.hosts.values()):
+                report.relate(keys, "is for a vLLM host that the stack makes, and there is none: remove it")
+            continue
         if host is None or report.is_void((HOSTS, name)):
             report.relate(keys, f"no such host under {HOSTS}{correction(name, stack.hosts)}")
             continue
@@ -86,6 +91,11 @@ def _check_cluster(stack: Stack, report: Report) -> None:
     if not isinstance(stack.cluster, EksCluster) or report.is_void(("corral:cluster",)):
         return
     _check_prometheus(stack.cluster, report)
+    if stack.cluster.addons.external_secrets == "install" and not report.has(stack.secret_store, (_STORE,)):
+        report.relate(
+            ("corral:cluster", "addons", "externalSecrets"),
+            f"is installed for what {_STORE} names: give it, or leave this out",
+        )
     elsewhere = "name a cluster that is there, corral:cluster.kubeconfig"
     if stack.region is None:
         report.relate((REGION,), f"is where the stack makes a cluster on EKS: say it, or {elsewhere}")

@@ -33,7 +33,8 @@ class SecretStore(Strict):
     """A store of secrets, as the External Secrets Operator knows it."""
 
     name: Annotated[KubernetesName, Field(examples=["aws-secrets-manager"])]
-    """The `ClusterSecretStore` on the cluster."""
+    """The `ClusterSecretStore` on the cluster, which the stack makes where it installs the operator
+    (`corral:cluster.addons.externalSecrets: install`)."""
     refresh: Milliseconds = 3_600_000
     """The time after which the operator looks whether a key has changed, like `1h`, which is the default."""
     keys: Annotated[
@@ -43,7 +44,8 @@ class SecretStore(Strict):
             examples=[{"deepinfra": "corral/deepinfra", "lab": {"key": "corral/hosts", "property": "lab"}}],
         ),
     ]
-    """The secret in the store that is a host's key: its name there, or `{key: …, property: …}` for one field of it."""
+    """The secret in the store that is a host's key: its name there, or `{key: …, property: …}` for one field of it.
+    `huggingface` is the token with which vLLM loads gated weights."""
 
     def entry(self, host: str) -> StoreEntry | None:
         """Where the host's key is in the store; None: it is not there."""

@@ -108,11 +108,22 @@ PROMETHEUS = Chart(
 )
 """Its values and images are those of prometheus-community/helm-charts at cf408a29."""
 
+EXTERNAL_SECRETS = Chart(
+    "ghcr.io/external-secrets/charts/external-secrets",
+    "2.9.0",
+    ("ghcr.io/external-secrets/external-secrets:v2.9.0",),
+)
+"""Its values and image are those of external-secrets/external-secrets at cc5bfbc2."""
+
 
 def addon_charts(stack: Stack) -> tuple[Chart, ...]:
     """Those that a stack installs beside the load balancer's."""
     addons = stack.cluster.addons if isinstance(stack.cluster, EksCluster) else Addons()
-    wanted = ((addons.keda, KEDA), (addons.prometheus_operator, PROMETHEUS))
+    wanted = (
+        (addons.keda, KEDA),
+        (addons.prometheus_operator, PROMETHEUS),
+        (addons.external_secrets, EXTERNAL_SECRETS),
+    )
     return tuple(chart for how, chart in wanted if how == "install")
 
 

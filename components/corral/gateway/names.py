@@ -67,8 +67,8 @@ ENVOY_NAMESPACE = "envoy-gateway-system"
 AI_NAMESPACE, CERT_NAMESPACE = "envoy-ai-gateway-system", "cert-manager"
 """The namespaces of Envoy AI Gateway's controller and of cert-manager."""
 
-KEDA_NAMESPACE, MONITORING_NAMESPACE = "keda", "monitoring"
-"""The namespaces of KEDA and of Prometheus, where the stack installs them."""
+KEDA_NAMESPACE, MONITORING_NAMESPACE, SECRETS_NAMESPACE = "keda", "monitoring", "external-secrets"
+"""The namespaces of KEDA, of Prometheus and of the External Secrets Operator, where the stack installs them."""
 
 TENANT_SECRET = "tenants"  # noqa: S105
 """The API keys, by tenant."""

@@ -89,12 +89,21 @@ def deploy(file: Path | None = None) -> None:
     cluster = open_cluster(stack, tags)
     images = Images(cluster.cache or stack.mirror, keys.get(REGISTRY))
     if installed := addon_charts(stack):
-        from corral.gateway.software import Addons, AddonsArgs
+        from corral.gateway.addons import Addons, AddonsArgs
         from corral.hosts.naming import labels
 
-        prometheus, after = cluster.prometheus, cluster.ready
-        arguments = AddonsArgs(cluster.provider, images, installed, prometheus, labels(tags), after)
-        cluster.ready = [*after, *Addons("addons", arguments).ready]
+        arguments = AddonsArgs(
+            provider=cluster.provider,
+            images=images,
+            prometheus=cluster.prometheus,
+            labels=labels(tags),
+            depends_on=cluster.ready,
+            grace_seconds=0,
+            cluster=cluster,
+            charts=installed,
+            store=stack.secret_store,
+        )
+        cluster.ready = [*cluster.ready, *Addons("addons", arguments).ready]
     site = Site(stack, plan, cluster, images, keys, file.parent, tags, ENVOY_NAMESPACE, requests)
     hosts = make_hosts(site, failures)
     endpoints = [endpoint for host in hosts.values() for endpoint in host.endpoints.values()]

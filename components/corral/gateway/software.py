@@ -29,9 +29,7 @@ from corral.gateway import archives, redis
 from corral.gateway.charts import (
     CERT_MANAGER_REPOSITORIES,
     CONTROLLER_REPOSITORY,
-    KEDA,
     PROCESSOR_REPOSITORY,
-    PROMETHEUS,
     Chart,
     Charts,
     envoy_gateway_image,
@@ -39,7 +37,7 @@ from corral.gateway.charts import (
 from corral.gateway.manifests.front import KEPT_HEADERS
 from corral.gateway.manifests.isolation import RESTRICTED, policies
 from corral.gateway.manifests.resource import Network
-from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE, KEDA_NAMESPACE, MONITORING_NAMESPACE
+from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE
 from corral.gateway.recovery import release_hooks
 from corral.hosts.base import KubernetesObject
 from corral.hosts.images import Images
@@ -144,66 +142,37 @@ def _cert_manager(images: Images) -> dict[str, Any]:
     return values
 
 
-def _keda(images: Images) -> dict[str, Any]:
-    registry = images.named("ghcr.io/kedacore/keda").removesuffix("/kedacore/keda")
-    return {"global": {"image": {"registry": registry}}, "imagePullSecrets": images.pull_secrets}
+@dataclass(frozen=True)
+class InstallationArgs:
+    """The cluster, for any software."""
 
-
-def _prometheus(images: Images) -> dict[str, Any]:
-    """The operator without webhooks, and so without certificates, and one Prometheus."""
-    registry = images.named("quay.io/prometheus/prometheus").removesuffix("/prometheus/prometheus")
-    parts = ("alertmanager", "grafana", "kubeStateMetrics", "nodeExporter", "kubernetesServiceMonitors")
-    return {
-        "global": {"imageRegistry": registry, "imagePullSecrets": images.pull_secrets},
-        **{part: {"enabled": False} for part in parts},
-        "defaultRules": {"create": False},
-        "prometheusOperator": {"admissionWebhooks": {"enabled": False}, "tls": {"enabled": False}},
-        "prometheus": {"prometheusSpec": {"retention": "2d"}},
-    }
+    provider: kubernetes.Provider
+    images: Images
+    prometheus: Prometheus | None
+    """The one that may read metrics of it."""
+    labels: Mapping[str, str]
+    depends_on: Sequence[pulumi.Resource]
+    """Resources that are there before any of it."""
+    grace_seconds: int
+    """How long a pod of it that is to go may take."""
 
 
 @dataclass(frozen=True)
-class SoftwareArgs:
-    """The cluster, and which parts are installed."""
+class SoftwareArgs(InstallationArgs):
+    """Which parts are installed."""
 
-    provider: kubernetes.Provider
     network: Network
-    images: Images
     versions: Versions
     cert_manager: bool
     """Whether to install cert-manager."""
     counting: bool
     """Whether tenants have limits that are counted by the minute."""
-    prometheus: Prometheus | None
-    """The one that may read metrics of it."""
-    grace_seconds: int
-    """How long an Envoy that is to go may take."""
-    labels: Mapping[str, str]
-    depends_on: Sequence[pulumi.Resource]
-    """Resources that are there before any of it."""
-
-
-@dataclass(frozen=True)
-class AddonsArgs:
-    """The cluster, and what is installed beside the load balancer's software."""
-
-    provider: kubernetes.Provider
-    images: Images
-    charts: Sequence[Chart]
-    prometheus: Prometheus | None
-    """The one that may read metrics of it."""
-    labels: Mapping[str, str]
-    depends_on: Sequence[pulumi.Resource]
-    grace_seconds: int = 0
-    """None of its pods takes time to go."""
 
 
 class Installation(pulumi.ComponentResource):
     """Software in namespaces of its own."""
 
-    def __init__(
-        self, type_: str, name: str, args: SoftwareArgs | AddonsArgs, opts: pulumi.ResourceOptions | None
-    ) -> None:
+    def __init__(self, type_: str, name: str, args: InstallationArgs, opts: pulumi.ResourceOptions | None) -> None:
         super().__init__(type_, name, None, opts)
         self._name, self._args = name, args
 
@@ -296,35 +265,6 @@ class Software(Installation):
             before.append(self._release("cert-manager", charts.cert_manager, CERT_NAMESPACE, values, *namespace))
         values = _ai_gateway(args.images, charts.ai_gateway)
         self.ready = self._release("ai-gateway", charts.ai_gateway, AI_NAMESPACE, values, *before)
-        self.register_outputs({})
-
-
-class Addons(Installation):
-    """KEDA and a Prometheus, where the stack has them installed: what scales Envoys and vLLM.
-
-    The Prometheus has what is in the monitors of this stack and nothing else: no Grafana, no Alertmanager, no rules and
-    nothing of the cluster itself.  It keeps two days, on its node.  Helm never upgrades its operator's definitions.
-    """
-
-    ready: Sequence[pulumi.Resource]
-
-    def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("corral:gateway:Addons", name, args, opts)
-        self.ready = [
-            self._release(
-                part,
-                chart,
-                namespace,
-                values(args.images),
-                *self._namespace(part, namespace),
-                skip_crds=chart is not PROMETHEUS,
-            )
-            for part, chart, namespace, values in (
-                ("keda", KEDA, KEDA_NAMESPACE, _keda),
-                ("prometheus", PROMETHEUS, MONITORING_NAMESPACE, _prometheus),
-            )
-            if chart in args.charts
-        ]
         self.register_outputs({})
 
 

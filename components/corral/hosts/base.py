@@ -135,6 +135,8 @@ class ClusterComponent(pulumi.ComponentResource):
     """Those from which pods call the internet; empty: unknown."""
     vpc: Vpc | None = None
     """None: not on AWS, or unknown."""
+    account: str | None = None
+    """That of AWS which it is in; None: none, or unknown."""
     cache: Cache | None = None
     """What images are pulled through; None: nothing of the cluster's own."""
 

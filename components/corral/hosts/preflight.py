@@ -97,7 +97,8 @@ def _weights(
     token: str | None,
     transport: httpx.BaseTransport | None,
 ) -> Iterator[Precondition]:
-    account, stated = Account(host.region or stack.region or _ANY_REGION), HUGGING_FACE in stack.keys
+    account = Account(host.region or stack.region or _ANY_REGION)
+    stated = HUGGING_FACE in {*stack.keys, *(stack.secret_store.keys if stack.secret_store else ())}
 
     def judge(path: str) -> Judgement:
         if path.startswith("s3://"):

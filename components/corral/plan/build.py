@@ -8,6 +8,7 @@ from corral.catalog.catalog import Catalog
 from corral.catalog.prices import NO_REGION, Prices, Released
 from corral.config import ramps as config
 from corral.config.hosts import Reservation, VllmHost
+from corral.config.secrets import HUGGING_FACE
 from corral.config.stack import Model, Stack
 from corral.plan.plan import Fit, Listener, ModelPlan, Nodes, Plan, RequestSettings, Target, Unserved
 from corral.plan.ramps import Ramp, stairs
@@ -52,6 +53,7 @@ def build(stack: Stack, catalog: Catalog, locked: Prices | None = None) -> Plan:
         cluster=stack.cluster if engine.kind == "kubernetes" else None,
         certificate=stack.gateway.certificate if engine.kind == "kubernetes" else None,
         plain_http=stack.gateway.plain_http if engine.kind == "kubernetes" else False,
+        stored=_stored(stack, models),
         versions=stack.gateway.versions if engine.kind == "kubernetes" else None,
         replicas=stack.gateway.replicas if engine.kind == "kubernetes" else None,
     )
@@ -87,6 +89,11 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, prices: Pric
         least_shares=model.least_shares,
         ramp=_ramp(stack.ramps[name], sharing) if name in stack.ramps else None,
     )
+
+
+def _stored(stack: Stack, models: Sequence[ModelPlan]) -> tuple[str, ...]:
+    used = {HUGGING_FACE, *(target.host for model in models for target in model.targets)}
+    return tuple(sorted(used & stack.secret_store.keys.keys())) if stack.secret_store else ()
 
 
 def _ramp(ramp: config.Ramp, shares: dict[str, int]) -> Ramp:

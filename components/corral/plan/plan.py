@@ -336,6 +336,8 @@ class Plan:
     """Whether that gateway answers plain HTTP as well."""
     replicas: Replicas | None = field(default=None, compare=False, metadata=_PRIVATE)
     """Of its Envoys."""
+    stored: tuple[str, ...] = field(default=(), compare=False, metadata=_PRIVATE)
+    """Whose keys it has a store of secrets give: hosts', and the token for weights, in order of name."""
     versions: Versions | None = field(default=None, compare=False, metadata=_PRIVATE)
     """Of its software."""
     trace_headers: bool = field(default=True, metadata=_PRIVATE)

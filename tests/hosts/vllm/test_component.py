@@ -27,9 +27,10 @@ def world(
     *,
     secrets: bool = False,
     models: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> tuple[World, Vllm]:
     """`cluster` is the stack's; empty for a new one."""
-    declared = stack(vllm, models, cluster=dict(cluster))
+    declared = stack(vllm, models, cluster=dict(cluster), **more)
     made: list[Vllm] = []
 
     def program() -> None:
@@ -110,6 +111,24 @@ def test_secrets_are_in_one_secret_and_the_gateway_gets_the_key():
     assert isinstance(credential, KeyCredential)
     assert credential.header == "authorization"
     assert "vllm-secret" in depends(seen, f"{NAME}-deployment")
+
+
+def test_a_token_that_is_in_a_store_is_nowhere_in_pulumi_and_there_before_the_servers():
+    keys = {"huggingface": {"key": "corral/hosts", "property": "huggingface"}}
+    store = {"name": "aws", "keys": keys}
+    seen, _ = world({"gpus": GPUS, "modelWeights": {LLAMA: FP8}}, KIND, secretStore=store)
+    manifest = seen["vllm-stored-token"].inputs
+    assert manifest["spec"] == {
+        "secretStoreRef": {"kind": "ClusterSecretStore", "name": "aws"},
+        "refreshInterval": "3600s",
+        "data": [{"secretKey": "token", "remoteRef": keys["huggingface"]}],
+    }
+    assert manifest["metadata"]["annotations"]["pulumi.com/waitFor"] == "condition=Ready"
+    (container,) = seen[f"{NAME}-deployment"].inputs["spec"]["template"]["spec"]["containers"]
+    (token,) = [each["valueFrom"]["secretKeyRef"] for each in container["env"] if each["name"] == "HF_TOKEN"]
+    assert token == {"name": manifest["metadata"]["name"], "key": "token"}
+    assert "vllm-stored-token" in depends(seen, f"{NAME}-deployment")
+    assert [*seen.of_type("core/v1:Secret")] == []
 
 
 def test_on_eks_the_host_gets_nodes_before_its_servers():

@@ -80,7 +80,7 @@ def deployment(of: Server) -> Manifest:
                             "name": "vllm",
                             "image": "vllm/vllm-openai:v0.29.0",
                             "args": arguments(of),
-                            "env": environment(of, "us-east-1", token=False, key=False),
+                            "env": environment(of, "us-east-1"),
                             "ports": [{"name": "http", "containerPort": 8000}],
                             "resources": {
                                 "requests": {"cpu": "4", "memory": "32Gi", "nvidia.com/gpu": "4"},
@@ -240,7 +240,7 @@ CUSTOM = {"ServiceMonitor", "ScaledObject"}
     ids=["on GPUs", "asleep", "from S3", "a simulator"],
 )
 def test_every_object_holds_against_its_schema(of: Server):
-    surroundings = around(prometheus=PROMETHEUS, token=True, key=True)
+    surroundings = around(prometheus=PROMETHEUS, token="vllm", key="vllm")
     made = manifests(of, surroundings).values()
     for each in (namespace(of.namespace, surroundings), service_account(of.namespace, surroundings), *made):
         if each["kind"] not in CUSTOM:

@@ -110,16 +110,16 @@ PLAIN = [
 ]
 
 
-def test_secrets_come_from_the_hosts_secret():
-    assert environment(server(), "us-east-1", token=True, key=True) == [
+def test_a_token_and_a_key_come_from_the_secrets_that_have_them():
+    assert environment(server(), "us-east-1", token="vllm-stored", key="vllm") == [
         *PLAIN,
-        {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "vllm", "key": "token"}}},
+        {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "vllm-stored", "key": "token"}}},
         {"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": "vllm", "key": "key"}}},
     ]
 
 
 def test_weights_in_s3_are_read_in_their_region():
-    assert environment(server(weights="s3://weights/Llama-FP8"), "us-east-1", token=False, key=False) == [
+    assert environment(server(weights="s3://weights/Llama-FP8"), "us-east-1") == [
         *PLAIN,
         {"name": "RUNAI_STREAMER_CHUNK_BYTESIZE", "value": "4294967296"},
         {"name": "AWS_REGION", "value": "us-east-1"},

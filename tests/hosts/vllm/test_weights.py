@@ -60,7 +60,7 @@ CASES: list[tuple[str, httpx.Response, str | None, bool, str | None, Judgement]]
         None,
         True,
         None,
-        ("unknown", "it takes a token: set HF_TOKEN here to that in corral:keys.huggingface, and ask again"),
+        ("unknown", "it takes a token: set HF_TOKEN here to the one that the stack has, and ask again"),
     ),
     (
         "no such repository",

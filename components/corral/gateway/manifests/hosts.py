@@ -15,6 +15,7 @@ from typing import Any
 from corral.gateway.manifests.resource import Inputs, Resource, reference
 from corral.gateway.names import HOST_HEADER, TENANT_HEADER, object_name
 from corral.hosts.endpoint import AmbientCredential, Credential, Endpoint, EntraCredential, KeyCredential
+from corral.hosts.store import stored_spec
 from corral.plan.failover import ADDED_BY_ENVOY, TOKEN_HEADER
 
 
@@ -101,14 +102,11 @@ def _from_store(inputs: Inputs, endpoint: Endpoint) -> dict[str, Resource]:
     """What has the External Secrets Operator make the host's secret, and keep it as it is in the store."""
     resources: dict[str, Resource] = {}
     for entry, key in endpoint.stored_secret.items():
-        field = {} if key.property is None else {"property": key.property}
-        spec = {
-            "secretStoreRef": {"kind": "ClusterSecretStore", "name": key.store},
-            "refreshInterval": f"{key.refresh_seconds}s",
-            "data": [{"secretKey": entry, "remoteRef": {"key": key.key, **field}}],
-        }
         resources[host_secret(endpoint.host)] = inputs.resource(
-            "ExternalSecret", secret_name(endpoint), spec, annotations={"corral/host": endpoint.host}
+            "ExternalSecret",
+            secret_name(endpoint),
+            stored_spec(entry, key),
+            annotations={"corral/host": endpoint.host},
         )
     return resources
 

@@ -19,7 +19,14 @@ from typing import Any
 
 from corral.config.cluster import Prometheus
 from corral.gateway.manifests.resource import Manifest
-from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE, KEDA_NAMESPACE, MONITORING_NAMESPACE
+from corral.gateway.names import (
+    AI_NAMESPACE,
+    CERT_NAMESPACE,
+    ENVOY_NAMESPACE,
+    KEDA_NAMESPACE,
+    MONITORING_NAMESPACE,
+    SECRETS_NAMESPACE,
+)
 from corral.hosts.naming import pod_security
 
 RESTRICTED = pod_security("restricted")
@@ -36,6 +43,7 @@ _METRICS = {
     CERT_NAMESPACE: (9402,),
     KEDA_NAMESPACE: (8080,),
     MONITORING_NAMESPACE: (8080, 9090),
+    SECRETS_NAMESPACE: (8080,),
 }
 """The ports that Prometheus reads, by namespace: 1064 is the processor's beside an Envoy."""
 
@@ -75,6 +83,7 @@ _WAYS: Mapping[str, list[tuple[str, dict[str, str], list[dict[str, Any]]]]] = {
         ("keda", {}, [_from(None, 6443, 9443), _from(_in(KEDA_NAMESPACE), 9666)])
     ],
     MONITORING_NAMESPACE: [("prometheus", {}, [_from(_in(KEDA_NAMESPACE), 9090)])],
+    SECRETS_NAMESPACE: [("external-secrets", {}, [])],  # it calls, and nobody calls it
 }
 """By namespace the names of policies, the pods that each is for, and who comes to which of their ports."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -11,10 +12,11 @@ import pulumi_kubernetes as kubernetes
 from corral.config.hosts import Gpus, VllmHost
 from corral.config.secrets import HUGGING_FACE
 from corral.hosts.base import SECRET_DATA, ClusterComponent, HostOnCluster, Site
-from corral.hosts.endpoint import Endpoint, KeyCredential
+from corral.hosts.endpoint import Endpoint, KeyCredential, StoredKey
 from corral.hosts.iam import Statement, policy
 from corral.hosts.images import Images
 from corral.hosts.naming import labels
+from corral.hosts.store import external_secret
 from corral.hosts.vllm.manifests import (
     ACCOUNT,
     NODE_READY_SECONDS,
@@ -25,8 +27,11 @@ from corral.hosts.vllm.manifests import (
     namespace,
     service_account,
 )
-from corral.hosts.vllm.server import PORT, SECRET, Server
+from corral.hosts.vllm.server import PORT, SECRET, STORED_SECRET, Server
 from corral.plan.plan import Fit
+
+if TYPE_CHECKING:
+    from corral.hosts.endpoint import Key
 
 _READY_SECONDS = STARTUP_SECONDS + NODE_READY_SECONDS
 _DELETED_SECONDS = 600
@@ -55,8 +60,8 @@ class VllmArgs:
     """By a model's name the counter of its requests at the gateway, as PromQL selects it."""
     region: str | None
     """AWS's, for weights in S3."""
-    token: pulumi.Output[str] | None = field(repr=False)
-    """The Hugging Face token for gated weights, a secret."""
+    token: Key | None = field(repr=False)
+    """The Hugging Face token for gated weights, a secret, or where it is."""
     key: pulumi.Output[str] | None = field(repr=False)
     """The key that vLLM asks for, a secret; None: it asks for none, and only the network policy keeps others out."""
     tags: Mapping[str, str]
@@ -87,7 +92,7 @@ class VllmArgs:
             gateway_namespace=site.gateway_namespace,
             requests=site.requests,
             region=site.stack.region,
-            token=site.keys.get(HUGGING_FACE),
+            token=site.key(HUGGING_FACE),
             key=site.keys.get(name),
             tags=site.tags,
         )
@@ -103,12 +108,15 @@ class Vllm(HostOnCluster):
     def __init__(self, name: str, args: VllmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("corral:hosts:Vllm", name, args.cluster, opts)
         self._args = args
+        stored = args.token if isinstance(args.token, StoredKey) else None
+        own = {} if stored else {"token": cast("pulumi.Output[str] | None", args.token)}
+        entries = {entry: value for entry, value in {**own, "key": args.key}.items() if value is not None}
         self._surroundings = Surroundings(
             gateway_namespace=args.gateway_namespace,
             prometheus=args.cluster.prometheus,
             region=args.region,
-            token=args.token is not None,
-            key=args.key is not None,
+            token=STORED_SECRET if stored else SECRET if "token" in entries else None,
+            key=SECRET if "key" in entries else None,
             labels=labels(args.tags),
             requests=args.requests,
             instances=args.gpus.instances if args.gpus else (),
@@ -122,8 +130,11 @@ class Vllm(HostOnCluster):
         before += args.images.secret(f"{name}-pull-secret", inside, self._surroundings.labels, self._child([where]))
         account = service_account(inside, self._surroundings, args.images.pull_secrets)
         before += [where, self._object("account", account, [where])]
-        if args.token is not None or args.key is not None:
-            before.append(self._secret(inside, where))
+        if entries:
+            before.append(self._secret(inside, entries, where))
+        if stored:
+            manifest = external_secret(STORED_SECRET, inside, self._surroundings.labels, "token", stored)
+            before.append(self._object("stored-token", manifest, [where]))
         if statements := _read_weights(args.servers):
             identity = args.cluster.identity(f"{name}-identity", inside, ACCOUNT, [policy(statements)], parent=self)
             before += [*identity[0], *identity[1]]
@@ -156,12 +167,13 @@ class Vllm(HostOnCluster):
             way_out=_WAY_OUT.format(namespace=server.namespace, host=server.host, stack=pulumi.get_stack()),
         )
 
-    def _secret(self, inside: str, where: pulumi.Resource) -> kubernetes.core.v1.Secret:
-        entries = {"token": self._args.token, "key": self._args.key}
+    def _secret(
+        self, inside: str, entries: Mapping[str, pulumi.Output[str]], where: pulumi.Resource
+    ) -> kubernetes.core.v1.Secret:
         return kubernetes.core.v1.Secret(
             f"{self._name}-secret",
             metadata={"name": SECRET, "namespace": inside, "labels": dict(self._surroundings.labels)},
-            string_data={entry: pulumi.Output.secret(value) for entry, value in entries.items() if value is not None},
+            string_data={entry: pulumi.Output.secret(value) for entry, value in entries.items()},
             opts=pulumi.ResourceOptions.merge(self._child([where]), SECRET_DATA),
         )
 

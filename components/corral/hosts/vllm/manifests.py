@@ -63,10 +63,10 @@ class Surroundings:
     prometheus: Prometheus | None
     region: str | None
     """AWS's, for weights in S3."""
-    token: bool
-    """Whether there is a Hugging Face token."""
-    key: bool
-    """Whether vLLM asks for a key."""
+    token: str | None
+    """The Secret with the Hugging Face token; None: there is none."""
+    key: str | None
+    """The Secret with the key that vLLM asks for; None: it asks for none."""
     requests: Callable[[str], str]
     """By a model's name the counter of its requests at the gateway, as PromQL selects it."""
     instances: Sequence[str]

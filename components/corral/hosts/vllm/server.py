@@ -104,15 +104,21 @@ def _streamed(gpus: int) -> list[str]:
     return ["--load-format", "runai_streamer", "--model-loader-extra-config", extra]
 
 
-def environment(server: Server, region: str | None, *, token: bool, key: bool) -> list[dict[str, Any]]:
-    """`region` is AWS's, for weights in S3; `token` and `key`: whether the Secret has such."""
+STORED_SECRET = "vllm-stored"  # noqa: S105
+"""The Secret there with `token`, where the token comes from a store."""
+
+
+def environment(
+    server: Server, region: str | None, *, token: str | None = None, key: str | None = None
+) -> list[dict[str, Any]]:
+    """`region` is AWS's, for weights in S3; `token` and `key`: the Secrets that have such."""
     plain = {"HF_HOME": f"{CACHE}/huggingface", "VLLM_CACHE_ROOT": f"{CACHE}/vllm", "VLLM_NO_USAGE_STATS": "1"}
     if server.from_s3:
         plain["RUNAI_STREAMER_CHUNK_BYTESIZE"] = str(4 * 2**30)
         if region:
             plain["AWS_REGION"] = region
     variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items()]
-    for name, entry, there in (("HF_TOKEN", "token", token), ("VLLM_API_KEY", "key", key)):
-        if there:
-            variables.append({"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": entry}}})
+    for name, entry, secret in (("HF_TOKEN", "token", token), ("VLLM_API_KEY", "key", key)):
+        if secret:
+            variables.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": entry}}})
     return variables

@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 10.0
 def of_hugging_face(
     repository: str, token: str | None, *, stated: bool, transport: httpx.BaseTransport | None = None
 ) -> Judgement:
-    """`stated`: the stack has a token, which only Pulumi can decrypt; `token` is the same, of this machine.
+    """`stated`: the stack has a token, which cannot be read here; `token` is the same, of this machine.
 
     Raises HostError.
     """
@@ -36,7 +36,7 @@ def of_hugging_face(
     if response.status_code < 400:
         return "allowed", "to be had" if sent else "to be had without a token"
     if response.status_code in (401, 403) and stated and not sent:
-        return "unknown", "it takes a token: set HF_TOKEN here to that in corral:keys.huggingface, and ask again"
+        return "unknown", "it takes a token: set HF_TOKEN here to the one that the stack has, and ask again"
     if code == "GatedRepo" and sent:
         return "refused", f"the token's owner has not accepted the licence: {page}"
     if code == "GatedRepo":

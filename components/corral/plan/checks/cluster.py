@@ -26,7 +26,7 @@ from corral.plan.checks.findings import Finding
 from corral.plan.plan import Plan
 
 _ACCESS = "cluster/publicFrom"
-_INSTALLED = ("keda", "prometheusOperator")
+_INSTALLED = ("keda", "prometheusOperator", "externalSecrets")
 """The addons that the stack can install."""
 
 
@@ -116,11 +116,10 @@ def _addons(plan: Plan, eks: EksCluster) -> Iterator[Finding]:
                 "corral:cluster.prometheus has Envoys and vLLM scraped by the operator's monitors",
                 "the Prometheus operator (or have Prometheus scrape by `annotations`)",
             )
-    stored = sorted({target.host for _, target in plan.targets if target.credential.stored})
-    if stored and not addons.external_secrets:
+    if plan.stored and not addons.external_secrets:
         yield _absent(
             "externalSecrets",
-            f"corral:secretStore has the External Secrets Operator get the key of {listed(stored, 'and')}",
+            f"corral:secretStore has the External Secrets Operator get the key of {listed(plan.stored, 'and')}",
             "the External Secrets Operator, its API in version v1, with that ClusterSecretStore",
         )
     if isinstance(plan.certificate, IssuedCertificate) and not addons.certificates:
