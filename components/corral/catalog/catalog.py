@@ -62,10 +62,16 @@ class Takes(Strict):
     rerank: bool | None = None
     """The host serves the model at `/v1/rerank`, as Cohere's API has it (true), or does not (false, the default)."""
 
-    def refuses(self, fact: str) -> bool:
-        """Whether the host is known not to take it, or, of another API than OpenAI's, is not known to take it."""
-        value = getattr(self, fact)
-        return value is not True if fact in OTHER_APIS else value is False
+    def __hash__(self) -> int:
+        return hash(tuple(self.__dict__.values()))
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The facts that the host is known not to take, or, of another API than OpenAI's, is not known to take."""
+        values = {name: getattr(self, name) for name in Takes.model_fields}
+        return frozenset(
+            name for name, value in values.items() if value is False or (value is None and name in OTHER_APIS)
+        )
 
 
 class TakesEntry(Takes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Network, ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -25,8 +26,12 @@ class Pattern:
     mismatch: str
     """The predicate of a text that does not."""
 
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
     def read(self, value: str) -> str:
-        if not re.fullmatch(self.pattern, value):
+        if not self._compiled.fullmatch(value):
             raise ValueError(self.mismatch)
         return value
 

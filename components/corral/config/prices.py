@@ -42,6 +42,7 @@ def read_prices(folder: Path) -> PriceList | None:
         root = parse(text_of(file, report))
     except NotYamlError as error:
         raise report.stop((), error.message, error.mark) from None
+    report.root = root
     values = value_of(root, (), report) if root else {}
     if not isinstance(values, dict):
         raise report.stop((), "must be a mapping with `tokens` and `hours`", root and root.mark)

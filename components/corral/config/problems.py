@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 """A plain value of a configuration."""
@@ -130,6 +130,14 @@ class Mark(NamedTuple):
     column: int
 
 
+class Located(Protocol):
+    """A part of the file."""
+
+    def below(self, _: str | int, /) -> tuple[Mark, Located] | None:
+        """Where a key of it stands, or an item, and its value; None: it has none such."""
+        ...
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong."""
@@ -162,7 +170,10 @@ class Report:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.marks: dict[Keys, Mark] = {}
+        self.start: Mark | None = None
+        """Where the configuration starts; None: it did not come from a file."""
+        self.root: Located | None = None
+        """What says where the keys stand."""
         self._reported: dict[tuple[Keys, str, Mark | None], None] = {}
         self._void: set[Keys] = set()
         self._around_void: set[Keys] = set()
@@ -201,7 +212,12 @@ class Report:
 
     def mark(self, keys: Keys) -> Mark | None:
         """Where the key stands, or the nearest one around it: a missing key stands nowhere."""
-        return next((self.marks[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in self.marks), None)
+        mark, node = self.start, self.root
+        for key in keys:
+            if node is None or (there := node.below(key)) is None:
+                break
+            mark, node = there
+        return mark
 
     def problems(self) -> tuple[Problem, ...]:
         placed = [(mark or self.mark(keys), keys, message) for keys, message, mark in self._reported]

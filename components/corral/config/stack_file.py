@@ -71,8 +71,7 @@ def read_config(path: Path, report: Report) -> dict[str, Value]:
         report.add((), error.message, error.mark)
         raise report.stop() from None
     values: dict[str, Value] = {}
-    for key, at, value in entries_of(_config(root, report), (), report):
-        report.marks[(key,)] = at.mark
+    for key, _, value in entries_of(_config(root, report), (), report):
         is_ours = key == REGION or key.partition(":")[0] == NAMESPACE
         values[key] = value_of(value, (key,), report, as_text=key in SECRET_PLACES) if is_ours else None
     return values
@@ -109,6 +108,8 @@ def usable(value: Value, keys: Keys, report: Report) -> Value:
     if len(keys) > DEEPEST_LEVEL:
         report.void(keys[:1], f"is nested deeper than {DEEPEST_LEVEL} levels")
         return None
+    if value is not None and not isinstance(value, (list, dict)):
+        return value
     match value:
         case None:
             report.void(keys, _no_value(keys))
@@ -118,8 +119,6 @@ def usable(value: Value, keys: Keys, report: Report) -> Value:
             return [usable(item, (*keys, place), report) for place, item in enumerate(value)]
         case dict():
             return {str(key): usable(below, (*keys, str(key)), report) for key, below in value.items()}
-        case _:
-            return value
     return None
 
 
@@ -141,7 +140,7 @@ def _config(root: Node | None, report: Report) -> yaml_tree.Mapping:
     top, config, is_misspelled = ("config", *PULUMIS_OWN), None, False
     for key, at, value in entries_of(root, (), report):
         if key == "config":
-            report.marks[()], config = at.mark, value
+            report.start, report.root, config = at.mark, value, value
         elif key in PARTS or ":" in key:
             report.add((key,), "stands at the left margin: indent it under `config:`", at.mark)
             report.excuse((key if ":" in key else f"{NAMESPACE}:{key}",))

@@ -13,7 +13,7 @@ thing itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -28,9 +28,18 @@ from corral.config.problems import DEEPEST_LEVEL, Keys, Mark, Report, Value
 class Node:
     """An alias, unless it is of a class below."""
 
-    mark: Mark
+    start: Any
+    """The parser's mark of where it starts."""
     is_marked: bool
     """Whether it has an explicit tag (`!!str`) or an anchor (`&name`)."""
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.start.line + 1, self.start.column + 1)
+
+    def below(self, _: str | int, /) -> tuple[Mark, Node] | None:
+        """Where a key of it stands, or an item, and its value; None: it has none such."""
+        return None
 
 
 @dataclass(slots=True)
@@ -44,10 +53,18 @@ class Scalar(Node):
 class Sequence(Node):
     items: list[Node]
 
+    def below(self, key: str | int, /) -> tuple[Mark, Node] | None:
+        item = self.items[key] if isinstance(key, int) and key < len(self.items) else None
+        return item and (item.mark, item)
+
 
 @dataclass(slots=True)
 class Mapping(Node):
     entries: list[tuple[Node, Node]]
+
+    def below(self, key: str | int, /) -> tuple[Mark, Node] | None:
+        entries = (entry for entry in self.entries if isinstance(entry[0], Scalar) and entry[0].text == key)
+        return next(((at.mark, value) for at, value in entries), None)
 
 
 class NotYamlError(Exception):
@@ -64,53 +81,42 @@ def parse(text: str) -> Node | None:
         line, column = text.count("\n", 0, match.start()) + 1, match.start() - text.rfind("\n", 0, match.start())
         raise NotYamlError(Mark(line, column), f"a character that cannot be seen, U+{ord(match[0]):04X}: remove it")
     try:
-        return _root(_events(text))
+        return _root(LOADER(text).get_event)
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text) from None
     except (yaml.YAMLError, ValueError, OverflowError):  # the latter two of an escape that is no character
         raise NotYamlError(Mark(1, 1), "is not valid YAML") from None
 
 
-def _events(text: str) -> Iterator[Any]:
-    loader = LOADER(text)
-    while loader.check_event():
-        yield loader.get_event()
-
-
-def _root(events: Iterator[Any]) -> Node | None:
+def _root(next_event: Callable[[], Any]) -> Node | None:
     root: Node | None = None
-    for event in events:
+    while not isinstance(event := next_event(), yaml.StreamEndEvent):
         match event:
             case yaml.NodeEvent():
-                root = _node(event, events, DEEPEST_LEVEL)
+                root = _node(event, next_event, DEEPEST_LEVEL)
             case yaml.DocumentStartEvent() if root:
                 message = "a second document starts here, and a stack is one: remove the line ---"
-                raise NotYamlError(_mark(event), message)
+                raise NotYamlError(Node(event.start_mark, is_marked=False).mark, message)
             case _:
                 pass
     return root
 
 
-def _node(event: Any, events: Iterator[Any], levels: int) -> Node:
+def _node(event: Any, next_event: Callable[[], Any], levels: int) -> Node:
     """The node that starts with this event; `levels` of nesting are left."""
-    mark = _mark(event)
-    is_marked = not isinstance(event, yaml.AliasEvent) and bool(event.anchor or event.tag)
-    if isinstance(event, yaml.ScalarEvent):
-        return Scalar(mark, is_marked, event.value, is_plain=not event.style)
+    if type(event) is yaml.ScalarEvent:
+        return Scalar(event.start_mark, bool(event.anchor or event.tag), event.value, not event.style)
     if isinstance(event, yaml.AliasEvent):
-        return Node(mark, is_marked)
+        return Node(event.start_mark, is_marked=False)
+    start, is_marked = event.start_mark, bool(event.anchor or event.tag)
     if not levels:
-        raise NotYamlError(mark, f"is nested deeper than {DEEPEST_LEVEL} levels")
+        raise NotYamlError(Node(start, is_marked).mark, f"is nested deeper than {DEEPEST_LEVEL} levels")
     below: list[Node] = []
-    while not isinstance(inner := next(events), yaml.CollectionEndEvent):
-        below.append(_node(inner, events, levels - 1))
+    while not isinstance(inner := next_event(), yaml.CollectionEndEvent):
+        below.append(_node(inner, next_event, levels - 1))
     if isinstance(event, yaml.SequenceStartEvent):
-        return Sequence(mark, is_marked, below)
-    return Mapping(mark, is_marked, list(zip(below[::2], below[1::2], strict=True)))
-
-
-def _mark(event: Any) -> Mark:
-    return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+        return Sequence(start, is_marked, below)
+    return Mapping(start, is_marked, list(zip(below[::2], below[1::2], strict=True)))
 
 
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -171,6 +177,7 @@ _OTHER_NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """Further numbers of go-yaml: other bases, leading zeros, groups, exponents, numbers too large."""
+_FIRST_OF_NUMBERS = frozenset("-+.0123456789")
 _CONSTANTS = {"": None, "~": None} | {
     spelling: value
     for name, value in (("null", None), ("true", True), ("false", False))
@@ -183,7 +190,7 @@ class _UnreadableError(Exception):
 
 
 def value_of(node: Node, keys: Keys, report: Report, *, as_text: bool = False) -> Value:
-    """The node's plain value; what has none is reported and reads as None.  Marks each key below it in the report.
+    """The node's plain value; what has none is reported and reads as None.
 
     `as_text`: every scalar is the text that is written, whatever it looks like.
     """
@@ -193,17 +200,14 @@ def value_of(node: Node, keys: Keys, report: Report, *, as_text: bool = False) -
             case Scalar():
                 return node.text if as_text else _scalar(node)
             case Sequence():
-                for place, item in enumerate(node.items):
-                    report.marks[(*keys, place)] = item.mark
                 return [
                     value_of(item, (*keys, place), report, as_text=as_text) for place, item in enumerate(node.items)
                 ]
             case Mapping():
-                entries: dict[str, Value] = {}
-                for key, at, value in entries_of(node, keys, report):
-                    report.marks[(*keys, key)] = at.mark
-                    entries[key] = value_of(value, (*keys, key), report, as_text=as_text)
-                return entries
+                return {
+                    key: value_of(value, (*keys, key), report, as_text=as_text)
+                    for key, _, value in entries_of(node, keys, report)
+                }
             case _:
                 raise _UnreadableError("an alias (`*name`) is not read here: write out what it stands for")
     except _UnreadableError as why:
@@ -229,7 +233,7 @@ def entries_of(node: Mapping, keys: Keys, report: Report) -> Iterator[tuple[str,
 
 
 def _scalar(node: Scalar) -> str | int | float | bool | None:
-    if not node.is_plain:
+    if not node.is_plain or not (node.text[:1] in _FIRST_OF_NUMBERS or node.text in _CONSTANTS):
         return node.text
     if node.text in _CONSTANTS:
         return _CONSTANTS[node.text]

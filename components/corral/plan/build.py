@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from corral.catalog.catalog import Catalog
 from corral.catalog.prices import NO_REGION, Prices, Released
@@ -13,7 +13,7 @@ from corral.config.stack import Model, Stack
 from corral.plan.plan import Fit, Listener, ModelPlan, Nodes, Plan, RequestSettings, Target, Unserved
 from corral.plan.ramps import Ramp, stairs
 from corral.plan.residency import allowed
-from corral.plan.targets import load, serve
+from corral.plan.targets import HostTargets, load
 from corral.plan.targets import region as region_of
 from corral.plan.tenants import issuers, tenants
 
@@ -29,7 +29,8 @@ def build(stack: Stack, catalog: Catalog, locked: Prices | None = None) -> Plan:
     """
     engine = stack.engine
     prices = Released(catalog) if locked is None else locked
-    models = tuple(_model(name, model, stack, catalog, prices) for name, model in sorted(stack.models.items()))
+    hosts = {name: HostTargets(name, stack, catalog, prices) for name in stack.hosts}
+    models = tuple(_model(name, model, stack, catalog, hosts) for name, model in sorted(stack.models.items()))
     return Plan(
         stack=stack.name,
         engine=engine.kind,
@@ -59,7 +60,7 @@ def build(stack: Stack, catalog: Catalog, locked: Prices | None = None) -> Plan:
     )
 
 
-def _model(name: str, model: Model, stack: Stack, catalog: Catalog, prices: Prices) -> ModelPlan:
+def _model(name: str, model: Model, stack: Stack, catalog: Catalog, hosts: Mapping[str, HostTargets]) -> ModelPlan:
     repeated = [host for host in model.fallback if model.shares.get(host)]
     fallback = [host for host in model.fallback if host not in repeated]
     sharing = {host: share for host, share in sorted(model.shares.items()) if host not in fallback}
@@ -69,7 +70,7 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, prices: Pric
     for host in (*sharing, *fallback):
         share = sharing.get(host, 0)
         weight, priority = (share, 0) if host in sharing else (_ALL, last + 1)
-        match serve(name, host, stack, catalog, prices, share=share, weight=weight, priority=priority):
+        match hosts[host].serve(name, share=share, weight=weight, priority=priority):
             case Target() as target:
                 targets.append(target)
                 last = target.priority

@@ -17,11 +17,12 @@ has its own (`checks.requests.translation`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from pydantic.alias_generators import to_camel
 
-from corral.catalog.catalog import OTHER_APIS
+from corral.catalog.catalog import OTHER_APIS, Takes
 from corral.config.problems import number
 from corral.plan.plan import ModelPlan, Target
 
@@ -56,14 +57,19 @@ _OF_THE_ADAPTER = frozenset({"streaming", _TOOLS_WHILE_STREAMING})
 def lacking(target: Target, engine: Engine) -> tuple[str, ...]:
     """The facts of `Takes` by which the target is known to refuse a request.  That it takes no tools while it streams
     is not among them where it takes no tools, or streams nothing at all."""
-    adapted = engine == "local" and target.protocol != "openai"
-    without = [name for name in CAPABILITIES if target.takes.refuses(name) or (adapted and name in OTHER_APIS)]
-    idle = {*_OF_THE_ADAPTER} if adapted else set[str]()
+    return _lacking(target.takes, engine, adapted=engine == "local" and target.protocol != "openai")
+
+
+@cache
+def _lacking(takes: Takes, engine: Engine, *, adapted: bool) -> tuple[str, ...]:
+    without = takes.refused
+    if without & {"streaming", "tools"}:
+        without -= {_TOOLS_WHILE_STREAMING}
+    if adapted:
+        without = (without - _OF_THE_ADAPTER) | OTHER_APIS
     if engine == "kubernetes":
-        idle |= OTHER_APIS
-    if "streaming" in without or "tools" in without:
-        idle.add(_TOOLS_WHILE_STREAMING)
-    return tuple(name for name in without if name not in idle)
+        without -= OTHER_APIS
+    return tuple(name for name in CAPABILITIES if name in without)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Literal
 
 from corral.catalog.catalog import Protocol, Takes
@@ -248,7 +249,7 @@ class ModelPlan:
     least_shares: Mapping[str, int] = field(default_factory=dict[str, int], compare=False, metadata=_PRIVATE)
     """By host the percentage that advice leaves it."""
 
-    @property
+    @cached_property
     def live(self) -> tuple[Target, ...]:
         """The targets that a request can reach: the sharing ones, then the fallbacks."""
         return tuple(target for target in self.targets if target.live)
@@ -346,12 +347,12 @@ class Plan:
     """That of the repository at which the stack file was read, with `-dirty` where the file differed from it; None:
     unknown."""
 
-    @property
+    @cached_property
     def targets(self) -> tuple[tuple[ModelPlan, Target], ...]:
         """Every target with its model, model by model."""
         return tuple((model, target) for model in self.models for target in model.targets)
 
-    @property
+    @cached_property
     def live(self) -> tuple[tuple[ModelPlan, Target], ...]:
         """The targets that a request can reach, as `targets`."""
         return tuple((model, target) for model in self.models for target in model.live)
@@ -359,7 +360,7 @@ class Plan:
     @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that any model names as a target, in order of name."""
-        return tuple(sorted({target.host for _, target in self.targets}))
+        return tuple(sorted(self._by_host))
 
     @property
     def live_hosts(self) -> dict[str, Target]:
@@ -369,7 +370,14 @@ class Plan:
 
     def at(self, host: str) -> dict[str, Target]:
         """The targets at a host, by model in order of name; empty where no model names it."""
-        return {model.name: target for model, target in self.targets if target.host == host}
+        return dict(self._by_host.get(host, {}))
+
+    @cached_property
+    def _by_host(self) -> dict[str, dict[str, Target]]:
+        by_host: dict[str, dict[str, Target]] = {}
+        for model, target in self.targets:
+            by_host.setdefault(target.host, {})[model.name] = target
+        return by_host
 
     @property
     def model_names(self) -> tuple[str, ...]:

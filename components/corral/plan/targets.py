@@ -14,7 +14,9 @@ placeholder serves nothing until the stack gives the model's id there.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from corral.catalog import units
 from corral.catalog.catalog import Catalog, HostEntry, Limit, ModelEntry, ModelFacts, Takes
@@ -93,81 +95,145 @@ def _adapted(entry: HostEntry, stack: Stack) -> bool:
     return on_cluster and entry.protocol != "openai" and stack.gateway.adapter_image is not None
 
 
-def serve(
-    model: str, name: str, stack: Stack, catalog: Catalog, prices: Prices, *, share: int, weight: int, priority: int
-) -> Target | Unserved:
-    """The host `name` as a target of the model, at this place in its order, or why it is none."""
-    host = stack.hosts[name]
-    entry = catalog.hosts[host.kind]
-    stated = _stated(host, model)
-    listed = _listed(entry, model, stated.id)
-    model_id = _id(host, entry, model, stated, listed)
-    if model_id is None:
-        return _unserved(model, name, host, catalog, share=share, priority=priority)
-    facts = _facts(entry.takes, listed, host.takes, stated)
-    of_id = listed if listed and listed.id == model_id else None
-    called = region(host, stack)
-    fitted = _fit(model, name, host, stated, stack, catalog)
-    return Target(
-        host=name,
-        kind=host.kind,
-        model_id=model_id,
-        share=share,
-        weight=weight,
-        priority=priority,
-        protocol=entry.protocol,
-        url=url(host, entry, called),
-        ca=host.ca,
-        credential=credential(name, host, entry, stack),
-        reaches=reaches(host, entry, stated, of_id, model_id, called),
-        callable_from=tuple(sorted(of_id.callable_from)) if of_id and of_id.callable_from else None,
-        region=called,
-        context=facts.context,
-        output=facts.output,
-        takes=Takes.model_construct(**{name: getattr(facts, name) for name in Takes.model_fields}),
-        lifecycle=_lifecycle(stated.lifecycle or (listed and listed.lifecycle)),
-        price=_price(stated, host, model_id, prices),
-        verified=of_id.verified if of_id else True,
-        as_of=of_id.as_of if of_id else None,
-        source=of_id.source if of_id else "stack",
-        limit=_limit(model, host, entry, fitted, stack.models[model].peak),
-        fit=fitted,
-        host_limit=load(host.limits),
-        guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
-        adapted=_adapted(entry, stack),
-        base_model=_base_model(host, entry, model, model_id),
-        unplaced=() if stated.reaches else tuple(each for each in host.regions or () if each not in catalog.places),
-    )
+class HostTargets:
+    """One host of a stack as a target of its models, with what is the same for all of them."""
+
+    def __init__(self, name: str, stack: Stack, catalog: Catalog, prices: Prices) -> None:
+        self._name, self._stack, self._catalog, self._prices = name, stack, catalog, prices
+        host = self._host = stack.hosts[name]
+        entry = self._entry = catalog.hosts[host.kind]
+        self._by_id = {each.id: each for _, each in sorted(entry.models.items(), reverse=True)}
+        self._loading = sum(
+            name in (*model.shares, *model.fallback) for its, model in stack.models.items() if its in _weights(host)
+        )
+        called = self._called = region(host, stack)
+        self._url = url(host, entry, called)
+        self._credential = credential(name, host, entry, stack)
+        self._limit = load(host.limits)
+        self._adapted = _adapted(entry, stack)
+        self._unplaced = tuple(each for each in host.regions or () if each not in catalog.places)
+        self._usual: dict[str | None, _Facts] = {}
+        """The facts of models of which the stack states at most an id, by the catalog's id."""
+
+    def serve(self, model: str, *, share: int, weight: int, priority: int) -> Target | Unserved:
+        """The host as a target of the model, at this place in its order, or why it is none."""
+        host, entry = self._host, self._entry
+        given = host.models.get(model)
+        stated, own_id = (given, given.id) if isinstance(given, ModelAtHost) else (_NOTHING_STATED, given)
+        listed = self._listed(model, own_id)
+        model_id = _id(host, entry, model, own_id, listed)
+        if model_id is None:
+            return _unserved(model, self._name, host, self._catalog, share=share, priority=priority)
+        facts = self._facts(listed, stated)
+        of_id = listed if listed and listed.id == model_id else None
+        fitted = self._fit(model, stated)
+        return Target(
+            host=self._name,
+            kind=host.kind,
+            model_id=model_id,
+            share=share,
+            weight=weight,
+            priority=priority,
+            protocol=entry.protocol,
+            url=self._url,
+            ca=host.ca,
+            credential=self._credential,
+            reaches=reaches(host, entry, stated, of_id, model_id, self._called),
+            callable_from=tuple(sorted(of_id.callable_from)) if of_id and of_id.callable_from else None,
+            region=self._called,
+            context=facts.context,
+            output=facts.output,
+            takes=facts.takes,
+            lifecycle=_lifecycle(stated.lifecycle or (listed and listed.lifecycle)),
+            price=_price(stated, host, model_id, self._prices),
+            verified=of_id.verified if of_id else True,
+            as_of=of_id.as_of if of_id else None,
+            source=of_id.source if of_id else "stack",
+            limit=_limit(model, host, entry, fitted, self._stack.models[model].peak),
+            fit=fitted,
+            host_limit=self._limit,
+            guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
+            adapted=self._adapted,
+            base_model=_base_model(host, entry, model, model_id, self._by_id),
+            unplaced=() if stated.reaches else self._unplaced,
+        )
+
+    def _listed(self, model: str, model_id: str | None) -> ModelEntry | None:
+        """The catalog's entry of the id that the stack gives, else that of our name."""
+        ours = self._entry.models.get(model)
+        return ours if model_id is None or (ours and ours.id == model_id) else self._by_id.get(model_id, ours)
+
+    def _facts(self, listed: ModelEntry | None, stated: ModelAtHost) -> _Facts:
+        """Field by field what the stack states, of the model before the host, else what the catalog has."""
+        known = (self._entry.takes, listed, self._host.takes, stated)
+        if stated is not _NOTHING_STATED:
+            return _merged(*known)
+        key = listed and listed.id
+        if key not in self._usual:
+            self._usual[key] = _merged(*known)
+        return self._usual[key]
+
+    def _fit(self, model: str, stated: ModelAtHost) -> Fit | Misfit | None:
+        """On the GPUs that the stack provisions, which weights are loaded onto."""
+        host, name = self._host, self._name
+        if not isinstance(host, VllmHost) or host.url:
+            return None
+        if model not in host.model_weights:
+            return Misfit(
+                f"there are no weights of {model} for {name} to load",
+                f"give them, corral:hosts.{name}.modelWeights.{model}, "
+                f"or say where {name} runs already, corral:hosts.{name}.url",
+            )
+        if not host.gpus:
+            return None
+        fitted = fit(
+            model,
+            host.model_weights[model],
+            stated.context,
+            name,
+            host.gpus,
+            self._catalog,
+            models=self._loading,
+            alone=_alone(name, self._stack.models[model], self._stack),
+        )
+        scaled = self._stack.cluster.prometheus is not None
+        return replace(fitted, scaled=scaled) if isinstance(fitted, Fit) else fitted
 
 
-def _stated(host: Host, model: str) -> ModelAtHost:
-    """The stack's facts of the model at the host; a plain string is its id."""
-    stated = host.models.get(model)
-    return stated if isinstance(stated, ModelAtHost) else ModelAtHost.model_validate({"id": stated})
+_NOTHING_STATED = ModelAtHost()
+"""Of a model that the stack says nothing of at a host but its id, or nothing at all."""
 
 
-def _listed(entry: HostEntry, model: str, model_id: str | None) -> ModelEntry | None:
-    """The catalog's entry of the id that the stack gives, else that of our name."""
-    ours = entry.models.get(model)
-    if model_id is None or (ours and ours.id == model_id):
-        return ours
-    return next((entry.models[name] for name in sorted(entry.models) if entry.models[name].id == model_id), ours)
+class _Facts(NamedTuple):
+    context: int | None
+    output: int | None
+    takes: Takes
 
 
-def _facts(*known: Takes | None) -> ModelFacts:
+_NO_TAKES = Takes()
+
+
+def _merged(*known: Takes | None) -> _Facts:
     """Field by field the last that says anything."""
-    facts = {
+    facts: dict[str, Any] = {
         name: value
         for each in known
-        for name in ModelFacts.model_fields
-        if (value := getattr(each, name, None)) is not None
+        if each
+        for name in each.model_fields_set & ModelFacts.model_fields.keys()
+        if (value := getattr(each, name)) is not None
     }
-    return ModelFacts.model_construct(**facts)
+    context, output = facts.pop("context", None), facts.pop("output", None)
+    takes = {name: value for name, value in facts.items() if name in Takes.model_fields}
+    return _Facts(context, output, _NO_TAKES.model_copy(update=takes))
 
 
-def _id(host: Host, entry: HostEntry, model: str, stated: ModelAtHost, listed: ModelEntry | None) -> str | None:
-    if stated.id:
-        return stated.id
+def _weights(host: Host) -> Container[str]:
+    return host.model_weights if isinstance(host, VllmHost) else ()
+
+
+def _id(host: Host, entry: HostEntry, model: str, own_id: str | None, listed: ModelEntry | None) -> str | None:
+    if own_id:
+        return own_id
     if isinstance(host, VllmHost):
         return model if model in host.model_weights or model in host.models else None
     return listed.id if listed and not entry.placeholder else None
@@ -209,7 +275,8 @@ def _limit(model: str, host: Host, entry: HostEntry, fitted: Fit | Misfit | None
 
     A capacity is in thousand tokens; provisioned, Azure counts it in units, of which nobody knows the tokens.
     """
-    stated = load(host.limits.per_model.get(model, Limit()))
+    own = host.limits.per_model.get(model)
+    stated = load(own) if own else Load()
     usual = load(entry.limits) if entry.limits else Load()
     thousands = host.capacity.get(model) if isinstance(host, AzureHost) and host.sku == "GlobalStandard" else None
     held = concurrent(fitted, peak and load(peak)) if isinstance(fitted, Fit) else None
@@ -238,45 +305,16 @@ def foundation_model(model_id: str) -> str | None:
     return of_geography["model"] if of_geography else bare
 
 
-def _base_model(host: Host, entry: HostEntry, model: str, model_id: str) -> str | None:
+def _base_model(host: Host, entry: HostEntry, model: str, model_id: str, in_catalog: Container[str]) -> str | None:
     """Where the id does not tell, the catalog's word for the model of this name."""
     listed = entry.models.get(model)
     match host:
         case BedrockHost():
             return foundation_model(model_id) or (foundation_model(listed.id) if listed else None)
         case AzureHost():
-            in_catalog = model_id in {each.id for each in entry.models.values()}
-            return listed.id if listed and not in_catalog else model_id
+            return listed.id if listed and model_id not in in_catalog else model_id
         case _:
             return None
-
-
-def _fit(model: str, name: str, host: Host, stated: ModelAtHost, stack: Stack, catalog: Catalog) -> Fit | Misfit | None:
-    """On the GPUs that the stack provisions, which weights are loaded onto."""
-    if not isinstance(host, VllmHost) or host.url:
-        return None
-    if model not in host.model_weights:
-        return Misfit(
-            f"there are no weights of {model} for {name} to load",
-            f"give them, corral:hosts.{name}.modelWeights.{model}, "
-            f"or say where {name} runs already, corral:hosts.{name}.url",
-        )
-    if not host.gpus:
-        return None
-    fitted = fit(
-        model,
-        host.model_weights[model],
-        stated.context,
-        name,
-        host.gpus,
-        catalog,
-        models=sum(
-            name in (*other.shares, *other.fallback) and its_name in host.model_weights
-            for its_name, other in stack.models.items()
-        ),
-        alone=_alone(name, stack.models[model], stack),
-    )
-    return replace(fitted, scaled=stack.cluster.prometheus is not None) if isinstance(fitted, Fit) else fitted
 
 
 def _alone(name: str, model: Model, stack: Stack) -> bool:

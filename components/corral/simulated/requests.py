@@ -276,7 +276,7 @@ class ModelRequest(BaseModel):
     def unsupported(self, model: Takes) -> Refusal | None:
         """400: something that this model does not do at this host."""
         for want in self.wants:
-            if want.wanted and model.refuses(want.fact):
+            if want.wanted and want.fact in model.refused:
                 message = f"This model doesn't support {want.what}."
                 return Refusal(400, message, code="unsupported_value", param=want.param)
         return None

@@ -36,8 +36,9 @@ class Finding:
 
 def accepted(findings: Sequence[Finding], names: Sequence[str]) -> Iterator[Finding]:
     """The findings, marked where they are accepted, and a note for each name that accepts nothing."""
+    wanted = {*names}
     for finding in findings:
-        if finding.name not in names or not _acceptable(finding):
+        if finding.name not in wanted or not _acceptable(finding):
             yield finding
         else:
             yield replace(finding, accepted=True, level="warning" if finding.level == "error" else finding.level)
