@@ -83,6 +83,15 @@ def test_an_edited_share_is_told_as_a_move_and_updates_one_route(edit: Callable[
     )
 
 
+def test_how_many_sessions_lose_their_cache_is_told(project: Path, edit: Callable[[str, str], None]):
+    edit("{vllm: 90, deepinfra: 10}", "{vllm: 90, deepinfra: 10}\n      affinity: {header: x-session-id}")
+    assert "\n  affinity   by x-session-id\n" in diff("--stack", "kind")[1]
+    git(project, "commit", "--quiet", "--all", "--message", "keep sessions")
+    edit("{vllm: 90, deepinfra: 10}", "{vllm: 60, deepinfra: 40}")
+    lost = "30% of the sessions change their host and lose its cache"
+    assert f"\n  affinity   by x-session-id, {lost}\n" in diff("--stack", "kind")[1]
+
+
 def test_what_an_edit_does_to_a_peak_is_told(edit: Callable[[str, str], None]):
     edit("{vllm: 90, deepinfra: 10}", "{vllm: 90, deepinfra: 10}\n      peak: {tokensPerMinute: 1M}")
     status, text = diff("--stack", "kind")

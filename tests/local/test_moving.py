@@ -50,6 +50,27 @@ def test_a_move_under_load_takes_effect_and_loses_nothing(gateway: Gateway) -> N
     assert "m: deepinfra 40% → 90%, groq 60% → 10%" in gateway.said()
 
 
+def test_a_session_keeps_its_host_until_its_share_moves(project: Path) -> None:
+    def kept(**shares: int) -> dict[str, Any]:
+        config = stack(**shares)
+        config["corral:models"]["m"]["affinity"] = {"header": "x-session-id"}
+        return config
+
+    def host(session: int) -> str:
+        raw = gateway.client().chat.completions.with_raw_response.create(
+            model="m", messages=[{"role": "user", "content": "Hello"}], extra_headers={"x-session-id": str(session)}
+        )
+        return raw.headers["x-corral-host"]
+
+    with serving(project, kept(groq=60, deepinfra=40)) as gateway:
+        first, again = ([host(session) for session in range(40)] for _ in range(2))
+        gateway.move(kept(groq=30, deepinfra=70))
+        moved = [host(session) for session in range(40)]
+    assert first == again
+    assert {*first} == {"groq", "deepinfra"}
+    assert {(old, new) for old, new in zip(first, moved, strict=True) if old != new} == {("groq", "deepinfra")}
+
+
 def test_a_host_drained_from_100_to_0_and_back_loses_nothing(gateway: Gateway) -> None:
     with Load(gateway.url) as load, Load(gateway.url, stream=False, clients=1) as more:
         gateway.move(stack(groq=100, deepinfra=0))

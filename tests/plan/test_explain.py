@@ -53,7 +53,7 @@ CASES = [
     ),
     Case(
         "tenants.txt",
-        {"shares": {"bedrock": 60, "vllm": 40}, "fallback": ["lab"]},
+        {"shares": {"bedrock": 60, "vllm": 40}, "fallback": ["lab"], "affinity": {"header": "x-session-id"}},
         {
             "tenants": {
                 "desk": {"models": ["llama-5"], "tokensPerMinute": 1},

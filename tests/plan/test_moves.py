@@ -12,6 +12,7 @@ from corral.config.stack import Stack
 from corral.plan import build as planning
 from corral.plan.diff import IdMove, LimitMove, ModelMove, Move, ShareMove, Side, move, shares_moved
 from corral.plan.money import Blended, Monthly, Unpriced, sums
+from corral.plan.plan import SessionHeader
 from tests.plan.strategies import stacks
 from tests.plan.world import CATALOG, HOSTS, LLAMA, NODES, PRICES, SCOUT, build
 
@@ -44,6 +45,31 @@ def test_an_edited_share_moves_shares_money_and_nothing_else():
         ),
         limits=(),
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ({"bedrock": 60, "azure": 40}, {"bedrock": 50, "azure": 50}, 10),
+        ({"bedrock": 60, "azure": 20, "vllm": 20}, {"bedrock": 50, "azure": 30, "vllm": 20}, 12),
+        ({"bedrock": 60, "azure": 40}, {"lab": 60, "vllm": 40}, 100),
+        ({"bedrock": 60, "azure": 40, "lab": 0}, {"bedrock": 60, "azure": 40}, 0),
+    ],
+)
+def test_of_sessions_that_keep_their_host_it_is_said_how_many_move(
+    before: dict[str, int], after: dict[str, int], moved: int
+):
+    (found,) = move(llama(before, affinity="prompt"), llama(after, affinity="prompt")).models
+    assert found.sessions_moved == moved
+    assert move(llama(before), llama(after)).models[0].sessions_moved is None
+
+
+def test_sessions_that_are_kept_from_now_on_have_no_host_to_move_from():
+    (found,) = move(llama({"vllm": 100}), llama({"vllm": 100}, affinity={"header": "x-session-id"})).models
+    assert found.before
+    assert found.after
+    assert (found.before.affinity, found.after.affinity) == (None, SessionHeader("x-session-id"))
+    assert found.sessions_moved is None
 
 
 def test_a_host_that_comes_and_one_that_goes_change_places_and_the_one_of_unknown_place_stands_for_itself():

@@ -20,12 +20,13 @@ ROOT = Path(__file__).parents[2]
 
 HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 RATE = {"requestsPerMinute": 60}
+AFFINITY = {"header": "x-session-id"}
 PEAK = {"requestsPerMinute": 60, "tokensPerMinute": "90k"}
 
 
 def plan() -> Plan:
     return build(
-        {LLAMA: {"shares": {"bedrock": 60, "meta": 40}, "volume": 7, "peak": PEAK}},
+        {LLAMA: {"shares": {"bedrock": 60, "meta": 40}, "volume": 7, "peak": PEAK, "affinity": AFFINITY}},
         {"bedrock": {"limits": {"concurrent": 50, "perModel": {LLAMA: {"tokensPerMinute": "600k"}}}}},
         residency=["us", "eu"],
         tenants={"search": {"keys": [f"sha256:{HASH}"], "tokensPerMinute": "1k", "perModel": {LLAMA: RATE}}},
@@ -92,6 +93,7 @@ WANT = {
             "volume": 7,
             "peak": {"concurrent": None, "requests": 60, "tokens": 90_000},
             "repeated": [],
+            "affinity": AFFINITY,
             "servedBy": ["azure", "bedrock", "deepinfra", "vllm"],
         }
     ],

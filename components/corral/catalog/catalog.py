@@ -135,6 +135,17 @@ class Source(Strict):
     source: str
 
 
+class SessionHint(Strict):
+    """How a host is told which requests belong together, so that they find its cache; one of the two."""
+
+    header: str | None = None
+    """A header of the request."""
+    member: str | None = None
+    """A member of the request's body, at `/v1/chat/completions`."""
+    as_of: Day
+    source: str
+
+
 class HostEntry(Strict):
     """One host."""
 
@@ -159,6 +170,7 @@ class HostEntry(Strict):
     """Of all models that do not say otherwise."""
     limits: LimitEntry | None = None
     """Of each model by itself."""
+    session_hint: SessionHint | None = None
     models: dict[str, ModelEntry] = Field(default={})
     as_of: Day
     source: str

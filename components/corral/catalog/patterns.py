@@ -247,6 +247,14 @@ DnsName = Annotated[
         "is not a DNS name like llm.example.com, in lower case",
     ),
 ]
+SessionHeaderName = Annotated[
+    str,
+    Pattern(
+        r"^(?!(authorization|api-key|x-api-key|host|te|connection|content-.*|x-corral-.*)$)[a-z0-9][a-z0-9-]{0,63}$",
+        "is not a header that names a session: lower-case letters, digits and -, like x-session-id, and none that has "
+        "another meaning",
+    ),
+]
 KubernetesName = Annotated[
     str,
     Pattern(

@@ -21,7 +21,7 @@ from corral.config.problems import ConfigError, listed, number, size, span
 from corral.plan.capacity import HeadroomMove, Verdict
 from corral.plan.diff import LimitMove, ModelMove, Move, Side
 from corral.plan.money import Blended, Monthly, Unpriced, dollars, dollars_and_cents
-from corral.plan.plan import Plan
+from corral.plan.plan import Plan, SessionHeader
 from corral.repository import NoRevisionError, at_revision
 
 if TYPE_CHECKING:  # Pulumi is loaded where it is needed
@@ -92,6 +92,10 @@ def _facts(model: ModelMove) -> Iterator[tuple[str, str]]:
         yield "month", f"{months}{f' for {number(volume)} tokens' if volume else ''}"
     if places := [*_places("+", model.gained, model.gained_unknown), *_places("-", model.lost, model.lost_unknown)]:
         yield "places", ", ".join(places)
+    if affinity := _moved(_affinity(model.before), _affinity(model.after)):
+        moved = model.sessions_moved
+        lost = f", {moved}% of the sessions change their host and lose its cache" if moved is not None else ""
+        yield "affinity", f"{affinity}{lost}"
 
 
 def _moved(before: str | None, after: str | None) -> str:
@@ -101,6 +105,11 @@ def _moved(before: str | None, after: str | None) -> str:
 
 def _fallback(side: Side | None) -> str | None:
     return side and (", then ".join(side.fallback) or _NOTHING)
+
+
+def _affinity(side: Side | None) -> str | None:
+    affinity = side and side.affinity
+    return f"by {affinity.header}" if isinstance(affinity, SessionHeader) else affinity and f"by {affinity}"
 
 
 def _price(side: Side | None) -> str | None:

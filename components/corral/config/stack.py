@@ -6,8 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from corral.catalog.patterns import Address, AwsAccount, AzureSubscription, HostName, ModelName, PolicyArn, TenantName
-from corral.catalog.units import Bytes, Milliseconds, Requests, Residency, Strict, Text, Tokens, TokensAMinute
+from corral.catalog.patterns import (
+    Address,
+    AwsAccount,
+    AzureSubscription,
+    HostName,
+    ModelName,
+    PolicyArn,
+    SessionHeaderName,
+    TenantName,
+)
+from corral.catalog.units import Bytes, Milliseconds, Requests, Residency, Strict, Text, Tokens, TokensAMinute, by_key
 from corral.config.cluster import Cluster, EksCluster, Gateway
 from corral.config.hosts import Host
 from corral.config.ramps import Ramp
@@ -27,6 +36,19 @@ class Peak(Strict):
     """The requests that are under way at a time in the busiest minute; by default unknown."""
 
 
+class SessionHeader(Strict):
+    """The header by which clients name their sessions."""
+
+    header: Annotated[SessionHeaderName, Field(examples=["x-session-id"])]
+    """The name of the header; a request without it goes to any host, by the shares."""
+
+
+Affinity = Annotated[
+    Annotated[Literal["prompt"], Tag("<literal>")] | Annotated[SessionHeader, Tag("<header>")],
+    by_key({"header": "<header>"}, literals=["prompt"], choices="prompt, {header: <its name>}"),
+]
+
+
 class Model(Strict):
     """A model that clients ask for, and the hosts that serve it."""
 
@@ -41,6 +63,10 @@ class Model(Strict):
     fallback: list[HostName] = Field(default=[], examples=[["deepinfra", "lab"]])
     """The hosts that are tried, in this order, when the sharing hosts cannot answer or are full; by default
     none."""
+    affinity: Affinity | None = Field(default=None, examples=[{"header": "x-session-id"}])
+    """The requests of a session go to the same host, which has their prompt in its cache: those with the same header,
+    `{header: x-session-id}`, or `prompt`, with the same system prompt and first message of the user.  The shares are
+    then those of sessions.  By default each request goes to any host."""
     residency: Residency | None = Field(default=None, min_length=1, examples=[["us"]])
     """The places or single regions in which this model's requests may be processed; by default the stack's."""
     volume: Tokens | None = None

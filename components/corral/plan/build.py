@@ -10,7 +10,7 @@ from corral.config import ramps as config
 from corral.config.hosts import Reservation, VllmHost
 from corral.config.secrets import HUGGING_FACE
 from corral.config.stack import Model, Stack
-from corral.plan.plan import Fit, Listener, ModelPlan, Nodes, Plan, RequestSettings, Target, Unserved
+from corral.plan.plan import Fit, Listener, ModelPlan, Nodes, Plan, RequestSettings, SessionHeader, Target, Unserved
 from corral.plan.ramps import Ramp, stairs
 from corral.plan.residency import allowed
 from corral.plan.targets import HostTargets, load
@@ -88,6 +88,7 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, hosts: Mappi
         repeated=tuple(sorted(repeated)),
         served_by=_served_by(name, catalog),
         least_shares=model.least_shares,
+        affinity=model.affinity and (SessionHeader(model.affinity.header) if model.affinity != "prompt" else "prompt"),
         ramp=_ramp(stack.ramps[name], sharing) if name in stack.ramps else None,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
 
 from corral.config.problems import listed, number, size, span
 from corral.plan.capabilities import CAPABILITIES, answering, lacking
@@ -18,7 +19,7 @@ from corral.plan.failover import (
     retries_by_priority,
 )
 from corral.plan.money import Monthly, Unpriced, blended, dollars, dollars_and_cents, monthly
-from corral.plan.plan import OWN_GPUS, Load, ModelPlan, Plan, RequestSettings, Target
+from corral.plan.plan import OWN_GPUS, Load, ModelPlan, Plan, RequestSettings, SessionHeader, Target
 from corral.plan.residency import ANYWHERE, stays_within
 from corral.plan.tenants import who_may_ask
 
@@ -40,6 +41,8 @@ def explain(model: ModelPlan, plan: Plan, findings: Sequence[Finding]) -> str:
 
 def _course(model: ModelPlan, plan: Plan) -> Iterator[Iterator[str]]:
     """The paragraphs, as sentences, of a model that a request can reach."""
+    if model.affinity and plan.engine == "local":
+        yield _sessions(model.affinity)
     yield _failure(model, plan)
     yield _afterwards(model.live, plan.request_settings)
     yield _limits(model, plan)
@@ -83,6 +86,14 @@ def _way(target: Target) -> str:
     else:
         processed = f"processed in {listed(target.reaches)}"
     return f"as {target.model_id}, called{where}{address}, {processed}"
+
+
+def _sessions(affinity: Literal["prompt"] | SessionHeader) -> Iterator[str]:
+    common = f"header {affinity.header}" if isinstance(affinity, SessionHeader) else "system prompt and first message"
+    yield (
+        f"Requests with the same {common} go to the same host as long as it takes them, so that it has their prompt in "
+        "its cache: the shares are those of such sessions. What has none goes to any host."
+    )
 
 
 def _failure(model: ModelPlan, plan: Plan) -> Iterator[str]:

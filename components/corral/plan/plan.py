@@ -16,7 +16,7 @@ from datetime import date
 from functools import cached_property
 from typing import Literal
 
-from corral.catalog.catalog import Protocol, Takes
+from corral.catalog.catalog import Protocol, SessionHint, Takes
 from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas, Versions
 from corral.plan.callers import Issuer, Rate, TenantPlan
 from corral.plan.ramps import Ramp
@@ -189,6 +189,7 @@ class Target:
     """Whether a cluster calls it through the adapter, which sends on to another host what this one cannot take."""
     unplaced: tuple[str, ...] = field(default=(), metadata=_PRIVATE)
     """Those of `reaches` that `regions` of the host in the stack names and the catalog does not know."""
+    session_hint: SessionHint | None = field(default=None, compare=False, metadata=_PRIVATE)
 
     @property
     def live(self) -> bool:
@@ -227,6 +228,14 @@ class Unserved:
 
 
 @dataclass(frozen=True)
+class SessionHeader:
+    """The header by which clients name their sessions."""
+
+    header: str
+    """In lower case."""
+
+
+@dataclass(frozen=True)
 class ModelPlan:
     """One model: its targets in order of priority, within a priority in order of name."""
 
@@ -245,6 +254,8 @@ class ModelPlan:
     """Fallbacks that have a share, in order of name."""
     served_by: tuple[str, ...] = ()
     """The catalog's hosts at which the model is available, in order of name: where to turn when a host is refused."""
+    affinity: Literal["prompt"] | SessionHeader | None = None
+    """What the requests of a session have in common, which keep their host; None: each goes to any host."""
     ramp: Ramp | None = field(default=None, compare=False, metadata=_PRIVATE)
     least_shares: Mapping[str, int] = field(default_factory=dict[str, int], compare=False, metadata=_PRIVATE)
     """By host the percentage that advice leaves it."""

@@ -155,6 +155,7 @@ class HostTargets:
             guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
             adapted=self._adapted,
             base_model=_base_model(host, entry, model, model_id, self._by_id),
+            session_hint=entry.session_hint,
             unplaced=() if stated.reaches else self._unplaced,
         )
 

@@ -39,6 +39,7 @@ def model_hash(model: ModelPlan, plan: Plan) -> str:
         "name": model.name,
         "targets": [[to_json(getattr(target, name)) for name in _ROUTED] for target in model.targets],
         "residency": to_json(model.residency),
+        "affinity": to_json(model.affinity),
         "tenants": {
             each.name: to_json(each.residency) for each in plan.tenants if each.residency and model.name in each.models
         },

@@ -52,9 +52,9 @@ static const text PLAN = T(
   "claim\tissuer\trealm.team\nvoucher\tissuer\t7\tsearch\nvoucher\tissuer\ta\\tb\\\\\tfree\n"
   "ejection\t2\t1000\t30000\t100\nhost\ta\thost/a@1\t127.0.0.1:9\t/v1\tauthorization\t/proc/version\t2\t9\t900\n"
   "host\tb\thost/b@2\tb\t\nhost\tc\thost/c@3\tc\t/v1/\tapi-key\t/proc/version\n"
-  "trace\tabc\t1\nmodel\tm\t3\t0123\ntarget\ta\t60\t0\t\"an-id-of-some-length\"\t\t1\t2\t100\ntarget\tb\t40\t0\t\"\\\\u0041\"\tA\ntarget\tc\t100\t1\t\"m\"\n"
+  "hint\ta\tx-session-affinity\nhint\tb\t\tprompt_cache_key\ntrace\tabc\t1\nmodel\tm\t3\t0123\ntarget\ta\t60\t0\t\"an-id-of-some-length\"\t\t1\t2\t100\ntarget\tb\t40\t0\t\"\\\\u0041\"\tA\ntarget\tc\t100\t1\t\"m\"\n"
   "residency\teu\t5\nlack\ttools\t1\ttools\nlack\tvision\t2\tvision\nlack\timageUrls\t2\timages by URL\n"
-  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\nmodel\tn\t1\ntarget\tb\t100\t0\t\"n\"");
+  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\naffinity\t\nmodel\tn\t1\ntarget\tb\t100\t0\t\"n\"");
 static const text OPEN = T("open\t5\nhost\ta\thost/a@1\ta\t\nmodel\tm\t1\ntarget\ta\t100\t0\t\"m\"");
 
 static const text REQUESTS_SENT[] = {

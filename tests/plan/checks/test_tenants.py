@@ -184,6 +184,19 @@ def test_what_an_engine_does_not_enforce_to_the_letter_is_noted_once(
     assert [(finding.level, finding.name) for finding in enforcement(plan)] == [(levels[name], name) for name in want]
 
 
+def test_on_a_cluster_no_session_keeps_its_host() -> None:
+    models = {LLAMA: {"shares": {"vllm": 100}, "affinity": "prompt"}, SCOUT: {"shares": {"bedrock": 100}}}
+    assert [*enforcement(build(models, engine={"kind": "local"}))] == []
+    assert [*enforcement(build(models, engine={"kind": "kubernetes"}))] == [
+        Finding(
+            "warning",
+            "enforced/affinity",
+            f"on a cluster each request goes to any host, by the shares: sessions of {LLAMA} keep none",
+            "leave out affinity, or accept it",
+        )
+    ]
+
+
 def test_on_a_cluster_the_tokens_that_cost_no_more_than_a_budget_are_named() -> None:
     plan = build(
         {LLAMA: {"shares": {"vllm": 100}}, SCOUT: {"shares": {"bedrock": 100}}},

@@ -21,6 +21,9 @@ While the answer passes, it reads its tokens, or counts the pieces of one that i
 limits; tells the client what is left of those; takes the event with the usage out of a stream whose client has not
 asked for it; and notes when the first byte came.  A redirect becomes 502 (`answer.c`).
 
+A request of a session goes to the host that its session prefers (`affinity.c`), which is told the session where it
+takes such a hint.
+
 Who fails again and again at a model is left out of it for a while, and who says that it takes no more until it does;
 all workers share that, and it outlives a plan (`choice.c`).
 
@@ -41,7 +44,7 @@ from corral.local.envoy.upstream import Upstream
 from corral.plan import failover
 from corral.plan.callers import Rate, TenantPlan
 from corral.plan.capabilities import needs, other_apis
-from corral.plan.plan import Load, ModelPlan, Plan, RequestSettings, Target
+from corral.plan.plan import Load, ModelPlan, Plan, RequestSettings, SessionHeader, Target
 from corral.plan.tenants import served_to
 from corral.plan.trace import UNKNOWN_COMMIT, model_hash
 
@@ -89,6 +92,7 @@ def plan_text(
             _ejection(plan.request_settings),
             _line("trace", plan.commit or UNKNOWN_COMMIT, plan.trace_headers),
             *(_host(upstream, key_files, limits.get(upstream.host, Load())) for upstream in upstreams.values()),
+            *(_hint(target) for target in plan.live_hosts.values() if target.session_hint),
             *_callers(plan, keys),
             *(line for model in plan.models for line in _model(plan, model)),
         )
@@ -120,6 +124,11 @@ def _limits(of: Load) -> tuple[int | None, ...]:
 def _host(upstream: Upstream, key_files: Mapping[str, Path], limit: Load) -> str:
     key = (upstream.header, str(key_files[upstream.name])) if upstream.header else (None, None)
     return _line("host", upstream.host, upstream.name, upstream.authority, upstream.path, *key, *_limits(limit))
+
+
+def _hint(target: Target) -> str:
+    hint = target.session_hint
+    return _line("hint", target.host, hint and hint.header, hint and hint.member)
 
 
 def _callers(plan: Plan, keys: Mapping[str, str]) -> Iterator[str]:
@@ -157,6 +166,8 @@ def _model(plan: Plan, model: ModelPlan) -> Iterator[str]:
     live = model.live
     yield _line("model", model.name, len(live), model_hash(model, plan))
     yield from map(_target, live)
+    if model.affinity:
+        yield _line("affinity", model.affinity.header if isinstance(model.affinity, SessionHeader) else None)
     bits = {target.host: 1 << place for place, target in enumerate(live)}
 
     def hosts(names: Iterable[str]) -> str:

@@ -14,6 +14,12 @@ static const header JSON = { { "content-type", 12 }, { "application/json", 16 } 
 
 boolean is_messages(const request *r) { return same((text){ r->path, r->path_size }, T("/v1/messages")); }
 
+static boolean is_chat(const request *r) { return same((text){ r->path, r->path_size }, T("/v1/chat/completions")); }
+
+boolean is_of_prompts(const request *r) {
+  return is_chat(r) || is_messages(r) || same((text){ r->path, r->path_size }, T("/v1/responses"));
+}
+
 static boolean asks_for_messages(void *filter) {
   text path = NO_TEXT, messages = T("/v1/messages");
   size n = 0;
@@ -374,6 +380,8 @@ int admit_body(request *r, void *filter, text body) {
   if (!begin(r, filter)) return STOP;
   r->began = now();
   r->admitted = 1;
+  r->session = session_of(r, filter, body, found);
+  r->takes_cache_key = r->session && is_chat(r) && !found[PROMPT_CACHE_KEY].to;
   envoy(http_set_dynamic_metadata_number)(filter, T("corral"), T("request"), (double)(u64)r);
   envoy(http_set_dynamic_metadata_string)(filter, T("corral"), T("route"), r->model->name);
   envoy(http_clear_route_cluster_cache)(filter);

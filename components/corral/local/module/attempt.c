@@ -6,6 +6,7 @@
 
 enum {
   LONGEST_REST = 3600, // seconds; a host that asks for more is tried again by then
+  LONGEST_MEMBER = 64, // of a body, by which a host is told a session
   MUCH_SPACE = 64,     // bytes at either end of an answer that are searched for its first and last sign
 };
 
@@ -19,13 +20,48 @@ static void set_key(void *filter, const host *at) {
   if (at->key.p) set_header(filter, at->header, at->key);
 }
 
-static boolean counts(const request *r, u32 edit) { return edit > 0 || !(r->adds_options && r->refuses_options); }
+// The client's own word on its session stands.
+static void tell_session(request *r, void *filter, const host *at) {
+  char digits[17];
+  text own = NO_TEXT;
+  size count = 0;
+  if (!r->session || same(r->hinted, at->session_header)) return;
+  if (r->hinted.n) set_header(filter, r->hinted, NO_TEXT);
+  r->hinted = NO_TEXT;
+  if (!at->session_header.n) return;
+  if (envoy(http_get_header)(filter, REQUEST_HEADERS, at->session_header, &own, 0, &count)) return;
+  set_header(filter, at->session_header, hint_of(r->session, digits));
+  r->hinted = at->session_header;
+}
 
-static size length_for(const request *r, text id) {
-  size length = r->length - (r->name.to - r->name.from) + id.n;
-  for (u32 i = 0; i < r->edit_count; i++) {
-    if (counts(r, i)) length += r->edits[i].by.n - (r->edits[i].to - r->edits[i].from);
-  }
+// What an attempt changes of the body, in the order of their places.
+typedef struct {
+  edit list[EDITS + 2]; // the model's name and the session among them
+  u32 count;
+  char session[LONGEST_MEMBER + 32];
+} changes;
+
+static void add_change(changes *to, edit change) {
+  u32 at = to->count++;
+  for (; at && to->list[at - 1].from > change.from; at--) to->list[at] = to->list[at - 1];
+  to->list[at] = change;
+}
+
+static void find_changes(const request *r, const target *at, changes *to) {
+  char digits[17];
+  text member = at->host->session_member;
+  to->count = 0;
+  add_change(to, (edit){ r->name.from, r->name.to, at->json_id });
+  for (u32 i = r->adds_options && r->refuses_options ? 1 : 0; i < r->edit_count; i++) add_change(to, r->edits[i]);
+  if (!r->takes_cache_key || !member.n || member.n > LONGEST_MEMBER) return;
+  int n = snprintf(to->session, sizeof to->session, ",\"%.*s\":\"%s\"", (int)member.n, member.p,
+                   hint_of(r->session, digits).p);
+  add_change(to, (edit){ r->name.to, r->name.to, { to->session, (size)n } });
+}
+
+static size length_with(const request *r, const changes *of) {
+  size length = r->length;
+  for (u32 i = 0; i < of->count; i++) length += of->list[i].by.n - (of->list[i].to - of->list[i].from);
   return length;
 }
 
@@ -41,54 +77,39 @@ int attempt_headers(attempt *of, void *filter) {
   r->running = of;
   r->attempts++;
   set_key(filter, of->target->host);
+  tell_session(r, filter, of->target->host);
   buffer path = { 0, 0, 0 }, length = { 0, 0, 0 };
+  changes change;
   add(&path, of->target->host->path);
   add(&path, r->endpoint);
   set_header(filter, T(":path"), all_of(&path));
   free(path.p);
   set_header(filter, T(":authority"), of->target->host->authority);
-  add_number(&length, (i64)length_for(r, of->target->json_id));
+  find_changes(r, of->target, &change);
+  add_number(&length, (i64)length_with(r, &change));
   set_header(filter, T("content-length"), all_of(&length));
   free(length.p);
   return CONTINUE;
 }
 
-// The edits in the order of their places, the model's name among them.
-static u32 edits_of(const request *r, text id, edit to[EDITS + 1]) {
-  u32 count = 0;
-  to[count++] = (edit){ r->name.from, r->name.to, id };
-  for (u32 i = 0; i < r->edit_count; i++) {
-    if (!counts(r, i)) continue;
-    u32 at = count++;
-    for (; at && to[at - 1].from > r->edits[i].from; at--) to[at] = to[at - 1];
-    to[at] = r->edits[i];
-  }
-  return count;
-}
-
-static boolean changes_nothing(const request *r, text body, text id) {
-  return same(part(body, r->name.from, r->name.to), id) && !(r->edit_count > 1 || (r->edit_count && counts(r, 0)));
-}
-
 static void rewrite_body(const attempt *of, void *filter) {
   const request *r = of->request;
   whole body = whole_body(filter, REQUEST_HELD, REQUEST_PIECE);
-  if (body.t.n != r->length || changes_nothing(r, body.t, of->target->json_id)) {
-    free(body.own);
-    return;
+  changes change;
+  find_changes(r, of->target, &change);
+  boolean needs_none = change.count == 1 && same(part(body.t, r->name.from, r->name.to), of->target->json_id);
+  if (body.t.n == r->length && !needs_none) {
+    buffer to = { 0, 0, 0 };
+    size behind = 0;
+    for (u32 i = 0; i < change.count; i++) {
+      add(&to, part(body.t, behind, change.list[i].from));
+      add(&to, change.list[i].by);
+      behind = change.list[i].to;
+    }
+    add(&to, part(body.t, behind, body.t.n));
+    replace_body(filter, REQUEST_HELD, REQUEST_PIECE, all_of(&to));
+    free(to.p);
   }
-  edit edits[EDITS + 1];
-  buffer to = { 0, 0, 0 };
-  size behind = 0;
-  u32 count = edits_of(r, of->target->json_id, edits);
-  for (u32 i = 0; i < count; i++) {
-    add(&to, part(body.t, behind, edits[i].from));
-    add(&to, edits[i].by);
-    behind = edits[i].to;
-  }
-  add(&to, part(body.t, behind, body.t.n));
-  replace_body(filter, REQUEST_HELD, REQUEST_PIECE, all_of(&to));
-  free(to.p);
   free(body.own);
 }
 

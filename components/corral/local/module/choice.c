@@ -7,7 +7,8 @@
 // A host that is full, by what it takes at once or a minute, is passed over: the next sharing host is asked, then the
 // fallbacks.  Where all are full, they get what is too much by their shares, and queue or refuse it themselves.
 //
-// Hosts take turns: of each hundred requests a host has its share within one or two.
+// Hosts take turns: of each hundred requests a host has its share within one or two.  A request of a session goes to the
+// one that the session prefers of those that would be drawn from.
 
 #include "corral.h"
 
@@ -86,13 +87,16 @@ static u64 drawn(const model *of, u64 below) {
 }
 
 // The place of a host of the first priority that there is, by weight.
-static u32 draw(const model *of, u64 hosts) {
+static u32 draw(const model *of, u64 hosts, u64 session) {
   u32 first = 0, end;
-  u64 sum = 0;
+  u64 sum = 0, drawn_from = 0;
   while (!(hosts >> first & 1)) first++;
   for (end = first; end < of->count && of->targets[end].priority == of->targets[first].priority; end++) {
-    if (hosts >> end & 1) sum += of->targets[end].weight;
+    if (!(hosts >> end & 1)) continue;
+    sum += of->targets[end].weight;
+    drawn_from |= (u64)1 << end;
   }
+  if (session) return preferred(of, drawn_from, session);
   u64 rest = drawn(of, sum);
   for (u32 i = first; i < end; i++) {
     if (!(hosts >> i & 1)) continue;
@@ -125,7 +129,7 @@ boolean choose(request *r, void *context) {
       r->tried = 0;
       continue;
     }
-    u32 place = draw(r->model, hosts);
+    u32 place = draw(r->model, hosts, r->session);
     const target *of = &r->model->targets[place];
     u64 bit = (u64)1 << place;
     if (!take_place(r, of, full >> place & 1)) {

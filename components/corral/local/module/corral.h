@@ -7,6 +7,7 @@
 //   needs     what a request needs of its host
 //   limits    what a tenant may use
 //   host      how a host is reached, and how a model fares there
+//   affinity  which requests belong together, and which host they prefer
 //   choice    which host is asked next, and which are left out
 //   caller    who calls
 //   admit     the request: whether it is let through, and as what
@@ -21,43 +22,7 @@
 #ifndef CORRAL_H
 #define CORRAL_H
 
-#include "envoy.h"
-
-// ---- text
-
-boolean same(text a, text b);
-boolean same_but_case(text a, text b);
-boolean starts(text of, text with);
-boolean starts_but_case(text of, text with);
-boolean find(text in, text what, size *at); // from *at on; *at is where it stands then
-boolean is_blank(char c);
-size skip_blank(text t, size at);
-boolean has(text in, text what);
-size value_behind(text t, size at); // where the value of a key begins that ends at this place; `n` of the text: there is none
-text part(text t, size from, size to); // within bounds, whatever they are
-i64 number(text t);                    // of the digits at its beginning, 10^15 at most; -1: there is none
-u64 hexadecimal(text t);               // of 16 digits at most; 0: it is no such number
-int hex_value(char c);                 // of a hexadecimal digit; -1: it is none
-u32 hash(text t);
-void *allocate(size n); // zeroed; never 0
-
-// Bytes that are added up; whoever has one frees `p`.
-typedef struct {
-  char *p;
-  size n, room;
-} buffer;
-
-void add(buffer *to, text t);
-void add_number(buffer *to, i64 n);
-void add_quoted(buffer *to, text t); // as a JSON string of printable ASCII; a ? for each other byte
-text all_of(const buffer *b);
-text copy_of(text t); // owned by the caller
-
-i64 now(void); // microseconds since 1970
-i64 add_to(i64 *at, i64 n); // what it was before
-i64 value_of(i64 *at);
-void set_to(i64 *at, i64 n);
-boolean swap(i64 *at, i64 *expected, i64 to);
+#include "text.h"
 
 // ---- plan
 
@@ -114,6 +79,8 @@ typedef struct host {
   text name, cluster, authority, path, header;
   text key; // owned: the whole value of that header
   capacity capacity;
+  u64 mark;                       // of its name
+  text session_header, session_member; // by which it is told which requests belong together; empty: by none
 } host;
 
 // One of a model's hosts.
@@ -153,6 +120,8 @@ typedef struct model {
   u32 count, capacity;
   level *turns; // how often a host was drawn
   boolean takes_messages, takes_rerank; // some host does
+  boolean keeps_sessions;               // requests of one go to the same host
+  text session_header;                  // that names it; empty: its prompt does
   residency *residencies; // of tenants with one, where not every host lies within it
   lack *lacks;
   output *outputs;
@@ -221,34 +190,9 @@ void *of_plan(plan *of, size n); // zeroed memory that is given back with the pl
 // ---- host
 
 boolean add_host(plan *of, const text *fields); // false: its key cannot be read
+host *find_host(const plan *of, text name);
 boolean add_target(plan *of, model *to, const text *fields);
 void release_hosts(plan *of);
-
-// ---- sha256
-
-void sha256(text t, u8 out[32]);
-
-// ---- json
-
-// Where a member stands: its key, and its value from its first byte to behind its last.  `to` is 0: there is none.
-typedef struct {
-  size key, from, to;
-} member;
-
-enum {
-  MODEL, STREAM, STREAM_OPTIONS, MESSAGES, INPUT, TOOLS, TOOL_CHOICE, RESPONSE_FORMAT, TEXT_FORMAT, CHOICES, LOGPROBS,
-  TOP_LOGPROBS, SEED, PRESENCE_PENALTY, FREQUENCY_PENALTY, MAX_TOKENS, MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS,
-  PREVIOUS_RESPONSE_ID, OUTPUT_CONFIG, MEMBERS
-};
-extern const text MEMBER_NAMES[MEMBERS];
-
-// Fills `found` with the members of those names.  False, and why in `wrong`: the text is not an object that can be read
-// in one way alone.
-boolean find_members(text t, const text *names, size count, member *found, char wrong[192]);
-boolean skip_value(text t, size *at, u32 *parts); // a value that begins at *at; *at is behind it then
-text value_at(text t, const member *m);           // `null` where there is none
-boolean number_at(text t, const member *m, double *value);
-boolean string_at(text t, const member *m, char *to, size room, size *n); // with the escapes that names have
 
 // ---- the request
 
@@ -270,6 +214,8 @@ typedef struct request {
   text endpoint; // owned: the path within the API
   void *filter;  // of the gateway, as Envoy calls it; for as long as it is not over
   u64 allowed, tried; // hosts, as bits
+  u64 session;        // 0: it is of none
+  text hinted;        // the header in which the host that was asked last was told the session
   const target *target; // that is asked, or was asked last
   struct attempt *running;
   const target *place; // that is held at a host
@@ -280,6 +226,7 @@ typedef struct request {
   edit edits[EDITS];
   u32 edit_count;
   boolean post, stream, admitted, started, over, strips, counted_of_all, counted_of_tenant, published;
+  boolean takes_cache_key; // a chat whose client has given none
   boolean adds_options, refuses_options; // the first edit is the gateway's own wish; a host has refused it
   u32 limited;                           // by which limit it was refused: a name of LIMIT_NAMES
   struct answer *answer;
@@ -309,6 +256,13 @@ void end(request *r, void *filter);
 
 extern size ACTIVE_GAUGE; // requests under way, of tenants with a limit on them
 
+// ---- affinity
+
+u64 mark_of(text t, u64 before);
+u64 session_of(const request *r, void *filter, text body, const member *found); // 0: none
+u32 preferred(const model *of, u64 hosts, u64 session); // of hosts, as bits, the place of one
+text hint_of(u64 session, char to[17]);
+
 // ---- choice
 
 u32 count_of(u64 hosts);
@@ -332,6 +286,7 @@ tenant *caller(request *r, void *filter, const credentials *of); // 0: refused
 // ---- admit
 
 boolean is_messages(const request *r);
+boolean is_of_prompts(const request *r); // chats, responses and messages
 void refuse(void *filter, u32 status, text code, text message, text kind, text parameter, const header *more, size count);
 int admit(request *r, void *filter, boolean ended);
 int admit_body(request *r, void *filter, text body);

@@ -35,6 +35,7 @@ boolean add_host(plan *of, const text *f) {
   *fresh = (host){ .next = of->hosts, .name = f[1], .cluster = f[2], .authority = f[3], .path = f[4], .header = f[5] };
   of->hosts = fresh;
   fresh->capacity = capacity_of(f + 7, f[1], NO_TEXT);
+  fresh->mark = mark_of(f[1], 1);
   if (f[6].n) fresh->key = contents_of(f[6]);
   return !f[6].n || fresh->key.p;
 }
@@ -70,8 +71,8 @@ static standing *standing_of(text model, const host *at) {
   return of;
 }
 
-static const host *find_host(const plan *of, text name) {
-  for (const host *each = of->hosts; each; each = each->next) {
+host *find_host(const plan *of, text name) {
+  for (host *each = of->hosts; each; each = each->next) {
     if (same(each->name, name)) return each;
   }
   return 0;

@@ -32,6 +32,9 @@ const text MEMBER_NAMES[MEMBERS] = {
   [MAX_OUTPUT_TOKENS] = { "max_output_tokens", 17 },
   [PREVIOUS_RESPONSE_ID] = { "previous_response_id", 20 },
   [OUTPUT_CONFIG] = { "output_config", 13 },
+  [SYSTEM] = { "system", 6 },
+  [INSTRUCTIONS] = { "instructions", 12 },
+  [PROMPT_CACHE_KEY] = { "prompt_cache_key", 16 },
 };
 
 // From a string's first quote to behind its last.

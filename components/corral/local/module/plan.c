@@ -6,6 +6,8 @@
 //   trace    COMMIT SHOWN                           the commit of the stack; SHOWN: 1, answers tell it and the model's plan
 //   host     NAME CLUSTER AUTHORITY PATH HEADER FILE CONCURRENT REQUESTS TOKENS    HEADER: that its key goes into, FILE: with
 //                                                  its value; the rest: what it takes of all models at once, and a minute
+//   hint     HOST HEADER MEMBER                     by which it is told the session of a request: a header, or a member of
+//                                                  a chat's body
 //   open     TOTAL                                  there are no tenants: everybody may call
 //   tenant   NAME RESIDENCY TOTAL CONCURRENT BODY REQUESTS TOKENS EVERY    EVERY: 1, it may use every model
 //   grant    MODEL ALLOWED REQUESTS TOKENS          of the tenant before it
@@ -19,6 +21,8 @@
 //   residency  NAME HOSTS                           HOSTS: bits, in the order of the targets, as a hexadecimal number
 //   lack     NEED HOSTS WHAT
 //   output   LIMIT HOSTS                            in order of the limit
+//   affinity HEADER                                 requests of one session go to the same host; HEADER: that names the
+//                                                  session, empty: the prompt does
 //   api      NAME                                   messages or rerank: some host of the model takes it
 
 #include "corral.h"
@@ -217,6 +221,9 @@ static boolean add_to_model(plan *of, model *model, const text f[FIELDS]) {
     while (*last) last = &(*last)->next;
     *last = of_plan(of, sizeof **last);
     **last = (output){ 0, number(f[1]), hexadecimal(f[2]) };
+  } else if (same(f[0], T("affinity"))) {
+    model->keeps_sessions = 1;
+    model->session_header = f[1];
   } else if (same(f[0], T("api"))) {
     if (same(f[1], T("messages"))) model->takes_messages = 1;
     if (same(f[1], T("rerank"))) model->takes_rerank = 1;
@@ -244,6 +251,11 @@ static boolean read_line(plan *of, const text f[FIELDS], tenant **last, model **
     of->shows_trace = same(f[2], T("1"));
   } else if (same(f[0], T("host"))) {
     return add_host(of, f);
+  } else if (same(f[0], T("hint"))) {
+    host *told = find_host(of, f[1]);
+    if (!told) return 0;
+    told->session_header = f[2];
+    told->session_member = f[3];
   } else if (same(f[0], T("tenant"))) {
     *last = add_tenant(of, f);
   } else if (same(f[0], T("grant")) && *last) {

@@ -167,6 +167,12 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "requests pass uncounted while those who count, or their Redis, cannot be reached",
             "watch the deployments envoy-ratelimit and corral-redis",
         )
+    if kept := [model.name for model in plan.models if model.affinity]:
+        yield _warning(
+            "affinity",
+            f"on a cluster each request goes to any host, by the shares: sessions of {listed(kept, 'and')} keep none",
+            "leave out affinity, or accept it",
+        )
     if plan.request_settings.concurrent or any(tenant.concurrent for tenant in plan.tenants):
         yield _warning(
             "concurrentRequests",
