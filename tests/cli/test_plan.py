@@ -34,6 +34,30 @@ def test_the_plan_is_a_table_with_every_finding(corral: Corral):
     assert [line for line in lines if line.startswith("warning price/m/groq: the price of m at groq is unknown; ")]
 
 
+@pytest.mark.parametrize("verb", ["plan", "verify"])
+def test_files_that_the_stack_names_and_are_not_there_are_said_with_their_lines(
+    corral: Corral, project: Path, verb: str
+):
+    (project / "stacks/Pulumi.files.yaml").write_text("""\
+config:
+  corral:hosts:
+    lab: {kind: openai, url: "https://lab.example.com/v1", ca: lab.pem, models: {m: M}}
+    elsewhere: {kind: openai, url: "https://llm.example.com/v1", ca: /nowhere/ca.pem, models: {m: M}}
+  corral:models: {m: {shares: {lab: 50, elsewhere: 50}}}
+  corral:tenants: {search: {claims: [search]}}
+  corral:issuers: [{issuer: login, audiences: [llm], jwksFile: keys/login.json}]
+""")
+    stacks = project / "stacks"
+    assert corral(verb, "-s", "files") == Outcome(
+        2,
+        "",
+        f"stacks/Pulumi.files.yaml:3 corral:hosts.lab.ca: there is no file {stacks}/lab.pem: put it there, or correct "
+        "the path\n"
+        f"stacks/Pulumi.files.yaml:7 corral:issuers[0].jwksFile: there is no file {stacks}/keys/login.json: put it "
+        "there, or correct the path\n",
+    )
+
+
 @pytest.mark.usefixtures("project")
 def test_the_plan_as_json_is_the_plan_its_hash_and_its_findings(corral: Corral):
     said = corral("plan", "--json")

@@ -12,7 +12,7 @@ import typer
 
 from corral.catalog.load import load_catalog
 from corral.config.prices import read_prices
-from corral.config.read import read_stack
+from corral.config.read import check_files, read_stack
 from corral.local.errors import EngineError
 from corral.plan.build import build
 from corral.plan.checks.run import CheckedStack, check
@@ -75,8 +75,9 @@ StackOption = Annotated[
 
 
 def load(stack: str) -> CheckedStack:
-    """Reads, plans and checks a stack.  Raises ConfigError with every mistake in the file."""
-    return _load(stack_file(stack))
+    """Reads, plans and checks a stack.  Raises ConfigError with every mistake in the file, or with every file that is
+    missing beside it."""
+    return _load(stack_file(stack), named_files=True)
 
 
 def load_servable(file: Path) -> CheckedStack:
@@ -84,9 +85,11 @@ def load_servable(file: Path) -> CheckedStack:
     return _load(file).without_errors()
 
 
-def _load(file: Path) -> CheckedStack:
+def _load(file: Path, *, named_files: bool = False) -> CheckedStack:
     catalog = load_catalog()
     stack = read_stack(file, catalog)
+    if named_files:
+        check_files(stack, file)
     plan = build(stack, catalog, read_prices(file.parent))
     return CheckedStack(file, stack.engine, plan, check(plan, datetime.now(UTC).date()))
 

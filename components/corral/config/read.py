@@ -31,6 +31,25 @@ def read_stack(path: Path, catalog: Catalog) -> Stack:
     return _stack(name_of(path), read_config(path, report), catalog, report)
 
 
+def check_files(stack: Stack, path: Path) -> None:
+    """Whether the files are there that a stack names from the folder of its own; others may be on another machine.
+
+    Raises `ConfigError` with all that are not.
+    """
+    named = {
+        **{(HOSTS, name, "ca"): host.ca for name, host in stack.hosts.items()},
+        **{("corral:issuers", at, "jwksFile"): issuer.jwks_file for at, issuer in enumerate(stack.issuers)},
+        ("corral:registry", "ca"): stack.mirror.ca if stack.mirror else None,
+    }
+    absent = {keys: file for keys, file in named.items() if file and not (path.parent / file).is_file()}
+    if relative := {keys: file for keys, file in absent.items() if not Path(file).is_absolute()}:
+        report = Report(str(path))
+        read_config(path, report)
+        for keys, file in relative.items():
+            report.add(keys, f"there is no file {(path.parent / file).absolute()}: put it there, or correct the path")
+        raise report.stop()
+
+
 def stack_from_config(name: str, values: Mapping[str, Value], catalog: Catalog, source: Path | None = None) -> Stack:
     """The stack in Pulumi's configuration.
 

@@ -15,7 +15,7 @@ from corral.config.cluster import HostedZoneCertificate, LoadBalancerCertificate
 from corral.config.prices import FILE as PRICES
 from corral.config.prices import read_prices
 from corral.config.problems import SECRETS, TENANT_SECRETS, ConfigError
-from corral.config.read import stack_from_config
+from corral.config.read import check_files, stack_from_config
 from corral.config.secrets import REGISTRY
 from corral.config.stack import Stack
 from corral.config.stack_file import plain_values
@@ -81,6 +81,10 @@ def deploy(file: Path | None = None) -> None:
 
     if not on_mocks():
         end_without_traceback(stack.name)
+        try:
+            check_files(stack, file)
+        except ConfigError as error:
+            raise pulumi.RunError(str(error)) from None
     hold_to_accounts(stack, plan)
     _protect(on=stack.protect)
     tags = {"managed-by": "corral", "corral-stack": stack.name}

@@ -277,7 +277,7 @@ def test_an_entry_that_rests_on_others_is_a_warning() -> None:
             f"verified/{LLAMA}/deepinfra",
             f"that deepinfra serves {LLAMA} as Llama-3.3-Turbo is not verified: "
             "the catalog has it from the host's page (2026-08-20)",
-            "ask the host with `corral verify --stack prod`, then accept it",
+            "ask the host with `DEEPINFRA_API_KEY=… corral verify --stack prod`, then accept it",
         ),
     )
 

@@ -275,12 +275,13 @@ def _guardrail(plan: Plan, model: ModelPlan, target: Target) -> Iterator[Finding
 def _verified(plan: Plan, model: ModelPlan, target: Target) -> Iterator[Finding]:
     """Warnings: an entry of the catalog that does not rest on the host's own word."""
     if not target.verified:
+        key = f"{variable}=… " if (variable := target.credential.variable) else ""
         yield Finding(
             "warning",
             f"verified/{model.name}/{target.host}",
             f"that {target.host} serves {model.name} as {target.model_id} is not verified: "
             f"the catalog has it from {target.source} ({target.as_of})",
-            f"ask the host with `corral verify --stack {plan.stack}`, then accept it",
+            f"ask the host with `{key}corral verify --stack {plan.stack}`, then accept it",
         )
 
 
