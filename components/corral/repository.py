@@ -13,6 +13,9 @@ from pathlib import Path
 DIRTY = "-dirty"
 """What follows a commit when what was read differs from it."""
 
+_HEAD, _NO_COMMIT = "# branch.oid ", "(initial)"
+"""How `git status` tells the commit."""
+
 
 class NoRevisionError(Exception):
     """The revision cannot be looked at; the message says why."""
@@ -33,13 +36,14 @@ def commit_of(*files: Path) -> str | None:
     """The commit that is checked out where the files lie, with `-dirty` where one of them differs from it."""
     folder = files[0].resolve().parent
     try:
-        head = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", *(each.name for each in files))
+        form = ("--porcelain=v2", "--branch", "--untracked-files=all")
+        status = _git(folder, "status", *form, "--", *(each.name for each in files))
     except NoRevisionError:
         return None
-    if head is None or changed is None:
-        return None
-    return head.strip() + (DIRTY if changed else "")
+    lines = (status or "").splitlines()
+    head = next((line.removeprefix(_HEAD) for line in lines if line.startswith(_HEAD)), _NO_COMMIT)
+    changed = any(not line.startswith("#") for line in lines)
+    return None if head == _NO_COMMIT else head + (DIRTY if changed else "")
 
 
 def head_log(file: Path) -> Path | None:

@@ -86,7 +86,7 @@ class Source:
         text = _content(self.file) or b""
         self.last_read = self.text()
         stack = self.load()
-        self.head_log = head_log(self.file)
+        self.head_log = self.head_log or head_log(self.file)
         checked_out = _changed(self.head_log)
         stack = replace(stack, plan=replace(stack.plan, commit=commit_of(self.file, self.file.parent / PRICES)))
         files, folder = stack.settings.certificate, stack.file.parent

@@ -92,19 +92,21 @@ def other_apis(model: ModelPlan) -> frozenset[str]:
 
 def needs(model: ModelPlan) -> tuple[Need, ...]:
     """Those of the local engine, in the order of `CAPABILITIES`, then by length; none of an API that no host takes."""
-    without = {target.host: lacking(target, "local") for target in model.live}
-    nobodys = OTHER_APIS - other_apis(model)
+    lacked_by: dict[str, set[str]] = {}
+    for target in model.live:
+        for name in lacking(target, "local"):
+            lacked_by.setdefault(name, set()).add(target.host)
     lacked = (
-        (name, frozenset(host for host, names in without.items() if name in names))
+        (name, frozenset(lacked_by[name]))
         for name in CAPABILITIES
-        if name not in nobodys
+        if name in lacked_by and not (name in OTHER_APIS and len(lacked_by[name]) == len(model.live))
     )
     outputs = {target.host: target.output for target in model.live if target.output is not None}
     limits = (
         (limit, frozenset(host for host, its in outputs.items() if its <= limit)) for limit in {*outputs.values()}
     )
     return (
-        *(Need(to_camel(name), CAPABILITIES[name], hosts) for name, hosts in lacked if hosts),
+        *(Need(to_camel(name), CAPABILITIES[name], hosts) for name, hosts in lacked),
         *(Need("output", f"more than {number(limit)} tokens", hosts, limit) for limit, hosts in sorted(limits)),
     )
 

@@ -77,8 +77,12 @@ def per_route(text: str, files: Files) -> Resource:
 
 def _line(*fields: str | int | bool | None) -> str:
     """A line; of a field that is None nothing is there."""
-    texts = (str(int(field)) if isinstance(field, bool) else "" if field is None else str(field) for field in fields)
-    return "\t".join(text.translate(_ESCAPES) for text in texts)
+    return "\t".join(
+        [
+            "" if field is None else field.translate(_ESCAPES) if isinstance(field, str) else str(int(field))
+            for field in fields
+        ]
+    )
 
 
 def plan_text(
