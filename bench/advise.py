@@ -16,9 +16,10 @@ import time
 from dataclasses import replace
 
 from bench.machine import machine
-from corral.cli.advise import solve
-from corral.plan.advice import optimal, programme_of, rounded
+from corral.cli.advise import solver
+from corral.plan.advice import rounded
 from corral.plan.plan import Load, ModelPlan, Price
+from corral.plan.programme import optimal, programme_of
 from tests.plan.world import BEDROCK
 
 AIM_SECONDS = 1.0
@@ -58,13 +59,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     plan = models(options.models, options.hosts)
-    solve(programme_of(plan[:1]))  # scipy is loaded
+    solver(programme_of(plan[:1], "kubernetes"))  # the solver is loaded
     seconds: list[float] = []
     while True:
         begun = time.perf_counter()
-        programme, optimum = optimal(programme_of(plan), solve)
+        programme = programme_of(plan, "kubernetes")
+        rows, optimum = optimal(programme, solver)
         assert optimum is not None
-        shares = rounded(programme, optimum)
+        shares = rounded(programme, rows, optimum)
         seconds.append(time.perf_counter() - begun)
         if len(seconds) >= options.rounds:
             break
@@ -73,7 +75,7 @@ def main() -> None:
         sum(each.cost * shares.get(each.model, {}).get(each.host, each.current) for each in programme.variables),
     ]
     print(machine())
-    print(f"{options.models} models on {options.hosts} hosts: {len(programme.rows)} bounds over several shares")
+    print(f"{options.models} models on {options.hosts} hosts: {len(rows)} bounds over several shares")
     print(f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}; aim {AIM_SECONDS:.1f})")
     print(f"{len(shares)} models moved, {100 * (cost[1] / cost[0] - 1):.3f}% above the least there is")
 

@@ -19,7 +19,7 @@ config:
 
 
 def test_the_advice_is_a_patch_that_git_takes(corral: Corral, project: Path):
-    pytest.importorskip("scipy")
+    pytest.importorskip("highspy")
     file = project / "stacks" / "Pulumi.prod.yaml"
     file.write_text(STACK)
     said = corral("advise", "--stack", "prod")
@@ -31,8 +31,8 @@ def test_the_advice_is_a_patch_that_git_takes(corral: Corral, project: Path):
 
 
 @pytest.mark.usefixtures("project")
-def test_without_scipy_it_says_what_to_install():
-    program = "import sys; sys.modules['scipy'] = None; from corral.cli.__main__ import main; main()"
+def test_without_its_solver_it_says_what_to_install():
+    program = "import sys; sys.modules['highspy'] = None; from corral.cli.__main__ import main; main()"
     command = [sys.executable, "-W", "ignore", "-c", program, "advise", "--stack", "prod"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     message = "corral advise needs libraries that are not installed here: pip install 'corral[advise]'\n"

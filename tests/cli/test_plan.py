@@ -32,6 +32,10 @@ def test_the_plan_is_a_table_with_every_finding(corral: Corral):
     assert rows["groq"][5] == "groq-m,"
     assert rows["deepinfra"][:3] == ["llama-3.3-70b", "deepinfra", "100%"]
     assert [line for line in lines if line.startswith("warning price/m/groq: the price of m at groq is unknown; ")]
+    assert (
+        "Whether the hosts of llama-3.3-70b and m carry the busiest minute is not reckoned: give it, "
+        "corral:models.<model>.peak; `corral usage` has the requests and tokens of a minute."
+    ) in " ".join(lines)
 
 
 @pytest.mark.parametrize("verb", ["plan", "verify"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corral.cli.advise import solve
-from corral.plan.advice import Advice, Bound, advise, optimal, programme_of
+from corral.cli.advise import solver
+from corral.plan.advice import Advice, advise
 from corral.plan.checks.run import check
 from corral.plan.plan import Load, Plan
+from corral.plan.programme import Bound, optimal, programme_of
 from corral.plan.ramps import with_shares
 from tests.plan.world import HOSTS, LLAMA, TODAY, build
 
-pytest.importorskip("scipy")
+pytest.importorskip("highspy")
 
 PRICES = {"bedrock": 720_000, "azure": 710_000, "deepinfra": 265_000}
 """The middle of the prices for prompt and answer."""
@@ -33,7 +35,7 @@ def planned(shares: dict[str, int], limits: dict[str, int], **more: Any) -> Plan
 
 
 def advised(plan: Plan) -> Advice:
-    advice = advise(plan, solve, TODAY)
+    advice = advise(plan, solver, TODAY)
     assert advice is not None
     return advice
 
@@ -84,18 +86,19 @@ def test_a_model_without_a_peak_and_one_on_a_ramp_keep_their_shares():
     assert advised(plan).kept == {LLAMA: "it is on a ramp"}
 
 
+ON_CLUSTER: dict[str, Any] = {"engine": {"kind": "kubernetes"}, "cluster": {"kubeconfig": "kubeconfig"}}
 FREE = {"models": {LLAMA: {"price": {"input": 0, "output": 0}}}, "region": "us-west-2"}
 
 
 def with_vllm(limits: dict[str, int], *accept: str) -> Plan:
-    """Bedrock, Azure and a vLLM whose tokens cost nothing."""
+    """Bedrock, Azure and a vLLM whose tokens cost nothing, and which has too many requests wait."""
     vllm = {**HOSTS["vllm"], **FREE, "limits": {"tokensPerMinute": 1_000 * limits["vllm"]}}
     others = {
         host: {**HOSTS[host], "limits": {"tokensPerMinute": 1_000 * limits[host]}} for host in ("bedrock", "azure")
     }
     peak = {"tokensPerMinute": 100_000}
     model = {"shares": {"bedrock": 60, "azure": 30, "vllm": 10}, "peak": peak, "volume": 10**9}
-    return build({LLAMA: model}, {**others, "vllm": vllm}, accept=list(accept))
+    return build({LLAMA: model}, {**others, "vllm": vllm}, accept=list(accept), **ON_CLUSTER)
 
 
 def errors(plan: Plan) -> list[str]:
@@ -151,7 +154,38 @@ def test_a_limit_over_all_models_is_shared_by_those_that_save_most():
     lab = {**HOSTS["lab"], "models": at(1, 3), "limits": {"tokensPerMinute": 200_000}}
     model = {"shares": {"lab": 50, "deepinfra": 50}, "peak": peak, "volume": 10**9}
     plan = build({"a": model, "b": model}, {"deepinfra": cheap, "lab": lab})
-    programme, optimum = optimal(programme_of(plan.models), solve)
+    programme = programme_of(plan.models, plan.engine)
+    _, optimum = optimal(programme, solver)
     assert optimum is not None
     shares = {(each.model, each.host): round(x) for each, x in zip(programme.variables, optimum.shares, strict=True)}
     assert shares == {("a", "deepinfra"): 0, ("a", "lab"): 100, ("b", "deepinfra"): 100, ("b", "lab"): 0}
+
+
+def test_whole_percents_of_models_that_share_a_limit_cost_hardly_more_than_the_least_there_is():
+    draw = random.Random(3)
+    hosts = {f"h{at}": {"kind": "openai", "url": f"https://h{at}.example.com/v1"} for at in range(6)}
+
+    def at(model: int) -> dict[str, Any]:
+        return {"id": f"m{model}", "price": {"input": draw.randrange(1, 90) / 100, "output": 1}}
+
+    declared = {
+        name: {
+            **host,
+            "models": {f"m{model}": at(model) for model in range(8)},
+            "limits": {"tokensPerMinute": draw.randrange(250_000, 400_000)},
+        }
+        for name, host in hosts.items()
+    }
+    shares = dict(zip(hosts, (17, 17, 17, 17, 16, 16), strict=True))
+    models = {
+        f"m{model}": {
+            "shares": shares,
+            "peak": {"tokensPerMinute": draw.randrange(90_000, 150_000)},
+            "volume": draw.randrange(10**8, 10**10),
+        }
+        for model in range(8)
+    }
+    plan = build(models, declared, accept=[f"lost/{model}/{host}" for model in models for host in hosts])
+    advice = advised(plan)
+    assert advice.shares.keys() == models.keys()
+    assert 0 <= advice.over * 100 <= advice.least

@@ -274,7 +274,7 @@ def test_shares_of_a_plan_are_those_of_a_stack_that_has_them():
 
 
 def peaking(shares: dict[str, int], *accept: str, **ramp: Any) -> Plan:
-    """On its way to vLLM, which holds 20k tokens a minute of 100k."""
+    """On a cluster, on its way to vLLM, which holds 20k tokens a minute of 100k and has more wait."""
     return build(
         {LLAMA: {"shares": shares, "peak": {"tokensPerMinute": 100_000}, "volume": 1_000_000}},
         {
@@ -283,6 +283,7 @@ def peaking(shares: dict[str, int], *accept: str, **ramp: Any) -> Plan:
         },
         ramps={LLAMA: {"to": {"vllm": 30}, **ramp}},
         accept=list(accept),
+        engine={"kind": "kubernetes"},
     )
 
 

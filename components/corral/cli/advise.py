@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from difflib import unified_diff
 from typing import Annotated, Any
@@ -16,12 +16,13 @@ from corral.cli.tables import findings_text, sums_text
 from corral.cli.terminal import console, print_json, print_prose
 from corral.config.problems import missing_extra
 from corral.config.stack_file import with_shares
-from corral.plan.advice import Advice, Binding, Optimum, Programme
+from corral.plan.advice import Advice, Binding
 from corral.plan.advice import advise as advice_of
 from corral.plan.checks.peaks import amount
 from corral.plan.diff import move
 from corral.plan.money import dollars_and_cents
 from corral.plan.plan import Plan
+from corral.plan.programme import Optimum, Programme, Row, Solver
 from corral.plan.ramps import with_shares as at_shares
 
 _MOST = 12
@@ -38,7 +39,7 @@ def advise(
     Needs pip install 'corral[advise]'.
     """
     loaded = load_servable(stack_file(stack))
-    advice = advice_of(loaded.plan, solve, datetime.now(UTC).date())
+    advice = advice_of(loaded.plan, solver, datetime.now(UTC).date())
     if advice is None:
         raise CommandError(
             f"No shares of {loaded.plan.stack} are within all bounds: lower a leastShares, or have hosts take more."
@@ -100,37 +101,37 @@ def _sentence(binding: Binding) -> str:
             return f"{bound.model}: {bound.host} stays at 0, for {bound.why}; each point {saving}."
 
 
-def solve(programme: Programme) -> Optimum | None:
-    """By HiGHS, which scipy has.  Raises CommandError where it is not installed."""
+def solver(programme: Programme) -> Solver:
+    """HiGHS.  Each answer begins at the one before.  Raises CommandError where it is not installed."""
     try:
         import numpy
-        from scipy import optimize, sparse  # pyright: ignore[reportMissingTypeStubs]
+        from highspy import Highs, HighsLp, HighsModelStatus, MatrixFormat, kHighsInf
     except ImportError:
         raise CommandError(missing_extra("advise", "corral advise")) from None
-    count = len(programme.variables)
-    if not count:
-        return Optimum((), (), (), ())
-    of_model = numpy.repeat(numpy.arange(len(programme.models)), [len(places) for places in programme.models.values()])
-    sums: Any = sparse.csr_array((numpy.ones(count), (of_model, numpy.arange(count))))
-    entries = [(at, place, part) for at, row in enumerate(programme.rows) for place, part in row.parts.items()]
-    parts: Any = None
-    if entries:
-        at, place, part = (numpy.array(each) for each in zip(*entries, strict=True))
-        parts = sparse.csr_array((part, (at, place)), shape=(len(programme.rows), count))
-    answer: Any = optimize.linprog(  # pyright: ignore[reportUnknownMemberType]
-        [variable.cost for variable in programme.variables],
-        A_ub=parts,
-        b_ub=[row.most for row in programme.rows] if entries else None,
-        A_eq=sums,
-        b_eq=numpy.full(len(programme.models), 100.0),
-        bounds=[(variable.lower, variable.upper) for variable in programme.variables],
-        method="highs",
+    variables, of_models = programme.variables, [*programme.models.values()]
+    lp: Any = HighsLp()
+    lp.num_col_, lp.num_row_ = len(variables), len(of_models)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = (
+        numpy.array([(each.cost, each.lower, each.upper) for each in variables]).reshape(-1, 3).T
     )
-    if answer.status != 0:
-        return None
-    return Optimum(
-        answer.x.tolist(),
-        answer.lower.marginals.tolist(),
-        answer.upper.marginals.tolist(),
-        answer.ineqlin.marginals.tolist(),
-    )
+    lp.row_lower_ = lp.row_upper_ = numpy.full(len(of_models), 100.0)
+    lp.a_matrix_.format_ = MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = numpy.array([0, *(places.stop for places in of_models)], dtype=numpy.int32)
+    lp.a_matrix_.index_ = numpy.arange(len(variables), dtype=numpy.int32)
+    lp.a_matrix_.value_ = numpy.ones(len(variables))
+    highs: Any = Highs()
+    highs.silent()
+    highs.setOptionValue("presolve", "off")  # what it would leave out is less than it takes
+    highs.passModel(lp)
+
+    def answer(rows: Sequence[Row]) -> Optimum | None:
+        for row in rows:
+            at, parts = numpy.array([*row.parts], dtype=numpy.int32), numpy.array([*row.parts.values()])
+            highs.addRow(-kHighsInf, row.most, len(at), at, parts)
+        highs.run()
+        if highs.getModelStatus() not in (HighsModelStatus.kOptimal, HighsModelStatus.kModelEmpty):
+            return None
+        solution = highs.getSolution()
+        return Optimum([*solution.col_value], [*solution.col_dual], [*solution.row_dual][len(of_models) :])
+
+    return answer

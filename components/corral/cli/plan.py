@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from corral.cli.tables import (
     tenants_table,
 )
 from corral.cli.terminal import console, print_json, print_prose
+from corral.config.problems import listed
 from corral.plan.capabilities import answering
 from corral.plan.capacity import headroom
 from corral.plan.checks.ramps import flight
@@ -25,6 +27,9 @@ from corral.plan.money import sums
 from corral.plan.public_json import content_hash
 
 _GATEWAY_STANDS = "A region is lost with its hosts alone here: a gateway in it is lost as well."
+
+_NAMED = 3
+"""More models without a peak are counted."""
 
 _OPEN_TO_ALL = "No tenants are declared: only this machine can call, and needs no key."
 
@@ -65,6 +70,8 @@ def plan(
             out.print(headroom_table(peaks))
             out.print(losses_table(peaks))
             out.print(_GATEWAY_STANDS, style="dim")
+        if without := [model.name for model in loaded.plan.models if model.peak is None]:
+            print_prose(out, Text(f"{_no_peak(without)}\n", style="dim"))
         if stairs:
             out.print(ramps_table(stairs, loaded.plan.accept))
         out.print(tenants_table(loaded.plan) if loaded.plan.tenants else _OPEN_TO_ALL)
@@ -72,3 +79,13 @@ def plan(
         print_prose(out, findings_text(loaded.findings))
     if any(finding.level == "error" for finding in loaded.findings):
         raise typer.Exit(1)
+
+
+def _no_peak(models: Sequence[str]) -> str:
+    """What is not reckoned, and what it would take."""
+    which = listed(models, "and") if len(models) <= _NAMED else f"{len(models)} models"
+    whose = models[0] if len(models) == 1 else "<model>"
+    return (
+        f"Whether the hosts of {which} carry the busiest minute is not reckoned: give it, corral:models.{whose}.peak; "
+        "`corral usage` has the requests and tokens of a minute."
+    )

@@ -3,9 +3,10 @@ region.
 
 Policy.  Traffic goes as the data path sends it.  It is drawn among the sharing hosts that are up, by their weights;
 what a full host refuses goes to the other sharing hosts by theirs, and what all of them refuse to the fallbacks in
-order, so that nothing is lost while any host of the model has room.  Only vLLM refuses nothing: what is too much waits
-in its queue.  On the kubernetes engine the sharing hosts count whole from 71 % of them up; below that the first
-fallback gets a part (`gateway.manifests.routes`), a host counted as one address.
+order, so that nothing is lost while any host of the model has room.  The local engine counts, and passes a full host
+over, whatever it is.  On the kubernetes engine vLLM refuses nothing: what is too much waits in its queue.  There the
+sharing hosts count whole from 71 % of them up; below that the first fallback gets a part (`gateway.manifests.routes`),
+a host counted as one address.
 
 The hosts fill up during the minute, each model's peak at the same time and evenly spread.  A host takes of a model the
 smallest part of its peak that any of its limits allows, of those whose number the peak has too; requests are alike.  A
@@ -30,6 +31,7 @@ from typing import Literal
 from corral.plan.money import nearest
 from corral.plan.plan import Load, ModelPlan, Plan, Target
 
+Engine = Literal["local", "kubernetes"]
 Dimension = Literal["tokens", "requests", "concurrent"]
 DIMENSIONS: tuple[Dimension, ...] = ("tokens", "requests", "concurrent")
 
@@ -186,7 +188,7 @@ def losses(group: Sequence[ModelPlan]) -> Iterator[tuple[str, frozenset[str]]]:
 
 def _case(model: ModelPlan, group: Sequence[ModelPlan], plan: Plan, lost: str, hosts: frozenset[str]) -> Case:
     most = _flow(group, hosts, plan.engine, without_unknown=False)
-    unserved = _unserved(model, group, most, without_unknown=False)
+    unserved = _unserved(model, group, most, plan.engine, without_unknown=False)
     targets = [target for target in model.live if most.get((model.name, target.host))]
     unknown = [
         target.host for target in targets if part_taken(model, target) is None and not limited_together(model, target)
@@ -194,7 +196,7 @@ def _case(model: ModelPlan, group: Sequence[ModelPlan], plan: Plan, lost: str, h
     verdict: Verdict = "does not" if unserved else "carries"
     if not unserved and unknown:
         least = _flow(group, hosts, plan.engine, without_unknown=True)
-        verdict = "unknown" if _unserved(model, group, least, without_unknown=True) else "carries"
+        verdict = "unknown" if _unserved(model, group, least, plan.engine, without_unknown=True) else "carries"
     return Case(
         lost=lost,
         without=tuple(target.host for target in model.live if target.host in hosts),
@@ -209,7 +211,7 @@ _Flow = Mapping[tuple[str, str], Fraction]
 """By model and host the part of the model's peak that comes to the host."""
 
 
-def _flow(group: Sequence[ModelPlan], lost: frozenset[str], engine: str, *, without_unknown: bool) -> _Flow:
+def _flow(group: Sequence[ModelPlan], lost: frozenset[str], engine: Engine, *, without_unknown: bool) -> _Flow:
     """What comes to each host in the minute, followed from one host that is full to the next."""
     came: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
     capacity: dict[tuple[str, str], Fraction] = {}
@@ -218,7 +220,7 @@ def _flow(group: Sequence[ModelPlan], lost: frozenset[str], engine: str, *, with
     for model in group:
         for target in model.live:
             own, shared = part_taken(model, target), limited_together(model, target)
-            if not refuses(target):
+            if not refuses(target, engine):
                 continue
             if own is not None or (without_unknown and not shared):
                 capacity[model.name, target.host] = own or Fraction()
@@ -279,9 +281,10 @@ def _by_weight(targets: Sequence[Target], part: Fraction | int) -> list[tuple[Ta
     return [(target, Fraction(target.weight, total) * part) for target in targets]
 
 
-def refuses(target: Target) -> bool:
-    """Whether a full host says so, so that the request goes on; a vLLM that is full has it wait."""
-    return target.kind != "vllm"
+def refuses(target: Target, engine: Engine) -> bool:
+    """Whether a request goes on that a host has no room for.  A full vLLM has it wait; the local engine counts, and
+    passes a full host over."""
+    return engine == "local" or target.kind != "vllm"
 
 
 def _compared(amounts: Load, peak: Load | None) -> list[Dimension]:
@@ -304,12 +307,14 @@ def limited_together(model: ModelPlan, target: Target) -> list[Dimension]:
     return _compared(target.host_limit, model.peak)
 
 
-def _unserved(model: ModelPlan, group: Sequence[ModelPlan], flow: _Flow, *, without_unknown: bool) -> Fraction:
+def _unserved(
+    model: ModelPlan, group: Sequence[ModelPlan], flow: _Flow, engine: Engine, *, without_unknown: bool
+) -> Fraction:
     """What no host got, and what is too much for one that refuses nothing."""
     served = Fraction(0)
     for target in model.live:
         came, capacity = flow.get((model.name, target.host), Fraction(0)), part_taken(model, target)
-        if refuses(target):
+        if refuses(target, engine):
             served += came
             continue
         if capacity is None and without_unknown and not limited_together(model, target):

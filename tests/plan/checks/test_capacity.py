@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
 from corral.plan.callers import Issuer, Rate
-from corral.plan.checks.tenants import capacity
+from corral.plan.checks.tenants import MOST_HOSTS, capacity
 from corral.plan.plan import Plan
 from tests.gateway.manifests.plans import in_regions, model, plan, tenant
 
@@ -31,6 +32,18 @@ def issuers(count: int, audiences: int) -> Plan:
     )
 
 
+def on_hosts(count: int) -> Plan:
+    """On the local engine; those that are drained are none of them."""
+    names = [f"h{number:02}" for number in range(count)]
+    shares = {**dict.fromkeys(names, 1), names[0]: 101 - count, "drained": 0}
+    return replace(plan(model("llama", shares)), engine="local")
+
+
+def test_the_module_has_room_for_as_many_hosts_as_the_plan_may_name():
+    header = (files("corral.local") / "module" / "corral.h").read_text()
+    assert f"MOST_TARGETS = {MOST_HOSTS}" in header
+
+
 BOTH = {"rate": Rate(1, 1)}
 
 
@@ -52,6 +65,12 @@ NO = "the kubernetes engine has no room for so many"
         (issuers(17, 1), "room/issuers", f"{NO} issuers, 17 of 16"),
         (issuers(1, 9), "room/audiences/https://0", f"{NO} audiences of https://0, 9 of 8"),
         (replace(apart(16), engine="local"), None, None),
+        (on_hosts(MOST_HOSTS), None, None),
+        (
+            on_hosts(MOST_HOSTS + 1),
+            "room/hosts/llama",
+            "the local engine has no room for so many hosts of llama, 65 of 64",
+        ),
     ],
 )
 def test_a_stack_needs_no_more_than_the_definitions_have_room_for(held: Plan, name: str | None, message: str | None):

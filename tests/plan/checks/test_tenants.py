@@ -8,7 +8,7 @@ import pytest
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.tenants import enforcement, listener, tenants
 from corral.plan.plan import Listener
-from tests.plan.world import LLAMA, SCOUT, build
+from tests.plan.world import HOSTS, LLAMA, SCOUT, build
 
 KEYS = {"keys": [f"sha256:{'1' * 64}"]}
 KEYS_OF_FREE = {"keys": [f"sha256:{'2' * 64}"]}
@@ -237,6 +237,22 @@ def test_on_a_cluster_tokens_are_all_that_callers_of_issuers_can_come_with() -> 
 def test_a_cluster_does_not_limit_what_is_under_way_in_all_either(engine: str, want: list[str]) -> None:
     plan = build({LLAMA: {"shares": {"bedrock": 100}}}, engine={"kind": engine, "concurrentRequests": 500})
     assert [finding.name for finding in enforcement(plan)] == want
+
+
+@pytest.mark.parametrize(
+    ("engine", "shares", "want"),
+    [
+        ("kubernetes", {"bedrock": 60, "vllm": 40}, "vllm has room for"),
+        ("kubernetes", {"azure": 30, "bedrock": 30, "vllm": 40}, "azure and vllm have room for"),
+        ("kubernetes", {"vllm": 100}, None),
+        ("local", {"bedrock": 60, "vllm": 40}, None),
+    ],
+)
+def test_a_cluster_does_not_count_what_hosts_have_room_for(engine: str, shares: dict[str, int], want: str | None):
+    hosts = {"vllm": {**HOSTS["vllm"], "limits": {"concurrent": 128}}}
+    found = [*enforcement(build({LLAMA: {"shares": shares}}, hosts, engine={"kind": engine}))]
+    assert [(each.level, each.name) for each in found] == ([("note", "enforced/limits")] if want else [])
+    assert all(f"does not count what {want}: a full host is asked" in each.message for each in found)
 
 
 def test_a_stack_without_tenants_has_nothing_to_enforce() -> None:

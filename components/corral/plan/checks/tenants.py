@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from corral.config.problems import listed, number, size
 from corral.plan.callers import Rate, TenantPlan
 from corral.plan.checks.findings import Finding
-from corral.plan.plan import ModelPlan, Plan
+from corral.plan.plan import Load, ModelPlan, Plan, Target
 from corral.plan.residency import stays_within
 from corral.plan.tenants import keys_variable, served_to
 
@@ -25,6 +25,9 @@ _LIMITS = 256
 
 _GROUPS = 15
 """Rules of a route (AIGatewayRoute of Envoy AI Gateway 1.1)."""
+
+MOST_HOSTS = 64
+"""Of a model on the local engine: `MOST_TARGETS` of its module."""
 
 _DAY_MINUTES, _MONTH_DAYS = 1_440, 31
 """Of the longest month."""
@@ -180,6 +183,13 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "is for the local engine",
             "limit requestsPerMinute, or accept it",
         )
+    if limited := sorted({target.host for model in plan.models for target in _limited(model)}):
+        yield _note(
+            "limits",
+            f"the kubernetes engine does not count what {listed(limited, 'and')} {_HAS[len(limited) > 1]} room for: a "
+            "full host is asked, and what it refuses goes on; a vLLM refuses nothing, and has requests wait",
+            "leave such hosts room in their shares (corral plan says how much), or count on the local engine",
+        )
     if budgeted := [tenant for tenant in plan.tenants if tenant.budget]:
         quotas = "; ".join(_same_quota(tenant, plan) for tenant in budgeted)
         yield _warning(
@@ -207,6 +217,14 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
         )
 
 
+_HAS = ("has", "have")
+
+
+def _limited(model: ModelPlan) -> list[Target]:
+    """The hosts beside others that the local engine would pass over when they are full."""
+    return [each for each in model.live if each.limit != Load() or each.host_limit != Load()] if model.live[1:] else []
+
+
 def _is_bound(tenant: TenantPlan, plan: Plan) -> bool:
     return tenant.body_limit is not None and tenant.body_limit < plan.request_settings.body_limit
 
@@ -220,8 +238,16 @@ def _note(what: str, message: str, way_out: str) -> Finding:
 
 
 def capacity(plan: Plan) -> Iterator[Finding]:
-    """Errors, of a stack of the kubernetes engine: more than the definitions of its gateways have room for."""
-    if plan.engine != "kubernetes":
+    """Errors: more than the local engine's module has room for, or the definitions of a cluster's gateways."""
+    if plan.engine == "local":
+        for model in plan.models:
+            if (hosts := len(model.live)) > MOST_HOSTS:
+                yield _full(
+                    f"hosts/{model.name}",
+                    f"hosts of {model.name}, {hosts} of {MOST_HOSTS}",
+                    f"leave some out of corral:models.{model.name}",
+                    "local",
+                )
         return
     limits = sum((rate.requests is not None) + (rate.tokens is not None) for rate in plan.rates)
     if limits > _LIMITS:
@@ -243,5 +269,5 @@ def capacity(plan: Plan) -> Iterator[Finding]:
             yield _full(f"audiences/{issuer.issuer}", audiences, "leave some out")
 
 
-def _full(what: str, number: str, way_out: str) -> Finding:
-    return Finding("error", f"room/{what}", f"the kubernetes engine has no room for so many {number}", way_out)
+def _full(what: str, number: str, way_out: str, engine: str = "kubernetes") -> Finding:
+    return Finding("error", f"room/{what}", f"the {engine} engine has no room for so many {number}", way_out)
