@@ -60,11 +60,17 @@ off it. The cache's endpoints cost {cache} an hour in three zones.
 Extended support of an old Kubernetes version costs $0.60 an hour instead of $0.10 (factualminds.com, 2026-06-13; not
 AWS); stacks are set to standard support, where EKS upgrades a cluster at its end instead.
 
-Azure's `GlobalProvisionedManaged` and a Bedrock guardrail are not in the stacks; the first is paid for while it is
-there, asked or not.
+Azure's `GlobalProvisionedManaged`, a Bedrock guardrail and flow logs are not in the stacks. The first is paid for while
+it is there, asked or not; a guardrail by what it looks at, flow logs by the gigabyte.
+
+What `corral:cluster.addons` installs runs on the nodes of the gateway: by its chart KEDA asks for 0.3 vCPU
+and 300 MiB, by theirs Prometheus and External Secrets for nothing. Each key in AWS Secrets Manager is read
+once in `corral:secretStore.refresh`, and [AWS charges](https://aws.amazon.com/secrets-manager/pricing/) for both.
 
 What tokens cost is in `corral plan --stack prod`, and what an edit changes about it in `corral diff --stack prod`. The
-stack sets no budget: AWS Budgets takes one for the tag, and Azure Cost Management one for the resource group.
+stack sets no budget. One of AWS Budgets counts what carries the tag, once whoever pays for the account has activated
+it: the cluster and its nodes, and Bedrock's tokens only by `costTags`. Azure Cost Management takes one for the resource
+group.
 """
 
 

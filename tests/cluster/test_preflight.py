@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from corral.cluster.preflight import preconditions
+from corral.config.secret_store import SecretStore
 from corral.config.stack import Stack
 from corral.hosts.probing import Judgement
 from tests.hosts.account import Answer, FakeAccount, quota
@@ -444,6 +445,37 @@ def test_a_log_group_that_a_destroyed_cluster_has_left_is_named_with_the_way_out
     groups = {"logGroups": [log_group(there)]}
     judgements = judged(monkeypatch, stack(), describe_log_groups=groups, list_tags_for_resource={"tags": tags})
     assert judgements["cluster", "log group"] == want
+
+
+def with_a_store() -> Stack:
+    store = SecretStore(name="aws", keys={"huggingface": "corral/hf"})
+    return stack({"addons": {"externalSecrets": "install"}}).model_copy(update={"secret_store": store})
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "why"),
+    [
+        pytest.param({"Name": "corral/hf"}, "allowed", "in Secrets Manager, us-east-1", id="there"),
+        pytest.param(
+            {"Name": "corral/hf", "DeletedDate": END},
+            "refused",
+            "it is deleted on 2027-03-27: `aws secretsmanager restore-secret --secret-id corral/hf --region us-east-1`",
+            id="deleted",
+        ),
+        pytest.param(
+            "ResourceNotFoundException",
+            "refused",
+            "Secrets Manager has none in us-east-1: `aws secretsmanager create-secret --name corral/hf "
+            "--secret-string file://KEY --region us-east-1`",
+            id="absent",
+        ),
+    ],
+)
+def test_a_secret_that_the_operator_of_the_stack_is_to_read_is_there(
+    monkeypatch: pytest.MonkeyPatch, answer: Answer, outcome: str, why: str
+):
+    judgements = judged(monkeypatch, with_a_store(), describe_secret=answer)
+    assert judgements["huggingface", "secret corral/hf"] == (outcome, why)
 
 
 RESERVED = {"capacityType": {"reservation": "cr-0123456789abcdef0"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from corral.testing.recording import World
 from corral.testing.stacks import read_version, run_program
 from docs.cost_reference import EXAMPLES, FILE, PRICES, page, recorded, rows, table
+from tests.docs.test_permissions import everything_on_aws
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,10 @@ def test_the_page_is_up_to_date():
     assert FILE.read_text(encoding="utf-8") == page(), "make it again: .venv/bin/python -m docs.cost_reference"
 
 
-def test_whatever_the_program_makes_in_a_cloud_has_a_price_or_costs_nothing_or_is_named_as_unknown(endpoints: World):
-    worlds = (recorded("prod"), recorded("staging"), endpoints)
+def test_whatever_the_program_makes_in_a_cloud_has_a_price_or_costs_nothing_or_is_named_as_unknown(
+    endpoints: World, tmp_path: Path
+):
+    worlds = (recorded("prod"), recorded("staging"), endpoints, everything_on_aws(tmp_path))
     made = {each.type for world in worlds for each in world.resources if each.custom}
     in_clouds = {type_ for type_ in made if type_.startswith(("aws:", "azure-native:"))}
     assert in_clouds - {*PRICES["parts"], *PRICES["free"]} == set()

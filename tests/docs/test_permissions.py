@@ -47,7 +47,11 @@ MANAGED = {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Everything on AWS that a stack can have."""
+    return everything_on_aws(tmp_path_factory.mktemp("permissions"))
+
+
+def everything_on_aws(folder: Path) -> World:
+    """All that a stack can have there."""
     config = yaml.safe_load((EXAMPLES / "Pulumi.prod.yaml").read_text())["config"]
     config["corral:hosts"]["bedrock"] = {
         "costTags": {"team": "search"},
@@ -62,7 +66,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     config["corral:secretStore"] = {"name": "aws", "keys": {"deepinfra": "corral/deepinfra"}}
     config["corral:cluster"]["network"]["flowLogs"] = "arn:aws:s3:::team-logs"
     config["corral:registry"] = {"pullThrough": {"dockerHub": secret}}
-    file = tmp_path_factory.mktemp("permissions") / "Pulumi.prod.yaml"
+    file = folder / "Pulumi.prod.yaml"
     file.write_text(yaml.safe_dump({"config": config}))
     return run_program(read_version(file))
 
@@ -201,7 +205,7 @@ def test_the_policy_for_a_preflight_is_what_it_takes_and_only_reads(tmp_path: Pa
     taken_actions |= {*FakeAccount.current.actions}
     spot = preflight_of_cluster.stack(instance="p5.48xlarge", capacityType="spot")
     reserved = preflight_of_cluster.stack(preflight_of_cluster.GIVEN, **preflight_of_cluster.RESERVED)
-    for stack in (spot, reserved):
+    for stack in (spot, reserved, preflight_of_cluster.with_a_store()):
         preflight_of_cluster.judged(
             monkeypatch,
             stack,
@@ -209,6 +213,7 @@ def test_the_policy_for_a_preflight_is_what_it_takes_and_only_reads(tmp_path: Pa
             describe_subnets=preflight_of_cluster.subnets("a", "b"),
             describe_log_groups={"logGroups": [preflight_of_cluster.log_group(preflight_of_cluster.LOGS)]},
             list_tags_for_resource={"tags": {}},
+            describe_secret={"Name": "corral/hf"},
         )
         taken_actions |= {*FakeAccount.current.actions}
     FakeAccount({"list_objects_v2": {"IsTruncated": False}}).installed(monkeypatch)

@@ -178,7 +178,7 @@ def test_a_key_in_a_store_is_nowhere_in_pulumi_and_its_secret_is_there_before_it
 
 def test_the_operator_that_the_stack_installs_reads_the_secrets_that_it_names_and_no_others(tmp_path: Path):
     config = config_of("prod")
-    arn = "arn:aws:secretsmanager:eu-west-1:210987654321:secret:llm/b-AbCdEf"
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:llm/b-AbCdEf"
     config["corral:cluster"]["addons"] = {"externalSecrets": "install"}
     config["corral:secretStore"] = {"name": "aws", "keys": {"deepinfra": "llm/a", "together": {"key": arn}}}
     world = deploy("prod", tmp_path, config, keys={})

@@ -7,7 +7,7 @@ import pulumi
 import pytest
 from pulumi.runtime import settings
 
-from corral.gateway.recovery import end_without_traceback, object_way_out, release_way_out
+from corral.gateway.recovery import end_without_traceback, object_way_out, release_way_out, way_out
 
 IN_USE = "cannot re-use a name that is still in use"
 UNDER_WAY = "error running update: another operation (install/upgrade/rollback) is in progress"
@@ -39,6 +39,21 @@ STOPPED = (
 )
 def test_a_release_that_was_cut_off_is_let_go_by_its_record(error: str, selector: str):
     assert release_way_out("certificates", "cert-manager", [error]) == BEGINNING + selector
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "beginning"),
+    [
+        ("kubernetes:helm.sh/v3:Release", IN_USE, BEGINNING),
+        ("kubernetes:core/v1:Secret", 'secrets "a" already exists', "It is there, and this stack does not know of it"),
+        ("aws:eks/cluster:Cluster", "the cluster already exists", None),
+    ],
+)
+def test_the_way_out_is_that_of_what_has_failed(kind: str, error: str, beginning: str | None):
+    release = {"namespace": "certificates", "name": "cert-manager"}
+    args = pulumi.ErrorHookArgs("urn", "id", "name", kind, release, failed_operation="create", errors=[error])
+    why = way_out("prod", args)
+    assert (why or "").startswith(beginning) if beginning else why is None
 
 
 def test_any_other_error_of_a_release_speaks_for_itself():

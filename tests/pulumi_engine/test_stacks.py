@@ -7,14 +7,16 @@ import pytest
 import yaml
 
 from corral.cli.init import template_text
+from corral.config.cluster import INSTALLED_PROMETHEUS
 from tests.pulumi_engine.project import EXAMPLES, Project
-from tests.pulumi_engine.stacks import STACKS
+from tests.pulumi_engine.stacks import STACKS, Config
 
 pytestmark = pytest.mark.engine
 
 
 def test_a_preview_of_a_new_stack_promises_to_create_everything_and_touches_nothing(home: Path, tmp_path: Path) -> None:
     project = Project.make(tmp_path / "project", "prod", home)
+    project.edit(_with_addons)
 
     outcome = project.preview()
 
@@ -53,6 +55,13 @@ def test_a_definition_is_kept_without_its_prose(project: Callable[[str], Project
     (definition,) = (thing for thing in project("kind").things() if thing.kind == "CustomResourceDefinition")
 
     assert definition.inputs["spec"] == {"versions": [{"schema": {"openAPIV3Schema": {"type": "object"}}}]}
+
+
+def _with_addons(config: Config) -> None:
+    """All that a stack may install besides, and what goes with it."""
+    config["corral:cluster"]["addons"] = dict.fromkeys(("keda", "prometheusOperator", "externalSecrets"), "install")
+    config["corral:cluster"]["prometheus"] = {"url": INSTALLED_PROMETHEUS}
+    config["corral:secretStore"] = {"name": "aws", "keys": {"huggingface": "corral/huggingface"}}
 
 
 def _from_stand_in(resource: dict[str, object]) -> bool:

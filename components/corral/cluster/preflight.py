@@ -132,6 +132,10 @@ class _Eks:
             yield Precondition.of(_PART, "elastic IPs", self._unused, _ADDRESSES, *addresses)
         yield Precondition.of(_PART, "log group", self._log_group)
         yield Precondition.of(_PART, "vCPUs of the Envoys", self._envoys)
+        if (store := self.stack.secret_store) and self.cluster.addons.external_secrets == "install":
+            for name in sorted(store.keys):
+                if entry := store.entry(name):
+                    yield Precondition.of(name, f"secret {entry.key}", self._stored, entry.key)
         for name, gpus in self._gpus.items():
             yield Precondition.of(name, f"{' or '.join(gpus.instances)} in the zones", self._offered, gpus)
             if isinstance(reserved := gpus.capacity_type, Reservation):
@@ -306,6 +310,18 @@ class _Eks:
         replicas, each = self.stack.gateway.replicas, self.vcpus_of_envoy
         others = self._others_vcpus(_STANDARD, spot=False)
         return self._headroom(_STANDARD, others, replicas.min * each, replicas.max * each)
+
+    def _stored(self, key: str) -> Judgement:
+        """Whether the secret is there; what is in it is for the cluster alone to read."""
+        region = self.account.region
+        secret = self.account.read("secretsmanager", "describe_secret", ("ResourceNotFoundException",), SecretId=key)
+        if secret is None:
+            command = f"`aws secretsmanager create-secret --name {key} --secret-string file://KEY --region {region}`"
+            return "refused", f"Secrets Manager has none in {region}: {command}"
+        if secret.get("DeletedDate"):
+            restore = f"`aws secretsmanager restore-secret --secret-id {key} --region {region}`"
+            return "refused", f"it is deleted on {secret['DeletedDate'].date()}: {restore}"
+        return "allowed", f"in Secrets Manager, {region}"
 
     def _size(self, instance: str) -> int:
         answer = self.account.read("ec2", "describe_instance_types", ("InvalidInstanceType",), InstanceTypes=[instance])

@@ -73,7 +73,7 @@ def deploy(file: Path | None = None) -> None:
     from corral.gateway.component import Gateway, GatewayArgs
     from corral.gateway.manifests.cutover import requests
     from corral.gateway.names import ENVOY_NAMESPACE, NAMES
-    from corral.gateway.recovery import end_without_traceback, object_way_out
+    from corral.gateway.recovery import end_without_traceback, way_out
     from corral.hosts.base import Site, on_mocks
     from corral.hosts.failures import HostFailures
     from corral.hosts.images import Images
@@ -89,7 +89,7 @@ def deploy(file: Path | None = None) -> None:
     _protect(on=stack.protect)
     tags = {"managed-by": "corral", "corral-stack": stack.name}
     held_seconds = (stack.gateway.host_timeout + 2 * stack.gateway.handover) / 1000 + _ROUTING_SECONDS
-    failures = HostFailures(held_seconds, partial(object_way_out, stack.name))
+    failures = HostFailures(held_seconds, partial(way_out, stack.name))
     cluster = open_cluster(stack, tags)
     images = Images(cluster.cache or stack.mirror, keys.get(REGISTRY))
     if installed := addon_charts(stack):

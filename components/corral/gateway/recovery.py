@@ -17,9 +17,6 @@ from types import FrameType
 import grpc
 import pulumi
 from pulumi.runtime import settings
-from pulumi.runtime.proto import resource_pb2
-
-from corral.hosts.base import on_mocks
 
 _IN_USE = "cannot re-use a name that is still in use"
 _UNDER_WAY = "another operation (install/upgrade/rollback) is in progress"
@@ -37,6 +34,16 @@ _EXISTS = "already exists"
 def adoption(stack: str) -> str:
     """The command that takes over what an `up` made which was cut off."""
     return f"PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up -s {stack}"
+
+
+def way_out(stack: str, args: pulumi.ErrorHookArgs) -> str | None:
+    """What to do about what is on the cluster without the state knowing of it; None: that is not why it failed."""
+    if not args.type.startswith("kubernetes:"):
+        return None
+    if args.type.endswith(":Release"):
+        release = args.new_inputs or args.old_inputs or {}
+        return release_way_out(release["namespace"], release["name"], args.errors)
+    return object_way_out(stack, args.errors)
 
 
 def object_way_out(stack: str, errors: Sequence[str]) -> str | None:
@@ -93,16 +100,3 @@ def release_way_out(namespace: str, release: str, errors: Sequence[str]) -> str 
         "Helm was at work, or it is somebody else's. If it is this stack's, take the record away, which leaves what "
         f"was installed, and run `pulumi up` again: kubectl -n {namespace} delete secret -l '{which}'"
     )
-
-
-def release_hooks(namespace: str, release: str) -> pulumi.ResourceHookBinding | None:
-    """What says so when the release fails; None on mocks, and for an engine that does not tell of failures."""
-    if on_mocks() or not settings.monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS):
-        return None
-
-    def explain(args: pulumi.ErrorHookArgs) -> bool:
-        if why := release_way_out(namespace, release, args.errors):
-            pulumi.log.error(why)
-        return False
-
-    return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"corral-release-{release}", explain)])

@@ -38,7 +38,6 @@ from corral.gateway.manifests.front import KEPT_HEADERS
 from corral.gateway.manifests.isolation import RESTRICTED, policies
 from corral.gateway.manifests.resource import Network
 from corral.gateway.names import AI_NAMESPACE, CERT_NAMESPACE, ENVOY_NAMESPACE
-from corral.gateway.recovery import release_hooks
 from corral.hosts.base import KubernetesObject
 from corral.hosts.images import Images
 
@@ -209,7 +208,6 @@ class Installation(pulumi.ComponentResource):
         skip_crds: bool = True,
     ) -> kubernetes.helm.v3.Release:
         """Named as its chart, so that a name inside it is the same on every cluster; rolled back where it fails."""
-        explained = pulumi.ResourceOptions(hooks=release_hooks(namespace, chart.name))
         return kubernetes.helm.v3.Release(
             f"{self._name}-{part}",
             name=chart.name,
@@ -220,7 +218,7 @@ class Installation(pulumi.ComponentResource):
             skip_crds=skip_crds,
             atomic=True,
             timeout=_RELEASE_TIMEOUT_SECONDS,
-            opts=pulumi.ResourceOptions.merge(self._child(*depends_on), explained),
+            opts=self._child(*depends_on),
         )
 
 

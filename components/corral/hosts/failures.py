@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pulumi
 from pulumi.runtime import settings
@@ -31,9 +31,11 @@ _REASON_LENGTH = 500
 class HostFailures:
     """Those of one program; nothing is held on mocks, nor by an engine without error hooks."""
 
-    def __init__(self, held_seconds: float, way_out: Callable[[Sequence[str]], str | None] | None = None) -> None:
+    def __init__(
+        self, held_seconds: float, way_out: Callable[[pulumi.ErrorHookArgs], str | None] | None = None
+    ) -> None:
         """`held_seconds`: the longest time for which a failure is held, should the gateway never be done.  `way_out`:
-        what is to be said of the errors of an object on a cluster, beside themselves."""
+        what is to be said of what has failed, beside its errors."""
         self._held_seconds, self._way_out = held_seconds, way_out
         self._hosts: dict[tuple[str, str], str] = {}
         self._reasons: dict[str, str] = {}
@@ -82,8 +84,7 @@ class HostFailures:
 
     async def _hold(self, args: pulumi.ErrorHookArgs) -> bool:
         host = self._hosts.get((args.type, args.name))
-        on_cluster = args.type.startswith("kubernetes:")
-        if on_cluster and self._way_out and (why := self._way_out(args.errors)):
+        if self._way_out and (why := self._way_out(args)):
             pulumi.log.error(why)
         if host is None:
             self.release()
