@@ -261,7 +261,7 @@ def test_a_preview_has_credentials_of_its_own_and_no_passphrase():
         ],
         "up": [
             "AWS_REGION", "AWS_ROLE", "AZURE_CLIENT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID",
-            "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "RUNNER",
+            "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "RUNNER", "SMOKE",
         ],
     }  # fmt: skip
 
