@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -116,9 +117,10 @@ class Arena:
         return sum(count.requests for count in self._control.state().counts) + len(self.host.requests)
 
     def statistics(self, pattern: str) -> dict[str, int]:
-        """Those of Envoy whose names match."""
-        found = self._admin.get("/stats", params={"format": "json", "filter": pattern}).json()["stats"]
-        return {each["name"]: each["value"] for each in found if "name" in each}
+        """Those whose names match: the module's, and Envoy's own."""
+        answers = (self._admin.get("/corral"), self._admin.get("/stats", params={"format": "json", "filter": pattern}))
+        found = (each for answer in answers for each in answer.json()["stats"] if "name" in each)
+        return {each["name"]: each["value"] for each in found if re.search(pattern, each["name"])}
 
     def statistic(self, name: str) -> int:
         return self.statistics(f"^{name}$".replace(".", r"\."))[name]

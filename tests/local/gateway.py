@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,8 +114,10 @@ class Gateway:
         return {name.rsplit(".", 1)[1] for name, until in gauges.items() if until > now}
 
     def gauges(self, pattern: str) -> dict[str, int]:
-        entries = json.loads(self.admin(f"/stats?format=json&filter={pattern}"))["stats"]
-        return {entry["name"]: entry["value"] for entry in entries if "name" in entry}
+        """Counters and gauges: the module's, and Envoy's own."""
+        paths = ("/corral", f"/stats?format=json&filter={pattern}")
+        entries = (entry for path in paths for entry in json.loads(self.admin(path))["stats"] if "name" in entry)
+        return {entry["name"]: entry["value"] for entry in entries if re.search(pattern, entry["name"])}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another `corral` command, beside the running one."""

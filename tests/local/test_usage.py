@@ -16,7 +16,6 @@ import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as classic
 
-from corral.local.admin import Admin
 from corral.local.state_folder import StateFolder
 from corral.local.statistics.request_log import Records
 from tests.local.gateway import Gateway, serving, until
@@ -358,17 +357,15 @@ def test_files_that_end_under_load_lose_no_request(served: Gateway) -> None:
                 asking.chat.completions.create(model="m", messages=prompt(2))
 
     async def rotate() -> int:
-        admin = Admin(Path(served.running.admin_socket))
-        records = Records(folder, admin.reopen_logs, print, largest=4_000)
+        records = Records(folder, print, largest=4_000)
         records.keep = timedelta(days=1)
         with ThreadPoolExecutor(3) as pool:
             pending = [pool.submit(ask, 60) for _ in range(3)]
             while not all(each.done() for each in pending) or len(folder.ended()) < ended + 2:
-                await records.rotate()
+                records.rotate()
                 await asyncio.sleep(0.01)
             for each in pending:
                 each.result()
-        await admin.close()
         return len(pending) * 60
 
     number = asyncio.run(rotate())

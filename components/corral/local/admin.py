@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from corral.local.envoy import statistics
 from corral.local.errors import EngineError
 
 _PATIENCE = 30.0
@@ -36,24 +37,20 @@ class Admin:
         except httpx.TransportError:
             return False
 
-    async def stats(self, pattern: str, *, used: bool = False) -> list[dict[str, Any]]:
-        """The statistics whose names match, each with `name` and `value`; histograms come as one entry `histograms`.
+    async def stats(self, pattern: str) -> list[dict[str, Any]]:
+        """Envoy's own statistics whose names match.  Raises EngineError when Envoy does not answer."""
+        return (await self._get("/stats", {"format": "json", "filter": pattern}))["stats"]
 
-        With `used` only those that were ever written.  Raises EngineError when Envoy does not answer.
+    async def counted(self, *, times: bool) -> list[dict[str, Any]]:
+        """What the module has counted, each with `name` and `value`; `times` come as one entry `histograms`.
+
+        Raises EngineError when Envoy does not answer.
         """
-        parameters = {"format": "json", "filter": pattern, "histogram_buckets": "detailed"}
-        return (await self._get("/stats", {**parameters, **({"usedonly": ""} if used else {})}))["stats"]
+        return (await self._get(statistics.PATH, {"times": ""} if times else {}))["stats"]
 
     async def _get(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         try:
             return (await self._client.get(path, params=parameters)).raise_for_status().json()
-        except httpx.HTTPError as reason:
-            raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
-
-    async def reopen_logs(self) -> None:
-        """Has Envoy write on in new files, where those it writes were renamed.  Raises EngineError."""
-        try:
-            (await self._client.post("/reopen_logs")).raise_for_status()
         except httpx.HTTPError as reason:
             raise EngineError(f"Envoy's admin interface does not answer: {reason!r}.") from None
 

@@ -111,8 +111,6 @@ def memory() -> int:
 
 
 _POLL_SECONDS = 0.02
-_LOG_DELAY_MS = 500
-"""Until a request stands in its log; Envoy's default is ten seconds, which its death would lose."""
 
 
 def claim_port(address: str, port: int) -> int:
@@ -162,7 +160,6 @@ class EnvoyProcess:
         command += ["--use-dynamic-base-id", "--disable-hot-restart"]
         command += ["--drain-time-s", str(int(drain_timeout))]
         command += ["--log-level", "warning", "--log-format", "%v"]
-        command += ["--file-flush-interval-msec", str(_LOG_DELAY_MS)]
         envoy = Program(
             name="Envoy",
             command=command,

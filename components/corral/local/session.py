@@ -99,7 +99,7 @@ class Session:
         self._folder = folder
         self._notify = notify
         self._envoy = EnvoyProcess(find_envoy(), site.files, notify)
-        self.records = Records(folder, self._envoy.admin.reopen_logs, notify)
+        self.records = Records(folder, notify)
         self._sidecars = Sidecars(notify)
         self.totals = Totals(self._envoy.admin, lambda: self._envoy.pid)
         """What Envoy has counted."""

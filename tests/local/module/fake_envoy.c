@@ -2,16 +2,15 @@
 //
 // Each piece of a body lies in memory of its own, so that a sanitizer sees what is read beside it.
 
-#include "corral.h"
+#include "log.h"
 
 enum { MOST_ENTRIES = 64 };
 
 boolean envoy_dynamic_module_on_cluster_specifier_select(void *of, void *context);
 
 typedef struct {
-  text space, key, string;
+  text space, key;
   double number;
-  int kind; // 0 a text, 1 a number, 2 a flag
 } entry;
 
 typedef struct {
@@ -30,16 +29,16 @@ typedef struct {
   boolean rerouted;
   void *plan;
   text cluster, override, details; // the last is a constant
+  u32 final_status;
+  u64 flags;
+  i64 duration;
 } stream;
 
 static i64 time_now;
-static i64 gauge;
-static buffer counted; // a line for each attempt and each time a host was left out
 static text unresolved; // a cluster of which no address is known
 
 i64 now(void) { return time_now; }
 void fake_time(i64 at) { time_now = at; }
-i64 fake_gauge(void) { return gauge; }
 i64 *fake_level(const char *name, size n) { return &level_of((text){ name, n })->value; }
 
 void *fake_new(void *plan) {
@@ -76,7 +75,6 @@ void fake_free(stream *s) {
   for (size i = 0; i < s->metadata_count; i++) {
     drop(&s->metadata[i].space);
     drop(&s->metadata[i].key);
-    drop(&s->metadata[i].string);
   }
   drop(&s->answer);
   drop(&s->cluster);
@@ -143,18 +141,26 @@ void fake_unresolved(text cluster) {
   unresolved = copy_of(cluster);
 }
 
-text fake_counted(void) { return all_of(&counted); }
-void fake_forget(void) { counted.n = 0; }
+// What was counted, until the next time.
+text fake_series(boolean times) {
+  static buffer series;
+  series.n = 0;
+  add(&series, T("["));
+  add_series(&series, times);
+  add(&series, T("]"));
+  return all_of(&series);
+}
+
+void fake_ended(stream *s, u32 status, u64 flags, i64 duration) {
+  s->final_status = status;
+  s->flags = flags;
+  s->duration = duration;
+}
 
 u64 fake_allowed(stream *s) {
   double address = 0;
   envoy(http_get_metadata_number)(s, DYNAMIC_METADATA, T("corral"), T("request"), &address);
   return ((request *)(u64)address)->allowed;
-}
-
-size fake_metadata(stream *s, entry **to) {
-  *to = s->metadata;
-  return s->metadata_count;
 }
 
 u32 fake_answer(stream *s, text *to, boolean *rerouted) {
@@ -254,28 +260,18 @@ static entry *metadata_of(stream *s, text space, text key) {
   return 0;
 }
 
-static entry *set_metadata(stream *s, text space, text key, int kind) {
+static entry *set_metadata(stream *s, text space, text key) {
   entry *of = metadata_of(s, space, key);
   if (!of) {
     if (s->metadata_count == MOST_ENTRIES) abort();
     of = &s->metadata[s->metadata_count++];
     *of = (entry){ .space = copy_of(space), .key = copy_of(key) };
   }
-  drop(&of->string);
-  of->kind = kind;
   return of;
 }
 
 void envoy(http_set_dynamic_metadata_number)(void *s, text space, text key, double value) {
-  set_metadata(s, space, key, 1)->number = value;
-}
-
-void envoy(http_set_dynamic_metadata_bool)(void *s, text space, text key, boolean value) {
-  set_metadata(s, space, key, 2)->number = value;
-}
-
-void envoy(http_set_dynamic_metadata_string)(void *s, text space, text key, text value) {
-  set_metadata(s, space, key, 0)->string = copy_of(value);
+  set_metadata(s, space, key)->number = value;
 }
 
 boolean envoy(http_get_metadata_number)(void *s, int source, text space, text key, double *to) {
@@ -296,35 +292,45 @@ void envoy(http_clear_route_cluster_cache)(void *s) { ((stream *)s)->rerouted = 
 
 void *envoy(get_most_specific_route_config)(void *s) { return ((stream *)s)->plan; }
 
-int envoy(http_filter_config_define_gauge)(void *config, text name, text *labels, size count, size *id) {
-  (void)config, (void)name, (void)labels, (void)count;
-  *id = 1;
+boolean envoy(access_logger_get_dynamic_metadata_number)(void *s, text space, text key, double *to) {
+  return envoy(http_get_metadata_number)(s, DYNAMIC_METADATA, space, key, to);
+}
+
+boolean envoy(access_logger_get_header_value)(void *s, int kind, text key, text *to, size at, size *count) {
+  return envoy(http_get_header)(s, kind, key, to, at, count);
+}
+
+u32 envoy(access_logger_get_response_code)(void *s) { return ((stream *)s)->final_status; }
+
+u32 envoy(access_logger_get_attempt_count)(void *s) {
+  (void)s;
   return 0;
 }
 
-int envoy(http_filter_config_define_counter)(void *config, text name, text *labels, size count, size *id) {
-  return envoy(http_filter_config_define_gauge)(config, name, labels, count, id);
+u64 envoy(access_logger_get_response_flags)(void *s) { return ((stream *)s)->flags; }
+
+void envoy(access_logger_get_timing_info)(void *s, i64 *to) {
+  to[0] = time_now * 1000;
+  to[1] = ((stream *)s)->duration;
 }
 
-static int count_line(text *labels, size count, i64 value) {
-  for (size i = 0; i < count; i++) {
-    add(&counted, labels[i]);
-    add(&counted, T(" "));
-  }
-  add_number(&counted, value);
-  add(&counted, T("\n"));
+void envoy(bootstrap_extension_config_signal_init_complete)(void *config) { (void)config; }
+
+boolean envoy(bootstrap_extension_register_admin_handler)(void *config, text path, text help, boolean goes, boolean changes) {
+  (void)config, (void)path, (void)help, (void)goes, (void)changes;
+  return 1;
+}
+
+void envoy(bootstrap_extension_admin_set_response)(void *config, text body) { (void)config, (void)body; }
+
+boolean envoy(bootstrap_extension_get_gauge_value)(void *self, text name, u64 *to) {
+  (void)self, (void)name, (void)to;
   return 0;
 }
 
-int envoy(http_filter_increment_counter)(void *s, size id, text *labels, size count, u64 by) {
-  (void)s, (void)id;
-  return count_line(labels, count, (i64)by);
-}
+void *envoy(bootstrap_extension_timer_new)(void *config) { return config; }
 
-int envoy(http_filter_set_gauge)(void *s, size id, text *labels, size count, u64 value) {
-  (void)s, (void)id;
-  return count_line(labels, count, (i64)value);
-}
+void envoy(bootstrap_extension_timer_enable)(void *timer, u64 milliseconds) { (void)timer, (void)milliseconds; }
 
 boolean envoy(cluster_specifier_get_dynamic_metadata_number)(void *s, text space, text key, double *to) {
   return envoy(http_get_metadata_number)(s, DYNAMIC_METADATA, space, key, to);
@@ -342,16 +348,4 @@ void envoy(cluster_specifier_set_cluster_name)(void *s, text cluster) { ((stream
 boolean envoy(cluster_specifier_set_route_action_override)(void *s, text name) {
   ((stream *)s)->override = copy_of(name);
   return 1;
-}
-
-int envoy(http_filter_increment_gauge)(void *s, size id, text *labels, size count, u64 by) {
-  (void)s, (void)id, (void)labels, (void)count;
-  gauge += (i64)by;
-  return 0;
-}
-
-int envoy(http_filter_decrement_gauge)(void *s, size id, text *labels, size count, u64 by) {
-  (void)s, (void)id, (void)labels, (void)count;
-  gauge -= (i64)by;
-  return 0;
 }

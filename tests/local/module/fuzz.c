@@ -18,7 +18,8 @@ text fake_take(void *s, int held, int piece);
 boolean fake_selected(void *s, text *cluster, text *override);
 void fake_details(void *s, const char *details, size n);
 void fake_unresolved(text cluster);
-void fake_forget(void);
+void fake_ended(void *s, u32 status, u64 flags, i64 duration);
+text fake_series(boolean times);
 
 #define HOOK(type, name) type envoy_dynamic_module_on_http_filter_##name
 HOOK(void *, config_new)(void *, text, text);
@@ -33,6 +34,9 @@ HOOK(int, response_headers)(void *, void *, boolean);
 HOOK(int, response_body)(void *, void *, boolean);
 HOOK(void, stream_complete)(void *, void *);
 #define hook(name) envoy_dynamic_module_on_http_filter_##name
+void *envoy_dynamic_module_on_access_logger_new(void *, void *);
+void envoy_dynamic_module_on_access_logger_log(void *, void *, int);
+void envoy_dynamic_module_on_access_logger_destroy(void *);
 
 static u64 state;
 
@@ -135,6 +139,14 @@ static void some_events(buffer *to) {
   free(one.p);
 }
 
+static void *log_of_all;
+
+static void be_over(void *s, void *filter) {
+  hook(stream_complete)(s, filter);
+  fake_ended(s, drawn(600), (u64)drawn(1 << 30) >> drawn(30), (i64)drawn(1u << 31) * (drawn(9) ? 1000 : -1));
+  envoy_dynamic_module_on_access_logger_log(s, log_of_all, 0);
+}
+
 static void one_request(void *gateway, void *attempts, void *plan, buffer *body) {
   void *s = fake_new(plan), *filter = hook(new)(gateway, s);
   fake_time(1795276110747000 + (i64)drawn(100000000));
@@ -157,18 +169,17 @@ static void one_request(void *gateway, void *attempts, void *plan, buffer *body)
     if (drawn(9)) answer_with(s, attempt, all_of(body));
     if (!drawn(9)) { // the request is over before its attempt is
       fake_details(s, "downstream_remote_disconnect", drawn(29));
-      hook(stream_complete)(s, filter);
+      be_over(s, filter);
       hook(destroy)(filter);
       filter = 0;
       i = 1;
     }
     hook(destroy)(attempt);
-    fake_forget();
   }
   if (filter) {
     some_events(body);
     answer_with(s, filter, all_of(body));
-    if (drawn(10)) hook(stream_complete)(s, filter);
+    if (drawn(10)) be_over(s, filter);
     hook(destroy)(filter);
   }
   fake_free(s);
@@ -180,6 +191,7 @@ int main(int count, char **arguments) {
   i64 until = time(0) + (count > 2 ? atoi(arguments[2]) : 2);
   void *gateway = hook(config_new)(0, T("gateway"), T("")), *attempts;
   attempts = hook(config_new)(0, T("attempt"), T(""));
+  log_of_all = envoy_dynamic_module_on_access_logger_new(0, 0);
   buffer body = { 0, 0, 0 };
   u64 plans = 0, requests = 0;
   while (time(0) < until) {
@@ -193,6 +205,8 @@ int main(int count, char **arguments) {
   }
   hook(config_destroy)(gateway);
   hook(config_destroy)(attempts);
+  envoy_dynamic_module_on_access_logger_destroy(log_of_all);
+  if (!fake_series(0).n || !fake_series(1).n) return 1;
   free(body.p);
   free(scratch.p);
   fake_unresolved(NO_TEXT);

@@ -64,7 +64,9 @@ class Answered:
     def counted(self) -> dict[str, Any]:
         noted = self.stream.metadata
         return {
-            name: value for name, value in noted.items() if name not in ("path", "tenant", "model", "stream", "plan")
+            name: value
+            for name, value in noted.items()
+            if name not in ("path", "tenant", "model", "stream", "plan", "commit")
         }
 
 
@@ -76,10 +78,9 @@ def drawn(worker: Worker) -> float:
 def told(prompt: int, answer: int, cached: int | None = None, reasoning: int = 0) -> dict[str, Any]:
     return {
         "input_tokens": prompt,
-        "input_counted": prompt,
         "output_tokens": answer,
         "estimated": False,
-        "first_byte": 250,
+        "first_byte_ms": 250,
         **({} if cached is None else {"cached_tokens": cached, "reasoning_tokens": reasoning}),
     }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from ctypes import (
     POINTER,
@@ -13,8 +15,6 @@ from ctypes import (
     byref,
     c_bool,
     c_char_p,
-    c_double,
-    c_int,
     c_int64,
     c_size_t,
     c_uint32,
@@ -26,13 +26,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from corral.local.envoy import statistics
 from corral.local.module import compiler
+from corral.local.statistics import readings
 
 NOW = 1_795_276_110_747
 """Milliseconds since 1970."""
 
 REQUEST, OWN, RESPONSE = 0, 1, 2
 """Headers: of the request, of what the module itself has answered, of the host's answer."""
+
+_OF_ENVOY = ("time", "id", "method", "status", "duration_ms", "attempts", "flags")
 
 _FOLDER = Path(compiler.__file__).parent
 _SOURCES = [*(file for file in compiler.SOURCES if file.name != "clock.c"), Path(__file__).with_name("fake_envoy.c")]
@@ -48,10 +52,6 @@ class Text(Structure):
 
 class Header(Structure):
     _fields_ = [("key", Text), ("value", Text)]
-
-
-class Entry(Structure):
-    _fields_ = [("space", Text), ("key", Text), ("string", Text), ("number", c_double), ("kind", c_int)]
 
 
 def text(value: str | bytes) -> Text:
@@ -82,11 +82,11 @@ def _library() -> Any:
         "fake_new": c_void_p,
         "fake_take": Text,
         "fake_level": POINTER(c_int64),
-        "fake_gauge": c_int64,
-        "fake_counted": Text,
+        "fake_series": Text,
+        "envoy_dynamic_module_on_access_logger_new": c_void_p,
     }
     results |= {f"{hook}{name}": c_void_p for name in ("config_new", "per_route_config_new", "new")}
-    results |= {"fake_headers": c_size_t, "fake_metadata": c_size_t, "fake_answer": c_uint32, "plan_of": c_void_p}
+    results |= {"fake_headers": c_size_t, "fake_answer": c_uint32, "plan_of": c_void_p}
     for name, result in (results | {"date_of": c_int64, "fake_allowed": c_uint64, "fake_selected": c_bool}).items():
         getattr(library, name).restype = result
     return library
@@ -117,6 +117,8 @@ class Worker:
         self._gateway = self._config("gateway", "")
         self._attempt = self._config("attempt", "")
         self._plans: dict[str, Any] = {}
+        self._before: Counter[str] = Counter()
+        self._log: c_void_p | None = None
 
     def hook(self, name: str) -> Any:
         return getattr(self.library, f"envoy_dynamic_module_on_http_filter_{name}")
@@ -142,14 +144,49 @@ class Worker:
 
     @property
     def gauge(self) -> int:
-        """How many requests of limited tenants are under way, as Envoy's statistics have it."""
-        return self.library.fake_gauge()
+        """How many requests of limited tenants are under way, as the statistics have it."""
+        return sum(number for name, number in self.series().items() if name.startswith("corral.active."))
+
+    def series(self) -> Counter[str]:
+        """Counters and gauges."""
+        sums: Counter[str] = Counter()
+        for entry in json.loads(self.library.fake_series(c_bool(False)).bytes):
+            sums[entry["name"]] += entry["value"]
+        return sums
+
+    def times(self) -> dict[str, list[dict[str, float]]]:
+        """The bins of histograms."""
+        return {each["name"]: each["totals"] for each in json.loads(self.library.fake_series(c_bool(True)).bytes)}
 
     def counted(self) -> list[str]:
         """What was counted since the last time: attempts as `model host code 1`, ejections as `model host until`."""
-        lines = self.library.fake_counted().bytes.decode().splitlines()
-        self.library.fake_forget()
+        now = self.series()
+        grown = {series: now[name] - self._before[name] for name in now if (series := readings.series_of(name))}
+        lines = [
+            f"{series.model} {series.host} {series.code} 1"
+            for series, number in grown.items()
+            for _ in range(number if series.counter == statistics.ATTEMPTS else 0)
+        ]
+        lines += [
+            f"{series.model} {series.host} {now[name]}"
+            for name in now
+            if (series := readings.series_of(name)) and series.counter == statistics.EJECTED_UNTIL and grown[series]
+        ]
+        self._before = now
         return lines
+
+    def write_log(self, of: c_void_p) -> dict[str, Any]:
+        """The line of a stream that is over."""
+        log = "envoy_dynamic_module_on_access_logger_"
+        if not self._log:
+            self._file = _compiled().parent / f"{id(self)}.log"
+            self.library[f"{log}config_new"](None, text("log"), text(str(self._file)))
+            self._log = c_void_p(getattr(self.library, f"{log}new")(None, None))
+        self.library[f"{log}log"](of, self._log, 0)
+        self.library[f"{log}flush"](self._log)
+        line = self._file.read_text()
+        self._file.unlink()
+        return json.loads(line)
 
     def unresolved(self, cluster: str) -> None:
         """Of this cluster no address is known."""
@@ -242,18 +279,10 @@ class Stream:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What is noted of the request at its end, but for where it lies."""
+        """What its line of the log has of what the module knows."""
         self.end()
-        return {key: value for key, value in self.noted("corral").items() if key not in ("request", "route")}
-
-    def noted(self, space: str) -> dict[str, Any]:
-        entries = POINTER(Entry)()
-        count = self._library.fake_metadata(self._self, byref(entries))
-        return {
-            each.key.bytes.decode(): (each.string.bytes.decode(), each.number, bool(each.number))[each.kind]
-            for each in entries[:count]
-            if each.space.bytes.decode() == space
-        }
+        line = self._worker.write_log(self._self)
+        return {key: value for key, value in line.items() if value is not None and key not in _OF_ENVOY}
 
     def _answered(
         self, of: c_void_p, headers: Mapping[str, str | bytes], pieces: Sequence[bytes], pace: int = 0

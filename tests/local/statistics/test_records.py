@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,14 +31,7 @@ class Run:
     def __init__(self, project: Path) -> None:
         self.folder = StateFolder.of(project, "prod")
         self.notes: list[str] = []
-        self.reopened = 0
-        self.envoy_lives = True
-        self.records = Records(self.folder, self._reopen, self.notes.append)
-
-    async def _reopen(self) -> None:
-        if not self.envoy_lives:
-            raise EngineError("Envoy's admin interface does not answer.")
-        self.reopened += 1
+        self.records = Records(self.folder, self.notes.append)
 
     def in_force(self, plan: Plan = PLAN, *simulated: str, days: int = 30) -> None:
         """A plan comes into force; `simulated` are its hosts that are not real."""
@@ -48,7 +39,7 @@ class Run:
         self.records.in_force(plan, why, timedelta(days=days))
 
     def rotate(self) -> None:
-        asyncio.run(self.records.rotate())
+        self.records.rotate()
 
 
 @pytest.fixture
@@ -100,21 +91,6 @@ def test_requests_are_kept_as_long_as_the_stack_says(run: Run) -> None:
     assert not old.exists()
 
 
-def test_a_file_that_ended_while_envoy_was_down_is_opened_anew_when_it_is_back(tmp_path: Path) -> None:
-    folder = StateFolder.of(tmp_path, "prod")
-    folder.make()
-    folder.current.write_text("{}\n")
-    os.utime(folder.current, (0, 0))
-    run = Run(tmp_path)
-    run.envoy_lives = False
-    run.rotate()
-    run.envoy_lives = True
-    assert (run.reopened, run.notes, folder.current.exists(), len(folder.ended())) == (0, [], False, 1)
-    run.rotate()
-    run.rotate()
-    assert run.reopened == 1
-
-
 def test_a_log_that_is_not_in_order_is_said_once_until_it_is_again(run: Run) -> None:
     run.folder.requests.rmdir()
     run.in_force()
@@ -141,32 +117,18 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 class Writer:
-    """Envoy: it writes on in the file that it has opened, whatever its name is by now."""
+    """The module: it opens the file each time."""
 
     def __init__(self, folder: StateFolder) -> None:
         self._path = folder.current
-        self._file = self._path.open("a")
+        self._path.touch()
         self.written = 0
-        self.reopened = 0
-        self.deaf = False
-        self.before_reopening: Callable[[], None] = lambda: None
 
     def write(self, number: int = 1) -> None:
-        for _ in range(number):
-            self._file.write(line(id=str(self.written)))
-            self.written += 1
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-    async def reopen(self) -> None:
-        self.before_reopening()
-        if self.deaf:
-            raise EngineError("Envoy's admin interface does not answer.")
-        self._file.close()
-        self._file = self._path.open("a")
-        self.reopened += 1
+        with self._path.open("a") as file:
+            for _ in range(number):
+                file.write(line(id=str(self.written)))
+                self.written += 1
 
 
 class Machine:
@@ -182,7 +144,7 @@ class Machine:
 
     def started(self) -> Records:
         """As an engine begins it."""
-        records = Records(self.folder, self.writer.reopen, self.notes.append, largest=1_000, now=lambda: self.now)
+        records = Records(self.folder, self.notes.append, largest=1_000, now=lambda: self.now)
         records.keep = timedelta(days=30)
         return records
 
@@ -190,7 +152,7 @@ class Machine:
         os.utime(path, (at.timestamp(), at.timestamp()))
 
     def rotate(self) -> None:
-        asyncio.run(self.records.rotate())
+        self.records.rotate()
         assert self.notes == []
 
     def read(self) -> int:
@@ -204,19 +166,17 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(log(tmp_path))
-    yield machine
-    machine.writer.close()
+def machine(tmp_path: Path) -> Machine:
+    return Machine(log(tmp_path))
 
 
 def test_a_file_ends_when_it_is_too_large_and_not_before(machine: Machine) -> None:
     machine.writer.write()
     machine.rotate()
-    assert (machine.names(), machine.writer.reopened) == (["current.jsonl"], 0)
+    assert machine.names() == ["current.jsonl"]
     machine.writer.write(3)
     machine.rotate()
-    assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl", "current.jsonl"]
+    assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl"]
     machine.writer.write()
     assert machine.read() == machine.writer.written == 5
 
@@ -229,7 +189,6 @@ def test_two_files_that_end_at_the_same_moment_are_two_files(machine: Machine) -
         "2026-11-21T12-00-00.000Z-2.jsonl",
         "2026-11-21T12-00-00.000Z-3.jsonl",
         "2026-11-21T12-00-00.000Z.jsonl",
-        "current.jsonl",
     ]
     assert machine.read() == machine.writer.written == 12
 
@@ -254,31 +213,7 @@ def test_a_file_that_an_engine_left_on_another_day_ends(machine: Machine) -> Non
     machine.touch(machine.folder.current, NOON - timedelta(days=1))
     machine.records = machine.started()
     machine.rotate()
-    assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl", "current.jsonl"]
-
-
-def test_lines_written_before_the_new_file_is_open_are_in_the_old_one(machine: Machine) -> None:
-    machine.writer.before_reopening = machine.writer.write
-    for _ in range(20):
-        machine.writer.write(4)
-        machine.rotate()
-        assert machine.read() == machine.writer.written
-    assert machine.writer.reopened == 20
-    assert machine.writer.written == 100
-
-
-def test_a_writer_that_cannot_be_asked_goes_on_in_the_old_file_and_is_asked_again(machine: Machine) -> None:
-    machine.writer.write(4)
-    machine.writer.deaf = True
-    for _ in range(2):
-        machine.rotate()
-        machine.writer.write(4)
     assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl"]
-    machine.writer.deaf = False
-    machine.rotate()
-    machine.writer.write()
-    assert machine.names() == ["2026-11-21T12-00-00.000Z.jsonl", "current.jsonl"]
-    assert machine.read() == machine.writer.written == 13
 
 
 def test_files_are_deleted_when_all_that_is_in_them_is_older_than_what_is_kept(machine: Machine) -> None:

@@ -4,7 +4,7 @@ It never changes while Envoy runs.
 
 from __future__ import annotations
 
-from corral.local.envoy import statistics
+from corral.local.envoy import module, statistics
 from corral.local.envoy.names import Files
 from corral.local.envoy.resource import Resource, extension, typed, watched
 
@@ -56,6 +56,7 @@ def bootstrap(files: Files, open_files: int, memory: int) -> Resource:
         "node": {"id": "corral", "cluster": "corral"},
         "admin": {"address": {"pipe": {"path": str(files.admin_socket), "mode": 0o600}}},
         "dynamic_resources": {"cds_config": watched(files.clusters), "lds_config": watched(files.listeners)},
+        "bootstrap_extensions": [module.bootstrap_extension(files)],
         "stats_config": {
             "use_all_default_tags": False,
             "stats_matcher": {"inclusion_list": {"patterns": statistics.KEPT}},

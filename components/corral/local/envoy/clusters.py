@@ -6,7 +6,6 @@ resolves names and verifies certificates.
 
 from __future__ import annotations
 
-from corral.local.envoy.names import NAMESPACE
 from corral.local.envoy.resource import Resource, extension, milliseconds, typed
 from corral.local.envoy.upstream import Upstream
 from corral.plan import failover
@@ -57,8 +56,7 @@ _KEPT_OPEN: Resource = {
 
 
 def host_cluster(upstream: Upstream, settings: RequestSettings) -> Resource:
-    """The connections to one host; by its metadata logs and statistics know whose they are."""
-    metadata = {"filter_metadata": {NAMESPACE: {"host": upstream.host}}}
+    """The connections to one host."""
     fields = {
         "name": upstream.name,
         **({"type": "STATIC"} if upstream.is_address else {"cluster_type": _BY_NAME}),
@@ -75,7 +73,7 @@ def host_cluster(upstream: Upstream, settings: RequestSettings) -> Resource:
         },
         "load_assignment": {
             "cluster_name": upstream.name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(upstream)}, "metadata": metadata}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(upstream)}}]}],
         },
         **({"transport_socket": _tls(upstream)} if upstream.tls else {}),
     }

@@ -1,54 +1,15 @@
-"""The gateway's listener, which clients connect to, with its access log.
-
-The log is one JSON object a line for each request.  No text of a prompt or an answer, and no key, is in it.
-"""
+"""The gateway's listener, which clients connect to."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from corral.local.envoy import module, replies, statistics
+from corral.local.envoy import module, replies
 from corral.local.envoy.clusters import READ_AHEAD_BYTES
-from corral.local.envoy.names import ATTEMPT, CERTIFICATE, GATEWAY, NAMESPACE, Files
+from corral.local.envoy.names import ATTEMPT, CERTIFICATE, GATEWAY, Files
 from corral.local.envoy.resource import Resource, extension, typed, watched
-from corral.local.envoy.statistics import metadata
 from corral.plan.failover import DROPPED_PREFIXES, UPLOAD_SECONDS
 from corral.plan.plan import RequestSettings
-
-_FIELDS = {
-    "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
-    "id": "%REQUEST_HEADER(x-request-id)%",
-    "tenant": metadata("tenant"),
-    "model": metadata("model"),
-    "host": f"%UPSTREAM_METADATA({NAMESPACE}:host)%",
-    "host_model": metadata("host_model"),
-    "method": "%REQUEST_HEADER(:method)%",
-    "path": metadata("path"),
-    "stream": metadata("stream"),
-    "status": "%RESPONSE_CODE%",
-    "failure": metadata("failure"),
-    "input_tokens": metadata("input_tokens"),
-    "cached_tokens": metadata("cached_tokens"),
-    "output_tokens": metadata("output_tokens"),
-    "reasoning_tokens": metadata("reasoning_tokens"),
-    "estimated": metadata("estimated"),
-    "first_byte_ms": metadata("first_byte"),
-    "duration_ms": "%DURATION%",
-    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-    "flags": "%RESPONSE_FLAGS%",
-    "plan": metadata("plan"),
-    "commit": f"%METADATA(ROUTE:{NAMESPACE}:commit)%",
-    "limit": metadata("limit"),
-}
-
-
-def access_log(file: Path) -> Resource:
-    """Writes what became of every request into a file."""
-    return extension(
-        "access_loggers.file.v3.FileAccessLog",
-        {"path": str(file), "log_format": {"json_format": _FIELDS}},
-    )
-
 
 _HEADERS_SECONDS = 10
 """How long a client may take to send the headers of a request."""
@@ -97,7 +58,7 @@ def gateway(
         "stream_flush_timeout": f"{_SILENCE_SECONDS}s",
         "server_header_transformation": "PASS_THROUGH",
         "always_set_request_id_in_response": True,
-        "access_log": [*statistics.count_requests(), access_log(log)],
+        "access_log": [module.access_log(log, files)],
         "local_reply_config": replies.gateway_replies(settings.body_limit),
         "http_filters": [
             *cors,

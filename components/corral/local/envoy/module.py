@@ -3,6 +3,7 @@
     gateway   once for each request and its answer: who calls, which model, whether anything is left, what it used
     host      for each attempt, as Envoy's cluster specifier: which host is next, by share and fallback
     attempt   once for each attempt at a host: its key, path, `Host` header and id of the model, and whether it answers
+    log       once for each request when it is over: its line of the log, and what it adds to the statistics
 
 Before a request is routed, the first
 
@@ -38,8 +39,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 
-from corral.local.envoy.names import GATEWAY, NAMESPACE, Files
-from corral.local.envoy.resource import Resource, typed
+from corral.local.envoy.names import GATEWAY, Files
+from corral.local.envoy.resource import Resource, extension, typed
 from corral.local.envoy.upstream import Upstream
 from corral.plan import failover
 from corral.plan.callers import Rate, TenantPlan
@@ -60,13 +61,26 @@ def _text(value: str) -> Resource:
 
 def _module(files: Files) -> Resource:
     local = {"local": {"filename": str(files.module)}}
-    return {"module": local, "do_not_close": True, "metrics_namespace": NAMESPACE}
+    return {"module": local, "do_not_close": True}
 
 
 def filter_of(name: str, files: Files) -> Resource:
     """One of the module's filters."""
     kind = "extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
     return typed(kind, {"dynamic_module_config": _module(files), "filter_name": name})
+
+
+def access_log(file: Path, files: Files) -> Resource:
+    """Writes a line for each request, and counts it."""
+    kind = "access_loggers.dynamic_modules.v3.DynamicModuleAccessLog"
+    fields = {"dynamic_module_config": _module(files), "logger_name": "log", "logger_config": _text(str(file))}
+    return extension(kind, fields)
+
+
+def bootstrap_extension(files: Files) -> Resource:
+    """What of the module runs for as long as Envoy does."""
+    kind = "bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension"
+    return extension(kind, {"dynamic_module_config": _module(files), "extension_name": "corral"})
 
 
 def per_route(text: str, files: Files) -> Resource:

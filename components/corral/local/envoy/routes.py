@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from corral.local.envoy import module, replies
-from corral.local.envoy.names import GATEWAY, NAMESPACE, READ_HEADER, TENANT_HEADER, Files
+from corral.local.envoy.names import GATEWAY, READ_HEADER, TENANT_HEADER, Files
 from corral.local.envoy.resource import Resource, milliseconds, typed
 from corral.plan import failover
 from corral.plan.plan import Plan
-from corral.plan.trace import UNKNOWN_COMMIT
 
 _MODEL_PATHS = r"/v1/(chat/completions|completions|embeddings|responses|messages|rerank)(\?.*)?"
 _LIST_PATH = r"/v1/models(\?.*)?"
@@ -82,7 +81,6 @@ def _model_route(plan: Plan, files: Files) -> Resource:
     return {
         "name": "model",
         "match": {"prefix": "/"},
-        "metadata": {"filter_metadata": {NAMESPACE: {"commit": plan.commit or UNKNOWN_COMMIT}}},
         "request_headers_to_remove": _REMOVED,
         "response_headers_to_remove": [failover.UNSUPPORTED_HEADER, *failover.HOST_HEADERS],
         "route": {

@@ -382,8 +382,6 @@ int admit_body(request *r, void *filter, text body) {
   r->admitted = 1;
   r->session = session_of(r, filter, body, found);
   r->takes_cache_key = r->session && is_chat(r) && !found[PROMPT_CACHE_KEY].to;
-  envoy(http_set_dynamic_metadata_number)(filter, T("corral"), T("request"), (double)(u64)r);
-  envoy(http_set_dynamic_metadata_string)(filter, T("corral"), T("route"), r->model->name);
   envoy(http_clear_route_cluster_cache)(filter);
   return CONTINUE;
 }

@@ -60,18 +60,13 @@ int answer_headers(request *r, void *filter, boolean ended) {
   return ended ? CONTINUE : STOP;
 }
 
-static void note_text(void *filter, text name, text value) {
-  envoy(http_set_dynamic_metadata_string)(filter, T("corral"), name, value);
-}
-
-static void note_failure(answer *of, void *filter, text failure) {
+static void note_failure(answer *of, text failure) {
   of->failed = of->noted = 1;
   of->failure = failure;
-  note_text(filter, T("failure"), failure); // the log of the attempt, which ends before the request does, has it too
 }
 
 // Draws what the answer has used by now.
-static void count(request *r, i64 at) {
+static void draw_used(request *r, i64 at) {
   answer *of = r->answer;
   i64 amount = (of->used.input < 0 ? 0 : of->used.input) + of->used.output;
   use_tokens(r, amount - of->drawn, at);
@@ -83,7 +78,7 @@ static void count_by_host(request *r, i64 at) {
   answer *of = r->answer;
   of->by_host = 1;
   if (of->used.input < 0) of->used.input = 0;
-  count(r, at);
+  draw_used(r, at);
 }
 
 // How this answer's host writes the model's name, and how it is written here instead.
@@ -141,7 +136,7 @@ static size events_end(text seen) {
   return 0;
 }
 
-static void read_events(request *r, void *filter, text events, i64 at) {
+static void read_events(request *r, text events, i64 at) {
   answer *of = r->answer;
   usage found = of->used;
   boolean of_messages = is_messages(r);
@@ -151,9 +146,9 @@ static void read_events(request *r, void *filter, text events, i64 at) {
   } else if (!of->by_host) {
     of->used.input = of_messages ? found.input : -1;
     of->used.output += count_pieces(events);
-    count(r, at);
+    draw_used(r, at);
   }
-  if (!of->failed && tells_failure(events)) note_failure(of, filter, T("error"));
+  if (!of->failed && tells_failure(events)) note_failure(of, T("error"));
   of->ended = tells_end(events, of_messages);
   learn_spelling(of, events, r->model->name);
 }
@@ -181,7 +176,7 @@ static void piece_of_stream(request *r, void *filter, boolean last) {
   if (!r->first_byte) r->first_byte = at;
   size behind = last ? seen.t.n : events_end(seen.t);
   text events = part(seen.t, 0, behind), rest = part(seen.t, behind, seen.t.n), passed = NO_TEXT;
-  if (events.n) read_events(r, filter, events, at);
+  if (events.n) read_events(r, events, at);
   if (rest.n > LONGEST_EVENT) {
     passed = part(rest, 0, rest.n - KEPT);
     rest = part(rest, rest.n - KEPT, rest.n);
@@ -198,7 +193,7 @@ static void piece_of_stream(request *r, void *filter, boolean last) {
   of->tail = tail;
   free(seen.own);
   if (!last) return;
-  if (!of->failed && !of->ended) note_failure(of, filter, T("unfinished"));
+  if (!of->failed && !of->ended) note_failure(of, T("unfinished"));
   if (r->attempts) judge(r, r->target, of->failed ? 0 : 200, of->failed);
 }
 
@@ -211,42 +206,6 @@ int answer_body(request *r, void *filter, boolean last) {
   if (!last) return HOLD;
   whole_answer(r, filter);
   return PASS;
-}
-
-static void note_number(void *filter, text name, i64 value) {
-  envoy(http_set_dynamic_metadata_number)(filter, T("corral"), name, (double)value);
-}
-
-static void note_flag(void *filter, text name, boolean value) {
-  envoy(http_set_dynamic_metadata_bool)(filter, T("corral"), name, value);
-}
-
-static void note_answer(const request *r, void *filter) {
-  const answer *of = r->answer;
-  const usage *used = &of->used;
-  if (used->input >= 0) note_number(filter, T("input_tokens"), used->input);
-  note_number(filter, T("input_counted"), used->input < 0 ? 0 : used->input);
-  note_number(filter, T("output_tokens"), used->output);
-  note_flag(filter, T("estimated"), !of->by_host);
-  note_number(filter, T("first_byte"), (r->first_byte - r->began) / 1000);
-  if (used->cached < 0 && used->reasoning < 0) return;
-  i64 cached = used->cached < 0 ? 0 : used->cached;
-  note_number(filter, T("cached_tokens"), cached < used->input ? cached : used->input);
-  note_number(filter, T("reasoning_tokens"), used->reasoning < 0 ? 0 : used->reasoning);
-}
-
-// What logs and statistics have of a request.
-void note_end(request *r, void *filter) {
-  note_text(filter, T("path"), (text){ r->path, r->path_size });
-  if (r->tenant && r->tenant->name.n) note_text(filter, T("tenant"), r->tenant->name);
-  if (r->model) {
-    note_text(filter, T("model"), r->model->name);
-    note_flag(filter, T("stream"), r->stream);
-  }
-  if (r->admitted) note_text(filter, T("plan"), r->model->hash);
-  if (r->attempts) note_text(filter, T("host_model"), r->target->id);
-  if (r->limited) note_text(filter, T("limit"), LIMIT_NAMES[r->limited]);
-  if (r->answer && r->answer->noted) note_answer(r, filter);
 }
 
 void release_answer(answer *of) {

@@ -71,7 +71,7 @@ int attempt_headers(attempt *of, void *filter) {
   request *r = (request *)(u64)address;
   if (!r->target) return CONTINUE;
   of->request = r;
-  of->target = r->target;
+  of->target = r->attempted = r->target;
   add_to(&r->references, 1);
   r->started = 1;
   r->running = of;

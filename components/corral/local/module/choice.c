@@ -10,11 +10,9 @@
 // Hosts take turns: of each hundred requests a host has its share within one or two.  A request of a session goes to the
 // one that the session prefers of those that would be drawn from.
 
-#include "corral.h"
+#include "log.h"
 
 enum { MOST_EJECTIONS = 1000 };
-
-size EJECTED_GAUGE, ATTEMPTS_COUNTER;
 
 u32 count_of(u64 hosts) {
   u32 count = 0;
@@ -111,11 +109,20 @@ static boolean has_address(const target *of, void *context) {
   return envoy(cluster_specifier_get_cluster_host_count)(context, of->host->cluster, 0, &total, 0, 0) && total;
 }
 
+static void add_names(buffer *to, const request *r, const target *of) {
+  add(to, T("model."));
+  add(to, r->model->name);
+  add(to, T(".host."));
+  add(to, of->host->name);
+}
+
 void count_attempt(const request *r, const target *of, i64 status) {
-  char code[24];
-  size n = (size)snprintf(code, sizeof code, "%ld", status);
-  text labels[3] = { r->model->name, of->host->name, { code, n } };
-  envoy(http_filter_increment_counter)(r->filter, ATTEMPTS_COUNTER, labels, COUNT(labels), 1);
+  buffer name = { 0, 0, 0 };
+  add_names(&name, r, of);
+  add(&name, T(".code."));
+  add_number(&name, status);
+  count(series_of(OF_ATTEMPTS, all_of(&name), 0), 0, 1);
+  free(name.p);
 }
 
 boolean choose(request *r, void *context) {
@@ -148,12 +155,14 @@ boolean choose(request *r, void *context) {
   return 0;
 }
 
-// Envoy knows until when a host is left out; who reads it compares.
+// Until when a host is left out can be read; who reads it compares.
 static void publish(const request *r, const target *of) {
   i64 until = value_of(&of->standing->ejected_until), before = value_of(&of->standing->published);
   if (until == before || !swap(&of->standing->published, &before, until)) return;
-  text labels[2] = { r->model->name, of->host->name };
-  envoy(http_filter_set_gauge)(r->filter, EJECTED_GAUGE, labels, COUNT(labels), (u64)until / 1000);
+  buffer name = { 0, 0, 0 };
+  add_names(&name, r, of);
+  set_value(series_of(OF_EJECTIONS, all_of(&name), 0), until / 1000);
+  free(name.p);
 }
 
 // How often a host was left out lately: once less for each interval in which it was not.

@@ -14,6 +14,8 @@
 //   attempt   one attempt at a host: its headers, its body, whether its answer is one
 //   usage     what an answer says of tokens, of failure and of its model
 //   answer    the answer: what it used, and what of it passes
+//   log       what is left of a request: a line of the log, and what it adds to the series
+//   series    what is counted
 //   hooks     what Envoy calls
 //
 // Threads.  Envoy loads plans on its main thread and frees them on any; requests are on worker threads, each request on
@@ -216,7 +218,7 @@ typedef struct request {
   u64 allowed, tried; // hosts, as bits
   u64 session;        // 0: it is of none
   text hinted;        // the header in which the host that was asked last was told the session
-  const target *target; // that is asked, or was asked last
+  const target *target, *attempted; // that is asked next or now, and that was asked last; 0: none
   struct attempt *running;
   const target *place; // that is held at a host
   u32 attempts;
@@ -252,9 +254,7 @@ i64 wait_for(const rate *of, i64 at);
 void add_rate_headers(const request *r, i64 at, void (*set)(void *to, text name, text value), void *to);
 boolean begin(request *r, void *filter);
 void use_tokens(const request *r, i64 amount, i64 at);
-void end(request *r, void *filter);
-
-extern size ACTIVE_GAUGE; // requests under way, of tenants with a limit on them
+void end(request *r);
 
 // ---- affinity
 
@@ -272,8 +272,6 @@ void count_attempt(const request *r, const target *of, i64 status);
 void throttle(const target *of, i64 until);
 void leave_place(request *r);
 i64 date_of(text t); // seconds since 1970 of an HTTP date; -1: it is none
-
-extern size EJECTED_GAUGE, ATTEMPTS_COUNTER; // until when a host is left out of a model, milliseconds since 1970
 
 // ---- caller
 
@@ -335,7 +333,6 @@ typedef struct answer {
 
 int answer_headers(request *r, void *filter, boolean ended);
 int answer_body(request *r, void *filter, boolean ended);
-void note_end(request *r, void *filter);
 void release_answer(answer *of);
 
 // ---- bodies, in hooks

@@ -1,6 +1,6 @@
 // What Envoy calls, by its own names for it; and bodies as Envoy holds them.
 
-#include "corral.h"
+#include "log.h"
 
 enum { MOST_SLICES = 64 };
 
@@ -73,15 +73,12 @@ typedef struct {
 const char *envoy_dynamic_module_on_program_init(void) { return "v0.2.0"; }
 
 void *envoy_dynamic_module_on_http_filter_config_new(void *self, text name, text source) {
+  (void)self;
   (void)source;
   config *of = allocate(sizeof *of);
   of->of_attempts = same(name, T("attempt"));
   if (of->of_attempts) return of;
   if (!nobodys_plan) nobodys_plan = plan_of(NO_TEXT);
-  text tenant = T("tenant"), labels[3] = { T("model"), T("host"), T("code") };
-  envoy(http_filter_config_define_gauge)(self, T("active"), &tenant, 1, &ACTIVE_GAUGE);
-  envoy(http_filter_config_define_gauge)(self, T("ejected_until"), labels, 2, &EJECTED_GAUGE);
-  envoy(http_filter_config_define_counter)(self, T("attempts"), labels, 3, &ATTEMPTS_COUNTER);
   return of;
 }
 
@@ -104,7 +101,7 @@ void *envoy_dynamic_module_on_http_filter_new(void *of, void *self) {
 void envoy_dynamic_module_on_http_filter_destroy(void *of) {
   filter *ending = of;
   if (ending->request) {
-    end(ending->request, 0);
+    end(ending->request);
     leave_place(ending->request);
     ending->request->over = 1;
   }
@@ -123,6 +120,7 @@ int envoy_dynamic_module_on_http_filter_request_headers(void *self, void *of, bo
   r->references = 1;
   r->filter = self;
   r->plan = in_force;
+  envoy(http_set_dynamic_metadata_number)(self, T("corral"), T("request"), (double)(u64)r);
   return admit(r, self, ended);
 }
 
@@ -174,8 +172,7 @@ int envoy_dynamic_module_on_http_filter_response_trailers(void *self, void *of) 
 void envoy_dynamic_module_on_http_filter_stream_complete(void *self, void *of) {
   filter *f = of;
   if (!f->request) return;
-  end(f->request, self);
-  note_end(f->request, self);
+  end(f->request);
   abandon_attempt(f->request, self);
   f->request->over = 1;
 }
@@ -196,11 +193,113 @@ boolean envoy_dynamic_module_on_cluster_specifier_select(void *of, void *context
   char attempts[24];
   if (!envoy(cluster_specifier_get_dynamic_metadata_number)(context, T("corral"), T("request"), &address)) return 0;
   request *r = (request *)(u64)address;
-  if (!choose(r, context)) return 0;
+  if (!r->admitted || !choose(r, context)) return 0;
   envoy(cluster_specifier_set_cluster_name)(context, r->target->host->cluster);
   size n = (size)snprintf(attempts, sizeof attempts, "%u", count_of(r->allowed));
   envoy(cluster_specifier_set_route_action_override)(context, (text){ attempts, n });
   return 1;
+}
+
+// The log.  Envoy has a logger for each worker, and asks it while the request is still there.
+void *envoy_dynamic_module_on_access_logger_config_new(void *self, text name, text path) {
+  (void)name;
+  write_log_to(path);
+  return self;
+}
+
+void envoy_dynamic_module_on_access_logger_config_destroy(void *of) { (void)of; }
+
+void *envoy_dynamic_module_on_access_logger_new(void *config, void *self) {
+  (void)config;
+  (void)self;
+  return allocate(sizeof(logger));
+}
+
+void envoy_dynamic_module_on_access_logger_log(void *self, void *of, int kind) {
+  (void)kind;
+  double address;
+  boolean is_known = envoy(access_logger_get_dynamic_metadata_number)(self, T("corral"), T("request"), &address);
+  log_request(of, self, is_known ? (request *)(u64)address : 0);
+}
+
+void envoy_dynamic_module_on_access_logger_flush(void *of) {
+  (void)of;
+  write_log();
+}
+
+void envoy_dynamic_module_on_access_logger_destroy(void *of) { release_logger(of); }
+
+// What runs for as long as Envoy does: writes the log, and tells who asks the admin interface what was counted.
+typedef struct {
+  void *config, *self, *timer;
+} extension;
+
+enum { LOG_MILLISECONDS = 500 };
+
+void *envoy_dynamic_module_on_bootstrap_extension_config_new(void *self, text name, text source) {
+  (void)name;
+  (void)source;
+  extension *of = allocate(sizeof *of);
+  of->config = self;
+  envoy(bootstrap_extension_config_signal_init_complete)(self);
+  return of;
+}
+
+void envoy_dynamic_module_on_bootstrap_extension_config_destroy(void *of) { free(of); }
+
+void *envoy_dynamic_module_on_bootstrap_extension_new(void *config, void *self) {
+  extension *of = config;
+  of->self = self;
+  return of;
+}
+
+void envoy_dynamic_module_on_bootstrap_extension_destroy(void *of) { (void)of; }
+
+void envoy_dynamic_module_on_bootstrap_extension_server_initialized(void *self, void *module) {
+  (void)self;
+  extension *of = module;
+  envoy(bootstrap_extension_register_admin_handler)(of->config, T("/corral"), T("what was counted"), 0, 0);
+  of->timer = envoy(bootstrap_extension_timer_new)(of->config);
+  envoy(bootstrap_extension_timer_enable)(of->timer, LOG_MILLISECONDS);
+}
+
+void envoy_dynamic_module_on_bootstrap_extension_timer_fired(void *config, void *module, void *timer) {
+  (void)config;
+  (void)module;
+  write_log();
+  envoy(bootstrap_extension_timer_enable)(timer, LOG_MILLISECONDS);
+}
+
+// `/corral`, or `/corral?times` for the bins of times as well, in the form of Envoy's own `/stats`.
+u32 envoy_dynamic_module_on_bootstrap_extension_admin_request(void *config, void *module, text method, text path, text body) {
+  (void)method;
+  (void)body;
+  const extension *of = module;
+  buffer to = { 0, 0, 0 };
+  u64 active = 0;
+  add(&to, T("{\"stats\":["));
+  add_series(&to, 0);
+  envoy(bootstrap_extension_get_gauge_value)(of->self, T("http.gateway.downstream_rq_active"), &active);
+  add(&to, to.p[to.n - 1] == '[' ? NO_TEXT : T(","));
+  add(&to, T("{\"name\":\"http.gateway.downstream_rq_active\",\"value\":"));
+  add_number(&to, (i64)active);
+  add(&to, T("}"));
+  if (has(path, T("times"))) {
+    add(&to, T(",{\"histograms\":{\"details\":["));
+    add_series(&to, 1);
+    add(&to, T("]}}"));
+  }
+  add(&to, T("]}"));
+  envoy(bootstrap_extension_admin_set_response)(config, all_of(&to));
+  free(to.p);
+  return 200;
+}
+
+void envoy_dynamic_module_on_bootstrap_extension_shutdown(void *self, void *module, void (*done)(void *), void *context) {
+  (void)self;
+  (void)module;
+  write_log();
+  done(context);
 }
 
 int envoy_dynamic_module_on_http_filter_local_reply(void *self, void *of, u32 status, text details, boolean resets) {
@@ -215,6 +314,8 @@ int envoy_dynamic_module_on_http_filter_local_reply(void *self, void *of, u32 st
 // Hooks that Envoy looks for, and that nothing here asks for.
 #define UNUSED(name) \
   void envoy_dynamic_module_on_http_filter_##name(void) {}
+#define UNUSED_OF_EXTENSION(name) \
+  void envoy_dynamic_module_on_bootstrap_extension_##name(void) {}
 UNUSED(scheduled)
 UNUSED(http_callout_done)
 UNUSED(http_stream_headers)
@@ -231,3 +332,12 @@ UNUSED(config_http_stream_complete)
 UNUSED(config_http_stream_reset)
 UNUSED(downstream_above_write_buffer_high_watermark)
 UNUSED(downstream_below_write_buffer_low_watermark)
+UNUSED_OF_EXTENSION(worker_thread_initialized)
+UNUSED_OF_EXTENSION(drain_started)
+UNUSED_OF_EXTENSION(config_scheduled)
+UNUSED_OF_EXTENSION(http_callout_done)
+UNUSED_OF_EXTENSION(file_changed)
+UNUSED_OF_EXTENSION(cluster_add_or_update)
+UNUSED_OF_EXTENSION(cluster_removal)
+UNUSED_OF_EXTENSION(listener_add_or_update)
+UNUSED_OF_EXTENSION(listener_removal)

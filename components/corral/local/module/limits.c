@@ -4,13 +4,11 @@
 // it is full again: in the past when it is full, a minute ahead when it is empty, further when more was used than was
 // left.  Tokens are known only after the answer; what it used up beyond the bucket is paid back before the next one.
 
-#include "corral.h"
+#include "log.h"
 
 enum { MINUTE = 60000000 };
 
 const text LIMIT_NAMES[] = { { "", 0 }, { "requests", 8 }, { "tokens", 6 }, { "concurrent", 10 } };
-
-size ACTIVE_GAUGE;
 
 static i64 full_at(const rate *of, i64 at) {
   i64 full = value_of(&of->level->value);
@@ -140,21 +138,28 @@ static boolean begin_of_tenant(request *r, void *filter) {
   return 0;
 }
 
+// Counts the requests of a tenant that are under way, where it has a limit on them.
+static void publish(request *r, i64 by) {
+  buffer name = { 0, 0, 0 };
+  add(&name, T("tenant."));
+  add(&name, r->tenant->name);
+  count(series_of(OF_ACTIVE, all_of(&name), 0), 0, by);
+  free(name.p);
+  r->published = by > 0;
+}
+
 // Whether there is room for the request: in the gateway, for those of this tenant's priority, and of the tenant's own,
 // and something left in every bucket.  From here on it is under way.
 boolean begin(request *r, void *filter) {
   i64 at = now();
   if (!begin_of_all(r, filter) || !begin_of_tenant(r, filter) || !within_rates(r, filter, at)) {
-    end(r, filter);
+    end(r);
     return 0;
   }
   const rate *found[2];
   u32 count = rates_of(r, REQUESTS, found);
   for (u32 i = 0; i < count; i++) use(found[i], 1, at);
-  if (r->counted_of_tenant) {
-    envoy(http_filter_increment_gauge)(filter, ACTIVE_GAUGE, &r->tenant->name, 1, 1);
-    r->published = 1;
-  }
+  if (r->counted_of_tenant) publish(r, 1);
   return 1;
 }
 
@@ -168,8 +173,8 @@ void use_tokens(const request *r, i64 amount, i64 at) {
   if (of_host->limit >= 0) use(of_host, amount, at);
 }
 
-void end(request *r, void *filter) {
-  if (r->published && filter) envoy(http_filter_decrement_gauge)(filter, ACTIVE_GAUGE, &r->tenant->name, 1, 1);
+void end(request *r) {
+  if (r->published) publish(r, -1);
   if (r->counted_of_all) add_to(&r->plan->active->value, -1);
   if (r->counted_of_tenant) add_to(&r->tenant->active->value, -1);
   r->counted_of_all = r->counted_of_tenant = r->published = 0;

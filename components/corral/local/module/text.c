@@ -90,22 +90,25 @@ void add(buffer *to, text t) {
 }
 
 void add_number(buffer *to, i64 n) {
-  char digits[24];
-  int length = snprintf(digits, sizeof digits, "%ld", n);
-  add(to, (text){ digits, (size)length });
+  char digits[24], *from = digits + sizeof digits;
+  u64 rest = n < 0 ? 0 - (u64)n : (u64)n;
+  do {
+    *--from = (char)('0' + rest % 10);
+  } while (rest /= 10);
+  if (n < 0) *--from = '-';
+  add(to, (text){ from, (size)(digits + sizeof digits - from) });
 }
+
+static boolean is_plain(char c) { return c > 31 && c < 127 && c != '"' && c != '\\'; }
 
 void add_quoted(buffer *to, text t) {
   add(to, T("\""));
-  for (size i = 0; i < t.n; i++) {
-    char c = t.p[i];
-    if (c == '"' || c == '\\') {
-      add(to, T("\\"));
-    } else if (c < 32 || c == 127) { // a char is signed or not: bytes from 128 on are one or the other
-      c = '?';
-    }
-    if ((u8)c > 127) c = '?';
-    add(to, (text){ &c, 1 });
+  for (size from = 0, at = 0; at < t.n; from = ++at) {
+    while (at < t.n && is_plain(t.p[at])) at++;
+    add(to, part(t, from, at));
+    if (at == t.n) break;
+    char c = t.p[at];
+    add(to, c == '"' ? T("\\\"") : c == '\\' ? T("\\\\") : T("?"));
   }
   add(to, T("\""));
 }

@@ -1,4 +1,4 @@
-"""Envoy's statistics, read from its admin interface in this one place: counters, times, who is ejected.
+"""The module's statistics, read from Envoy's admin interface in this one place: counters, times, who is ejected.
 
 Policy.  One format serves all who want numbers: JSON, in which histograms keep their bins.  There the tags are parts of
 a statistic's name, `corral.requests.tenant.<tenant>.model.<model>.host.<host>.code.<code>.end.<end>`.  Of these names
@@ -60,7 +60,6 @@ class Readings:
 
     counters: Counter[Series] = field(default_factory=Counter[Series])
     times: Counter[Timed] = field(default_factory=Counter[Timed])
-    """Envoy brings them up to date every five seconds."""
     active: int = 0
     """Requests under way."""
     active_of_tenants: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -110,13 +109,6 @@ def failed_attempt(code: int) -> bool:
     return server_error(code) or code in RETRIED_STATUS
 
 
-_COUNTERS = "|".join(
-    (
-        *(statistics.REQUESTS, statistics.ATTEMPTS, statistics.LIMITED, statistics.INPUT_TOKENS),
-        *(statistics.OUTPUT_TOKENS, statistics.CACHED_TOKENS, statistics.REASONING_TOKENS),
-    )
-)
-_TIMES = f"{statistics.DURATION}|{statistics.FIRST_BYTE}"
 _NAME = re.compile(
     rf"{statistics.PREFIX}\.(?P<counter>\w+)(?:\.tenant\.(?P<tenant>[^.]*))?\.model\.(?P<model>.*)"
     r"(?:\.host\.(?P<host>[^.]*)(?:\.code\.(?P<code>\d+)(?:\.end\.(?P<flags>[^./]*)/(?P<failure>[^.]*))?)?|\.limit\.(?P<limit>\w+))"
@@ -140,7 +132,7 @@ def series_of(name: str) -> Series | None:
 
 
 def parse(entries: Iterable[dict[str, Any]], now: int) -> Readings:
-    """Takes what is wanted from the entries of Envoy's `/stats`; `now` is in milliseconds since 1970."""
+    """Takes what is wanted from the entries of Envoy's `/corral`; `now` is in milliseconds since 1970."""
     counters: Counter[Series] = Counter()
     times: Counter[Timed] = Counter()
     active = 0
@@ -167,9 +159,7 @@ def parse(entries: Iterable[dict[str, Any]], now: int) -> Readings:
 
 async def read(admin: Admin, *, times: bool) -> Readings:
     """Everything as it stands, without the histograms unless `times` are wanted.  Raises EngineError."""
-    wanted = f"{_COUNTERS}|{statistics.EJECTED_UNTIL}" + (f"|{_TIMES}" if times else "")
-    names = (rf"^{statistics.PREFIX}\.({wanted})\.", f"^{re.escape(_ACTIVE)}$", f"^{re.escape(_ACTIVE_OF_TENANT)}")
-    return parse(await admin.stats("|".join(names), used=True), time.time_ns() // 1_000_000)
+    return parse(await admin.counted(times=times), time.time_ns() // 1_000_000)
 
 
 def quantile(values: Mapping[Bin, int], part: float) -> float | None:

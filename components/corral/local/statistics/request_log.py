@@ -4,9 +4,9 @@ Policy.  However long the log is, one line of it is in memory at a time.  What i
 when the machine went down, bytes of a broken disk) is left out and counted.  The last line of the file that is being
 written may be half there: it is left for the next reading.
 
-A file ends when it is larger than a bound, or when a day (of UTC) has passed.  It is renamed, Envoy writes on in it
-until it has opened the new one, and so no line is lost.  While Envoy cannot be asked it goes on with the renamed file,
-and is asked again.  Nothing is deleted but whole files, whose last line is older than what is kept.
+A file ends when it is larger than a bound, or when a day (of UTC) has passed.  It is renamed; who writes the log opens
+it anew each time, and so no line is lost.  Nothing is deleted but whole files, whose last line is older than what is
+kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -197,26 +197,22 @@ _ROTATION_SECONDS = 5.0
 class Records:
     """The log and the prices of one stack, while its engine runs.
 
-    `reopen` has Envoy open the log anew, and raises EngineError where it cannot be asked.  The log is kept for `keep`;
-    None: for ever.
+    The log is kept for `keep`; None: for ever.
     """
 
     def __init__(
         self,
         folder: StateFolder,
-        reopen: Callable[[], Awaitable[None]],
         say: Callable[[str], None],
         *,
         largest: int = LARGEST_BYTES,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._folder = folder
-        self._reopen = reopen
         self._say = say
         self._largest = largest
         self._now = now
         self.keep: timedelta | None = None
-        self._reopened = True
         self._complaint = ""
         try:
             folder.make()
@@ -258,21 +254,16 @@ class Records:
 
     async def _keep_in_order(self) -> None:
         while True:
-            await self.rotate()
+            self.rotate()
             await asyncio.sleep(_ROTATION_SECONDS)
 
-    async def rotate(self) -> None:
+    def rotate(self) -> None:
         """Does what is due; what cannot be done now is said, and done the next time."""
         complaint = ""
         try:
             if self._due():
                 self._end()
-            if not self._reopened:
-                await self._reopen()
-                self._reopened = True
             self._delete_old()
-        except EngineError:
-            return  # Envoy is being started again
         except OSError as reason:
             complaint = f"The log of requests is not in order: {reason.filename}: {reason.strerror}."
             if complaint != self._complaint:
@@ -296,7 +287,6 @@ class Records:
             ended = self._folder.requests / f"{name}-{again}{SUFFIX}"
         self._folder.current.rename(ended)
         self._begun = now.date()
-        self._reopened = False
 
     def _delete_old(self) -> None:
         if self.keep is None:

@@ -22,7 +22,7 @@ K = TypeVar("K")
 G = TypeVar("G")
 
 _TIMES_SECONDS = 5.0
-"""Envoy brings its histograms up to date as often: reading them more often gives nothing new."""
+"""How often times are read: those of many models are long, and nobody watches them by the second."""
 
 
 class Growing(Generic[K]):
