@@ -199,6 +199,8 @@ class Desired:
     simulated: tuple[SimulatedHost, ...] = field(repr=False)
     callers: Callers
     certificate: Certificate | None
+    public_keys: Mapping[str, str]
+    """Per issuer whose keys lie in a file what is in it."""
 
     @property
     def plan(self) -> Plan:
@@ -247,13 +249,6 @@ class Desired:
     def why_simulated(self) -> dict[str, str | None]:
         """Per host why it is simulated; None: it is the real one."""
         return {host: placement.simulated for host, placement in self.placements.items()}
-
-    def public_keys(self) -> dict[str, str]:
-        """Per issuer whose keys lie in a file what is in it.  Raises EngineError."""
-        try:
-            return public_keys(self.plan.issuers, self.stack.file.parent)
-        except InvalidCredentialError as reason:
-            raise EngineError(f"{reason}.") from None
 
     def _trusted(self, target: Target) -> str | None:
         if target.url is None or not target.url.startswith("https:"):
@@ -308,4 +303,9 @@ def desire(
     admitted = callers(plan, environment, tenant_keys if rehearsal else None)
     files = stack.settings.certificate
     certificate = read_certificate(files, stack.file.parent) if files else None
-    return Desired(stack, placements, simulated_hosts(plan, simulated, simulated), admitted, certificate)
+    try:
+        vouching = public_keys(plan.issuers, stack.file.parent)
+    except InvalidCredentialError as reason:
+        raise EngineError(f"{reason}.") from None
+    stand_ins = simulated_hosts(plan, simulated, simulated)
+    return Desired(stack, placements, stand_ins, admitted, certificate, vouching)

@@ -262,7 +262,7 @@ class Session:
     def _rendered(self, desired: Desired) -> tuple[Configuration, Secrets]:
         """The configuration, and the secrets it needs."""
         upstreams, keys = self._sidecars.upstreams(desired, self._options.proxy_ports)
-        site = replace(self._site, public_keys=desired.public_keys(), trusted=system_certificates())
+        site = replace(self._site, public_keys=desired.public_keys, trusted=system_certificates())
         secrets = Secrets(keys)
         if site.tls and (served := desired.certificate or self._certificate):
             self._certificate = served

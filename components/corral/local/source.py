@@ -73,24 +73,33 @@ class Source:
     """What the file held when it was read last, with all that it names."""
 
     def text(self) -> bytes | None:
-        """What the file holds, those that it names, the token in use and which commit there is; None while there is no
-        file, as when an editor is about to replace it."""
-        text = _content(self.file)
+        """What the file holds, the prices beside it and the files that it names, the token in use and the commit; None
+        while there is no file, as when an editor is about to replace it."""
+        text = self._with_prices()
         return None if text is None else self._with_named(text, _changed(self.head_log))
+
+    @property
+    def _prices(self) -> Path:
+        return self.file.parent / PRICES
+
+    def _with_prices(self) -> bytes | None:
+        text = _content(self.file)
+        return None if text is None else b"\0".join((text, _content(self._prices) or b""))
 
     def read(self, simulate: Simulate | None) -> Desired:
         """What the file asks of this machine now: whatever is saved from now on is another text.
 
         Raises ConfigError, RefusedError or EngineError.
         """
-        text = _content(self.file) or b""
+        text = self._with_prices() or b""
         self.last_read = self.text()
         stack = self.load()
         self.head_log = self.head_log or head_log(self.file)
         checked_out = _changed(self.head_log)
-        stack = replace(stack, plan=replace(stack.plan, commit=commit_of(self.file, self.file.parent / PRICES)))
+        stack = replace(stack, plan=replace(stack.plan, commit=commit_of(self.file, self._prices)))
         files, folder = stack.settings.certificate, stack.file.parent
         names = [files.cert_file, files.key_file] if files else []
+        names += [issuer.jwks_file for issuer in stack.plan.issuers if issuer.jwks_file]
         names += [target.credential.key_file for target in stack.plan.live_hosts.values() if target.credential.key_file]
         self.named = tuple((folder / name).expanduser() for name in names)
         mode = simulate or stack.settings.simulate
@@ -110,7 +119,7 @@ class Source:
         """
 
         def of_file(_: watchfiles.Change, path: str) -> bool:
-            return Path(path) == self.file
+            return Path(path) in (self.file, self._prices, *self.named)
 
         return watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (its event type is untyped)
             self.file.parent,
