@@ -146,7 +146,7 @@ def test_the_table_says_what_the_charts_show_and_changes_with_it(page: Page, sta
     heads = page.get_by_role("columnheader").all_inner_texts()
     assert heads == [
         *("Model, host", "Declared", "Observed", "Requests/s", "Tokens/s", "p50", "p99", "First byte"),
-        *("Failed attempts", "Server errors", "Client errors", "Cost/hour", "Ejected", "State"),
+        *("Failed attempts", "Server errors", "Client errors", "Cost/hour", "At the peak", "Ejected", "State"),
     ]
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="bedrock"))
     cells = dict(zip(heads, [cell.inner_text() for cell in row.locator("th, td").all()], strict=True))

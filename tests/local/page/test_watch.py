@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from corral.local.page.state import Snapshot
 from corral.local.page.watch import Watch
 from corral.local.statistics.readings import Bin, Series, Timed
+from corral.plan.plan import Load, Plan
 from tests.local.page.snapshots import MOVED, PLAN, START, members, requests, snapshot, tokens
 from tests.plan.world import LLAMA
 
@@ -247,3 +248,22 @@ def test_whatever_is_seen_the_state_is_objects_down_to_texts_and_numbers(
         plan, hosts = MOVED if moved else PLAN, ["bedrock"] if ejected else []
         seen.observe(snapshot(second, total, plan, ejected=members(*hosts), faults=faults))
         assert {type(leaf) for leaf in leaves(seen.state())} <= {str, int, float}
+
+
+def test_a_peak_says_what_of_its_limit_a_host_gets_and_with_which_losses_it_is_carried():
+    """The plan of an edit has its own."""
+    limits = {"bedrock": Load(tokens=100_000), "deepinfra": Load(tokens=50_000)}
+
+    def peaking(plan: Plan, tokens: int) -> Plan:
+        model = plan.models[0]
+        targets = tuple(replace(target, limit=limits.get(target.host, Load(tokens=1_000))) for target in model.targets)
+        return replace(plan, models=(replace(model, targets=targets, peak=Load(tokens=tokens)), *plan.models[1:]))
+
+    def said(seen: Watch) -> tuple[str, dict[str, int]]:
+        model = seen.state()["models"][LLAMA]
+        return model["peak"], {name: host["peak"] for name, host in model["hosts"].items() if "peak" in host}
+
+    moments = enumerate((40, 80_000))
+    quiet, busy = (replace(snapshot(at, Counter()), plan=peaking(PLAN, tokens)) for at, tokens in moments)
+    assert said(watch(quiet)) == ("carried, with any one lost", {"bedrock": 1, "deepinfra": 1})
+    assert said(watch(quiet, busy)) == ("not carried without bedrock", {"bedrock": 48, "deepinfra": 64})

@@ -2,9 +2,9 @@
 
     stack, url, problem         problem: why nothing can be seen at the moment
     rps, tps, serverErrors, clientErrors, cost, unpriced, ejected           of all models together
-    models.<name>               rps tps p50 p99 firstByte serverErrors clientErrors cost trouble
+    models.<name>               rps tps p50 p99 firstByte serverErrors clientErrors cost trouble peak
       .hosts.<name>             order role share observed drift rps tps p50 p99 firstByte failedAttempts cost state
-                                ejections simulated fault
+                                ejections simulated fault peak
     tenants.<name>              rps tps cost serverErrors clientErrors limited.<limit> active concurrent;
                                 there is no `tenants` where the stack declares none
     marks.<number>              at kind text model host
@@ -14,7 +14,8 @@ rps and tps (requests, tokens a second) are of the last `RATES_SECONDS`; everyth
 an hour, shares percent.  A cost is unknown where any of the tokens has no known price, or was not counted; `unpriced`
 are the models of unknown cost.  `limited` holds the limits that have refused any request, with how many: `requests` and
 `tokens` of a minute, `concurrent`.  `active` are a tenant's requests under way, and `concurrent` is their limit; a
-tenant without that limit is not counted and has neither.
+tenant without that limit is not counted and has neither.  `peak` says of a model that declares one whether its hosts
+carry it, with each host and region lost as well, and of a host how much of what it takes its share of the peak is.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from dataclasses import dataclass, field
 from math import sqrt
 from operator import attrgetter
 
+from corral.config.problems import listed
 from corral.local.envoy.statistics import DURATION, FIRST_BYTE, LIMITED
 from corral.local.page.feed import State
 from corral.local.statistics.cost import MICRO_DOLLAR, cost
 from corral.local.statistics.readings import Readings, Series, Timed, quantile
 from corral.local.statistics.totals import Tally, Window, durations, tallies
 from corral.plan.callers import TenantPlan
+from corral.plan.capacity import Headroom
 from corral.plan.money import nearest
 from corral.plan.plan import ModelPlan, Plan, Price, Target
 
@@ -98,9 +101,15 @@ def tenths(value: float) -> float:
     return round(value, 1)
 
 
-def state_of(snapshot: Snapshot, windows: Windows, ejections: Mapping[tuple[str, str], int]) -> State:
-    """What was counted: of models and all of them together, and of tenants; `ejections` are by model and host."""
-    builder = _Builder(snapshot, windows, ejections)
+def state_of(
+    snapshot: Snapshot,
+    windows: Windows,
+    ejections: Mapping[tuple[str, str], int],
+    peaks: Mapping[str, Headroom],
+) -> State:
+    """What was counted: of models and all of them together, and of tenants; `ejections` are by model and host, `peaks`
+    by model."""
+    builder = _Builder(snapshot, windows, ejections, peaks)
     models = builder.models()
     costs = [model["cost"] for model in models.values() if "cost" in model]
     return {
@@ -120,9 +129,22 @@ _MODEL, _HOST, _TENANT = attrgetter("model"), attrgetter("model", "host"), attrg
 
 
 class _Builder:
-    def __init__(self, snapshot: Snapshot, windows: Windows, ejections: Mapping[tuple[str, str], int]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        windows: Windows,
+        ejections: Mapping[tuple[str, str], int],
+        peaks: Mapping[str, Headroom],
+    ) -> None:
         self._snapshot = snapshot
         self._ejections = ejections
+        self._peaks = peaks
+        self._uses = {
+            (peak.model, each.host): each.percent
+            for peak in peaks.values()
+            for each in peak.offered
+            if each.percent is not None
+        }
         self._ejected = snapshot.readings.ejected(snapshot.plan)
         self._rates, self._lately, self._shares = windows.rates, windows.lately, windows.shares
         self._rates_of_hosts = tallies(self._rates.total, _HOST)
@@ -144,6 +166,7 @@ class _Builder:
                 **self._numbers(rates[name], lately[name], parts),
                 **self._quantiles(name, ""),
                 **_trouble(lately[name], hosts),
+                **({"peak": _carried(self._peaks[name])} if name in self._peaks else {}),
                 "hosts": hosts,
             }
 
@@ -190,6 +213,7 @@ class _Builder:
             "ejections": self._ejections.get(where, 0),
             **({"simulated": simulated} if simulated else {}),
             **({"fault": fault} if fault else {}),
+            **({"peak": self._uses[where]} if where in self._uses else {}),
         }
 
     def _numbers(self, rates: Tally, lately: Tally, parts: Sequence[tuple[Price | None, Tally]]) -> State:
@@ -231,6 +255,17 @@ def _state(target: Target, lately: Tally, *, ejected: bool) -> str:
     if lately.failed_attempts >= _LEAST_FAILURES and 2 * lately.failed_attempts > lately.attempts:
         return "failing"
     return "ok" if target.live else "drained"
+
+
+def _carried(peak: Headroom) -> str:
+    """Whether the hosts carry it, in words."""
+    failing = [case.lost for case in peak.cases if case.verdict == "does not"]
+    unknown = any(case.verdict == "unknown" for case in peak.cases)
+    if "" in failing:
+        return "not carried"
+    if failing:
+        return f"not carried without {listed(failing)}"
+    return "unknown" if unknown else "carried, with any one lost"
 
 
 def _trouble(lately: Tally, hosts: Mapping[str, State]) -> State:

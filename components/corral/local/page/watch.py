@@ -17,6 +17,7 @@ from corral.local.page.state import Snapshot, Windows, state_of
 from corral.local.page.timeline import History, Marks
 from corral.local.statistics.status import Reload
 from corral.local.statistics.totals import Totals, tallies
+from corral.plan.capacity import Headroom, headroom
 from corral.plan.plan import Plan
 from corral.simulated.control import ControlError, SimulatedControl
 
@@ -32,6 +33,8 @@ class Watch:
         self._ejections: Counter[tuple[str, str]] = Counter()
         self._last: Snapshot | None = None
         self._problem = ""
+        self._headroom: tuple[Plan, dict[str, Headroom]] | None = None
+        """Of the last plan that it was counted for: that takes long where many models have a peak."""
 
     def observe(self, snapshot: Snapshot) -> None:
         """A snapshot, later than the one before."""
@@ -64,9 +67,14 @@ class Watch:
             "stack": self._last.plan.stack,
             "url": self._url,
             "problem": "\n".join(filter(None, (self._problem, self._last.file_problem))),
-            **state_of(self._last, self._windows, self._ejections),
+            **state_of(self._last, self._windows, self._ejections, self._peaks(self._last.plan)),
             "marks": self._marks.state(),
         }
+
+    def _peaks(self, plan: Plan) -> dict[str, Headroom]:
+        if self._headroom is None or self._headroom[0] is not plan:
+            self._headroom = plan, {each.model: each for each in headroom(plan)}
+        return self._headroom[1]
 
     def history(self, model: str) -> dict[str, Any] | None:
         """The last minutes of a model; None: there is no such model."""

@@ -12,6 +12,7 @@ const NUMBERS = {
   "server errors": (model) => count(model.serverErrors),
   "client errors": (model) => count(model.clientErrors),
   "cost/hour": (model) => money(model.cost),
+  peak: (model) => model.peak ?? "not declared",
 };
 
 export class Card {
@@ -100,6 +101,7 @@ function details(host) {
   ];
   return [
     ...(idle ? [] : numbers),
+    ...(host.peak === undefined ? [] : [`${percent(host.peak)} of its limit at the peak`]),
     ...(host.ejections ? [`ejected ${count(host.ejections)}×`] : []),
     ...(host.simulated ? [`simulated: ${host.simulated}`] : []),
   ];

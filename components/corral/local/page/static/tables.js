@@ -18,6 +18,7 @@ const OF_MODELS = [
   ["Server errors", nothing, (model) => count(model.serverErrors)],
   ["Client errors", nothing, (model) => count(model.clientErrors)],
   ["Cost/hour", (each) => money(each.cost)],
+  ["At the peak", (host) => (host.peak === undefined ? "" : percent(host.peak)), (model) => model.peak ?? ""],
   ["Ejected", (host) => `${count(host.ejections)}×`, nothing],
   ["State", stateOf, (model) => model.trouble ?? "✓ ok"],
 ];
