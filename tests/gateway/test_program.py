@@ -184,7 +184,10 @@ def test_the_operator_that_the_stack_installs_reads_the_secrets_that_it_names_an
     world = deploy("prod", tmp_path, config, keys={})
     (written,) = json.loads(world["addons-identity-policy-1"].inputs["policy"])["Statement"]
     below = "arn:aws:secretsmanager:us-east-1:123456789012:secret:"
-    assert sorted(written["Resource"]) == [arn, f"{below}llm/a-??????"]
+    assert (written["Action"], sorted(written["Resource"])) == (
+        ["secretsmanager:GetSecretValue"],
+        [f"{below}llm/a-??????", arn],
+    )
     association, release, store = (world[f"addons-{part}"] for part in ("identity-association", "secrets", "store"))
     assert (association.inputs["namespace"], association.inputs["serviceAccount"]) == (
         release.inputs["namespace"],
