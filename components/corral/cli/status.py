@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from corral.cli.project import StackOption, running
-from corral.cli.tables import LEGEND, status_table
+from corral.cli.tables import LEGEND, budgets_table, status_table
 from corral.cli.terminal import console, print_json, print_prose
 from corral.local.errors import EngineError
 from corral.local.state_folder import Running
@@ -31,7 +31,7 @@ def status(
     reload = now.last_reload
     if as_json:
         about = {"url": engine.url, "page": engine.page_url, "pid": engine.pid, "since": engine.since}
-        print_json({**about, "plan": now.plan, "lastReload": reload, "models": now.models})
+        print_json({**about, "plan": now.plan, "lastReload": reload, "models": now.models, "budgets": now.budgets})
     else:
         out = console()
         where = f" at {engine.url}, plan {now.plan[:12]} since {engine.since}; page: {engine.page_url}\n"
@@ -40,6 +40,8 @@ def status(
             since = f"The stack file is not in force, since {reload.since.isoformat(timespec='seconds')}:"
             out.print(Text(f"{since}\n{reload.problem}\n", style="yellow"), soft_wrap=True)
         out.print(status_table(now.models))
+        if now.budgets:
+            out.print(budgets_table(now.budgets))
         attempts = "Failed attempts: what a host did not answer well; another host may have."
         print_prose(out, Text(f"\n{LEGEND} {attempts}\n", style="dim"))
 

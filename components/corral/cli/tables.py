@@ -32,6 +32,7 @@ from corral.plan.money import (
 from corral.plan.plan import Load, ModelPlan, Plan, Target
 
 if TYPE_CHECKING:
+    from corral.local.budgets import BudgetStatus
     from corral.local.statistics.status import HostStatus, ModelStatus
 
 _MANY = 5
@@ -302,6 +303,18 @@ def status_table(models: Sequence[ModelStatus]) -> Sheet:
                 remark=f"simulated: {host.simulated}" if host.simulated else "",
                 style="dim" if host.role == "drained" else "",
             )
+    return sheet
+
+
+def budgets_table(budgets: Sequence[BudgetStatus]) -> Sheet:
+    """Per tenant what it has used of what it may spend."""
+    sheet = Sheet("TENANT", "BUDGET OF THE", "LIMIT", "USED", "LEFT", titles=1, left=("BUDGET OF THE",))
+    for tenant, windows in groupby(budgets, lambda each: each.tenant):
+        sheet.group(tenant)
+        for each in windows:
+            left = each.limit - each.used
+            amounts = (dollars_and_cents(amount) for amount in (each.limit, each.used))
+            sheet.row(each.window, *amounts, dollars_and_cents(left) if left > 0 else Text("none", style="red"))
     return sheet
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 import psutil
 
 from corral.config.problems import ConfigError
+from corral.local.budgets import Budgets, budget_status
 from corral.local.callers import refuse_strangers
 from corral.local.envoy.configuration import Configuration, Secrets, Site, certificate, render
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
@@ -99,6 +100,7 @@ class Session:
         self._folder = folder
         self._notify = notify
         self._envoy = EnvoyProcess(find_envoy(), site.files, notify)
+        self._budgets = Budgets(folder, notify)
         self.records = Records(folder, notify)
         self._sidecars = Sidecars(notify)
         self.totals = Totals(self._envoy.admin, lambda: self._envoy.pid)
@@ -248,15 +250,19 @@ class Session:
         """What Envoy has counted; reports what an operator must hear of it at once.  Raises EngineError."""
         readings = await self.totals.poll()
         self._notices.check(readings, self.plan)
+        self._budgets.report(self.plan)
         return readings
 
     async def metrics(self, accept: str = "") -> tuple[bytes, str]:
         """The body and content type for Prometheus; `accept` is the header of its request.  Raises EngineError."""
-        return await self._metrics.expose(self.plan, self.last_reload, accept)
+        return await self._metrics.expose(
+            self.plan, self.last_reload, budget_status(self._budgets.path, self.plan), accept
+        )
 
     async def status_json(self, _accept: str = "") -> tuple[bytes, str]:
         """The stack's status as JSON, and its content type.  Raises EngineError."""
-        stack = StackStatus(content_hash(self.plan), self.last_reload, await self.status())
+        budgets = budget_status(self._budgets.path, self.plan)
+        stack = StackStatus(content_hash(self.plan), self.last_reload, await self.status(), budgets)
         return STATUS.dump_json(stack, by_alias=True), "application/json"
 
     def _rendered(self, desired: Desired) -> tuple[Configuration, Secrets]:
@@ -267,7 +273,8 @@ class Session:
         if site.tls and (served := desired.certificate or self._certificate):
             self._certificate = served
             secrets = Secrets(keys, certificate(served.chain, served.key))
-        return render(desired.plan, upstreams, desired.callers.hashes, site, secrets), secrets
+        budgets = self._budgets.file(desired.plan, desired.why_simulated())
+        return render(desired.plan, upstreams, desired.callers.hashes, site, secrets, budgets), secrets
 
     def _report(self, problem: str, read_before: bytes | None) -> None:
         """Says why the stack file is not in force; of a file that holds what it held before only what is new."""

@@ -5,6 +5,7 @@
     keys.json       the keys that the run has generated for tenants, in plain: for the person who rehearses, and a drill
     requests/       the log of requests
     prices.jsonl    which prices were in force since when
+    budgets         what tenants with a budget have spent (`budgets.py`); in rehearsals budgets.rehearsed
 
 Everything is readable by this user alone, replaced by a rename so that nothing is read half, and kept out of version
 control.  `running.json` and `keys.json` go with the run.  The lock's file stays: were it removed, one run could lock it
@@ -84,6 +85,14 @@ class StateFolder:
     @property
     def prices(self) -> Path:
         return self.root / f"prices{SUFFIX}"
+
+    @property
+    def budgets(self) -> Path:
+        return self.root / "budgets"
+
+    @property
+    def rehearsed_budgets(self) -> Path:
+        return self.root / "budgets.rehearsed"
 
     @property
     def generated_keys(self) -> Path:

@@ -1,7 +1,7 @@
 """The rules of a stack, as Prometheus reads them from a file (`rule_files`); JSON is YAML.
 
-Alerts read the recorded names alone and are the same for both engines, but for a stack file that is refused: the local
-engine alone follows one.  Those of errors follow the burn rates of the
+Alerts read the recorded names alone and are the same for both engines, but for a stack file that is refused, and for
+what tenants have spent of a budget: those are the local engine's alone.  Those of errors follow the burn rates of the
 SRE workbook (Alerting on SLOs, multiwindow, multi-burn-rate): an objective allows a part of a month's requests to fail;
 a burn rate of 14.4 would use up a month's part in two days.  The long window says that it matters, the short one that
 it has not ended.
@@ -23,6 +23,9 @@ OBJECTIVE = 99.9
 
 _DRIFT_POINTS = 10
 """The difference of a declared and an observed share that is an alert."""
+
+_NEARLY_USED = 0.9
+"""Of a tenant's budget."""
 
 _MONTH_HOURS = 730
 _MILLION = 1_000_000
@@ -81,6 +84,14 @@ def _alerts(plan: Plan, objective: float, budget: float | None) -> Iterator[Rule
             "What the stack file of {{ $labels.stack }} holds is not in force: see corral status.",
             lasting="5m",
         )
+        if any(tenant.budget for tenant in plan.tenants):
+            yield _alert(
+                "CorralTenantBudget",
+                f"max by (stack, tenant, window) (corral_budget_used_dollars{{{stack}}}"
+                f" / corral_budget_limit_dollars) > {_NEARLY_USED}",
+                "{{ $labels.tenant }} has used {{ $value | humanizePercentage }} of its budget of the "
+                "{{ $labels.window }}.",
+            )
     yield _alert(
         "CorralNothingCounted",
         f"absent(corral:requests:rate5m{{{stack}}})",

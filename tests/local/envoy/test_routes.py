@@ -6,11 +6,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from corral.local.envoy.module import plan_text
+from corral.local.envoy.module import BudgetFile, plan_text
 from corral.local.envoy.names import Files
 from corral.local.envoy.routes import gateway_routes
 from corral.local.envoy.upstream import Upstream
-from corral.plan.callers import Issuer, Rate, TenantPlan
+from corral.plan.callers import Budget, Issuer, Rate, TenantPlan
 from corral.plan.failover import RETRIED_STATUS
 from corral.plan.plan import Plan
 from corral.plan.trace import model_hash
@@ -184,3 +184,28 @@ def test_it_is_told_what_a_host_takes_of_a_model_and_of_all() -> None:
     text = plan_text(limited, {}, reached, {})
     assert f"host\tlab\t{reached['lab'].name}\t127.0.0.1:9\t\t\t\t9\t\t" in text.split("\n")
     assert 'target\tlab\t100\t0\t"Llama-Lab"\t\t3\t\t4000' in text.split("\n")
+
+
+def test_it_is_told_of_budgets_and_prices_where_some_tenant_has_one() -> None:
+    hosts = {
+        "lab": {
+            **HOSTS["lab"],
+            "models": {LLAMA: {"id": "L", "price": {"input": 0.5, "output": 2, "cachedInput": 0.1}}},
+        }
+    }
+    free = {"vllm": {"models": {LLAMA: {"id": "V", "context": 9_000, "price": {"input": 1, "output": 1}}}}}
+    planned = build({LLAMA: {"shares": {"bedrock": 60, "lab": 30, "vllm": 10}}}, hosts | free)
+    tenants = (FREE, replace(SEARCH, budget=Budget(300, None, "allow")), replace(FREE, name="t", budget=Budget(1, 2)))
+    budgets = BudgetFile(Path("/run/b"), {"search": 7, "t": 1}, frozenset({"vllm"}))
+    text = plan_text(replace(planned, tenants=tenants), {}, {}, {}, budgets).split("\n")
+    assert text[2] == "budgets\t/run/b"
+    assert [line for line in text if re.match("budget\t|target|price", line)] == [
+        "budget\t7\t300\t\t1",
+        "budget\t1\t1\t2\t0",
+        f'target\tbedrock\t60\t0\t"{BEDROCK}"\t',
+        "price\t720000\t720000\t\t128000\t128000",
+        'target\tlab\t30\t0\t"L"\t',
+        "price\t500000\t2000000\t100000\t131072\t131072",
+        'target\tvllm\t10\t0\t"V"\t',
+    ]
+    assert "price" not in plan_text(replace(planned, tenants=(FREE,)), {}, {}, {})

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+from corral.local.budgets import Budgets
+from corral.local.state_folder import StateFolder
 from corral.plan.callers import Rate
 from tests.local.module.worker import NOW, Ran, Stream, Worker
+from tests.plan.world import LLAMA, build
 
 KEY = "sk-corral-NEVER"
 ISSUER = "https://login.example.com/"
@@ -83,6 +87,19 @@ def context(
 
 
 OPEN = "\n".join((line("open", ""), EJECTION, host("lab"), model("m", ("lab", 100, 0))))
+
+
+BUDGETED = build({LLAMA: {"shares": {"bedrock": 100}}}, tenants={"search": {"budget": {"day": 1}}})
+
+
+def new_file(folder: Path) -> Path:
+    """A file of budgets with a place for `search`."""
+    state = StateFolder(folder / ".corral" / "s")
+    state.make()
+    found = Budgets(state, print).file(BUDGETED, {"bedrock": None})
+    assert found
+    assert found.places == {"search": 1}
+    return found.path
 
 
 class Asked:

@@ -41,6 +41,54 @@ i64 now(void) { return time_now; }
 void fake_time(i64 at) { time_now = at; }
 i64 *fake_level(const char *name, size n) { return &level_of((text){ name, n })->value; }
 
+// Threads that hold a tenant's money and settle for less, or for all of it.
+int pthread_create(u64 *, const void *, void *(*)(void *), void *);
+int pthread_join(u64, void **);
+
+typedef struct {
+  const budget *budget;
+  i64 amount, turns, seed, admitted, spent, settles;
+} racer;
+
+static i64 waiting; // for the others
+
+static void *race(void *of) {
+  racer *each = of;
+  u64 state = (u64)each->seed * 7919 + 1;
+  add_to(&waiting, -1);
+  while (value_of(&waiting) > 0) sched_yield();
+  for (i64 i = 0; i < each->turns; i++) {
+    held held;
+    u32 full;
+    i64 left;
+    if (!hold_money(each->budget, each->amount, time_now, &held, &full, &left)) continue;
+    each->admitted++;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    i64 cost = each->settles ? (i64)((state >> 33) % (u64)(each->amount + 1)) : each->amount;
+    settle_money(each->budget, &held, cost);
+    each->spent += cost;
+  }
+  return 0;
+}
+
+// How many were let through, and what they have cost.
+i64 fake_race(plan *of, text name, i64 threads, i64 turns, i64 amount, i64 settles, i64 *spent) {
+  racer racers[64];
+  u64 ids[64];
+  i64 admitted = 0;
+  set_to(&waiting, threads);
+  for (i64 i = 0; i < threads; i++) {
+    racers[i] = (racer){ find_tenant(of, name)->budget, amount, turns, i, 0, 0, settles };
+    if (pthread_create(&ids[i], 0, race, &racers[i])) abort();
+  }
+  for (i64 i = 0; i < threads; i++) {
+    pthread_join(ids[i], 0);
+    admitted += racers[i].admitted;
+    *spent += racers[i].spent;
+  }
+  return admitted;
+}
+
 void *fake_new(void *plan) {
   stream *s = allocate(sizeof *s);
   s->plan = plan;

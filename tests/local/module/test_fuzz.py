@@ -5,7 +5,7 @@ It runs for a moment here; for longer by hand, each seed another run:
     gcc -std=c11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -I components/corral/local/module \
         -o fuzz $(ls components/corral/local/module/*.c | grep -v clock.c) tests/local/module/fuzz.c \
         tests/local/module/fake_envoy.c
-    ./fuzz 42 3600
+    ./fuzz 42 3600 .corral/<stack>/budgets
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from corral.local.module.compiler import SOURCES
+from tests.local.module.asking import new_file
 
 _SECONDS = "2"
 _HERE = Path(__file__).parent
@@ -37,7 +38,7 @@ def test_whatever_comes_nothing_is_read_or_written_beside_it_and_no_memory_is_lo
     command = [compiler, *_SANITIZED, *_STRICT, "-I", SOURCES[0].parent, "-o", fuzzer, *sources]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    ran = subprocess.run([fuzzer, "1", _SECONDS], capture_output=True, text=True, check=False)
+    ran = subprocess.run([fuzzer, "1", _SECONDS, new_file(tmp_path)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     plans, requests = (int(word) for word in ran.stdout.split() if word.isdigit())
     assert plans > 0

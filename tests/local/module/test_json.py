@@ -35,7 +35,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-OTHERS = st.text().filter(lambda key: key.lower() not in WANTED and not re.search(r'["\\\x00-\x1f]', key))
+OTHERS = st.text().filter(lambda key: key.lower() not in (*WANTED, "n") and not re.search(r'["\\\x00-\x1f]', key))
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", fullmatch=True)
 LAYOUTS = st.sampled_from([None, 0, 2, "\t", " \r"])
 SEPARATORS = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n ", "\t:\r\n ")])

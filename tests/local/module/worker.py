@@ -87,7 +87,9 @@ def _library() -> Any:
     }
     results |= {f"{hook}{name}": c_void_p for name in ("config_new", "per_route_config_new", "new")}
     results |= {"fake_headers": c_size_t, "fake_answer": c_uint32, "plan_of": c_void_p}
-    for name, result in (results | {"date_of": c_int64, "fake_allowed": c_uint64, "fake_selected": c_bool}).items():
+    for name, result in (
+        results | {"date_of": c_int64, "fake_allowed": c_uint64, "fake_selected": c_bool, "fake_race": c_int64}
+    ).items():
         getattr(library, name).restype = result
     return library
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
 
+from corral.local.budgets import BudgetStatus
 from corral.local.statistics.cost import Spending, tariff
 from corral.local.statistics.prometheus import Exposition, expose
 from corral.local.statistics.readings import parse
@@ -58,6 +59,10 @@ ENVOY: list[dict[str, Any]] = [
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 RELOAD = Reload("It was refused.", NOW, NOW)
+BUDGETS = (
+    BudgetStatus("search", "day", 300_000_000, 12_345_678, refuses=True),
+    BudgetStatus("search", "month", 4_000_000_000, 99_000_000, refuses=True),
+)
 
 
 def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[bytes, str]:
@@ -65,10 +70,10 @@ def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[by
     readings = parse([*entries, left_out], 0)
     spending = Spending()
     spending.charge(readings.counters, tariff(PLAN))
-    return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced, RELOAD), accept)
+    return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced, RELOAD, BUDGETS), accept)
 
 
-LABELS = ("tenant", "model", "host", "code", "direction", "limit", "plan", "commit", "le")
+LABELS = ("tenant", "model", "host", "code", "direction", "limit", "plan", "commit", "window", "le")
 
 
 def values(families: Iterable[Metric]) -> dict[str, float]:
@@ -121,6 +126,10 @@ WANT = {
     f"corral_host_ejected{{model={LLAMA},host=lab}}": 0,
     "corral_host_ejected{model=llama-4-scout,host=bedrock}": 0,
     "corral_active_requests{}": 3,
+    "corral_budget_limit_dollars{tenant=search,window=day}": 300,
+    "corral_budget_limit_dollars{tenant=search,window=month}": 4_000,
+    "corral_budget_used_dollars{tenant=search,window=day}": 12.345678,
+    "corral_budget_used_dollars{tenant=search,window=month}": 99,
     "corral_config_last_reload_successful{}": 0,
     "corral_config_last_reload_success_timestamp_seconds{}": NOW.timestamp(),
 }
@@ -165,6 +174,8 @@ FAMILIES = {
     "corral_plan_info": "gauge",
     "corral_host_ejected": "gauge",
     "corral_active_requests": "gauge",
+    "corral_budget_limit_dollars": "gauge",
+    "corral_budget_used_dollars": "gauge",
     "corral_config_last_reload_successful": "gauge",
     "corral_config_last_reload_success_timestamp_seconds": "gauge",
 }

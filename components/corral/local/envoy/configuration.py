@@ -62,7 +62,12 @@ class Secrets:
 
 
 def render(
-    plan: Plan, upstreams: Mapping[str, Upstream], keys: Mapping[str, str], site: Site, secrets: Secrets
+    plan: Plan,
+    upstreams: Mapping[str, Upstream],
+    keys: Mapping[str, str],
+    site: Site,
+    secrets: Secrets,
+    budgets: module.BudgetFile | None = None,
 ) -> Configuration:
     """Renders a plan that has no errors; `upstreams` has an entry for each of its live hosts, `keys` are the tenants by
     the SHA-256 of their keys.  Of the secrets it takes what their files are called by."""
@@ -72,7 +77,7 @@ def render(
     )
     verifiers = jwt.verifiers(plan.issuers, site.public_keys, site.trusted)
     key_files = {name: site.files.key(name, value) for name, value in secrets.keys.items()}
-    text = module.plan_text(plan, keys, upstreams, key_files)
+    text = module.plan_text(plan, keys, upstreams, key_files, budgets)
     return Configuration(
         clusters={cluster["name"]: cluster for cluster in shared},
         listener=listeners.gateway(

@@ -16,6 +16,7 @@ Before a request is routed, the first
 - finds out, of a model whose hosts differ, which of them take what the request needs (`needs.c`), refuses what none
   does, and shortens the limit of an answer that none has room for;
 - leaves out the hosts that the tenant's residency does not allow;
+- holds what the request could cost at most of the tenant's budget, until it is known what it has cost (`budget.c`);
 - has a streamed answer say its usage where the client has not asked for that.
 
 While the answer passes, it reads its tokens, or counts the pieces of one that is cut off; draws them from the tenant's
@@ -36,6 +37,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -45,12 +47,27 @@ from corral.local.envoy.upstream import Upstream
 from corral.plan import failover
 from corral.plan.callers import Rate, TenantPlan
 from corral.plan.capabilities import needs, other_apis
-from corral.plan.plan import Load, ModelPlan, Plan, RequestSettings, SessionHeader, Target
+from corral.plan.plan import Fit, Load, ModelPlan, Plan, Price, RequestSettings, SessionHeader, Target
 from corral.plan.tenants import served_to
 from corral.plan.trace import UNKNOWN_COMMIT, model_hash
 
 FILTER = "corral"
 """How the filters, and what routes say to them, are called."""
+
+UNKNOWN_CONTEXT_TOKENS = 131_072
+"""Of prompt and answer together, where nobody says what a host takes: what Llama 3.1 and 3.3 have."""
+
+
+@dataclass(frozen=True)
+class BudgetFile:
+    """Where what tenants spend is kept."""
+
+    path: Path
+    places: Mapping[str, int]
+    """By tenant, of those that have a budget, the number of its record."""
+    free: frozenset[str]
+    """The hosts that cost nothing here, as they are simulated."""
+
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n"})
 
@@ -100,10 +117,14 @@ def _line(*fields: str | int | bool | None) -> str:
 
 
 def plan_text(
-    plan: Plan, keys: Mapping[str, str], upstreams: Mapping[str, Upstream], key_files: Mapping[str, Path]
+    plan: Plan,
+    keys: Mapping[str, str],
+    upstreams: Mapping[str, Upstream],
+    key_files: Mapping[str, Path],
+    budgets: BudgetFile | None = None,
 ) -> str:
     """What the module is told; `keys` are the tenants by the SHA-256 of their keys, `upstreams` those of the live
-    hosts, `key_files` the files with the keys of those that take one."""
+    hosts, `key_files` the files with the keys of those that take one; `budgets` is None where no tenant has one."""
     limits = {host: target.host_limit for host, target in plan.live_hosts.items()}
     return "\n".join(
         (
@@ -111,8 +132,9 @@ def plan_text(
             _line("trace", plan.commit or UNKNOWN_COMMIT, plan.trace_headers),
             *(_host(upstream, key_files, limits.get(upstream.host, Load())) for upstream in upstreams.values()),
             *(_hint(target) for target in plan.live_hosts.values() if target.session_hint),
-            *_callers(plan, keys),
-            *(line for model in plan.models for line in _model(plan, model)),
+            *([_line("budgets", str(budgets.path))] if budgets else []),
+            *_callers(plan, keys, budgets),
+            *(line for model in plan.models for line in _model(plan, model, budgets)),
         )
     )
 
@@ -149,13 +171,16 @@ def _hint(target: Target) -> str:
     return _line("hint", target.host, hint and hint.header, hint and hint.member)
 
 
-def _callers(plan: Plan, keys: Mapping[str, str]) -> Iterator[str]:
+def _callers(plan: Plan, keys: Mapping[str, str], budgets: BudgetFile | None) -> Iterator[str]:
     settings = plan.request_settings
     if not plan.tenants:
         yield _line("open", settings.concurrent)
         return
     for tenant in plan.tenants:
         yield from _tenant(tenant, len(plan.models), settings)
+        if budgets and (budget := tenant.budget):
+            allows = budget.at_limit == "allow"
+            yield _line("budget", budgets.places[tenant.name], budget.day, budget.month, allows)
     for key, tenant in sorted(keys.items()):
         yield _line("key", key, tenant)
     for issuer in plan.issuers:
@@ -180,10 +205,13 @@ def _residency(tenant: TenantPlan) -> str | None:
     return "+".join(tenant.residency) if tenant.residency else None
 
 
-def _model(plan: Plan, model: ModelPlan) -> Iterator[str]:
+def _model(plan: Plan, model: ModelPlan, budgets: BudgetFile | None) -> Iterator[str]:
     live = model.live
     yield _line("model", model.name, len(live), model_hash(model, plan))
-    yield from map(_target, live)
+    for target in live:
+        yield _target(target)
+        if budgets and target.price and target.host not in budgets.free:
+            yield _price(target, target.price)
     if model.affinity:
         yield _line("affinity", model.affinity.header if isinstance(model.affinity, SessionHeader) else None)
     bits = {target.host: 1 << place for place, target in enumerate(live)}
@@ -211,3 +239,11 @@ def _target(target: Target) -> str:
     escaped = quoted[1:-1] != target.model_id
     plain = target.model_id if escaped else None
     return _line("target", target.host, target.weight, target.priority, quoted, plain, *_limits(target.limit))
+
+
+def _price(target: Target, price: Price) -> str:
+    """Micro-dollars for a million tokens are millionths of a micro-dollar for each."""
+    fitted = target.fit.context if isinstance(target.fit, Fit) else None
+    context = min(filter(None, (target.context, fitted)), default=UNKNOWN_CONTEXT_TOKENS)
+    longest = min(context, target.output or context)
+    return _line("price", price.input, price.output, price.cached_input, context, longest)

@@ -377,7 +377,11 @@ int admit_body(request *r, void *filter, text body) {
   }
   if (refuse_model(r, filter, body, found) || !leave_out(r, filter, body, found)) return STOP;
   if (r->tenant->name.n) r->grant = find_grant(r->plan, r->tenant, r->model->name);
-  if (!begin(r, filter)) return STOP;
+  if (!reserve(r, filter, body, found)) return STOP;
+  if (!begin(r, filter)) {
+    settle(r, filter);
+    return STOP;
+  }
   r->began = now();
   r->admitted = 1;
   r->session = session_of(r, filter, body, found);

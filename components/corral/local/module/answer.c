@@ -111,6 +111,7 @@ static void whole_answer(request *r, void *filter) {
   i64 at = now();
   size from, to;
   if (body.t.n) r->first_byte = at;
+  of->length = (i64)body.t.n;
   if (find_usage(body.t, &of->used)) count_by_host(r, at);
   learn_spelling(of, body.t, r->model->name);
   if (of->renames && find_spelling(body.t, &from, &to)) {

@@ -199,6 +199,7 @@ static void fail(void *filter, boolean has_body) {
 static void judge_attempt(attempt *of, i64 status, boolean failed) {
   of->judged = 1;
   of->request->running = 0;
+  of->request->last_status = status;
   judge(of->request, of->target, status, failed);
 }
 

@@ -6,6 +6,7 @@
 //   json      where the members of a request's object stand
 //   needs     what a request needs of its host
 //   limits    what a tenant may use
+//   budget    what a tenant's requests may cost
 //   host      how a host is reached, and how a model fares there
 //   affinity  which requests belong together, and which host they prefer
 //   choice    which host is asked next, and which are left out
@@ -19,7 +20,7 @@
 //   hooks     what Envoy calls
 //
 // Threads.  Envoy loads plans on its main thread and frees them on any; requests are on worker threads, each request on
-// one.  What workers share is changed by atomic operations alone.
+// one.  What workers share is changed by atomic operations alone, money under a lock that is made of them.
 
 #ifndef CORRAL_H
 #define CORRAL_H
@@ -42,12 +43,15 @@ typedef struct {
   level *level;
 } rate;
 
+#include "budget.h"
+
 typedef struct tenant {
   text name, residency;
   i64 total, concurrent, body; // -1: no limit
   boolean every_model;
   rate rates[RATES];
   level *active;
+  budget *budget; // 0: none
 } tenant;
 
 // What a tenant may do with one model, where that is said.
@@ -93,6 +97,7 @@ typedef struct target {
   i64 priority;
   standing *standing;
   capacity capacity; // for this model
+  price price;       // where some tenant has a budget
 } target;
 
 enum { MOST_TARGETS = 64 }; // of a model: sets of them are the bits of a number
@@ -230,6 +235,10 @@ typedef struct request {
   boolean post, stream, admitted, started, over, strips, counted_of_all, counted_of_tenant, published;
   boolean takes_cache_key; // a chat whose client has given none
   boolean adds_options, refuses_options; // the first edit is the gateway's own wish; a host has refused it
+  i64 last_status;                       // of the last attempt that has ended; 0: no answer came whole
+  boolean holds;                         // money, of its tenant's budget
+  bound bound;
+  held held;
   u32 limited;                           // by which limit it was refused: a name of LIMIT_NAMES
   struct answer *answer;
   boolean waits; // for its body
@@ -242,10 +251,11 @@ void release_request(request *r);
 // Leaves the hosts out that a request cannot go to; it may shorten limits of an answer.  False: no host takes it, and it
 // was refused.
 boolean leave_out(request *r, void *filter, text body, const member *found);
+double longest_answer(text body, const member *found); // that it asks for, in tokens; 0: it does not say
 
 // ---- limits
 
-enum { NOT_LIMITED, BY_REQUESTS, BY_TOKENS, BY_CONCURRENT };
+enum { NOT_LIMITED, BY_REQUESTS, BY_TOKENS, BY_CONCURRENT, BY_BUDGET };
 extern const text LIMIT_NAMES[];
 
 i64 left_of(const rate *of, i64 at);
@@ -324,7 +334,7 @@ size event_end(text t, size from);                   // where the next event beg
 
 typedef struct answer {
   usage used;
-  i64 drawn;
+  i64 drawn, length; // what was drawn of limits; bytes of an answer that is whole
   boolean streams, by_host, noted, failed, ended, renames;
   text failure;
   buffer tail;

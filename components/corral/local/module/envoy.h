@@ -42,6 +42,10 @@ int snprintf(char *, size, const char *, ...);
 int open(const char *, int, ...);
 i64 read(int, void *, size);
 int close(int);
+i64 lseek(int, i64, int);
+void *mmap(void *, size, int, int, int, i64);
+int munmap(void *, size);
+int sched_yield(void);
 
 #define ABI(type, name) extern type envoy_dynamic_module_callback_##name
 #define envoy(name) envoy_dynamic_module_callback_##name

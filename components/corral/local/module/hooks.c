@@ -101,6 +101,7 @@ void *envoy_dynamic_module_on_http_filter_new(void *of, void *self) {
 void envoy_dynamic_module_on_http_filter_destroy(void *of) {
   filter *ending = of;
   if (ending->request) {
+    settle(ending->request, 0);
     end(ending->request);
     leave_place(ending->request);
     ending->request->over = 1;
@@ -172,6 +173,7 @@ int envoy_dynamic_module_on_http_filter_response_trailers(void *self, void *of) 
 void envoy_dynamic_module_on_http_filter_stream_complete(void *self, void *of) {
   filter *f = of;
   if (!f->request) return;
+  settle(f->request, self);
   end(f->request);
   abandon_attempt(f->request, self);
   f->request->over = 1;

@@ -86,6 +86,7 @@ boolean add_target(plan *of, model *to, const text *f) {
   if (to->count && to->targets[to->count - 1].priority > priority) return 0;
   text id = f[5].n ? f[5] : part(f[4], 1, f[4].n - 1);
   capacity own = capacity_of(f + 6, at->name, to->name);
-  to->targets[to->count++] = (target){ at, id, f[4], (u64)weight, priority, standing_of(to->name, at), own };
+  to->targets[to->count++] = (target){ at, id, f[4], (u64)weight, priority, standing_of(to->name, at), own,
+                                         { 0, 0, 0, 0, 0 } };
   return 1;
 }

@@ -35,6 +35,8 @@ const text MEMBER_NAMES[MEMBERS] = {
   [SYSTEM] = { "system", 6 },
   [INSTRUCTIONS] = { "instructions", 12 },
   [PROMPT_CACHE_KEY] = { "prompt_cache_key", 16 },
+  [PROMPT] = { "prompt", 6 },
+  [BEST_OF] = { "best_of", 7 },
 };
 
 // From a string's first quote to behind its last.

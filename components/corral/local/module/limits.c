@@ -8,7 +8,7 @@
 
 enum { MINUTE = 60000000 };
 
-const text LIMIT_NAMES[] = { { "", 0 }, { "requests", 8 }, { "tokens", 6 }, { "concurrent", 10 } };
+const text LIMIT_NAMES[] = { { "", 0 }, { "requests", 8 }, { "tokens", 6 }, { "concurrent", 10 }, { "budget", 6 } };
 
 static i64 full_at(const rate *of, i64 at) {
   i64 full = value_of(&of->level->value);

@@ -149,7 +149,7 @@ static void refuse_needs(const request *r, void *filter, const need *list, u32 c
   free(message.p);
 }
 
-static double longest_answer(text body, const member *found) {
+double longest_answer(text body, const member *found) {
   double tokens = 0, value;
   for (u32 i = 0; i < COUNT(TOKEN_LIMITS); i++) {
     if (number_at(body, &found[TOKEN_LIMITS[i]], &value) && value > tokens) tokens = value;

@@ -11,13 +11,18 @@
 //   open     TOTAL                                  there are no tenants: everybody may call
 //   tenant   NAME RESIDENCY TOTAL CONCURRENT BODY REQUESTS TOKENS EVERY    EVERY: 1, it may use every model
 //   grant    MODEL ALLOWED REQUESTS TOKENS          of the tenant before it
+//   budgets  FILE                                   where what tenants have spent is kept
+//   budget   PLACE DAY MONTH ALLOWED                of the tenant before it; PLACE: in that file; micro-dollars; ALLOWED: 1,
+//                                                  requests beyond it are let through
 //   key      SHA256 TENANT
 //   claim    ISSUER NAME                            the claim of its tokens that names the tenant
 //   voucher  ISSUER VALUE TENANT
 //   model    NAME COUNT HASH                        COUNT: of its targets; HASH: of its routing
 //   target   HOST WEIGHT PRIORITY JSON ID CONCURRENT REQUESTS TOKENS    of the model before it, in order of priority, as are
-//                                                  the next four; JSON: the model's id there with quotes, ID: without, where
+//                                                  the next five; JSON: the model's id there with quotes, ID: without, where
 //                                                  it has escapes; the rest: what the host takes of this model
+//   price    INPUT OUTPUT CACHED CONTEXT ANSWER     of the target before it: what a token costs, in millionths of a
+//                                                  micro-dollar, and the tokens of its longest prompt and answer
 //   residency  NAME HOSTS                           HOSTS: bits, in the order of the targets, as a hexadecimal number
 //   lack     NEED HOSTS WHAT
 //   output   LIMIT HOSTS                            in order of the limit
@@ -208,6 +213,8 @@ static model *add_model(plan *of, const text f[FIELDS]) {
 static boolean add_to_model(plan *of, model *model, const text f[FIELDS]) {
   if (same(f[0], T("target"))) {
     return add_target(of, model, f);
+  } else if (same(f[0], T("price")) && model->count) {
+    return add_price(&model->targets[model->count - 1], f);
   } else if (same(f[0], T("residency"))) {
     residency *fresh = of_plan(of, sizeof *fresh);
     *fresh = (residency){ model->residencies, f[1], hexadecimal(f[2]) };
@@ -260,6 +267,10 @@ static boolean read_line(plan *of, const text f[FIELDS], tenant **last, model **
     *last = add_tenant(of, f);
   } else if (same(f[0], T("grant")) && *last) {
     add_grant(of, *last, f);
+  } else if (same(f[0], T("budgets"))) {
+    return map_budgets(f[1]);
+  } else if (same(f[0], T("budget")) && *last) {
+    return add_budget(of, *last, f);
   } else if (same(f[0], T("key"))) {
     return add_key(of, f);
   } else if (same(f[0], T("claim"))) {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -17,8 +17,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from corral.local.budgets import BudgetStatus
 from corral.local.envoy import statistics
-from corral.local.statistics.cost import DOLLAR, Payer, Spending, tariff
+from corral.local.statistics.cost import DOLLAR, MICRO_DOLLAR, Payer, Spending, tariff
 from corral.local.statistics.readings import Bin, Readings
 from corral.local.statistics.status import Reload
 from corral.local.statistics.totals import Totals
@@ -29,6 +30,7 @@ Labels = tuple[str, ...]
 
 _HOST = ("model", "host")
 _PAYER = ("tenant", *_HOST)
+_BUDGET = ("tenant", "window")
 _TRACE = ("model", "plan", "commit")
 
 _COUNTERS = (
@@ -68,11 +70,13 @@ class Metrics:
         self._spending.charge(readings.counters, tariff(plan))
         return readings
 
-    async def expose(self, plan: Plan, last_reload: Reload, accept: str = "") -> tuple[bytes, str]:
+    async def expose(
+        self, plan: Plan, last_reload: Reload, budgets: Sequence[BudgetStatus] = (), accept: str = ""
+    ) -> tuple[bytes, str]:
         """The body and content type for Prometheus; `accept` is the header of its request.  Raises EngineError."""
         readings = await self.collect(plan)
         spending = self._spending
-        now = Exposition(plan, readings, spending.cost.copy(), spending.unpriced.copy(), last_reload)
+        now = Exposition(plan, readings, spending.cost.copy(), spending.unpriced.copy(), last_reload, budgets)
         return await asyncio.to_thread(expose, now, accept)
 
 
@@ -94,6 +98,7 @@ class Exposition(Collector):
     """In millionths of a micro-dollar."""
     unpriced: Mapping[Payer, int]
     last_reload: Reload
+    budgets: Sequence[BudgetStatus] = ()
 
     def collect(self) -> Iterator[Metric]:
         """All of them, also those that have no values yet."""
@@ -120,6 +125,12 @@ class Exposition(Collector):
         ejected = {host: host in out for host in live}
         yield self._gauge("corral_host_ejected", "Whether the host is left out for failing.", _HOST, ejected)
         yield self._gauge("corral_active_requests", "Requests under way.", (), {(): self.readings.active})
+        limits = {(each.tenant, each.window): each.limit / MICRO_DOLLAR for each in self.budgets}
+        yield self._gauge("corral_budget_limit_dollars", "What a tenant may spend.", _BUDGET, limits)
+        used = {(each.tenant, each.window): each.used / MICRO_DOLLAR for each in self.budgets}
+        yield self._gauge(
+            "corral_budget_used_dollars", "What it has spent, or could with what is under way.", _BUDGET, used
+        )
         successful = {(): self.last_reload.problem is None}
         reload = "corral_config_last_reload"
         yield self._gauge(f"{reload}_successful", "Whether what the stack file holds is in force.", (), successful)

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from corral.local.budgets import BudgetStatus
 from corral.local.envoy.statistics import DURATION, FIRST_BYTE
 from corral.local.statistics.readings import Readings, quantile
 from corral.local.statistics.totals import Tally, durations, tallies
@@ -88,6 +89,7 @@ class StackStatus:
     """The hash of the plan in force."""
     last_reload: Reload
     models: tuple[ModelStatus, ...]
+    budgets: tuple[BudgetStatus, ...] = ()
 
 
 STATUS = TypeAdapter(StackStatus)
