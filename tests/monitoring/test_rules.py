@@ -24,7 +24,8 @@ LOCAL = build(
     {
         LLAMA: {"shares": {"bedrock": 60, "deepinfra": 40}, "fallback": ["lab"], "volume": "900M"},
         SCOUT: {"shares": {"bedrock": 100}},
-    }
+    },
+    tenants={"search": {"budget": {"day": 300}}},
 )
 CLUSTER = replace(LOCAL, engine="kubernetes")
 EXPOSED = {
@@ -185,6 +186,11 @@ def replies(code_class: str, values: str) -> dict[str, str]:
     return {f'{REPLIES}{{{CLUSTERS},envoy_response_code_class="{code_class}"}}': values}
 
 
+def spent(dollars: int) -> dict[str, str]:
+    of_day = f'{{{STACK},tenant="search",window="day"}}'
+    return {f"corral_budget_used_dollars{of_day}": f"{dollars}x20", f"corral_budget_limit_dollars{of_day}": "300x20"}
+
+
 def declared(**shares: int) -> dict[str, str]:
     return {corral("corral_share_percent", host=host): f"{share}x60" for host, share in shares.items()}
 
@@ -231,6 +237,8 @@ CASES: dict[str, Case] = {
         *(LOCAL, BUDGET, 0, "180m"),
         {corral("corral_cost_dollars_total", host="bedrock", tenant="a"): "0+0.001x200"},
     ),
+    "a budget nearly used up": (LOCAL, "CorralTenantBudget", 1, "10m", spent(271)),
+    "a budget of which a tenth is left": (LOCAL, "CorralTenantBudget", 0, "10m", spent(270)),
     "nothing": (LOCAL, NOTHING, 1, "20m", {"up": "1x30"}),
     "refused": (LOCAL, REFUSED, 1, "10m", {f"corral_config_last_reload_successful{{{STACK}}}": "0x20"}),
     "refused for a moment": (
