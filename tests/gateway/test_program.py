@@ -195,8 +195,17 @@ def test_the_operator_that_the_stack_installs_reads_the_secrets_that_it_names_an
     )
     assert (store.inputs["metadata"]["name"], store.inputs["spec"]) == (
         "aws",
-        {"provider": {"aws": {"service": "SecretsManager", "region": "us-east-1"}}},
+        {
+            "provider": {"aws": {"service": "SecretsManager", "region": "us-east-1"}},
+            "conditions": [
+                {"namespaceSelector": {"matchLabels": {"managed-by": "corral", "corral-stack": "prod"}}},
+            ],
+        },
     )
+    namespaces = {each.inputs["metadata"]["name"]: each.inputs["metadata"] for each in world.of_type("v1:Namespace")}
+    selected = store.inputs["spec"]["conditions"][0]["namespaceSelector"]["matchLabels"].items()
+    for each in world.of_type("ExternalSecret"):
+        assert selected <= namespaces[each.inputs["metadata"]["namespace"]]["labels"].items()
     assert association.urn in release.dependencies
     assert release.urn in store.dependencies
     assert {store.urn in each.dependencies for each in world.of_type("ExternalSecret")} == {True}

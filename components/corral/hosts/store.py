@@ -36,8 +36,12 @@ def external_secret(name: str, namespace: str, labels: Mapping[str, str], entry:
 
 
 def secrets_manager(name: str, region: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """The ClusterSecretStore for AWS Secrets Manager.  Not waited for: what is in it is."""
-    spec = {"provider": {"aws": {"service": "SecretsManager", "region": region}}}
+    """The ClusterSecretStore for AWS Secrets Manager, for namespaces with these labels alone.  Not waited for: what is
+    in it is."""
+    spec = {
+        "provider": {"aws": {"service": "SecretsManager", "region": region}},
+        "conditions": [{"namespaceSelector": {"matchLabels": dict(labels)}}],
+    }
     return {
         "apiVersion": _API,
         "kind": "ClusterSecretStore",
