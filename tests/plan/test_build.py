@@ -6,8 +6,25 @@ from typing import Any
 
 import pytest
 
+from corral.plan import build as planning
+from corral.plan.build import Built
 from corral.plan.plan import ModelPlan, Plan, RequestSettings, Target, Unserved
-from tests.plan.world import AZURE, BEDROCK, DEEPINFRA, LAB, LLAMA, SCOUT, VLLM, build, model
+from tests.plan.world import (
+    AZURE,
+    BEDROCK,
+    CATALOG,
+    DEEPINFRA,
+    HOSTS,
+    LAB,
+    LLAMA,
+    NODES,
+    PRICES,
+    SCOUT,
+    VLLM,
+    build,
+    model,
+    stack,
+)
 
 SERVED_BY = ("azure", "bedrock", "deepinfra", "vllm")
 
@@ -179,3 +196,34 @@ def test_a_plan_tells_who_shares_who_stands_in_and_who_is_drained() -> None:
     assert [target.host for target in planned.sharing] == ["bedrock"]
     assert [target.host for target in planned.fallbacks] == ["lab"]
     assert {target.host: target.live for target in planned.targets} == {"azure": False, "bedrock": True, "lab": True}
+
+
+TWO: dict[str, Any] = {LLAMA: {"shares": {"bedrock": 60, "azure": 40}}, SCOUT: {"shares": {"bedrock": 100}}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "kept"),
+    [
+        ({}, {LLAMA, SCOUT}),
+        ({"models": {**TWO, LLAMA: {"shares": {"bedrock": 50, "azure": 50}}}}, {SCOUT}),
+        ({"models": {LLAMA: TWO[LLAMA]}}, {LLAMA}),
+        ({"ramps": {LLAMA: {"to": {"azure": 60}}}}, {SCOUT}),
+        ({"hosts": {"lab": {**HOSTS["lab"], "keyVariable": "OTHER"}}}, set()),
+        ({"residency": ["us"]}, set()),
+        ({"tenants": {"search": {}}}, set()),
+        ({"prices": None}, set()),
+        ({"hosts": {"vllm": {**HOSTS["vllm"], "gpus": NODES}}}, set()),
+    ],
+)
+def test_a_plan_upon_a_former_one_is_the_same_and_keeps_the_models_that_nothing_has_changed_of(
+    edit: dict[str, Any], kept: set[str]
+):
+    wanted = {"models": TWO, "prices": PRICES, **edit}
+    prices = wanted.pop("prices")
+    before = stack(TWO)
+    former = Built(before, PRICES, planning.build(before, CATALOG, PRICES))
+    after = stack(**wanted)
+    plan = planning.build(after, CATALOG, prices, former)
+    assert plan == planning.build(after, CATALOG, prices)
+    was = {model.name: model for model in former.plan.models}
+    assert {model.name for model in plan.models if was.get(model.name) is model} == kept

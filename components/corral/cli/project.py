@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from corral.catalog.load import load_catalog
 from corral.config.prices import read_prices
 from corral.config.read import check_files, read_stack
 from corral.local.errors import EngineError
-from corral.plan.build import build
+from corral.plan.build import Built, build
 from corral.plan.checks.run import CheckedStack, check
 
 if TYPE_CHECKING:
@@ -85,13 +86,30 @@ def load_servable(file: Path) -> CheckedStack:
     return _load(file).without_errors()
 
 
+@dataclass
+class Followed:
+    """A file that is served, and read, planned and checked whenever it has changed, as `load_servable` does."""
+
+    file: Path
+    _built: Built | None = field(default=None, init=False)
+
+    def __call__(self) -> CheckedStack:
+        stack, prices = read_stack(self.file, load_catalog()), read_prices(self.file.parent)
+        self._built = Built(stack, prices, build(stack, load_catalog(), prices, self._built))
+        return _checked(self.file, self._built).without_errors()
+
+
 def _load(file: Path, *, named_files: bool = False) -> CheckedStack:
     catalog = load_catalog()
     stack = read_stack(file, catalog)
     if named_files:
         check_files(stack, file)
-    plan = build(stack, catalog, read_prices(file.parent))
-    return CheckedStack(file, stack.engine, plan, check(plan, datetime.now(UTC).date()))
+    prices = read_prices(file.parent)
+    return _checked(file, Built(stack, prices, build(stack, catalog, prices)))
+
+
+def _checked(file: Path, built: Built) -> CheckedStack:
+    return CheckedStack(file, built.stack.engine, built.plan, check(built.plan, datetime.now(UTC).date()))
 
 
 class CommandError(Exception):

@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from corral.cli.project import StackOption, load_servable, root, stack_file
+from corral.cli.project import Followed, StackOption, root, stack_file
 from corral.cli.tables import findings_text, status_table, tenant_lines
 from corral.cli.terminal import lossy_console, print_prose, until_signalled
 from corral.local.errors import EngineError
@@ -65,7 +65,7 @@ def serve(
         out.print(message, style="yellow", soft_wrap=True)
 
     file = stack_file(stack).resolve()
-    source = Source(root(), file, lambda: load_servable(stack_file(stack)), os.environ)
+    source = Source(root(), file, Followed(stack_file(stack)), os.environ)
     asyncio.run(until_signalled(_serve(source, options, notify, out, traffic=traffic)))
     out.print("Stopped.")
 

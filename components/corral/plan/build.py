@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from corral.catalog.catalog import Catalog
 from corral.catalog.prices import NO_REGION, Prices, Released
@@ -21,16 +22,45 @@ _ALL = 100
 """The weight of a fallback: all of the traffic that reaches its priority."""
 
 
-def build(stack: Stack, catalog: Catalog, locked: Prices | None = None) -> Plan:
+@dataclass(frozen=True)
+class Built:
+    """A plan with what it was made of, by one catalog."""
+
+    stack: Stack
+    locked: Prices | None
+    plan: Plan
+
+    def unchanged(self, stack: Stack, locked: Prices | None) -> dict[str, ModelPlan]:
+        """The models of which nothing is other than it was, neither they nor what all models depend on, by name.
+
+        How a model lies on the stack's own GPUs depends on which others are there: with such, none.
+        """
+        own_gpus = any(isinstance(host, VllmHost) and host.gpus for host in stack.hosts.values())
+        of_models = {"models": stack.models, "ramps": stack.ramps}
+        if own_gpus or locked != self.locked or self.stack.model_copy(update=of_models) != stack:
+            return {}
+        before = self.stack
+        return {
+            model.name: model
+            for model in self.plan.models
+            if before.models[model.name] == stack.models.get(model.name)
+            and before.ramps.get(model.name) == stack.ramps.get(model.name)
+        }
+
+
+def build(stack: Stack, catalog: Catalog, locked: Prices | None = None, former: Built | None = None) -> Plan:
     """The plan of a stack that was read: its models name declared hosts, its hosts are of kinds that the catalog has.
 
     `locked` are the prices beside the stack file, where the stack does not state one; None: there is no such file, and
-    they are those of this release.
+    they are those of this release.  Models that are as they were in `former` are those very objects.
     """
     engine = stack.engine
     prices = Released(catalog) if locked is None else locked
     hosts = {name: HostTargets(name, stack, catalog, prices) for name in stack.hosts}
-    models = tuple(_model(name, model, stack, catalog, hosts) for name, model in sorted(stack.models.items()))
+    kept = former.unchanged(stack, locked) if former else {}
+    models = tuple(
+        kept.get(name) or _model(name, model, stack, catalog, hosts) for name, model in sorted(stack.models.items())
+    )
     return Plan(
         stack=stack.name,
         engine=engine.kind,

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from corral.local.envoy.module import BudgetFile, plan_text
+from corral.local.envoy.module import BudgetFile, ModelLines, plan_text
 from corral.local.envoy.names import Files
 from corral.local.envoy.routes import gateway_routes
 from corral.local.envoy.upstream import Upstream
@@ -209,3 +209,14 @@ def test_it_is_told_of_budgets_and_prices_where_some_tenant_has_one() -> None:
         'target\tvllm\t10\t0\t"V"\t',
     ]
     assert "price" not in plan_text(replace(planned, tenants=(FREE,)), {}, {}, {})
+
+
+def test_the_lines_of_models_that_are_kept_are_those_of_a_text_made_anew() -> None:
+    eu = tenant("abroad", ("eu",), EU)
+    moved = plan().models[0].only(lambda target: target.host != "lab")
+    first, other = plan(), plan(eu)
+    edited = replace(first, models=(moved, *first.models[1:]))
+    kept, budgets = ModelLines(), BudgetFile(Path("/run/b"), {}, frozenset())
+    for each in (first, first, edited, other, first, replace(first, models=first.models[1:]), first):
+        for file in (None, budgets, replace(budgets, free=frozenset({"bedrock"}))):
+            assert plan_text(each, {}, {}, {}, file, kept) == plan_text(each, {}, {}, {}, file)

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 
@@ -116,15 +116,39 @@ def _line(*fields: str | int | bool | None) -> str:
     )
 
 
+@dataclass
+class ModelLines:
+    """The lines of a plan's models; those of the same objects as in the plan before are taken again."""
+
+    _others: tuple[tuple[TenantPlan, ...], frozenset[str] | None] = ((), None)
+    """What they are made of beside the models."""
+    _texts: dict[str, tuple[ModelPlan, str]] = field(default_factory=dict[str, tuple[ModelPlan, str]])
+
+    def of(self, plan: Plan, budgets: BudgetFile | None) -> Iterator[str]:
+        now = plan.tenants, budgets.free if budgets else None
+        former = self._texts if self._others == now else {}
+        self._others, self._texts = now, {}
+        for model in plan.models:
+            before, text = former.get(model.name, (None, ""))
+            if before is not model:
+                text = "\n".join(_model(plan, model, budgets))
+            self._texts[model.name] = model, text
+            yield text
+
+
 def plan_text(
     plan: Plan,
     keys: Mapping[str, str],
     upstreams: Mapping[str, Upstream],
     key_files: Mapping[str, Path],
     budgets: BudgetFile | None = None,
+    lines: ModelLines | None = None,
 ) -> str:
     """What the module is told; `keys` are the tenants by the SHA-256 of their keys, `upstreams` those of the live
-    hosts, `key_files` the files with the keys of those that take one; `budgets` is None where no tenant has one."""
+    hosts, `key_files` the files with the keys of those that take one; `budgets` is None where no tenant has one.
+
+    `lines` keeps those of the models for the next plan.
+    """
     limits = {host: target.host_limit for host, target in plan.live_hosts.items()}
     return "\n".join(
         (
@@ -134,7 +158,7 @@ def plan_text(
             *(_hint(target) for target in plan.live_hosts.values() if target.session_hint),
             *([_line("budgets", str(budgets.path))] if budgets else []),
             *_callers(plan, keys, budgets),
-            *(line for model in plan.models for line in _model(plan, model, budgets)),
+            *(lines or ModelLines()).of(plan, budgets),
         )
     )
 
