@@ -258,6 +258,11 @@ boolean envoy(http_set_header)(void *s, int kind, text key, text value) {
   return 1;
 }
 
+boolean envoy(http_add_header)(void *s, int kind, text key, text value) {
+  fake_add_header(s, kind, key, value);
+  return 1;
+}
+
 void envoy(http_send_response)(void *s, u32 status, header *list, size count, text said, text details) {
   stream *of = s;
   (void)details;

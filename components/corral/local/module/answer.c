@@ -6,11 +6,23 @@
 enum {
   KEPT = 4096,           // bytes of an event that is not held back, which may hold the beginning of what comes next
   LONGEST_EVENT = 65536, // bytes; a longer one is not held back until it is whole
+  MOST_ANSWER_HEADERS = 128, // more than Envoy takes
 };
 
 static void set_header(void *filter, text name, text value) {
   envoy(http_set_header)(filter, RESPONSE_HEADERS, name, value);
 }
+
+// Costs less, for a header that is not there: of a host's answer the route has taken it away.
+static void add_header(void *filter, text name, text value) {
+  envoy(http_add_header)(filter, RESPONSE_HEADERS, name, value);
+}
+
+// What of an answer's headers is read.
+typedef struct {
+  text status, kind, request_id;
+  boolean has_ours; // a header of ours, as of a host that is a gateway itself
+} head;
 
 static text header_of(void *filter, text name) {
   text value = NO_TEXT;
@@ -18,19 +30,35 @@ static text header_of(void *filter, text name) {
   return envoy(http_get_header)(filter, RESPONSE_HEADERS, name, &value, 0, &n) ? value : NO_TEXT;
 }
 
+static void read_head(void *filter, head *to) {
+  header all[MOST_ANSWER_HEADERS];
+  size n = envoy(http_get_headers_size)(filter, RESPONSE_HEADERS);
+  if (n > MOST_ANSWER_HEADERS || !envoy(http_get_headers)(filter, RESPONSE_HEADERS, all)) {
+    *to = (head){ header_of(filter, T(":status")), header_of(filter, T("content-type")),
+                  header_of(filter, T("x-request-id")), 1 };
+    return;
+  }
+  while (n--) {
+    text key = all[n].key;
+    if (same(key, T(":status"))) to->status = all[n].value;
+    if (same(key, T("content-type"))) to->kind = all[n].value;
+    if (same(key, T("x-request-id"))) to->request_id = all[n].value;
+    if (starts(key, T("x-corral-"))) to->has_ours = 1;
+  }
+}
+
 static boolean is_redirect(text status) {
   return status.n == 3 && starts(status, T("30")) && memchr("12378", status.p[2], 5);
 }
 
 // Tells the client who has answered, and after how many attempts.
-static void name_host(const request *r, void *filter) {
+static void name_host(const request *r, void *filter, const head *of) {
   char digits[24];
-  text host_id = header_of(filter, T("x-request-id"));
-  if (host_id.p) set_header(filter, T("x-corral-host-request-id"), host_id);
-  set_header(filter, T("x-corral-host"), r->target->host->name);
-  set_header(filter, T("x-corral-host-model"), r->target->id);
-  size n = (size)snprintf(digits, sizeof digits, "%u", r->attempts);
-  set_header(filter, T("x-corral-attempts"), (text){ digits, n });
+  void (*put)(void *, text, text) = of->has_ours ? set_header : add_header;
+  if (of->request_id.p) put(filter, T("x-corral-host-request-id"), of->request_id);
+  put(filter, T("x-corral-host"), r->target->host->name);
+  put(filter, T("x-corral-host-model"), r->target->id);
+  put(filter, T("x-corral-attempts"), digits_of(r->attempts, digits));
 }
 
 static void trace(const request *r, void *filter) {
@@ -40,10 +68,12 @@ static void trace(const request *r, void *filter) {
 
 int answer_headers(request *r, void *filter, boolean ended) {
   if (!r->admitted) return CONTINUE;
-  text status = header_of(filter, T(":status"));
-  boolean good = same(status, T("200")), redirects = is_redirect(status);
-  add_rate_headers(r, now(), set_header, filter);
-  if (r->attempts) name_host(r, filter);
+  head of_answer = { .status = NO_TEXT };
+  read_head(filter, &of_answer);
+  boolean good = same(of_answer.status, T("200")), redirects = is_redirect(of_answer.status);
+  boolean streams = starts_but_case(of_answer.kind, T("text/event-stream"));
+  add_rate_headers(r, now(), add_header, filter);
+  if (r->attempts) name_host(r, filter, &of_answer);
   if (r->plan->shows_trace) trace(r, filter);
   if (redirects) {
     // a host's failure: its URL is wrong, and a client that followed would show its key elsewhere
@@ -52,7 +82,7 @@ int answer_headers(request *r, void *filter, boolean ended) {
   if (!good) return CONTINUE;
   answer *of = r->answer = allocate(sizeof *of);
   of->used = (usage){ -1, 0, -1, -1 };
-  if (starts_but_case(header_of(filter, T("content-type")), T("text/event-stream"))) {
+  if (streams) {
     set_header(filter, T("content-length"), NO_TEXT);
     of->streams = 1;
     return CONTINUE;
@@ -121,8 +151,7 @@ static void whole_answer(request *r, void *filter) {
     add(&renamed, all_of(&of->ours));
     add(&renamed, part(body.t, to, body.t.n));
     replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, all_of(&renamed));
-    size n = (size)snprintf(digits, sizeof digits, "%ld", (i64)renamed.n);
-    set_header(filter, T("content-length"), (text){ digits, n });
+    set_header(filter, T("content-length"), digits_of((i64)renamed.n, digits));
     free(renamed.p);
   }
   free(body.own);
@@ -137,27 +166,32 @@ static size events_end(text seen) {
   return 0;
 }
 
-static void read_events(request *r, text events, i64 at) {
+static boolean find_used(text events, u32 initials, boolean of_messages, usage *to) {
+  if (of_messages) return find_messages_usage(events, to);
+  return may_have(initials, 'u') && find_usage(events, to);
+}
+
+static void read_events(request *r, text events, u32 initials, i64 at) {
   answer *of = r->answer;
   usage found = of->used;
   boolean of_messages = is_messages(r);
-  if (of_messages ? find_messages_usage(events, &found) : find_usage(events, &found)) {
+  if (find_used(events, initials, of_messages, &found)) {
     of->used = found;
     count_by_host(r, at);
   } else if (!of->by_host) {
     of->used.input = of_messages ? found.input : -1;
-    of->used.output += count_pieces(events);
+    of->used.output += count_pieces(events, initials);
     draw_used(r, at);
   }
-  if (!of->failed && tells_failure(events)) note_failure(of, T("error"));
-  of->ended = tells_end(events, of_messages);
+  if (!of->failed && tells_failure(events, initials)) note_failure(of, T("error"));
+  of->ended = tells_end(events, initials, of_messages);
   learn_spelling(of, events, r->model->name);
 }
 
 // What of these events passes: all but the one that tells the usage, where its client has not asked for that.
-static void add_passed(const request *r, buffer *to, text events) {
+static void add_passed(const request *r, buffer *to, text events, u32 initials) {
   usage found;
-  if (!r->strips || !find_usage(events, &found)) {
+  if (!r->strips || !may_have(initials, 'u') || !find_usage(events, &found)) {
     add_renamed(r->answer, to, events);
     return;
   }
@@ -177,13 +211,14 @@ static void piece_of_stream(request *r, void *filter, boolean last) {
   if (!r->first_byte) r->first_byte = at;
   size behind = last ? seen.t.n : events_end(seen.t);
   text events = part(seen.t, 0, behind), rest = part(seen.t, behind, seen.t.n), passed = NO_TEXT;
-  if (events.n) read_events(r, events, at);
+  u32 initials = initials_of(events);
+  if (events.n) read_events(r, events, initials, at);
   if (rest.n > LONGEST_EVENT) {
     passed = part(rest, 0, rest.n - KEPT);
     rest = part(rest, rest.n - KEPT, rest.n);
   }
   buffer to = { 0, 0, 0 }, tail = { 0, 0, 0 };
-  add_passed(r, &to, events);
+  add_passed(r, &to, events, initials);
   add_renamed(of, &to, passed);
   add(&tail, rest); // before Envoy's own bytes go
   if (held || rest.n || !same(all_of(&to), seen.t)) {

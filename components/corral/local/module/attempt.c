@@ -193,7 +193,7 @@ static void fail(void *filter, boolean has_body) {
   text body = { BAD_ANSWER, sizeof BAD_ANSWER - 1 };
   char digits[24];
   replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, body);
-  set_answer_header(filter, T("content-length"), (text){ digits, (size)snprintf(digits, sizeof digits, "%ld", (i64)body.n) });
+  set_answer_header(filter, T("content-length"), digits_of((i64)body.n, digits));
 }
 
 static void judge_attempt(attempt *of, i64 status, boolean failed) {

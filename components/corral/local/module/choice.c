@@ -117,11 +117,18 @@ static void add_names(buffer *to, const request *r, const target *of) {
 }
 
 void count_attempt(const request *r, const target *of, i64 status) {
+  i64 *good = &of->standing->good_attempts;
+  if (status == 200 && value_of(good)) {
+    count((series *)value_of(good), 0, 1);
+    return;
+  }
   buffer name = { 0, 0, 0 };
   add_names(&name, r, of);
   add(&name, T(".code."));
   add_number(&name, status);
-  count(series_of(OF_ATTEMPTS, all_of(&name), 0), 0, 1);
+  series *to = series_of(OF_ATTEMPTS, all_of(&name), 0);
+  count(to, 0, 1);
+  if (status == 200) set_to(good, (i64)to);
   free(name.p);
 }
 

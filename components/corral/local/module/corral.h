@@ -69,7 +69,8 @@ typedef struct standing {
   struct standing *next;
   text name, cluster; // owned
   i64 failures;       // in a row
-  i64 ejections, ejected_until, throttled_until, published; // microseconds; the last is what Envoy's gauge says
+  i64 ejections, ejected_until, throttled_until, published; // microseconds; the last is what can be read
+  i64 times, good_attempts; // addresses of its series, once there are
 } standing;
 
 // What may be under way at a host at once, and what it takes a minute.
@@ -323,9 +324,11 @@ typedef struct {
 
 boolean find_usage(text t, usage *to);
 boolean only_usage(text event);
-i64 count_pieces(text events);
-boolean tells_failure(text events);
-boolean tells_end(text events, boolean of_messages);
+u32 initials_of(text t); // bits: the letters that stand behind a quote; without its initial nothing quoted is there
+boolean may_have(u32 initials, char initial);
+i64 count_pieces(text events, u32 initials);
+boolean tells_failure(text events, u32 initials);
+boolean tells_end(text events, u32 initials, boolean of_messages);
 boolean find_messages_usage(text events, usage *to);
 boolean find_spelling(text t, size *from, size *to); // of the model's name, key and all
 size event_end(text t, size from);                   // where the next event begins; 0: this one has not ended

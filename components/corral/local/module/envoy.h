@@ -64,6 +64,7 @@ ABI(size, http_get_headers_size)(void *, int);
 ABI(boolean, http_get_headers)(void *, int, header *);
 ABI(boolean, http_get_header)(void *, int, text, text *, size, size *);
 ABI(boolean, http_set_header)(void *, int, text, text);
+ABI(boolean, http_add_header)(void *, int, text, text);
 ABI(void, http_send_response)(void *, u32, header *, size, text, text);
 ABI(size, http_get_body_size)(void *, int);
 ABI(size, http_get_body_chunks_size)(void *, int);

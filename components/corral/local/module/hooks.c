@@ -197,8 +197,7 @@ boolean envoy_dynamic_module_on_cluster_specifier_select(void *of, void *context
   request *r = (request *)(u64)address;
   if (!r->admitted || !choose(r, context)) return 0;
   envoy(cluster_specifier_set_cluster_name)(context, r->target->host->cluster);
-  size n = (size)snprintf(attempts, sizeof attempts, "%u", count_of(r->allowed));
-  envoy(cluster_specifier_set_route_action_override)(context, (text){ attempts, n });
+  envoy(cluster_specifier_set_route_action_override)(context, digits_of(count_of(r->allowed), attempts));
   return 1;
 }
 

@@ -46,7 +46,13 @@ static u32 rates_of(const request *r, u32 kind, const rate *found[2]) {
 
 static size in_seconds(i64 microseconds, char to[32]) {
   i64 milliseconds = (microseconds + 500) / 1000;
-  return (size)snprintf(to, 32, "%ld.%03lds", milliseconds / 1000, milliseconds % 1000);
+  char digits[24];
+  text whole = digits_of(milliseconds / 1000, digits);
+  memcpy(to, whole.p, whole.n);
+  char rest[5] = { '.', 0, 0, 0, 's' };
+  for (i64 place = 3, left = milliseconds % 1000; place; left /= 10) rest[place--] = (char)('0' + left % 10);
+  memcpy(to + whole.n, rest, sizeof rest);
+  return whole.n + sizeof rest;
 }
 
 // Tells a client what is left: of two buckets of a kind, of the one with less.
@@ -61,8 +67,8 @@ void add_rate_headers(const request *r, i64 at, void (*set)(void *, text, text),
     u32 count = rates_of(r, kind, found);
     if (!count) continue;
     least = count > 1 && left_of(found[1], at) < left_of(found[0], at) ? found[1] : found[0];
-    set(to, NAMES[kind][0], (text){ value, (size)snprintf(value, sizeof value, "%ld", least->limit) });
-    set(to, NAMES[kind][1], (text){ value, (size)snprintf(value, sizeof value, "%ld", left_of(least, at)) });
+    set(to, NAMES[kind][0], digits_of(least->limit, value));
+    set(to, NAMES[kind][1], digits_of(left_of(least, at), value));
     set(to, NAMES[kind][2], (text){ value, in_seconds(full_at(least, at) - at, value) });
   }
 }

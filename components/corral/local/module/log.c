@@ -268,11 +268,19 @@ static void count_request(buffer *name, const record *of) {
   if (of->used.reasoning > 0) count(to, REASONING_TOKENS, of->used.reasoning);
 }
 
-static void count_times(buffer *name, const record *of) {
+static series *times_of(buffer *name, const record *of, const request *r) {
+  i64 *of_host = r && r->admitted && r->attempted ? &r->attempted->standing->times : 0;
+  if (of_host && value_of(of_host)) return (series *)value_of(of_host);
   name->n = 0;
   label(name, T("model"), of->route);
   label(name, T("host"), of->host);
   series *to = series_of(OF_TIMES, all_of(name), 0);
+  if (of_host) set_to(of_host, (i64)to);
+  return to;
+}
+
+static void count_times(buffer *name, const record *of, const request *r) {
+  series *to = times_of(name, of, r);
   if (of->duration >= 0) count_time(to, DURATION, of->duration);
   if (of->answered) count_time(to, FIRST_BYTE, of->first_byte);
 }
@@ -290,7 +298,7 @@ void log_request(logger *to, void *self, const request *r) {
   add_line(to, self, &of, r);
   wait_to_be_written(all_of(&to->line));
   count_request(&to->name, &of);
-  count_times(&to->name, &of);
+  count_times(&to->name, &of, r);
   if (of.limit.n) count_limit(&to->name, &of);
 }
 

@@ -20,7 +20,7 @@ static const text METRICS[SERIES_KINDS][VALUES] = {
 // Of times there are bins instead of values: milliseconds to two digits, a hundred below 100, then ninety for each
 // power of ten.  What lies there is the address of the bins of such a decade, or 0: none of its values has come.
 struct series {
-  i64 next;
+  i64 next, older; // in its slot, and of all
   text name; // owned
   u32 kind;
   size payer; // of the name, what tokens are counted by
@@ -28,7 +28,7 @@ struct series {
   i64 bins[2][DECADES];
 };
 
-static i64 table[TABLE];
+static i64 table[TABLE], newest;
 
 static series *found_from(i64 address, u32 kind, text name) {
   for (series *each = (series *)address; each; each = (series *)each->next) {
@@ -52,6 +52,8 @@ series *series_of(u32 kind, text name, size payer) {
     }
     fresh->next = first;
   } while (!swap(slot, &first, (i64)fresh));
+  fresh->older = value_of(&newest);
+  while (!swap(&newest, &fresh->older, (i64)fresh)) {}
   return fresh;
 }
 
@@ -139,14 +141,12 @@ static void add_times(buffer *to, series *of) {
 }
 
 void add_series(buffer *to, boolean times) {
-  for (size slot = 0; slot < TABLE; slot++) {
-    for (series *each = (series *)value_of(&table[slot]); each; each = (series *)each->next) {
-      if ((each->kind == OF_TIMES) != times) continue;
-      if (times) {
-        add_times(to, each);
-      } else if (value_of(&each->used)) {
-        add_values(to, each);
-      }
+  for (series *each = (series *)value_of(&newest); each; each = (series *)each->older) {
+    if ((each->kind == OF_TIMES) != times) continue;
+    if (times) {
+      add_times(to, each);
+    } else if (value_of(&each->used)) {
+      add_values(to, each);
     }
   }
 }

@@ -89,14 +89,19 @@ void add(buffer *to, text t) {
   to->n += t.n;
 }
 
-void add_number(buffer *to, i64 n) {
-  char digits[24], *from = digits + sizeof digits;
+text digits_of(i64 n, char to[24]) {
+  char *from = to + 24;
   u64 rest = n < 0 ? 0 - (u64)n : (u64)n;
   do {
     *--from = (char)('0' + rest % 10);
   } while (rest /= 10);
   if (n < 0) *--from = '-';
-  add(to, (text){ from, (size)(digits + sizeof digits - from) });
+  return (text){ from, (size)(to + 24 - from) };
+}
+
+void add_number(buffer *to, i64 n) {
+  char digits[24];
+  add(to, digits_of(n, digits));
 }
 
 static boolean is_plain(char c) { return c > 31 && c < 127 && c != '"' && c != '\\'; }

@@ -30,6 +30,7 @@ typedef struct {
 } buffer;
 
 void add(buffer *to, text t);
+text digits_of(i64 n, char to[24]);
 void add_number(buffer *to, i64 n);
 void add_quoted(buffer *to, text t); // as a JSON string of printable ASCII; a ? for each other byte
 text all_of(const buffer *b);

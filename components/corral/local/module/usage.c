@@ -5,6 +5,18 @@
 
 enum { LONGEST_USAGE = 4097, MOST_TOKENS = 100000000, BEFORE_ERROR = 24 }; // a host that says more tokens is wrong
 
+u32 initials_of(text t) {
+  u32 initials = 0;
+  const char *at = t.p, *end = t.p + t.n;
+  while (at < end && (at = memchr(at, '"', (size)(end - at))) && ++at < end) {
+    u32 place = (u8)*at - (u32)'a';
+    if (place < 26) initials |= 1u << place;
+  }
+  return initials;
+}
+
+boolean may_have(u32 initials, char initial) { return initials >> (initial - 'a') & 1; }
+
 static i64 tokens_of(text t, text quoted) {
   for (size at = 0; find(t, quoted, &at);) {
     at += quoted.n;
@@ -86,11 +98,12 @@ size event_end(text t, size from) {
 }
 
 // What says something: the first event of a stream only names the speaker, and the last why it ends.
-i64 count_pieces(text events) {
+i64 count_pieces(text events, u32 initials) {
   static const text SAYING[] = { { "content\"", 8 }, { "\"text\"", 6 }, { "\"delta\"", 7 }, { "\"arguments\"", 11 },
                                  { "\"partial_json\"", 14 }, { "\"thinking\"", 10 } };
   i64 found = 0;
   for (u32 i = 0; i < COUNT(SAYING); i++) {
+    if (SAYING[i].p[0] == '"' && !may_have(initials, SAYING[i].p[1])) continue;
     for (size at = 0; find(events, SAYING[i], &at);) {
       at += SAYING[i].n;
       size value = value_behind(events, at);
@@ -109,10 +122,10 @@ static boolean is_value_of(text t, size at, text quoted) {
 }
 
 // Whether the host says that it has failed: with an `error` that is not null, or as why it ends.
-boolean tells_failure(text events) {
+boolean tells_failure(text events, u32 initials) {
   static const text OF_ERRORS[] = { { "\"finish_reason\"", 15 }, { "\"object\"", 8 }, { "\"type\"", 6 } };
   const text error = T("\"error\"");
-  for (size at = 0; find(events, error, &at); at += error.n) {
+  for (size at = may_have(initials, 'e') ? 0 : events.n; find(events, error, &at); at += error.n) {
     size value = value_behind(events, at + error.n);
     if (value < events.n && (events.p[value] == '{' || events.p[value] == '"')) return 1;
     size from = at > BEFORE_ERROR ? at - BEFORE_ERROR : 0;
@@ -120,7 +133,7 @@ boolean tells_failure(text events) {
       if (is_value_of(part(events, from, at), at - from, OF_ERRORS[i])) return 1;
     }
   }
-  return has(events, T("\"response.failed\""));
+  return may_have(initials, 'r') && has(events, T("\"response.failed\""));
 }
 
 static boolean has_finish_reason(text events) {
@@ -162,10 +175,12 @@ static boolean has_message_stop(text events) {
 }
 
 // Whether a stream is whole that ends with these events.
-boolean tells_end(text events, boolean of_messages) {
+boolean tells_end(text events, u32 initials, boolean of_messages) {
   if (of_messages) return has_message_stop(events);
-  return ends_with_done(events) || has_finish_reason(events) || only_usage(last_event(events))
-         || has(events, T("\"response.completed\"")) || has(events, T("\"response.incomplete\""));
+  if (ends_with_done(events) || (may_have(initials, 'f') && has_finish_reason(events))) return 1;
+  if (may_have(initials, 'u') && only_usage(last_event(events))) return 1;
+  return may_have(initials, 'r')
+         && (has(events, T("\"response.completed\"")) || has(events, T("\"response.incomplete\"")));
 }
 
 boolean find_spelling(text t, size *from, size *to) {
