@@ -275,6 +275,7 @@ def test_the_charts_of_addons_select_the_monitors_of_the_stack_and_listen_where_
         selected = prometheus[f"{kind}Selector"]["matchLabels"].items()
         assert {selected <= each.inputs["metadata"]["labels"].items() for each in monitors} == {True}
         assert prometheus[f"{kind}NamespaceSelector"] == {}
+        assert [each for each in made["prometheus"] if each["kind"].lower() == kind.lower()] == []
     opened = {
         part: {
             port["port"]

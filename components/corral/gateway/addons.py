@@ -61,8 +61,11 @@ def _prometheus(images: Images) -> dict[str, Any]:
         "global": {"imageRegistry": registry, "imagePullSecrets": images.pull_secrets},
         **{part: {"enabled": False} for part in parts},
         "defaultRules": {"create": False},
-        "prometheusOperator": {part: {"enabled": False} for part in ("admissionWebhooks", "kubeletService", "tls")},
-        "prometheus": {"prometheusSpec": {"retention": "2d"}},
+        "prometheusOperator": {
+            **{part: {"enabled": False} for part in ("admissionWebhooks", "kubeletService", "tls")},
+            "serviceMonitor": {"selfMonitor": False},
+        },
+        "prometheus": {"prometheusSpec": {"retention": "2d"}, "serviceMonitor": {"selfMonitor": False}},
     }
 
 
