@@ -282,9 +282,13 @@ class Stream:
     @property
     def metadata(self) -> dict[str, Any]:
         """What its line of the log has of what the module knows."""
+        return {key: value for key, value in self.line().items() if value is not None and key not in _OF_ENVOY}
+
+    def line(self, status: int = 200, flags: int = 0, nanoseconds: int = 0) -> dict[str, Any]:
+        """Its line of the log: `flags` as Envoy's bits, and how long it took."""
         self.end()
-        line = self._worker.write_log(self._self)
-        return {key: value for key, value in line.items() if value is not None and key not in _OF_ENVOY}
+        self._library.fake_ended(self._self, status, c_uint64(flags), c_int64(nanoseconds))
+        return self._worker.write_log(self._self)
 
     def _answered(
         self, of: c_void_p, headers: Mapping[str, str | bytes], pieces: Sequence[bytes], pace: int = 0
