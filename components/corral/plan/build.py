@@ -144,11 +144,13 @@ def _ramp(ramp: config.Ramp, shares: dict[str, int]) -> Ramp:
 
 def _nodes(stack: Stack, models: Sequence[ModelPlan], prices: Prices) -> Iterator[Nodes]:
     for name, host in sorted(stack.hosts.items()):
+        gpus = host.gpus if isinstance(host, VllmHost) else None
+        if gpus is None:
+            continue
         fits = [target.fit for model in models for target in model.targets if target.host == name]
         fitted = [fit for fit in fits if isinstance(fit, Fit)]
-        if not isinstance(host, VllmHost) or host.gpus is None or not fitted:
+        if not fitted:
             continue
-        gpus = host.gpus
         kept = sum((fit.least if fit.scaled else max(1, fit.least)) * fit.gpus for fit in fitted)
         least = max(gpus.min, -(-kept // fitted[0].node))
         region = region_of(host, stack) or NO_REGION
