@@ -50,7 +50,10 @@ class Grown:
     models: int
     hosts: int
     plans: list[float]
+    """Of the processor."""
     reloads: list[float]
+    reload_cpu: float
+    """Of the processor, for each edit, in the process that follows the file."""
     memory: float
     envoy_memory: float
 
@@ -72,11 +75,11 @@ def sized(models: int, hosts: int, moved: int = 0) -> BenchStack:
 
 
 def seconds_to_plan(file: Path) -> float:
-    """The time of reading a stack file, making its plan and checking it."""
+    """The processor's time of reading a stack file, making its plan and checking it."""
     catalog = load_catalog()
-    began = time.perf_counter()
+    began = time.process_time()
     check(build(read_stack(file, catalog), catalog), datetime.now(UTC).date())
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 async def seconds_to_reload(edited: BenchStack, project: Path) -> float:
@@ -105,18 +108,25 @@ async def measure(models: int, hosts: int) -> Grown:
         plans = [seconds_to_plan(file) for _ in range(TIMES)]
         async with served(at_rest, project) as (_, process):
             edits = [at_rest if number % 2 else moved for number in range(TIMES)]
+            before = _cpu_seconds(process)
             reloads = [await seconds_to_reload(edited, project) for edited in edits]
-            return Grown(models, hosts, plans, reloads, *memory(process))
+            cpu = (_cpu_seconds(process) - before) / TIMES
+            return Grown(models, hosts, plans, reloads, cpu, *memory(process))
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def shown(measured: Sequence[Grown]) -> str:
     """A row for each size."""
-    columns = ("models × hosts", "plan ms", "reload ms", "longest ms", "corral MiB", "Envoy MiB")
+    columns = ("models × hosts", "plan CPU ms", "reload ms", "longest ms", "reload CPU ms", "corral MiB", "Envoy MiB")
     return table(columns, [(f"{each.models:,} × {each.hosts}", *_numbers(each)) for each in measured])
 
 
 def _numbers(each: Grown) -> list[str]:
-    seconds = (statistics.median(each.plans), statistics.median(each.reloads), max(each.reloads))
+    seconds = (statistics.median(each.plans), statistics.median(each.reloads), max(each.reloads), each.reload_cpu)
     return [f"{number:,.0f}" for number in (*(1000 * took for took in seconds), each.memory, each.envoy_memory)]
 
 
