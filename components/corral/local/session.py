@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 
 from corral.config.problems import ConfigError
-from corral.local.budgets import Budgets, budget_status
+from corral.local.budgets import Budgets, BudgetStatus, budget_status
 from corral.local.callers import refuse_strangers
 from corral.local.envoy.configuration import Configuration, Secrets, Site, certificate, render
 from corral.local.envoy.module import ModelLines
@@ -139,6 +139,11 @@ class Session:
     def simulated(self) -> Mapping[str, str | None]:
         """Per host why it is simulated; None: it is the real one."""
         return self.desired.why_simulated()
+
+    @property
+    def budgets(self) -> tuple[BudgetStatus, ...]:
+        """What tenants have spent, of their budgets."""
+        return budget_status(self._budgets.path, self.plan)
 
     @property
     def generated_keys(self) -> Path:
@@ -257,14 +262,11 @@ class Session:
 
     async def metrics(self, accept: str = "") -> tuple[bytes, str]:
         """The body and content type for Prometheus; `accept` is the header of its request.  Raises EngineError."""
-        return await self._metrics.expose(
-            self.plan, self.last_reload, budget_status(self._budgets.path, self.plan), accept
-        )
+        return await self._metrics.expose(self.plan, self.last_reload, self.budgets, accept)
 
     async def status_json(self, _accept: str = "") -> tuple[bytes, str]:
         """The stack's status as JSON, and its content type.  Raises EngineError."""
-        budgets = budget_status(self._budgets.path, self.plan)
-        stack = StackStatus(content_hash(self.plan), self.last_reload, await self.status(), budgets)
+        stack = StackStatus(content_hash(self.plan), self.last_reload, await self.status(), self.budgets)
         return STATUS.dump_json(stack, by_alias=True), "application/json"
 
     def _rendered(self, desired: Desired) -> tuple[Configuration, Secrets]:

@@ -6,12 +6,13 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
+from corral.local.budgets import BudgetStatus
 from corral.local.page.feed import Feed
 from corral.local.page.server import page_app
 from corral.local.page.state import Snapshot
@@ -31,6 +32,7 @@ class Stage:
         self.ejected: frozenset[tuple[str, str]] = frozenset()
         self.faults: Mapping[str, str] = {}
         self.active: Mapping[str, int] = {}
+        self.budgets: Sequence[BudgetStatus] = ()
         self._watch = Watch("http://127.0.0.1:8080/v1")
         self._feed = Feed(self._watch.state)
         self._listening = bind(0)
@@ -47,7 +49,8 @@ class Stage:
         self._at += seconds
         readings = Readings(Counter(self.counters), active_of_tenants=dict(self.active), left_out=self.ejected)
         now = time.time_ns() // 1_000_000
-        self._watch.observe(Snapshot(self._at, now, self.plan, readings, dict(self.faults), {"deepinfra": "no key"}))
+        faults, simulated = dict(self.faults), {"deepinfra": "no key"}
+        self._watch.observe(Snapshot(self._at, now, self.plan, readings, faults, simulated, budgets=self.budgets))
 
     def show(self) -> None:
         """A snapshot, and all viewers are told."""

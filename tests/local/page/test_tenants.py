@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from corral.local.budgets import BudgetStatus
 from corral.local.page.state import Snapshot
 from corral.local.page.watch import Watch
 from corral.local.statistics.readings import Series
@@ -102,3 +104,22 @@ def test_where_nobody_is_asked_who_calls_there_are_no_tenants():
     seen = Watch("http://127.0.0.1:8080/v1")
     seen.observe(snapshot(0, Counter(), PLAN))
     assert "tenants" not in seen.state()
+
+
+def test_what_a_tenant_has_used_of_its_budgets():
+    budgets = (
+        BudgetStatus("search", "day", 300_000_000, 12_345_678, refuses=True),
+        BudgetStatus("search", "month", 4_000_000_000, 99_000_000, refuses=True),
+    )
+    counted = limited("search", "budget", 3)
+    seen = tenants(snapshot(0, Counter(), OF_TENANTS), replace(snapshot(5, counted, OF_TENANTS), budgets=budgets))
+    assert seen["search"] == {
+        **IDLE,
+        "clientErrors": 3,
+        "limited": {"budget": 3},
+        "rps": 0.6,
+        "budgets": {
+            "day": {"limit": 300_000_000, "used": 12_345_678},
+            "month": {"limit": 4_000_000_000, "used": 99_000_000},
+        },
+    }

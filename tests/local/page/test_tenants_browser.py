@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from corral.local.budgets import BudgetStatus
 from tests.local.page.snapshots import PLAN, limited, requests, tokens
 from tests.local.page.stage import Stage
 from tests.local.page.test_tenants import OF_TENANTS
@@ -23,6 +24,7 @@ HEADS = [
     "Tokens/s",
     "Cost/hour",
     "Under way",
+    "Budget used",
     "Server errors",
     "Client errors",
     "Refused for a limit",
@@ -54,16 +56,22 @@ def test_the_table_has_a_row_for_each_tenant_and_changes_with_what_is_counted(ch
         page.get_by_role("heading", name="Tenants").wait_for()
         assert rows(page) == [
             HEADS,
-            ["batch", "5", "1,500", "$1.19", "2 of 3", "0", "0", "none"],
-            ["search", "5", "1,500", "unknown", "no limit", "0", "0", "none"],
+            ["batch", "5", "1,500", "$1.19", "2 of 3", "no budget", "0", "0", "none"],
+            ["search", "5", "1,500", "unknown", "no limit", "no budget", "0", "0", "none"],
         ]
         stage.counters += limited("batch", "requests", 7) + limited("batch", "concurrent", 2)
         stage.counters += requests("", 3, 503, "search")
         stage.active = {"batch": 3}
+        stage.budgets = [
+            BudgetStatus("search", "day", 300_000_000, 12_340_000, refuses=True),
+            BudgetStatus("search", "month", 4_000_000_000, 0, refuses=True),
+        ]
         stage.show()
         page.get_by_text("⚠ requests a minute: 7, requests at once: 2").wait_for()
-        cells = [[row[head] for head in (0, 4, 5, 6)] for row in rows(page)[1:]]
+        cells = [[row[head] for head in (0, 4, 6, 7)] for row in rows(page)[1:]]
         assert cells == [["batch", "3 of 3", "0", "9"], ["search", "no limit", "3", "0"]]
+        used = "$12.34 of $300.00 a day, $0.00 of $4,000.00 a month"
+        assert [row[5] for row in rows(page)[1:]] == ["no budget", used]
 
 
 def test_tenants_come_and_go_with_the_stack(chromium: Browser, stage: Stage):

@@ -5,7 +5,8 @@
     models.<name>               rps tps p50 p99 firstByte serverErrors clientErrors cost trouble peak
       .hosts.<name>             order role share observed drift rps tps p50 p99 firstByte failedAttempts cost state
                                 ejections simulated fault peak
-    tenants.<name>              rps tps cost serverErrors clientErrors limited.<limit> active concurrent;
+    tenants.<name>              rps tps cost serverErrors clientErrors limited.<limit> active concurrent
+                                budgets.<window>.{limit used};
                                 there is no `tenants` where the stack declares none
     marks.<number>              at kind text model host
 
@@ -13,9 +14,10 @@ rps and tps (requests, tokens a second) are of the last `RATES_SECONDS`; everyth
 `LATELY_SECONDS`, observed shares of no longer than since the model's move.  Times are milliseconds, costs micro-dollars
 an hour, shares percent.  A cost is unknown where any of the tokens has no known price, or was not counted; `unpriced`
 are the models of unknown cost.  `limited` holds the limits that have refused any request, with how many: `requests` and
-`tokens` of a minute, `concurrent`.  `active` are a tenant's requests under way, and `concurrent` is their limit; a
-tenant without that limit is not counted and has neither.  `peak` says of a model that declares one whether its hosts
-carry it, with each host and region lost as well, and of a host how much of what it takes its share of the peak is.
+`tokens` of a minute, `concurrent`, `budget`.  `active` are a tenant's requests under way, and `concurrent` is their
+limit; a tenant without that limit is not counted and has neither.  `budgets` are those of its `day` and its `month`.
+`peak` says of a model that declares one whether its hosts carry it, with each host and region lost as well, and of a
+host how much of what it takes its share of the peak is.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from math import sqrt
 from operator import attrgetter
 
 from corral.config.problems import listed
+from corral.local.budgets import BudgetStatus
 from corral.local.envoy.statistics import DURATION, FIRST_BYTE, LIMITED
 from corral.local.page.feed import State
 from corral.local.statistics.cost import MICRO_DOLLAR, cost
@@ -62,6 +65,7 @@ class Snapshot:
     """Per host why it is simulated; None: it is the real one."""
     file_problem: str = ""
     """Why what the stack file holds is not in force."""
+    budgets: Sequence[BudgetStatus] = ()
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,9 @@ class _Builder:
             if series.counter == LIMITED:
                 limited[series.tenant][series.limit] += number
         active = self._snapshot.readings.active_of_tenants
+        budgets: defaultdict[str, State] = defaultdict(dict)
+        for each in self._snapshot.budgets:
+            budgets[each.tenant][each.window] = {"limit": each.limit, "used": each.used}
 
         def state(tenant: TenantPlan) -> State:
             name, limit = tenant.name, tenant.concurrent
@@ -190,6 +197,7 @@ class _Builder:
                 **self._numbers(rates[name], lately[name], parts),
                 "limited": dict(limited[name]),
                 **({} if limit is None else {"active": active.get(name, 0), "concurrent": limit}),
+                **({"budgets": budgets[name]} if name in budgets else {}),
             }
 
         return {tenant.name: state(tenant) for tenant in self._snapshot.plan.tenants}

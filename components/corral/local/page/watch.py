@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from corral.local.budgets import BudgetStatus
 from corral.local.errors import EngineError
 from corral.local.page.feed import Feed, State
 from corral.local.page.state import Snapshot, Windows, state_of
@@ -115,6 +116,8 @@ class Served(Protocol):
     @property
     def simulated(self) -> Mapping[str, str | None]: ...
     @property
+    def budgets(self) -> Sequence[BudgetStatus]: ...
+    @property
     def last_reload(self) -> Reload: ...
 
 
@@ -128,7 +131,7 @@ async def keep_watching(served: Served, watch: Watch, feed: Feed) -> None:
                 plan, readings = served.plan, await served.totals.poll()
                 at, now = time.monotonic(), _now()
                 kinds, problem = await faults.poll(served.control), served.last_reload.problem or ""
-                watch.observe(Snapshot(at, now, plan, readings, kinds, served.simulated, problem))
+                watch.observe(Snapshot(at, now, plan, readings, kinds, served.simulated, problem, served.budgets))
             except EngineError as problem:
                 watch.mark_unavailable(str(problem), _now())
             feed.publish()

@@ -35,7 +35,7 @@ class Series(NamedTuple):
     """HTTP status; 0 where the answer never came, or did not come whole."""
     tenant: str = ""
     limit: str = ""
-    """That refused a request: `requests` or `tokens` of a minute, or `concurrent`."""
+    """That refused a request: `requests` or `tokens` of a minute, `concurrent`, or `budget`."""
 
 
 class Bin(NamedTuple):

@@ -23,17 +23,23 @@ const OF_MODELS = [
   ["State", stateOf, (model) => model.trouble ?? "✓ ok"],
 ];
 
-const LIMITS = { requests: "requests a minute", tokens: "tokens a minute", concurrent: "requests at once" };
+const LIMITS = { requests: "requests a minute", tokens: "tokens a minute", concurrent: "requests at once", budget: "budget" };
 
 const OF_TENANTS = [
   ["Requests/s", (tenant) => rate(tenant.rps)],
   ["Tokens/s", (tenant) => rate(tenant.tps)],
   ["Cost/hour", (tenant) => money(tenant.cost)],
   ["Under way", (tenant) => (tenant.concurrent ? `${count(tenant.active)} of ${count(tenant.concurrent)}` : "no limit")],
+  ["Budget used", spent],
   ["Server errors", (tenant) => count(tenant.serverErrors)],
   ["Client errors", (tenant) => count(tenant.clientErrors)],
   ["Refused for a limit", refused],
 ];
+
+function spent(tenant) {
+  const windows = Object.entries(tenant.budgets ?? {});
+  return windows.map(([window, { limit, used }]) => `${money(used)} of ${money(limit)} a ${window}`).join(", ") || "no budget";
+}
 
 function refused(tenant) {
   const limits = Object.keys(LIMITS).filter((limit) => tenant.limited[limit]);
