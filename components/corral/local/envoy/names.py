@@ -36,9 +36,6 @@ HOST_HEADER = "x-corral-host"
 ATTEMPTS_HEADER = "x-corral-attempts"
 """Tells the client how many hosts were tried."""
 
-NAMESPACE = "corral"
-"""Of our metadata, those of requests and those of hosts."""
-
 
 @dataclass(frozen=True)
 class Files:

@@ -29,13 +29,7 @@ REQUESTS, DURATION, FIRST_BYTE, ATTEMPTS, LIMITED = "requests", "duration", "fir
 INPUT_TOKENS, OUTPUT_TOKENS = "input_tokens", "output_tokens"
 CACHED_TOKENS, REASONING_TOKENS = "cached_tokens", "reasoning_tokens"
 
-FAILURES = ("error", "unfinished")
-"""What the module notes of a stream that failed: an error in it, or no end."""
-
-ACTIVE = "active"
-
-EJECTED_UNTIL = "ejected_until"
-
+ACTIVE, EJECTED_UNTIL = "active", "ejected_until"
 
 _PREFIXES = ("cluster_manager.", "listener_manager.", "server.", f"http.{GATEWAY}.")
 _SUFFIXES = (".version_text", ".update_rejected", ".upstream_rq_active", ".downstream_cx_active")

@@ -220,7 +220,6 @@ typedef struct request {
   char path[128];
   size path_size;
   text endpoint; // owned: the path within the API
-  void *filter;  // of the gateway, as Envoy calls it; for as long as it is not over
   u64 allowed, tried; // hosts, as bits
   u64 session;        // 0: it is of none
   text hinted;        // the header in which the host that was asked last was told the session

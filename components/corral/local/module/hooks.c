@@ -119,7 +119,6 @@ int envoy_dynamic_module_on_http_filter_request_headers(void *self, void *of, bo
   add_to(&in_force->references, 1);
   request *r = f->request = allocate(sizeof *r);
   r->references = 1;
-  r->filter = self;
   r->plan = in_force;
   envoy(http_set_dynamic_metadata_number)(self, T("corral"), T("request"), (double)(u64)r);
   return admit(r, self, ended);

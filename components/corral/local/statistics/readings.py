@@ -56,7 +56,7 @@ class Timed(NamedTuple):
 
 @dataclass(frozen=True)
 class Readings:
-    """Envoy's statistics at one moment.  Counters and times only grow."""
+    """The statistics at one moment.  Counters and times only grow."""
 
     counters: Counter[Series] = field(default_factory=Counter[Series])
     times: Counter[Timed] = field(default_factory=Counter[Timed])
