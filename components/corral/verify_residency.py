@@ -306,12 +306,13 @@ def derived(config: dict[str, Any], catalog: dict[str, Any], places: dict[str, l
         shares = {host: int(share) for host, share in declared["shares"].items()}
         fallback = [host for host in declared.get("fallback", []) if not shares.get(host)]
         sharing = [host for host in shares if host not in fallback and shares[host] > 0]
+        candidate = [declared["mirror"]["to"]] if declared.get("mirror") else []
         wanted = declared.get("residency") or config.get("corral:residency")
         for tenant, limits in sorted(tenants.items()) or [(None, none)]:
             if tenant and model not in limits.get("models", models):
                 continue
             bounds = [sorted(set(each)) for each in (wanted, limits.get("residency")) if each]
-            for host in sorted({*sharing, *fallback}):
+            for host in sorted({*sharing, *fallback, *candidate}):
                 entry = catalog[hosts[host].get("kind", host)]
                 own, reached, of_id = at_host(model, host, config, entry)
                 stays = [reached is not None and allowed(each, places).issuperset(reached) for each in bounds]
@@ -323,7 +324,7 @@ def derived(config: dict[str, Any], catalog: dict[str, Any], places: dict[str, l
                     "host": host,
                     "kind": hosts[host].get("kind", host),
                     "modelId": own,
-                    "role": "fallback" if host in fallback else "share",
+                    "role": "fallback" if host in fallback else "candidate" if host in candidate else "share",
                     "region": called_region(host, hosts[host], config),
                     "reaches": reached,
                     "residency": bounds,

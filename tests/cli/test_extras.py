@@ -49,6 +49,7 @@ def test_what_needs_no_extra_works_without_any(project: Path, arguments: tuple[s
         ("status",),
         ("usage", "--by", "host"),
         ("reconcile", "--bill", "x"),
+        ("compare", "m"),
         ("fault", "groq", "503"),
         ("drill",),
     ],

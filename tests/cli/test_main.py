@@ -26,6 +26,7 @@ VERBS = (
     "status",
     "usage",
     "reconcile",
+    "compare",
     "fault",
     "drill",
     "ramp",

@@ -78,6 +78,7 @@ def places_of(value: Any, around: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]
 
 NEED_THE_WHOLE_STACK = {
     "least-shares",
+    "mirror",
     "cluster-external-secrets-for-nothing",
     "cluster-prometheus-of-another",
     "secret-store-of-nobody",

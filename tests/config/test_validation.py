@@ -15,7 +15,8 @@ VALID: dict[str, Any] = {
     "corral:models": {"llama-3.3-70b": {"shares": {"bedrock": 60, "groq": 40}}},
 }
 NO_SHARE = (
-    "no such key: did you mean shares? Valid are affinity, fallback, leastShares, peak, residency, shares, volume"
+    "no such key: did you mean shares? "
+    "Valid are affinity, fallback, leastShares, mirror, peak, residency, shares, volume"
 )
 NO_MODEL = (
     "no model of that name in the catalog, nor under `models` or `modelWeights` of a host: did you mean llama-3.1-8b? "

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from corral.catalog.load import load_catalog
 from corral.config.hosts import Gpus
 from corral.plan.gpu_fit import CONTEXT, LEAST_CONTEXT, concurrent, fit
-from corral.plan.plan import Fit, Load, Misfit
+from corral.plan.gpus import Fit, Misfit
+from corral.plan.plan import Load
 from tests.plan.world import LLAMA, build
 
 CATALOG = load_catalog()

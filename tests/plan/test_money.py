@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corral.plan.gpus import Nodes
 from corral.plan.money import (
     Blended,
     BreakEven,
@@ -20,7 +21,7 @@ from corral.plan.money import (
     nearest,
     sums,
 )
-from corral.plan.plan import ModelPlan, Nodes, Plan, Price
+from corral.plan.plan import ModelPlan, Plan, Price
 from tests.plan.world import HOSTS, LLAMA, NODES, SCOUT, build, model
 
 

@@ -75,6 +75,7 @@ WANT = {
                     "limit": {"concurrent": None, "requests": None, "tokens": 600_000},
                     "fit": None,
                     "hostLimit": {"concurrent": 50, "requests": None, "tokens": None},
+                    "mirrored": 0,
                     "guarded": False,
                 }
             ],

@@ -70,6 +70,7 @@ VERBS = (
         "status",
         "usage",
         "reconcile",
+        "compare",
         "fault",
         "drill",
         "ramp",
@@ -84,7 +85,7 @@ VERBS = (
 )
 """In the order of the help; each is a module of its name, and a function or a group of commands in it."""
 
-ON_ONE_MACHINE = ("serve", "status", "usage", "reconcile", "fault", "drill")
+ON_ONE_MACHINE = ("serve", "status", "usage", "reconcile", "compare", "fault", "drill")
 """Those that need `corral[local]`, whose libraries are among others:"""
 
 LOCAL = ("openai", "psutil", "starlette", "watchfiles")

@@ -133,6 +133,12 @@ def _check_model(keys: Keys, model: Model, hosts: Mapping[str, Host], catalog: C
         report.relate((*keys, "leastShares", host), f"{host} has no share here: give it one, or leave it out")
     if (least := sum(model.least_shares.values())) > 100:
         report.relate((*keys, "leastShares"), f"{least} in all is above 100")
+    if model.mirror and model.shares.get(model.mirror.to) != 0 and not report.is_void((*keys, "mirror")):
+        host = model.mirror.to
+        why = "has a share, and is asked already" if host in model.shares else "has no place in the shares"
+        report.relate((*keys, "mirror", "to"), f"{host} {why}: give it the share 0")
+    elif model.mirror and model.mirror.to in model.fallback:
+        report.relate((*keys, "mirror", "to"), f"{model.mirror.to} is a fallback here: take it out of `fallback`")
     _check_sum(model.shares, (*keys, "shares"), report)
     if model.peak:
         _check_amounts(model.peak, (*keys, "peak"), "says nothing", report)

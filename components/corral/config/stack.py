@@ -49,6 +49,15 @@ Affinity = Annotated[
 ]
 
 
+class Mirror(Strict):
+    """A candidate that gets copies of requests; nobody waits for its answers."""
+
+    to: HostName
+    """The candidate, a host at 0 in the model's `shares`."""
+    percent: Annotated[int, Field(ge=1, le=100)]
+    """The percentage of the model's requests that are copied to it, in whole numbers."""
+
+
 class Model(Strict):
     """A model that clients ask for, and the hosts that serve it."""
 
@@ -67,6 +76,9 @@ class Model(Strict):
     """The requests of a session go to the same host, which has their prompt in its cache: those with the same header,
     `{header: x-session-id}`, or `prompt`, with the same system prompt and first message of the user.  The shares are
     then those of sessions.  By default each request goes to any host."""
+    mirror: Mirror | None = Field(default=None, examples=[{"to": "vllm", "percent": 5}])
+    """The candidate to which some requests are copied, so that `corral compare` can tell how it answers; by default
+    there is none."""
     residency: Residency | None = Field(default=None, min_length=1, examples=[["us"]])
     """The places or single regions in which this model's requests may be processed; by default the stack's."""
     volume: Tokens | None = None

@@ -350,7 +350,7 @@ async def serving(source: Source, options: Options, notify: Notify) -> AsyncGene
         page = listen(settings.page_port)
         ending.callback(page.socket.close)
         files = ending.enter_context(envoy_directory(stack))
-        site = Site(address, port, files, folder.current, tls=desired.certificate is not None)
+        site = Site(address, port, files, folder.current, folder.mirrored, tls=desired.certificate is not None)
         session = Session(source, options, desired, site, page, folder, notify)
         ending.push_async_callback(session.stop)
         await session.start()

@@ -4,6 +4,7 @@
     running.json    where other commands find the run; with the token that commands the simulated hosts
     keys.json       the keys that the run has generated for tenants, in plain: for the person who rehearses, and a drill
     requests/       the log of requests
+    mirrored.jsonl  what became of copies of requests, and of the requests; the part before it ends in .older
     prices.jsonl    which prices were in force since when
     budgets         what tenants with a budget have spent (`budgets.py`); in rehearsals budgets.rehearsed
 
@@ -93,6 +94,10 @@ class StateFolder:
     @property
     def rehearsed_budgets(self) -> Path:
         return self.root / "budgets.rehearsed"
+
+    @property
+    def mirrored(self) -> Path:
+        return self.root / f"mirrored{SUFFIX}"
 
     @property
     def generated_keys(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corral.catalog.catalog import Catalog
 from corral.catalog.prices import NO_REGION, Prices, Released
@@ -11,7 +11,8 @@ from corral.config import ramps as config
 from corral.config.hosts import Reservation, VllmHost
 from corral.config.secrets import HUGGING_FACE
 from corral.config.stack import Model, Stack
-from corral.plan.plan import Fit, Listener, ModelPlan, Nodes, Plan, RequestSettings, SessionHeader, Target, Unserved
+from corral.plan.gpus import Fit, Nodes
+from corral.plan.plan import Listener, ModelPlan, Plan, RequestSettings, SessionHeader, Target, Unserved
 from corral.plan.ramps import Ramp, stairs
 from corral.plan.residency import allowed
 from corral.plan.targets import HostTargets, load
@@ -102,7 +103,8 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, hosts: Mappi
         weight, priority = (share, 0) if host in sharing else (_ALL, last + 1)
         match hosts[host].serve(name, share=share, weight=weight, priority=priority):
             case Target() as target:
-                targets.append(target)
+                copied = model.mirror.percent if model.mirror and model.mirror.to == host else 0
+                targets.append(replace(target, mirrored=copied) if copied else target)
                 last = target.priority
             case Unserved() as absent:
                 unserved.append(absent)

@@ -29,7 +29,8 @@ from dataclasses import dataclass, replace
 from corral.catalog.catalog import Catalog, Shape
 from corral.config.hosts import Gpus
 from corral.config.problems import listed, number
-from corral.plan.plan import Fit, Load, Misfit
+from corral.plan.gpus import Fit, Misfit
+from corral.plan.plan import Load
 
 CONTEXT = 128_000
 """Tokens that are wanted where the stack does not say."""

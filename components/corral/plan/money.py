@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from corral.plan.callers import Budget
-from corral.plan.plan import OWN_GPUS, ModelPlan, Nodes, Plan, Target
+from corral.plan.gpus import Nodes
+from corral.plan.plan import OWN_GPUS, ModelPlan, Plan, Target
 
 _MILLION = 1_000_000
 _MONTH_HOURS = 730

@@ -19,6 +19,7 @@ from typing import Literal
 from corral.catalog.catalog import Protocol, SessionHint, Takes
 from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas, Versions
 from corral.plan.callers import Issuer, Rate, TenantPlan
+from corral.plan.gpus import Fit, Misfit, Nodes
 from corral.plan.ramps import Ramp
 
 _PRIVATE = {"public": False}
@@ -88,58 +89,6 @@ class Lifecycle:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How a model lies on the GPUs of a node, and how many servers of it there are."""
-
-    instance: str
-    """The instance type of the nodes."""
-    node: int
-    """GPUs of a node."""
-    gpus: int
-    """GPUs of one server, all on one node."""
-    context: int | None
-    """Tokens of prompt and answer together that its cache holds; None: the model's own limit, unchecked."""
-    least: int
-    """Servers at least; 0 where they may all go when nobody asks."""
-    most: int
-    scaled: bool = False
-    """Whether their number follows what is asked of them."""
-    cache: int | None = None
-    """Tokens that the cache of one server holds, of all its requests together; None: unknown."""
-
-    @property
-    def servers(self) -> int:
-        """Those that there are when as much as can be is asked of them."""
-        return self.most if self.scaled else max(1, self.least)
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """The GPU nodes of a host that the stack provisions."""
-
-    host: str
-    instance: str
-    region: str
-    purchase: Literal["onDemand", "spot", "reserved"]
-    least: int
-    """Those that are always there."""
-    most: int
-    hourly: int | None
-    """Micro-dollars for one of them; None: unknown."""
-    source: str | None = None
-    review_by: date | None = field(default=None, compare=False, metadata=_PRIVATE)
-
-
-@dataclass(frozen=True)
-class Misfit:
-    """Why a model does not run on the GPUs that the stack gives it."""
-
-    why: str
-    """A sentence with the arithmetic in it."""
-    way_out: str
-
-
-@dataclass(frozen=True)
 class Target:
     """One host as one model's clients reach it."""
 
@@ -180,6 +129,8 @@ class Target:
     """On GPUs that the stack provisions; None: no such host."""
     host_limit: Load = Load()
     """What the host takes of all its models together."""
+    mirrored: int = 0
+    """Percent of the model's requests that are copied to it, whose answers nobody gets."""
     guarded: bool = False
     """Whether the stack gives the host a guardrail (Bedrock), which the kubernetes engine makes."""
     base_model: str | None = field(default=None, metadata=_PRIVATE)
@@ -197,15 +148,20 @@ class Target:
         return self.weight > 0
 
     @property
+    def called(self) -> bool:
+        """Whether any request can reach it, or a copy of one."""
+        return self.live or self.mirrored > 0
+
+    @property
     def provisioned(self) -> bool:
         """Whether the stack makes the host: its URL is known once it is provisioned, and it brings its key along."""
         return self.url is None and self.kind in ("azure", "vllm")
 
     @property
-    def role(self) -> Literal["share", "fallback", "drained"]:
+    def role(self) -> Literal["share", "fallback", "drained", "candidate"]:
         """What the host is to the model."""
         if not self.live:
-            return "drained"
+            return "candidate" if self.mirrored else "drained"
         return "share" if self.priority == 0 else "fallback"
 
 
@@ -264,6 +220,11 @@ class ModelPlan:
     def live(self) -> tuple[Target, ...]:
         """The targets that a request can reach: the sharing ones, then the fallbacks."""
         return tuple(target for target in self.targets if target.live)
+
+    @property
+    def candidate(self) -> Target | None:
+        """The target that copies of requests go to."""
+        return next((target for target in self.targets if target.mirrored), None)
 
     @property
     def sharing(self) -> tuple[Target, ...]:
@@ -375,8 +336,9 @@ class Plan:
 
     @property
     def live_hosts(self) -> dict[str, Target]:
-        """The hosts that a request can reach, in order of name, each as one of its targets: all are called alike."""
-        targets = {target.host: target for _, target in self.live}
+        """The hosts that a request, or a copy, can reach, in order of name, each as one of its targets: all are called
+        alike."""
+        targets = {target.host: target for _, target in self.targets if target.called}
         return {host: targets[host] for host in sorted(targets)}
 
     def at(self, host: str) -> dict[str, Target]:

@@ -28,7 +28,7 @@ class ResidencyPath:
     kind: str
     model_id: str
     role: str
-    """`share` or `fallback`."""
+    """`share`, `fallback` or `candidate`, which gets copies."""
     region: str | None
     """The one that is called, for a host that has one."""
     reaches: tuple[str, ...] | None
@@ -50,7 +50,8 @@ def residency_paths(plan: Plan) -> tuple[ResidencyPath, ...]:
         _path(model, tenant, target)
         for model in plan.models
         for tenant, met in _callers(plan, model)
-        for target in sorted(met.live, key=lambda each: each.host)
+        for target in sorted(met.targets, key=lambda each: each.host)
+        if target.called
     )
 
 

@@ -26,7 +26,8 @@ from corral.config.cluster import KubeconfigCluster
 from corral.config.hosts import AzureHost, BedrockHost, Host, ModelAtHost, VllmHost
 from corral.config.stack import Model, Peak, Stack
 from corral.plan.gpu_fit import concurrent, fit
-from corral.plan.plan import OWN_GPUS, Credential, Fit, Lifecycle, Load, Misfit, Price, Target, Unserved
+from corral.plan.gpus import Fit, Misfit
+from corral.plan.plan import OWN_GPUS, Credential, Lifecycle, Load, Price, Target, Unserved
 from corral.plan.residency import reaches
 
 

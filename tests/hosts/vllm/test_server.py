@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from corral.hosts.vllm.server import Server, arguments, environment
-from corral.plan.plan import Fit
+from corral.plan.gpus import Fit
 from tests.hosts.vllm.stack import FP8, GPUS, LLAMA, served, server, stack
 
 

@@ -43,7 +43,7 @@ async def served(file: Path) -> tuple[dict[str, int], str]:
             links = desired.upstreams(simulated_port=9, adapter=adapter)
             port = claim_port("127.0.0.1", 0)
             log = files.root / "requests.jsonl"
-            site = Site("127.0.0.1", port, files, log, False, desired.public_keys, system_certificates())
+            site = Site("127.0.0.1", port, files, log, log, False, desired.public_keys, system_certificates())
             secrets = Secrets(desired.secrets(links, adapter))
             configuration = render(plan, links, desired.callers.hashes, site, secrets)
             await engine.start(configuration, secrets, 1)

@@ -60,7 +60,7 @@ static const text PLAN = T(
   "host\tb\thost/b@2\tb\t\nhost\tc\thost/c@3\tc\t/v1/\tapi-key\t/proc/version\n"
   "hint\ta\tx-session-affinity\nhint\tb\t\tprompt_cache_key\ntrace\tabc\t1\nmodel\tm\t3\t0123\ntarget\ta\t60\t0\t\"an-id-of-some-length\"\t\t1\t2\t100\nprice\t720000\t999999999999\t\t4000\t10\ntarget\tb\t40\t0\t\"\\\\u0041\"\tA\ntarget\tc\t100\t1\t\"m\"\nprice\t1\t2\t0\t999999999999999\t999999999999999\n"
   "residency\teu\t5\nlack\ttools\t1\ttools\nlack\tvision\t2\tvision\nlack\timageUrls\t2\timages by URL\n"
-  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\naffinity\t\nmodel\tn\t1\ntarget\tb\t100\t0\t\"n\"");
+  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\naffinity\t\nmirror\tc\t60\t0\t\"a-candidate\"\t\t3\nunmirrored\teu\nmodel\tn\t1\ntarget\tb\t100\t0\t\"n\"");
 static const text OPEN = T("open\t5\nhost\ta\thost/a@1\ta\t\nmodel\tm\t1\ntarget\ta\t100\t0\t\"m\"");
 
 static const text REQUESTS_SENT[] = {
@@ -150,6 +150,21 @@ static void be_over(void *s, void *filter) {
   envoy_dynamic_module_on_access_logger_log(s, log_of_all, 0);
 }
 
+// The request's copy, if there is one, in a stream of its own.
+static void copied_request(void *s, void *attempts, void *plan, text sent, buffer *body) {
+  text number = NO_TEXT;
+  size count = 0;
+  if (!envoy(http_get_header)(s, REQUEST_HEADERS, T("x-corral-mirror"), &number, 0, &count) || !drawn(4)) return;
+  void *own = fake_new(plan), *attempt = hook(new)(attempts, own);
+  fake_add_header(own, REQUEST_HEADERS, T("x-corral-mirror"), number);
+  hook(request_headers)(own, attempt, !sent.n);
+  run_body(own, attempt, hook(request_body), REQUEST_PIECE, sent);
+  some_events(body);
+  if (drawn(9)) answer_with(own, attempt, all_of(body));
+  hook(destroy)(attempt);
+  fake_free(own);
+}
+
 static void one_request(void *gateway, void *attempts, void *plan, buffer *body) {
   void *s = fake_new(plan), *filter = hook(new)(gateway, s);
   fake_time(1795276110747000 + (i64)drawn(100000000));
@@ -157,11 +172,14 @@ static void one_request(void *gateway, void *attempts, void *plan, buffer *body)
   header_of(s, REQUEST_HEADERS, T(":method"), T("POST"));
   header_of(s, REQUEST_HEADERS, T("content-type"), T("application/json"));
   header_of(s, REQUEST_HEADERS, T("authorization"), ONE_OF(KEYS));
+  if (drawn(4)) fake_add_header(s, REQUEST_HEADERS, T("x-request-id"), T("an-id"));
+  if (!drawn(9)) header_of(s, REQUEST_HEADERS, T("x-corral-mirror"), T("7"));
   if (!drawn(4)) header_of(s, REQUEST_HEADERS, T("x-corral-claims"), ONE_OF(CLAIMS));
   mutate(body, ONE_OF(REQUESTS_SENT));
   text sent = copy_of(all_of(body));
   hook(request_headers)(s, filter, !sent.n);
   run_body(s, filter, hook(request_body), REQUEST_PIECE, sent);
+  copied_request(s, attempts, plan, sent, body);
   text cluster, override;
   for (u32 i = drawn(5); i && fake_selected(s, &cluster, &override); i--) {
     void *attempt = hook(new)(attempts, s);

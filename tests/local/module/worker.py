@@ -253,6 +253,13 @@ class Stream:
         self._attempts.append(self._worker.filter_of("attempt"))
         return self._run(self._attempts[-1], "request", REQUEST, [body] if body else [])
 
+    def attempt_of_copy(self, headers: Mapping[str, str], body: bytes) -> Ran:
+        """A copied request as the candidate gets it, in a stream of its own."""
+        for name, value in headers.items():
+            self._add_header(REQUEST, name, value)
+        self._attempts.append(self._worker.filter_of("attempt"))
+        return self._run(self._attempts[-1], "request", REQUEST, [body])
+
     @property
     def noted_host(self) -> str:
         """The name of the host that was asked last, as its cluster has it."""

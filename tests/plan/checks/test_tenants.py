@@ -184,6 +184,19 @@ def test_what_an_engine_does_not_enforce_to_the_letter_is_noted_once(
     assert [(finding.level, finding.name) for finding in enforcement(plan)] == [(levels[name], name) for name in want]
 
 
+def test_on_a_cluster_no_request_is_copied() -> None:
+    models = {LLAMA: {"shares": {"bedrock": 100, "vllm": 0}, "mirror": {"to": "vllm", "percent": 5}}}
+    assert [*enforcement(build(models, engine={"kind": "local"}))] == []
+    assert [*enforcement(build(models, engine={"kind": "kubernetes"}))] == [
+        Finding(
+            "warning",
+            "enforced/mirror",
+            f"on a cluster no request is copied: the mirror of {LLAMA} is for the local engine",
+            "leave it out, or accept it",
+        )
+    ]
+
+
 def test_on_a_cluster_no_session_keeps_its_host() -> None:
     models = {LLAMA: {"shares": {"vllm": 100}, "affinity": "prompt"}, SCOUT: {"shares": {"bedrock": 100}}}
     assert [*enforcement(build(models, engine={"kind": "local"}))] == []

@@ -28,7 +28,7 @@ from corral.hosts.vllm.manifests import (
     service_account,
 )
 from corral.hosts.vllm.server import PORT, SECRET, STORED_SECRET, Server
-from corral.plan.plan import Fit
+from corral.plan.gpus import Fit
 
 if TYPE_CHECKING:
     from corral.hosts.endpoint import Key

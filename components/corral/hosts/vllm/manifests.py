@@ -35,7 +35,7 @@ from corral.hosts.autoscaling import scaled, trigger
 from corral.hosts.naming import NODE_POOL_LABEL, node_pool_names, pod_security
 from corral.hosts.vllm.server import CACHE, PORT, Server, arguments, environment
 from corral.plan.gpu_fit import SEQUENCES
-from corral.plan.plan import Fit
+from corral.plan.gpus import Fit
 
 Manifest = dict[str, Any]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from corral.hosts.naming import physical
 from corral.plan.gpu_fit import SEQUENCES
-from corral.plan.plan import Fit
+from corral.plan.gpus import Fit
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ class Site:
     files: Files
     log: Path
     """The access log."""
+    mirrored: Path
+    """Where it is written down what became of copies of requests."""
     tls: bool
     """Whether clients speak TLS with it."""
     public_keys: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -79,14 +81,15 @@ def render(
     )
     verifiers = jwt.verifiers(plan.issuers, site.public_keys, site.trusted)
     key_files = {name: site.files.key(name, value) for name, value in secrets.keys.items()}
-    text = module.plan_text(plan, keys, upstreams, key_files, budgets, lines)
+    text = module.plan_text(plan, keys, upstreams, key_files, budgets, site.mirrored, lines)
+    candidates = sorted({upstreams[model.candidate.host].name for model in plan.models if model.candidate})
     return Configuration(
         clusters={cluster["name"]: cluster for cluster in shared},
         listener=listeners.gateway(
             site.address, site.port, plan.request_settings, site.files, site.log, verifiers, tls=site.tls
         ),
         key_files=key_files,
-        routes=routes.gateway_routes(plan, text, site.files),
+        routes=routes.gateway_routes(plan, text, site.files, candidates),
     )
 
 

@@ -47,7 +47,9 @@ from corral.local.envoy.upstream import Upstream
 from corral.plan import failover
 from corral.plan.callers import Rate, TenantPlan
 from corral.plan.capabilities import needs, other_apis
-from corral.plan.plan import Fit, Load, ModelPlan, Plan, Price, RequestSettings, SessionHeader, Target
+from corral.plan.gpus import Fit
+from corral.plan.plan import Load, ModelPlan, Plan, Price, RequestSettings, SessionHeader, Target
+from corral.plan.residency import stays_within
 from corral.plan.tenants import served_to
 from corral.plan.trace import UNKNOWN_COMMIT, model_hash
 
@@ -124,14 +126,14 @@ class ModelLines:
     """What they are made of beside the models."""
     _texts: dict[str, tuple[ModelPlan, str]] = field(default_factory=dict[str, tuple[ModelPlan, str]])
 
-    def of(self, plan: Plan, budgets: BudgetFile | None) -> Iterator[str]:
+    def of(self, plan: Plan, budgets: BudgetFile | None, mirrored: Path | None) -> Iterator[str]:
         now = plan.tenants, budgets.free if budgets else None
         former = self._texts if self._others == now else {}
         self._others, self._texts = now, {}
         for model in plan.models:
             before, text = former.get(model.name, (None, ""))
             if before is not model:
-                text = "\n".join(_model(plan, model, budgets))
+                text = "\n".join(_model(plan, model, budgets, mirrored))
             self._texts[model.name] = model, text
             yield text
 
@@ -142,10 +144,12 @@ def plan_text(
     upstreams: Mapping[str, Upstream],
     key_files: Mapping[str, Path],
     budgets: BudgetFile | None = None,
+    mirrored: Path | None = None,
     lines: ModelLines | None = None,
 ) -> str:
     """What the module is told; `keys` are the tenants by the SHA-256 of their keys, `upstreams` those of the live
-    hosts, `key_files` the files with the keys of those that take one; `budgets` is None where no tenant has one.
+    hosts, `key_files` the files with the keys of those that take one; `budgets` is None where no tenant has one;
+    `mirrored` is where it is written what became of copies of requests.
 
     `lines` keeps those of the models for the next plan.
     """
@@ -158,14 +162,23 @@ def plan_text(
             *(_hint(target) for target in plan.live_hosts.values() if target.session_hint),
             *([_line("budgets", str(budgets.path))] if budgets else []),
             *_callers(plan, keys, budgets),
-            *(lines or ModelLines()).of(plan, budgets),
+            *(lines or ModelLines()).of(plan, budgets, mirrored),
         )
     )
 
 
-def cluster_specifier(retry_policies: Mapping[str, Resource], files: Files) -> Resource:
-    """What chooses the host of an attempt; the policies are by the number of hosts that a request can go to."""
-    overrides = {name: {"retry_policy": policy} for name, policy in retry_policies.items()}
+def cluster_specifier(retry_policies: Mapping[str, Resource], candidates: Iterable[str], files: Files) -> Resource:
+    """What chooses the host of an attempt; the policies are by the number of hosts that a request can go to, the
+    candidates the clusters to which some are copied."""
+    overrides: dict[str, Resource] = {name: {"retry_policy": policy} for name, policy in retry_policies.items()}
+    for cluster in candidates:
+        copied = {
+            "cluster": cluster,
+            "runtime_fraction": {"default_value": {"numerator": 100}},
+            "disable_shadow_host_suffix_append": True,
+        }
+        for name, policy in retry_policies.items():
+            overrides[name + cluster] = {"retry_policy": policy, "request_mirror_policies": [copied]}
     fields = {
         "dynamic_module_config": _module(files),
         "specifier_name": "host",
@@ -229,13 +242,15 @@ def _residency(tenant: TenantPlan) -> str | None:
     return "+".join(tenant.residency) if tenant.residency else None
 
 
-def _model(plan: Plan, model: ModelPlan, budgets: BudgetFile | None) -> Iterator[str]:
+def _model(plan: Plan, model: ModelPlan, budgets: BudgetFile | None, mirrored: Path | None) -> Iterator[str]:
     live = model.live
     yield _line("model", model.name, len(live), model_hash(model, plan))
     for target in live:
         yield _target(target)
         if budgets and target.price and target.host not in budgets.free:
             yield _price(target, target.price)
+    if candidate := model.candidate:
+        yield _mirror(candidate, mirrored)
     if model.affinity:
         yield _line("affinity", model.affinity.header if isinstance(model.affinity, SessionHeader) else None)
     bits = {target.host: 1 << place for place, target in enumerate(live)}
@@ -248,6 +263,8 @@ def _model(plan: Plan, model: ModelPlan, budgets: BudgetFile | None) -> Iterator
         allowed = [target.host for target in served_to(model, tenant).live]
         if len(allowed) < len(live):
             yield _line("residency", _residency(tenant), hosts(allowed))
+        if model.candidate and not stays_within(model.candidate, tenant.allowed_regions):
+            yield _line("unmirrored", _residency(tenant))
     for need in needs(model):
         lacked_by = hosts(need.lacked_by)
         if need.limit is None:
@@ -259,10 +276,19 @@ def _model(plan: Plan, model: ModelPlan, budgets: BudgetFile | None) -> Iterator
 
 
 def _target(target: Target) -> str:
+    return _line("target", target.host, target.weight, target.priority, *_id(target), *_limits(target.limit))
+
+
+def _mirror(target: Target, mirrored: Path | None) -> str:
+    limit = target.limit
+    amounts = (limit.concurrent, limit.requests, limit.tokens)
+    return _line("mirror", target.host, target.mirrored, 0, *_id(target), *amounts, mirrored and str(mirrored))
+
+
+def _id(target: Target) -> tuple[str, str | None]:
+    """The host's id of the model as JSON, and without its quotes where that is another text."""
     quoted = json.dumps(target.model_id)
-    escaped = quoted[1:-1] != target.model_id
-    plain = target.model_id if escaped else None
-    return _line("target", target.host, target.weight, target.priority, quoted, plain, *_limits(target.limit))
+    return quoted, target.model_id if quoted[1:-1] != target.model_id else None
 
 
 def _price(target: Target, price: Price) -> str:

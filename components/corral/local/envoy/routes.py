@@ -73,7 +73,7 @@ def _retry_policy(hosts: int, idle_timeout: int) -> Resource:
     }
 
 
-def _model_route(plan: Plan, files: Files) -> Resource:
+def _model_route(plan: Plan, files: Files, candidates: Sequence[str]) -> Resource:
     """Where a request goes that names a model; until its body has been read, nowhere."""
     idle_timeout = plan.request_settings.idle_timeout
     most = max((len(model.live) for model in plan.models), default=1)
@@ -84,7 +84,7 @@ def _model_route(plan: Plan, files: Files) -> Resource:
         "request_headers_to_remove": _REMOVED,
         "response_headers_to_remove": [failover.UNSUPPORTED_HEADER, *failover.HOST_HEADERS],
         "route": {
-            "inline_cluster_specifier_plugin": {"extension": module.cluster_specifier(policies, files)},
+            "inline_cluster_specifier_plugin": {"extension": module.cluster_specifier(policies, candidates, files)},
             "timeout": "0s",
             "idle_timeout": milliseconds(failover.SILENT_ATTEMPTS * idle_timeout),
             "retry_policy": policies["1"],
@@ -123,8 +123,9 @@ def _cors(origins: Sequence[str]) -> Resource:
     return {"envoy.filters.http.cors": typed("extensions.filters.http.cors.v3.CorsPolicy", policy)}
 
 
-def gateway_routes(plan: Plan, text: str, files: Files) -> Resource:
-    """The table clients meet: paths, methods, models; `text` is what the module knows."""
+def gateway_routes(plan: Plan, text: str, files: Files, candidates: Sequence[str] = ()) -> Resource:
+    """The table clients meet: paths, methods, models; `text` is what the module knows, `candidates` are the clusters to
+    which requests are copied."""
 
     def only(methods: str, then: Resource) -> Resource:
         return _arms([_where(":method", methods, then)], _to(replies.wrong_method(methods.replace("|", ", "))))
@@ -142,7 +143,7 @@ def gateway_routes(plan: Plan, text: str, files: Files) -> Resource:
         **({"typed_per_filter_config": _cors(origins)} if origins else {}),
         "domains": ["*"],
         "request_body_buffer_limit": plan.request_settings.body_limit,
-        "matcher": _by_header(READ_HEADER, {"1": by_path}, _to(_model_route(plan, files))),
+        "matcher": _by_header(READ_HEADER, {"1": by_path}, _to(_model_route(plan, files, candidates))),
     }
     return typed(
         "config.route.v3.RouteConfiguration",

@@ -53,7 +53,7 @@ void refuse(void *filter, u32 status, text code, text message, text kind, text p
 // What of a request's headers is read.  Of one that comes twice the value is one that nobody takes.
 typedef struct {
   credentials credentials;
-  text method, path, content_type, content_encoding, content_length;
+  text method, path, content_type, content_encoding, content_length, mirror;
 } sent;
 
 static void read_header(text *to, text value) { *to = to->p ? T(",") : value; }
@@ -76,6 +76,7 @@ static void read_headers(void *filter, sent *of) {
     { T("content-encoding"), &of->content_encoding },
     { T("x-corral-claims"), &of->credentials.claims },
     { T("x-corral-token-failure"), &of->credentials.token_failure },
+    { T("x-corral-mirror"), &of->mirror },
   };
   for (size i = 0; i < n; i++) {
     for (u32 j = 0; j < COUNT(wanted); j++) {
@@ -214,6 +215,7 @@ int admit(request *r, void *filter, boolean ended) {
   r->tenant = r->plan->open ? r->plan->open : caller(r, filter, &of.credentials);
   if (!r->tenant) return STOP;
   if (of.credentials.claims.p) set_request_header(filter, T("x-corral-claims"), NO_TEXT);
+  if (of.mirror.p) set_request_header(filter, T("x-corral-mirror"), NO_TEXT);
   if (of.credentials.token_failure.p) set_request_header(filter, T("x-corral-token-failure"), NO_TEXT);
   if (r->post && is_endpoint(path)) return admit_model_request(r, filter, &of, ended);
   if (starts(path, T("/v1/models/")) && path.n > 11) {
@@ -386,6 +388,7 @@ int admit_body(request *r, void *filter, text body) {
   r->admitted = 1;
   r->session = session_of(r, filter, body, found);
   r->takes_cache_key = r->session && is_chat(r) && !found[PROMPT_CACHE_KEY].to;
+  copy_request(r, filter, body, found);
   envoy(http_clear_route_cluster_cache)(filter);
   return CONTINUE;
 }

@@ -70,6 +70,7 @@ int answer_headers(request *r, void *filter, boolean ended) {
   if (!r->admitted) return CONTINUE;
   head of_answer = { .status = NO_TEXT };
   read_head(filter, &of_answer);
+  r->status = number(of_answer.status);
   boolean good = same(of_answer.status, T("200")), redirects = is_redirect(of_answer.status);
   boolean streams = starts_but_case(of_answer.kind, T("text/event-stream"));
   add_rate_headers(r, now(), add_header, filter);
@@ -143,6 +144,7 @@ static void whole_answer(request *r, void *filter) {
   if (body.t.n) r->first_byte = at;
   of->length = (i64)body.t.n;
   if (find_usage(body.t, &of->used)) count_by_host(r, at);
+  compare_whole(r, body.t);
   learn_spelling(of, body.t, r->model->name);
   if (of->renames && find_spelling(body.t, &from, &to)) {
     char digits[24];

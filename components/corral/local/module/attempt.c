@@ -65,14 +65,24 @@ static size length_with(const request *r, const changes *of) {
   return length;
 }
 
-int attempt_headers(attempt *of, void *filter) {
+// With a reference to it.
+static request *request_of(void *filter) {
   double address;
-  if (!envoy(http_get_metadata_number)(filter, DYNAMIC_METADATA, T("corral"), T("request"), &address)) return CONTINUE;
+  if (!envoy(http_get_metadata_number)(filter, DYNAMIC_METADATA, T("corral"), T("request"), &address)) {
+    return taken_copy(filter);
+  }
   request *r = (request *)(u64)address;
-  if (!r->target) return CONTINUE;
+  if (!r->target) return 0;
+  if (r->copy && !r->attempts) set_header(filter, T("x-corral-mirror"), NO_TEXT);
+  add_to(&r->references, 1);
+  return r;
+}
+
+int attempt_headers(attempt *of, void *filter) {
+  request *r = request_of(filter);
+  if (!r) return CONTINUE;
   of->request = r;
   of->target = r->attempted = r->target;
-  add_to(&r->references, 1);
   r->started = 1;
   r->running = of;
   r->attempts++;
@@ -182,6 +192,10 @@ static boolean is_error(text body) {
   return starts(part(body, at, body.n), T("\"error\""));
 }
 
+boolean is_answer(void *filter, text body) {
+  return is_whole_json(answer_header(filter, T("content-type")), body) && !is_error(body);
+}
+
 static const char BAD_ANSWER[] =
   "{\"error\":{\"message\":\"The answer of the host is not the JSON it should be.\",\"type\":\"server_error\","
   "\"code\":\"bad_answer\",\"param\":null}}";
@@ -211,6 +225,7 @@ static boolean ejects(i64 status) { return status > 500; }
 int attempt_answer(attempt *of, void *filter, boolean ended) {
   if (!of->request) return CONTINUE;
   i64 status = of->status = number(answer_header(filter, T(":status")));
+  if (of->request->is_copy) return copy_answer(of, filter, answer_header(filter, T("content-type")), ended);
   if (status == 400 || status == 422) is_refused(of, filter);
   if (status == 429) is_throttled(of, filter);
   if (status != 200) {
@@ -229,6 +244,7 @@ int attempt_answer(attempt *of, void *filter, boolean ended) {
 
 int attempt_answer_body(attempt *of, void *filter, boolean ended) {
   if (!of->request || of->judged) return PASS;
+  if (of->request->is_copy) return copy_answer_body(of, filter, ended);
   if (!of->waits) { // a stream, which the gateway's filter judges
     of->judged = ended;
     if (ended) of->request->running = 0;
@@ -250,6 +266,11 @@ int attempt_answer_body(attempt *of, void *filter, boolean ended) {
 
 // An attempt that ends without an answer, or within one, has failed.
 void end_attempt(attempt *of) {
+  if (of->request && of->request->is_copy) {
+    end_copy_attempt(of);
+    release_request(of->request);
+    return;
+  }
   if (of->request && !of->judged && !of->request->over) judge_attempt(of, 0, 1);
   release_request(of->request);
 }

@@ -60,7 +60,7 @@ static void use_request(const capacity *of, i64 at) {
 }
 
 // Takes a place at a host, where there is one or it is asked all the same.
-static boolean take_place(request *r, const target *of, boolean even_if_full) {
+boolean take_place(request *r, const target *of, boolean even_if_full) {
   boolean own = take_of(&of->capacity), of_host = own && take_of(&of->host->capacity);
   if (own && !of_host) leave_of(&of->capacity);
   if (!of_host && !even_if_full) return 0;

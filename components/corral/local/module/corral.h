@@ -9,6 +9,7 @@
 //   budget    what a tenant's requests may cost
 //   host      how a host is reached, and how a model fares there
 //   affinity  which requests belong together, and which host they prefer
+//   mirror    copies for a candidate, and how it compares
 //   choice    which host is asked next, and which are left out
 //   caller    who calls
 //   admit     the request: whether it is let through, and as what
@@ -130,6 +131,7 @@ typedef struct model {
   boolean takes_messages, takes_rerank; // some host does
   boolean keeps_sessions;               // requests of one go to the same host
   text session_header;                  // that names it; empty: its prompt does
+  struct mirror *mirror;  // 0: none
   residency *residencies; // of tenants with one, where not every host lies within it
   lack *lacks;
   output *outputs;
@@ -199,6 +201,7 @@ void *of_plan(plan *of, size n); // zeroed memory that is given back with the pl
 
 boolean add_host(plan *of, const text *fields); // false: its key cannot be read
 host *find_host(const plan *of, text name);
+boolean read_target(const plan *of, const model *model, const text *fields, target *to);
 boolean add_target(plan *of, model *to, const text *fields);
 void release_hosts(plan *of);
 
@@ -208,6 +211,13 @@ typedef struct {
   size from, to;
   text by; // owned
 } edit;
+
+// What a request and its answer are compared by with a copy's.
+typedef struct {
+  boolean exact, tools, json; // it asks for no chance, may call tools, is to answer in JSON
+  boolean compared, is_json;  // the answer was looked at, and is JSON
+  u64 calls;                  // a number for the calls of tools in it; 0: there are none
+} traits;
 
 enum { EDITS = 4 }; // the options of a stream, and three limits of an answer
 
@@ -242,6 +252,11 @@ typedef struct request {
   u32 limited;                           // by which limit it was refused: a name of LIMIT_NAMES
   struct answer *answer;
   boolean waits; // for its body
+  i64 status;    // of the answer that is sent on
+  i64 copy;      // the number of its copy, which may be gone; 0: none was made
+  text id;       // owned: its x-request-id, where it has a copy or is one
+  traits traits;
+  boolean is_copy;
 } request;
 
 void release_request(request *r);
@@ -281,6 +296,7 @@ void judge(request *r, const target *of, i64 status, boolean failed); // status:
 void count_attempt(const request *r, const target *of, i64 status);
 void throttle(const target *of, i64 until);
 void leave_place(request *r);
+boolean take_place(request *r, const target *of, boolean even_if_full); // false: it has none
 i64 date_of(text t); // seconds since 1970 of an HTTP date; -1: it is none
 
 // ---- caller
@@ -313,6 +329,7 @@ int attempt_body(attempt *of, void *filter, boolean ended);
 int attempt_answer(attempt *of, void *filter, boolean ended);
 int attempt_answer_body(attempt *of, void *filter, boolean ended);
 void end_attempt(attempt *of);
+boolean is_answer(void *filter, text body); // JSON, and no error
 void abandon_attempt(request *r, void *filter); // its request is over
 
 // ---- usage
@@ -357,4 +374,7 @@ typedef struct {
 whole whole_body(void *filter, int held, int piece); // both together
 whole joined(text before, void *filter, int piece);
 void replace_body(void *filter, int held, int piece, text by);
+
+#include "mirror.h"
+
 #endif

@@ -41,11 +41,19 @@ double strtod(const char *, char **);
 int snprintf(char *, size, const char *, ...);
 int open(const char *, int, ...);
 i64 read(int, void *, size);
-int close(int);
+i64 write(int, const void *, size);
 i64 lseek(int, i64, int);
+int close(int);
 void *mmap(void *, size, int, int, int, i64);
 int munmap(void *, size);
 int sched_yield(void);
+int rename(const char *, const char *);
+size strlen(const char *);
+#ifdef __APPLE__
+enum { OPEN_TO_APPEND = 0x209 }; // O_WRONLY | O_APPEND | O_CREAT
+#else
+enum { OPEN_TO_APPEND = 02101 };
+#endif
 
 #define ABI(type, name) extern type envoy_dynamic_module_callback_##name
 #define envoy(name) envoy_dynamic_module_callback_##name

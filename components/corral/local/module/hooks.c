@@ -50,7 +50,9 @@ void replace_body(void *filter, int held, int piece, text by) {
 void release_request(request *r) {
   if (!r || add_to(&r->references, -1) != 1) return;
   for (u32 i = 0; i < r->edit_count; i++) free((char *)r->edits[i].by.p);
+  if (r->is_copy) end_copy(r);
   free((char *)r->endpoint.p);
+  free((char *)r->id.p);
   release_answer(r->answer);
   release_plan(r->plan);
   free(r);
@@ -104,6 +106,7 @@ void envoy_dynamic_module_on_http_filter_destroy(void *of) {
     settle(ending->request, 0);
     end(ending->request);
     leave_place(ending->request);
+    withdraw_copy(ending->request);
     ending->request->over = 1;
   }
   release_request(ending->request);
@@ -174,6 +177,7 @@ void envoy_dynamic_module_on_http_filter_stream_complete(void *self, void *of) {
   if (!f->request) return;
   settle(f->request, self);
   end(f->request);
+  record_served(f->request);
   abandon_attempt(f->request, self);
   f->request->over = 1;
 }
@@ -191,12 +195,21 @@ void envoy_dynamic_module_on_cluster_specifier_config_destroy(void *of) { (void)
 boolean envoy_dynamic_module_on_cluster_specifier_select(void *of, void *context) {
   (void)of;
   double address;
-  char attempts[24];
+  char digits[24];
   if (!envoy(cluster_specifier_get_dynamic_metadata_number)(context, T("corral"), T("request"), &address)) return 0;
   request *r = (request *)(u64)address;
   if (!r->admitted || !choose(r, context)) return 0;
   envoy(cluster_specifier_set_cluster_name)(context, r->target->host->cluster);
-  envoy(cluster_specifier_set_route_action_override)(context, digits_of(count_of(r->allowed), attempts));
+  text hosts = digits_of(count_of(r->allowed), digits);
+  if (!r->copy) {
+    envoy(cluster_specifier_set_route_action_override)(context, hosts);
+    return 1;
+  }
+  buffer copied = { 0, 0, 0 };
+  add(&copied, hosts);
+  add(&copied, r->model->mirror->target.host->cluster);
+  envoy(cluster_specifier_set_route_action_override)(context, all_of(&copied));
+  free(copied.p);
   return 1;
 }
 

@@ -78,15 +78,22 @@ host *find_host(const plan *of, text name) {
   return 0;
 }
 
-// False: there is no such host, the order is wrong, or there are more than the model said.
-boolean add_target(plan *of, model *to, const text *f) {
+// False: there is no such host, or it has no weight.
+boolean read_target(const plan *of, const model *model, const text *f, target *to) {
   const host *at = find_host(of, f[1]);
   i64 weight = number(f[2]), priority = number(f[3]);
-  if (!at || weight < 1 || priority < 0 || to->count == to->capacity || f[4].n < 2) return 0;
-  if (to->count && to->targets[to->count - 1].priority > priority) return 0;
+  if (!at || weight < 1 || priority < 0 || f[4].n < 2) return 0;
   text id = f[5].n ? f[5] : part(f[4], 1, f[4].n - 1);
-  capacity own = capacity_of(f + 6, at->name, to->name);
-  to->targets[to->count++] = (target){ at, id, f[4], (u64)weight, priority, standing_of(to->name, at), own,
-                                         { 0, 0, 0, 0, 0 } };
+  capacity own = capacity_of(f + 6, at->name, model->name);
+  *to = (target){ at, id, f[4], (u64)weight, priority, standing_of(model->name, at), own, { 0, 0, 0, 0, 0 } };
+  return 1;
+}
+
+// False: likewise, or the order is wrong, or there are more than the model said.
+boolean add_target(plan *of, model *to, const text *f) {
+  target fresh;
+  if (to->count == to->capacity || !read_target(of, to, f, &fresh)) return 0;
+  if (to->count && to->targets[to->count - 1].priority > fresh.priority) return 0;
+  to->targets[to->count++] = fresh;
   return 1;
 }

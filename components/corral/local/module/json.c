@@ -34,6 +34,7 @@ const text MEMBER_NAMES[MEMBERS] = {
   [OUTPUT_CONFIG] = { "output_config", 13 },
   [SYSTEM] = { "system", 6 },
   [INSTRUCTIONS] = { "instructions", 12 },
+  [TEMPERATURE] = { "temperature", 11 },
   [PROMPT_CACHE_KEY] = { "prompt_cache_key", 16 },
   [PROMPT] = { "prompt", 6 },
   [BEST_OF] = { "best_of", 7 },

@@ -26,6 +26,9 @@
 //   residency  NAME HOSTS                           HOSTS: bits, in the order of the targets, as a hexadecimal number
 //   lack     NEED HOSTS WHAT
 //   output   LIMIT HOSTS                            in order of the limit
+//   mirror   HOST PERCENT 0 JSON ID CONCURRENT REQUESTS TOKENS FILE    so many of its requests are copied to a candidate;
+//                                                  FILE: what became of them; the rest as of a target
+//   unmirrored  RESIDENCY                           of tenants whose requests that one may not have
 //   affinity HEADER                                 requests of one session go to the same host; HEADER: that names the
 //                                                  session, empty: the prompt does
 //   api      NAME                                   messages or rerank: some host of the model takes it
@@ -228,6 +231,12 @@ static boolean add_to_model(plan *of, model *model, const text f[FIELDS]) {
     while (*last) last = &(*last)->next;
     *last = of_plan(of, sizeof **last);
     **last = (output){ 0, number(f[1]), hexadecimal(f[2]) };
+  } else if (same(f[0], T("mirror"))) {
+    return add_mirror(of, model, f);
+  } else if (same(f[0], T("unmirrored")) && model->mirror) {
+    residency *fresh = of_plan(of, sizeof *fresh);
+    *fresh = (residency){ model->mirror->none, f[1], 0 };
+    model->mirror->none = fresh;
   } else if (same(f[0], T("affinity"))) {
     model->keeps_sessions = 1;
     model->session_header = f[1];

@@ -27,7 +27,7 @@ class HostStatus:
     __pydantic_config__ = _CAMEL
 
     host: str
-    role: Literal["share", "fallback", "drained"]
+    role: Literal["share", "fallback", "drained", "candidate"]
     declared: int
     """Percent."""
     observed: float | None

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from corral.config.problems import listed
 from corral.plan.checks.findings import Finding
-from corral.plan.plan import Fit, Misfit, ModelPlan, Plan, Target, Unserved
+from corral.plan.gpus import Fit, Misfit
+from corral.plan.plan import ModelPlan, Plan, Target, Unserved
 from corral.plan.residency import are_regions
 
 _NOTICE_DAYS = 90
@@ -47,7 +48,8 @@ def hosts(plan: Plan, today: date) -> Iterator[Finding]:
                 yield Finding(
                     "note",
                     f"drained/{model.name}/{target.host}",
-                    f"{target.host} is drained for {model.name}: no request reaches it, not even when other hosts fail",
+                    f"{target.host} is drained for {model.name}: no request reaches it, not even when other hosts fail"
+                    + (f", but {target.mirrored}% of them are copied to it" if target.mirrored else ""),
                     f"give it a share, or take it out of corral:models.{model.name}.shares",
                 )
 

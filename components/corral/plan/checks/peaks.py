@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from corral.config.problems import listed, number
 from corral.plan.capacity import DIMENSIONS, Case, Dimension, Headroom, headroom, needed
 from corral.plan.checks.findings import Finding
-from corral.plan.plan import Fit, Load, ModelPlan, Plan, Target
+from corral.plan.gpus import Fit
+from corral.plan.plan import Load, ModelPlan, Plan, Target
 
 UNITS: dict[Dimension, str] = {
     "tokens": "tokens a minute",

@@ -45,9 +45,9 @@ _LIMITS: tuple[_Limit, ...] = (
 
 
 def residency(plan: Plan) -> Iterator[Finding]:
-    """Errors: a live target that may process a request outside of the allowed regions, or nobody knows where."""
-    for model, target in plan.live:
-        if not stays_within(target, model.allowed_regions):
+    """Errors: a target that may process a request outside of the allowed regions, or nobody knows where."""
+    for model, target in plan.targets:
+        if target.called and not stays_within(target, model.allowed_regions):
             where, way_out = _refusal(model, target, model.allowed_regions or frozenset())
             yield Finding(
                 "error",

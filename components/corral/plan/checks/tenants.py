@@ -170,6 +170,12 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "requests pass uncounted while those who count, or their Redis, cannot be reached",
             "watch the deployments envoy-ratelimit and corral-redis",
         )
+    if copied := [model.name for model in plan.models if model.candidate]:
+        yield _warning(
+            "mirror",
+            f"on a cluster no request is copied: the mirror of {listed(copied, 'and')} is for the local engine",
+            "leave it out, or accept it",
+        )
     if kept := [model.name for model in plan.models if model.affinity]:
         yield _warning(
             "affinity",
