@@ -251,6 +251,23 @@ def test_a_killed_envoy_comes_back_with_the_same_configuration_and_then_loses_no
     assert (load.failures, load.answered.keys()) == ([], {"groq", "deepinfra"})
 
 
+def test_of_an_envoy_that_died_it_is_told_which_request_it_had_and_nothing_of_its_text(gateway: Gateway):
+    envoy = child(gateway, "--config-path")
+    assert envoy
+    chat(gateway.url)  # one that is over
+    with gateway.control() as control, ThreadPoolExecutor(1) as pool:
+        for host in ("groq", "deepinfra"):
+            control.set_fault(host, "hang")
+        asked = pool.submit(chat, gateway.url, stream=True, messages=[{"role": "user", "content": "NEVER"}])
+        until(lambda: any(gateway.gauges(r"^cluster\.host/.*upstream_rq_active$").values()), "it is under way")
+        envoy.kill()
+        with pytest.raises(httpx.HTTPError):
+            asked.result()
+        until(lambda: "Envoy serves again." in gateway.said(), "Envoy is started again")
+    assert "The last request that it had: /v1/chat/completions for m, 74 bytes, streamed.\n" in gateway.said()
+    assert "NEVER" not in gateway.said()
+
+
 def test_an_envoy_that_cannot_be_kept_alive_ends_corral_with_its_last_words(
     project: Path, tmp_path: Path, machine: Path
 ):

@@ -36,7 +36,7 @@ async def echoes(child: Child) -> None:
 
 
 def program(command: str, ready: Callable[[Child], Awaitable[None]] = at_once, **more: Any) -> Program:
-    return Program("The shell", ("sh", "-c", command), ready, "The shell died ({cause}).", **more)
+    return Program("The shell", ("sh", "-c", command), ready, lambda cause: f"The shell died ({cause}).", **more)
 
 
 def supervised(program: Program, watch: Callable[[Supervisor, list[str]], Awaitable[None]]) -> list[str]:
@@ -79,7 +79,7 @@ def test_a_child_that_does_not_come_to_serve_is_ended_and_its_last_words_are_sai
 
 
 def test_a_program_that_is_not_there_is_named():
-    missing = Program("The tool", ("/nowhere/tool",), at_once, "")
+    missing = Program("The tool", ("/nowhere/tool",), at_once, str)
     with pytest.raises(EngineError, match=r"The tool cannot be started: .*/nowhere/tool"):
         supervised(missing, nothing)
 
@@ -128,7 +128,7 @@ async def at_once(child):
     pass
 
 async def main():
-    running = Supervisor(Program("cat", {command}, at_once, ""), print)
+    running = Supervisor(Program("cat", {command}, at_once, str), print)
     await running.start()
     print(running.child.pid, flush=True)
     await asyncio.Event().wait()

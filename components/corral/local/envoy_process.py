@@ -13,6 +13,7 @@ import re
 import resource
 import shutil
 import socket
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,20 @@ def claim_port(address: str, port: int) -> int:
             ) from None
 
 
+_SHAPE = struct.Struct("=3q96s96s")
+_SHAPES = 64
+"""As the module has them (`shape.c`)."""
+
+
+def _last_shape(shown: bytes) -> str:
+    """A sentence about the last request that it had; of its text nothing is known."""
+    began, length, stream, path, model = max(_SHAPE.iter_unpack(shown))
+    if not began:
+        return ""
+    path, model = (each.rstrip(b"\0").decode(errors="replace") for each in (path, model))
+    return f" The last request that it had: {path} for {model}, {length:,} bytes{', streamed' if stream else ''}."
+
+
 class EnvoyProcess:
     """One Envoy and its files."""
 
@@ -154,6 +169,7 @@ class EnvoyProcess:
     async def start(self, first: Configuration, secrets: Secrets, drain_timeout: float) -> None:
         """Starts Envoy with a first configuration and waits until it serves; seconds.  Raises EngineError."""
         compile_module(self.files.module)
+        self.files.shapes.write_bytes(bytes(_SHAPE.size * _SHAPES))
         wanted = self._rollout.write_all(first, secrets)
         replace_file(self.files.bootstrap, json.dumps(bootstrap(self.files, open_files(), memory())))
         command: list[str | Path] = [self._binary, "--config-path", self.files.bootstrap]
@@ -164,12 +180,17 @@ class EnvoyProcess:
             name="Envoy",
             command=command,
             ready=self._ready,
-            death_notice="Envoy died ({cause}); it is started again with the same configuration.",
+            death_notice=self._death_notice,
             essential=True,
         )
         self._supervisor = Supervisor(envoy, self._notify)
         await self._supervisor.start()
         await self.admin.in_force(wanted)
+
+    def _death_notice(self, cause: str) -> str:
+        last = _last_shape(self.files.shapes.read_bytes())
+        self.files.shapes.write_bytes(bytes(_SHAPE.size * _SHAPES))
+        return f"Envoy died ({cause}); it is started again with the same configuration.{last}"
 
     async def apply(self, new: Configuration, secrets: Secrets, drain_timeout: float) -> None:
         """Brings a new configuration into force; returns when new requests follow it.  Raises EngineError."""

@@ -65,7 +65,7 @@ class Sidecar(Generic[H]):
             name=name,
             command=(sys.executable, "-m", module, "--fd", str(number)),
             ready=lambda child: self._name_hosts(child, self._hosts),
-            death_notice=death_notice,
+            death_notice=lambda _: death_notice,
             environment={**environment, token_variable: self.address.token},
             inherited=(number,),
             answers=True,

@@ -121,8 +121,8 @@ class Program:
     command: Sequence[str | Path]
     ready: Callable[[Child], Awaitable[None]]
     """Returns once the child serves, after each start.  Raises EngineError."""
-    death_notice: str
-    """The sentence that reports its death; `{cause}` stands for the signal or the exit status."""
+    death_notice: Callable[[str], str]
+    """Reports its death, given the signal or the exit status."""
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     inherited: Sequence[int] = ()
     """The file descriptors it inherits."""
@@ -216,7 +216,7 @@ class Supervisor:
                 )
             await asyncio.sleep(_pause_seconds(len(deaths)))
             cause = f"signal {-status}" if status < 0 else f"exit status {status}"
-            self._notify(program.death_notice.format(cause=cause))
+            self._notify(program.death_notice(cause))
             try:
                 await self._launch()
             except EngineError as reason:

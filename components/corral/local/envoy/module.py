@@ -84,9 +84,10 @@ def _module(files: Files) -> Resource:
 
 
 def filter_of(name: str, files: Files) -> Resource:
-    """One of the module's filters."""
-    kind = "extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
-    return typed(kind, {"dynamic_module_config": _module(files), "filter_name": name})
+    """One of the module's filters; the gateway's shows the shape of the last requests in a file."""
+    fields = {"dynamic_module_config": _module(files), "filter_name": name}
+    shown = {"filter_config": _text(str(files.shapes))} if name == GATEWAY else {}
+    return typed("extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter", fields | shown)
 
 
 def access_log(file: Path, files: Files) -> Resource:

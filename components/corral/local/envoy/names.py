@@ -65,6 +65,11 @@ class Files:
         return self.root / "corral.so"
 
     @property
+    def shapes(self) -> Path:
+        """Where the module shows the shape of the last requests (`shape.c`)."""
+        return self.root / "shapes"
+
+    @property
     def admin_socket(self) -> Path:
         return self.root / "admin.sock"
 

@@ -388,6 +388,7 @@ int admit_body(request *r, void *filter, text body) {
   r->admitted = 1;
   r->session = session_of(r, filter, body, found);
   r->takes_cache_key = r->session && is_chat(r) && !found[PROMPT_CACHE_KEY].to;
+  show_shape(r);
   copy_request(r, filter, body, found);
   envoy(http_clear_route_cluster_cache)(filter);
   return CONTINUE;

@@ -10,10 +10,6 @@
 #include "corral.h"
 
 enum {
-  READ_WRITE = 2,       // open
-  PROTECTION = 3,       // mmap: read and write
-  SHARED = 1,           // mmap
-  FROM_END = 2,         // lseek
   AROUND_PROMPT = 1024, // tokens at most that a host puts around what it is sent
   MOST_ANSWERS = 1000000,
 };
@@ -32,25 +28,18 @@ static text mapped; // owned: the path
 
 // What was mapped before stays: requests that are under way may write there.
 boolean map_budgets(text path) {
-  char name[1024];
+  size n = 0;
   if (same(path, mapped)) return 1;
-  if (path.n >= sizeof name) return 0;
-  memcpy(name, path.p, path.n);
-  name[path.n] = 0;
-  int file = open(name, READ_WRITE);
-  if (file < 0) return 0;
-  i64 n = lseek(file, 0, FROM_END);
-  record *at = n < (i64)sizeof *at ? (void *)-1 : mmap(0, (size)n, PROTECTION, SHARED, file, 0);
-  close(file);
-  if (at == (void *)-1) return 0;
+  record *at = mapped_file(path, sizeof *at, &n);
+  if (!at) return 0;
   if (memcmp(at->name, MARK.p, MARK.n)) {
-    munmap(at, (size)n);
+    munmap(at, n);
     return 0;
   }
   free((char *)mapped.p);
   mapped = copy_of(path);
   records = at;
-  record_count = (size)n / sizeof *at;
+  record_count = n / sizeof *at;
   return 1;
 }
 

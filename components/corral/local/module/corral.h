@@ -7,6 +7,8 @@
 //   needs     what a request needs of its host
 //   limits    what a tenant may use
 //   budget    what a tenant's requests may cost
+//   files     read whole, or mapped
+//   shape     of the last requests, for whoever asks what Envoy has died of
 //   host      how a host is reached, and how a model fares there
 //   affinity  which requests belong together, and which host they prefer
 //   mirror    copies for a candidate, and how it compares
@@ -197,6 +199,18 @@ level *named_level(text kind, text tenant, text model);
 rate rate_of(text limit, text kind, text tenant, text model);
 void *of_plan(plan *of, size n); // zeroed memory that is given back with the plan
 
+// ---- files
+
+text contents_of(text path); // without blanks at its end; owned by the caller.  `p` is 0: it cannot be read, or is empty
+void *mapped_file(text path, size least, size *n); // 0: it cannot be, or has less bytes
+
+// ---- shape
+
+struct request;
+void map_shapes(text path);
+void show_shape(struct request *r);
+void hide_shape(const struct request *r);
+
 // ---- host
 
 boolean add_host(plan *of, const text *fields); // false: its key cannot be read
@@ -252,6 +266,7 @@ typedef struct request {
   u32 limited;                           // by which limit it was refused: a name of LIMIT_NAMES
   struct answer *answer;
   boolean waits; // for its body
+  u32 shown;     // where its shape stands; 0: nowhere
   i64 status;    // of the answer that is sent on
   i64 copy;      // the number of its copy, which may be gone; 0: none was made
   text id;       // owned: its x-request-id, where it has a copy or is one

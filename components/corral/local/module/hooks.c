@@ -76,10 +76,10 @@ const char *envoy_dynamic_module_on_program_init(void) { return "v0.2.0"; }
 
 void *envoy_dynamic_module_on_http_filter_config_new(void *self, text name, text source) {
   (void)self;
-  (void)source;
   config *of = allocate(sizeof *of);
   of->of_attempts = same(name, T("attempt"));
   if (of->of_attempts) return of;
+  map_shapes(source);
   if (!nobodys_plan) nobodys_plan = plan_of(NO_TEXT);
   return of;
 }
@@ -107,6 +107,7 @@ void envoy_dynamic_module_on_http_filter_destroy(void *of) {
     end(ending->request);
     leave_place(ending->request);
     withdraw_copy(ending->request);
+    hide_shape(ending->request);
     ending->request->over = 1;
   }
   release_request(ending->request);

@@ -2,25 +2,6 @@
 
 #include "corral.h"
 
-enum { LONGEST_KEY_FILE = 65536 };
-
-// A file's contents, without blanks at its end; owned by the caller.  `p` is 0: it cannot be read, or is empty.
-static text contents_of(text path) {
-  buffer contents = { 0, 0, 0 };
-  char name[1024], piece[4096];
-  if (path.n >= sizeof name) return NO_TEXT;
-  memcpy(name, path.p, path.n);
-  name[path.n] = 0;
-  int file = open(name, 0);
-  if (file < 0) return NO_TEXT;
-  for (i64 n; (n = read(file, piece, sizeof piece)) > 0 && contents.n < LONGEST_KEY_FILE;) {
-    add(&contents, (text){ piece, (size)n });
-  }
-  close(file);
-  while (contents.n && is_blank(contents.p[contents.n - 1])) contents.n--;
-  return all_of(&contents);
-}
-
 static capacity capacity_of(const text limits[3], text host, text model) {
   i64 concurrent = number(limits[0]);
   return (capacity){
