@@ -176,7 +176,7 @@ def test_while_envoy_does_not_answer_there_are_no_metrics(tmp_path: Path) -> Non
     async def metrics(accept: str) -> tuple[bytes, str]:
         now = datetime.now(UTC)
         totals = Totals(Admin(tmp_path / "nobody.sock"), lambda: 1)
-        return await Metrics(totals).expose(plan, Reload(None, now, now), accept)
+        return await Metrics(totals).expose(plan, Reload(None, now, now), accept=accept)
 
     answer = asyncio.run(request(numbers_route("/metrics", metrics)))
     assert answer.status_code == 503

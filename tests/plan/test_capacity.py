@@ -81,8 +81,8 @@ def test_what_only_one_of_peak_and_limits_has_is_not_compared():
 
 
 def test_an_unknown_limit_matters_only_where_the_others_do_not_carry_it_all():
-    limits = {"bedrock": {"tokensPerMinute": "1M"}}
-    found = one({"bedrock": 50, "deepinfra": 50}, peak={"tokensPerMinute": "800k"}, **limits)
+    bedrock = {"tokensPerMinute": "1M"}
+    found = one({"bedrock": 50, "deepinfra": 50}, peak={"tokensPerMinute": "800k"}, bedrock=bedrock)
     assert [(case.lost, case.verdict) for case in found.cases] == [
         ("", "carries"),
         ("bedrock", "unknown"),
@@ -111,8 +111,8 @@ def test_what_is_too_much_for_vllm_waits_on_a_cluster_and_goes_on_where_it_is_co
 
 def test_a_region_takes_all_hosts_with_it_that_are_called_there():
     peak = {"tokensPerMinute": "100k"}
-    limits = {host: {"tokensPerMinute": "100k"} for host in ("bedrock", "vllm", "deepinfra")}
-    found = one({"bedrock": 50, "vllm": 50}, "deepinfra", peak=peak, **limits)
+    each = {"tokensPerMinute": "100k"}
+    found = one({"bedrock": 50, "vllm": 50}, "deepinfra", peak=peak, bedrock=each, vllm=each, deepinfra=each)
     assert [(case.lost, case.without, said(case)[1]) for case in found.cases][-1] == (
         *("us-east-1", ("bedrock", "vllm")),
         {"deepinfra": 100 * K},

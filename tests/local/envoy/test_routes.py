@@ -219,4 +219,4 @@ def test_the_lines_of_models_that_are_kept_are_those_of_a_text_made_anew() -> No
     kept, budgets = ModelLines(), BudgetFile(Path("/run/b"), {}, frozenset())
     for each in (first, first, edited, other, first, replace(first, models=first.models[1:]), first):
         for file in (None, budgets, replace(budgets, free=frozenset({"bedrock"}))):
-            assert plan_text(each, {}, {}, {}, file, kept) == plan_text(each, {}, {}, {}, file)
+            assert plan_text(each, {}, {}, {}, file, lines=kept) == plan_text(each, {}, {}, {}, file)
