@@ -21,6 +21,7 @@ test: .venv/ready  ## all tests; clients and a Pulumi engine for some of them ar
 lint: .venv/ready  ## lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/clang-format --dry-run --Werror components/corral/local/module/*.[ch] tests/local/module/*.c
 	@$(BIN)/basedpyright --threads 2
 
 bench: .venv/ready  ## the gateway beside others, how it grows, and program start beside a bare program

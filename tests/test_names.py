@@ -35,6 +35,21 @@ def parts(name: str) -> set[str]:
     }
 
 
+_TOKEN_OF_C = re.compile(r'//[^\n]*|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|(?P<name>[A-Za-z_]\w*)')
+
+
+def test_nor_is_one_of_the_module_s():
+    sources = [*PACKAGE.rglob("*.c"), *PACKAGE.rglob("*.h")]
+    assert sources
+    offending = {
+        (path.name, token["name"])
+        for path in sources
+        for token in _TOKEN_OF_C.finditer(path.read_text(encoding="utf-8"))
+        if token["name"] and parts(token["name"]) & {*NO_TERMS, "seen"}
+    }
+    assert offending == set()
+
+
 def test_no_identifier_is_a_word_that_can_stand_for_anything():
     offending = {
         (path.relative_to(PACKAGE).as_posix(), name)

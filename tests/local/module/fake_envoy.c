@@ -369,7 +369,8 @@ void envoy(access_logger_get_timing_info)(void *s, i64 *to) {
 
 void envoy(bootstrap_extension_config_signal_init_complete)(void *config) { (void)config; }
 
-boolean envoy(bootstrap_extension_register_admin_handler)(void *config, text path, text help, boolean goes, boolean changes) {
+boolean envoy(bootstrap_extension_register_admin_handler)(void *config, text path, text help, boolean goes,
+                                                          boolean changes) {
   (void)config, (void)path, (void)help, (void)goes, (void)changes;
   return 1;
 }

@@ -52,23 +52,31 @@ static u32 drawn(u32 below) { // xorshift
 #define ONE_OF(array) (array)[drawn(COUNT(array))]
 
 static const text PLAN = T(
-  "tenant\tsearch\teu\t9\t3\t4000\t50\t2000\t0\nbudget\t1\t900\t9000\t0\ngrant\tm\t1\t7\t900\ngrant\tn\t0\t\t\ntenant\tfree\t\t\t\t\t\t\t1\nbudget\t2\t\t1\t1\n"
+  "tenant\tsearch\teu\t9\t3\t4000\t50\t2000\t0\nbudget\t1\t900\t9000\t0\ngrant\tm\t1\t7\t900\ngrant\tn\t0\t\t\ntenant\tfree"
+  "\t\t\t\t\t\t\t1\nbudget\t2\t\t1\t1\n"
   "key\t2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\tsearch\n"
   "key\tfcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9\tfree\n"
   "claim\tissuer\trealm.team\nvoucher\tissuer\t7\tsearch\nvoucher\tissuer\ta\\tb\\\\\tfree\n"
   "ejection\t2\t1000\t30000\t100\nhost\ta\thost/a@1\t127.0.0.1:9\t/v1\tauthorization\t/proc/version\t2\t9\t900\n"
   "host\tb\thost/b@2\tb\t\nhost\tc\thost/c@3\tc\t/v1/\tapi-key\t/proc/version\n"
-  "hint\ta\tx-session-affinity\nhint\tb\t\tprompt_cache_key\ntrace\tabc\t1\nmodel\tm\t3\t0123\ntarget\ta\t60\t0\t\"an-id-of-some-length\"\t\t1\t2\t100\nprice\t720000\t999999999999\t\t4000\t10\ntarget\tb\t40\t0\t\"\\\\u0041\"\tA\ntarget\tc\t100\t1\t\"m\"\nprice\t1\t2\t0\t999999999999999\t999999999999999\n"
+  "hint\ta\tx-session-affinity\nhint\tb\t\tprompt_cache_key\ntrace\tabc\t1\nmodel\tm\t3\t0123\ntarget\ta\t60\t0\t\"an-id-"
+  "of-some-"
+  "length\"\t\t1\t2\t100\nprice\t720000\t999999999999\t\t4000\t10\ntarget\tb\t40\t0\t\"\\\\u0041\"\tA\ntarget\tc\t100\t1\t"
+  "\"m\"\nprice\t1\t2\t0\t999999999999999\t999999999999999\n"
   "residency\teu\t5\nlack\ttools\t1\ttools\nlack\tvision\t2\tvision\nlack\timageUrls\t2\timages by URL\n"
-  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\naffinity\t\nmirror\tc\t60\t0\t\"a-candidate\"\t\t3\nunmirrored\teu\nmodel\tn\t1\ntarget\tb\t100\t0\t\"n\"");
+  "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\naffinity\t\nmirror\tc\t60\t0\t\"a-"
+  "candidate\"\t\t3\nunmirrored\teu\nmodel\tn\t1\ntarget\tb\t100\t0\t\"n\"");
 static const text OPEN = T("open\t5\nhost\ta\thost/a@1\ta\t\nmodel\tm\t1\ntarget\ta\t100\t0\t\"m\"");
 
 static const text REQUESTS_SENT[] = {
-  T("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a \\\\\\\" b {[ \"}],\"stream\":true,\"max_tokens\":5000}"),
+  T("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a \\\\\\\" b {[ "
+    "\"}],\"stream\":true,\"max_tokens\":5000}"),
   T(" { \"a\" : -1.5e3 , \"model\" : \"m\", \"tools\":[{}], \"seed\":1 } "),
-  T("{\"stream_options\":{\"a\":1 , \"include_usage\":false},\"stream\":true,\"model\":\"m\",\"n\":2,\"max_tokens\":900000}"),
+  T("{\"stream_options\":{\"a\":1 , "
+    "\"include_usage\":false},\"stream\":true,\"model\":\"m\",\"n\":2,\"max_tokens\":900000}"),
   T("{\"messages\":[{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://x\"}}]}],\"model\":\"n\"}"),
-  T("{\"prompt\":[\"a\", [1,2],\"b\"],\"model\":\"m\",\"best_of\":9e300,\"n\":1e9,\"input\":[[1],[\"x\"]],\"max_tokens\":0}"),
+  T("{\"prompt\":[\"a\", "
+    "[1,2],\"b\"],\"model\":\"m\",\"best_of\":9e300,\"n\":1e9,\"input\":[[1],[\"x\"]],\"max_tokens\":0}"),
   T("{\"model\":\"mod\\u0065l\\/\",\"response_format\":{\"type\":\"json_schema\"},\"tool_choice\":{}}"),
 };
 static const text EVENTS[] = {
@@ -79,15 +87,23 @@ static const text EVENTS[] = {
   T(": a comment\n\n"),
   T("{\"model\":\"Its/Own\",\"choices\":[{}],\"usage\":{\"input_tokens\":99999999999999999999,\"output_tokens\":1}}"),
 };
-static const text PATHS[] = { T("/v1/chat/completions?a=b"), T("/v1/completions"), T("/v1/rerank"), T("/v1/responses"), T("/v1/embeddings"),
-                              T("/v1/models/%6d%"),          T("/v1/models"),      T("/health"),       T("") };
+static const text PATHS[] = { T("/v1/chat/completions?a=b"),
+                              T("/v1/completions"),
+                              T("/v1/rerank"),
+                              T("/v1/responses"),
+                              T("/v1/embeddings"),
+                              T("/v1/models/%6d%"),
+                              T("/v1/models"),
+                              T("/health"),
+                              T("") };
 static const text KEYS[] = { T("Bearer foo"), T("bearer  bar "), T("Bearer a.b.c"), T("Basic x"), T("") };
-static const text CLAIMS[] = {
-  T("{\"iss\":\"issuer\",\"realm\":{\"team\":[1,[\"x\"],\"a\\tb\\\\\",7]},\"x\":\"\\u0041\"}"), T("{\"iss\":\"issuer\",\"realm\":7}")
-};
-static const text KINDS[] = { T("application/json"), T("text/event-stream"), T("TEXT/EVENT-STREAM; x"), T("text/html"), T("") };
+static const text CLAIMS[] = { T("{\"iss\":\"issuer\",\"realm\":{\"team\":[1,[\"x\"],\"a\\tb\\\\\",7]},\"x\":\"\\u0041\"}"),
+                               T("{\"iss\":\"issuer\",\"realm\":7}") };
+static const text KINDS[] = { T("application/json"), T("text/event-stream"), T("TEXT/EVENT-STREAM; x"), T("text/html"),
+                              T("") };
 static const text STATUS[] = { T("200"), T("200"), T("200"), T("400"), T("429"), T("302"), T("503"), T("") };
-static const text RETRY[] = { T("3"), T("99999999999999999999"), T("Sun, 06 Nov 2094 08:49:37 GMT"), T("Sun, 06 N"), T("") };
+static const text RETRY[] = { T("3"), T("99999999999999999999"), T("Sun, 06 Nov 2094 08:49:37 GMT"), T("Sun, 06 N"),
+                              T("") };
 static const char BYTES[] = "{}[]\",:\\ a0\n\r\t-.e%/\xff";
 
 // The text with some of its bytes other ones, cut off, or as it is.

@@ -100,7 +100,7 @@ static void let_routes_answer(const request *r, void *filter) {
 
 static boolean is_of_names(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == ':'
-         || c == '/' || c == '-';
+      || c == '/' || c == '-';
 }
 
 // The beginning of a name, with a ? for each character that no name has.
@@ -124,26 +124,26 @@ static text without_percents(text escaped, buffer *to) {
 
 static boolean may_use(const request *r, text model) {
   if (r->tenant->every_model) return 1;
-  const grant *found = find_grant(r->plan, r->tenant, model);
-  return found && found->allowed;
+  const grant *own = find_grant(r->plan, r->tenant, model);
+  return own && own->allowed;
 }
 
 static void answer_one_model(const request *r, void *filter, text name) {
-  buffer said = { 0, 0, 0 };
+  buffer message = { 0, 0, 0 };
   if (!find_model(r->plan, name) || !may_use(r, name)) {
     char shown[LONGEST_NAME];
-    add(&said, T("The model "));
-    add(&said, harmless(name, shown));
-    add(&said, T(" does not exist here. GET /v1/models lists the models."));
-    refuse(filter, 404, T("model_not_found"), all_of(&said), NO_TEXT, NO_TEXT, 0, 0);
+    add(&message, T("The model "));
+    add(&message, harmless(name, shown));
+    add(&message, T(" does not exist here. GET /v1/models lists the models."));
+    refuse(filter, 404, T("model_not_found"), all_of(&message), NO_TEXT, NO_TEXT, 0, 0);
   } else {
     header headers[1] = { JSON };
-    add(&said, T("{\"id\":"));
-    add_quoted(&said, name);
-    add(&said, T(",\"object\":\"model\",\"created\":0,\"owned_by\":\"corral\"}"));
-    envoy(http_send_response)(filter, 200, headers, 1, all_of(&said), T("corral"));
+    add(&message, T("{\"id\":"));
+    add_quoted(&message, name);
+    add(&message, T(",\"object\":\"model\",\"created\":0,\"owned_by\":\"corral\"}"));
+    envoy(http_send_response)(filter, 200, headers, 1, all_of(&message), T("corral"));
   }
-  free(said.p);
+  free(message.p);
 }
 
 // One model of the list, by its path; a slash in its name may be escaped.
@@ -247,27 +247,27 @@ static int let_routes_say_which(const request *r, void *filter, text name) {
 // they can be read in two ways.
 static boolean telling(text body, const member *options, buffer *to, char wrong[192]) {
   static const text INCLUDE_USAGE[1] = { { "include_usage", 13 } };
-  text said = value_at(body, options);
-  member found[1] = { { 0, 0, 0 } };
-  if (same(said, T("null"))) {
+  text value = value_at(body, options);
+  member members[1] = { { 0, 0, 0 } };
+  if (same(value, T("null"))) {
     add(to, T("{\"include_usage\":true}"));
     return 1;
   }
-  if (!find_members(said, INCLUDE_USAGE, 1, found, wrong)) return 0;
-  if (same(value_at(said, found), T("true"))) return 1;
-  text head = said, rest = NO_TEXT;
-  if (found->to) { // it goes, with the comma beside it
-    size behind = skip_blank(said, found->to);
-    head = part(said, 0, found->key);
-    rest = part(said, found->to, said.n);
-    if (behind < said.n && said.p[behind] == ',') {
-      rest = part(said, skip_blank(said, behind + 1), said.n);
+  if (!find_members(value, INCLUDE_USAGE, 1, members, wrong)) return 0;
+  if (same(value_at(value, members), T("true"))) return 1;
+  text head = value, rest = NO_TEXT;
+  if (members->to) { // it goes, with the comma beside it
+    size behind = skip_blank(value, members->to);
+    head = part(value, 0, members->key);
+    rest = part(value, members->to, value.n);
+    if (behind < value.n && value.p[behind] == ',') {
+      rest = part(value, skip_blank(value, behind + 1), value.n);
     } else {
       while (head.n && is_blank(head.p[head.n - 1])) head.n--;
       if (head.n && head.p[head.n - 1] == ',') {
         head.n--;
       } else {
-        head = part(said, 0, found->key);
+        head = part(value, 0, members->key);
       }
     }
   }
@@ -283,10 +283,10 @@ static boolean telling(text body, const member *options, buffer *to, char wrong[
 }
 
 // Has a stream say its usage, in which case the answer's is to be taken out.  False: it was refused.
-static boolean have_usage_told(request *r, void *filter, text body, const member *found) {
+static boolean have_usage_counted(request *r, void *filter, text body, const member *members) {
   char wrong[192];
   buffer options = { 0, 0, 0 };
-  const member *own = &found[STREAM_OPTIONS];
+  const member *own = &members[STREAM_OPTIONS];
   if (!telling(body, own, &options, wrong)) {
     refuse_body(filter, T("invalid_value"), "\"stream_options\" of the request", wrong, NO_TEXT);
     free(options.p);
@@ -308,52 +308,52 @@ static boolean have_usage_told(request *r, void *filter, text body, const member
   return 1;
 }
 
-static boolean read_stream(request *r, void *filter, text body, const member *found) {
-  text stream = value_at(body, &found[STREAM]), path = { r->path, r->path_size };
+static boolean read_stream(request *r, void *filter, text body, const member *members) {
+  text stream = value_at(body, &members[STREAM]), path = { r->path, r->path_size };
   r->stream = same(stream, T("true"));
   if (!r->stream && !same(stream, T("false")) && !same(stream, T("null"))) {
     refuse_body(filter, T("invalid_value"), "\"stream\" of the request", "is neither true nor false", NO_TEXT);
     return 0;
   }
   for (u32 i = 0; r->stream && i < STREAM_USAGE; i++) {
-    if (same(path, ENDPOINTS[i])) return have_usage_told(r, filter, body, found);
+    if (same(path, ENDPOINTS[i])) return have_usage_counted(r, filter, body, members);
   }
   return 1;
 }
 
-static boolean refuse_model(const request *r, void *filter, text body, const member *found) {
-  buffer said = { 0, 0, 0 };
+static boolean refuse_model(const request *r, void *filter, text body, const member *members) {
+  buffer message = { 0, 0, 0 };
   text path = { r->path, r->path_size };
   if (!may_use(r, r->model->name)) {
-    add(&said, T("Tenant "));
-    add(&said, r->tenant->name);
-    add(&said, T(" may not use the model "));
-    add(&said, r->model->name);
-    add(&said, T(". GET /v1/models lists those it may use."));
-    refuse(filter, 403, T("model_not_allowed"), all_of(&said), T("permission_error"), NO_TEXT, 0, 0);
+    add(&message, T("Tenant "));
+    add(&message, r->tenant->name);
+    add(&message, T(" may not use the model "));
+    add(&message, r->model->name);
+    add(&message, T(". GET /v1/models lists those it may use."));
+    refuse(filter, 403, T("model_not_allowed"), all_of(&message), T("permission_error"), NO_TEXT, 0, 0);
   } else if (same(path, T("/v1/responses")) && r->model->count > 1
-             && !same(value_at(body, &found[PREVIOUS_RESPONSE_ID]), T("null"))) {
-    add(&said, T("An earlier response is kept by the host that gave it, and several hosts share "));
-    add(&said, r->model->name);
-    add(&said, T(": send the whole conversation as input."));
-    refuse(filter, 400, T("unsupported_parameter"), all_of(&said), NO_TEXT, T("previous_response_id"), 0, 0);
+             && !same(value_at(body, &members[PREVIOUS_RESPONSE_ID]), T("null"))) {
+    add(&message, T("An earlier response is kept by the host that gave it, and several hosts share "));
+    add(&message, r->model->name);
+    add(&message, T(": send the whole conversation as input."));
+    refuse(filter, 400, T("unsupported_parameter"), all_of(&message), NO_TEXT, T("previous_response_id"), 0, 0);
   } else if ((is_messages(r) && !r->model->takes_messages) || (same(path, T("/v1/rerank")) && !r->model->takes_rerank)) {
-    add(&said, T("No host of "));
-    add(&said, r->model->name);
-    add(&said, T(" takes this: "));
-    add(&said, path);
-    add(&said, T("."));
-    refuse(filter, 400, T("unsupported_parameter"), all_of(&said), NO_TEXT, NO_TEXT, 0, 0);
+    add(&message, T("No host of "));
+    add(&message, r->model->name);
+    add(&message, T(" takes this: "));
+    add(&message, path);
+    add(&message, T("."));
+    refuse(filter, 400, T("unsupported_parameter"), all_of(&message), NO_TEXT, NO_TEXT, 0, 0);
   } else {
     return 0;
   }
-  free(said.p);
+  free(message.p);
   return 1;
 }
 
 // What is said of a request's whole body: CONTINUE where it was let through, to a model or to an answer of the routes.
 int admit_body(request *r, void *filter, text body) {
-  member found[MEMBERS] = { { 0, 0, 0 } };
+  member members[MEMBERS] = { { 0, 0, 0 } };
   char wrong[192], written[LONGEST_NAME * 2];
   size length = 0;
   r->waits = 0;
@@ -361,35 +361,35 @@ int admit_body(request *r, void *filter, text body) {
     refuse_size(r, filter);
     return STOP;
   }
-  if (!find_members(body, MEMBER_NAMES, MEMBERS, found, wrong)) {
+  if (!find_members(body, MEMBER_NAMES, MEMBERS, members, wrong)) {
     return refuse_body(filter, T("invalid_json"), "request body", wrong, NO_TEXT);
   }
-  if (!string_at(body, &found[MODEL], written, sizeof written, &length) || !length) {
+  if (!string_at(body, &members[MODEL], written, sizeof written, &length) || !length) {
     refuse(filter, 400, T("model_required"), T("The request names no \"model\". GET /v1/models lists the models."), NO_TEXT,
            NO_TEXT, 0, 0);
     return STOP;
   }
   r->model = find_model(r->plan, (text){ written, length });
   if (!r->model) return let_routes_say_which(r, filter, (text){ written, length });
-  r->name = found[MODEL];
+  r->name = members[MODEL];
   r->length = body.n;
-  if (!read_stream(r, filter, body, found)) {
+  if (!read_stream(r, filter, body, members)) {
     r->model = 0;
     return STOP;
   }
-  if (refuse_model(r, filter, body, found) || !leave_out(r, filter, body, found)) return STOP;
+  if (refuse_model(r, filter, body, members) || !leave_out(r, filter, body, members)) return STOP;
   if (r->tenant->name.n) r->grant = find_grant(r->plan, r->tenant, r->model->name);
-  if (!reserve(r, filter, body, found)) return STOP;
+  if (!reserve(r, filter, body, members)) return STOP;
   if (!begin(r, filter)) {
     settle(r, filter);
     return STOP;
   }
   r->began = now();
   r->admitted = 1;
-  r->session = session_of(r, filter, body, found);
-  r->takes_cache_key = r->session && is_chat(r) && !found[PROMPT_CACHE_KEY].to;
+  r->session = session_of(r, filter, body, members);
+  r->takes_cache_key = r->session && is_chat(r) && !members[PROMPT_CACHE_KEY].to;
   show_shape(r);
-  copy_request(r, filter, body, found);
+  copy_request(r, filter, body, members);
   envoy(http_clear_route_cluster_cache)(filter);
   return CONTINUE;
 }

@@ -49,19 +49,19 @@ static text first_messages(text messages) {
   return messages;
 }
 
-static u64 mark_of_prompt(text body, const member *found) {
-  if (!found[MESSAGES].to && !found[INPUT].to) return 0;
-  u64 mark = mark_of(value_at(body, &found[SYSTEM]), 1);
-  mark = mark_of(value_at(body, &found[INSTRUCTIONS]), mark);
-  return mark_of(first_messages(value_at(body, &found[found[MESSAGES].to ? MESSAGES : INPUT])), mark);
+static u64 mark_of_prompt(text body, const member *members) {
+  if (!members[MESSAGES].to && !members[INPUT].to) return 0;
+  u64 mark = mark_of(value_at(body, &members[SYSTEM]), 1);
+  mark = mark_of(value_at(body, &members[INSTRUCTIONS]), mark);
+  return mark_of(first_messages(value_at(body, &members[members[MESSAGES].to ? MESSAGES : INPUT])), mark);
 }
 
 // A name is of the tenant's own sessions alone; a prompt is the same whoever sends it.
-u64 session_of(const request *r, void *filter, text body, const member *found) {
+u64 session_of(const request *r, void *filter, text body, const member *members) {
   text name = NO_TEXT;
   size count = 0;
   if (!r->model->keeps_sessions) return 0;
-  if (!r->model->session_header.n) return is_of_prompts(r) ? mark_of_prompt(body, found) : 0;
+  if (!r->model->session_header.n) return is_of_prompts(r) ? mark_of_prompt(body, members) : 0;
   if (!envoy(http_get_header)(filter, REQUEST_HEADERS, r->model->session_header, &name, 0, &count) || !name.n) return 0;
   return mark_of(name, mark_of(r->tenant->name, 1));
 }

@@ -160,10 +160,10 @@ static void whole_answer(request *r, void *filter) {
 }
 
 // Behind the last event that has ended.
-static size events_end(text seen) {
-  for (size at = seen.n; at > 1; at--) {
-    if (seen.p[at - 1] != '\n') continue;
-    if (seen.p[at - 2] == '\n' || (at > 2 && seen.p[at - 2] == '\r' && seen.p[at - 3] == '\n')) return at;
+static size events_end(text joint) {
+  for (size at = joint.n; at > 1; at--) {
+    if (joint.p[at - 1] != '\n') continue;
+    if (joint.p[at - 2] == '\n' || (at > 2 && joint.p[at - 2] == '\r' && joint.p[at - 3] == '\n')) return at;
   }
   return 0;
 }
@@ -175,13 +175,13 @@ static boolean find_used(text events, u32 initials, boolean of_messages, usage *
 
 static void read_events(request *r, text events, u32 initials, i64 at) {
   answer *of = r->answer;
-  usage found = of->used;
+  usage latest = of->used;
   boolean of_messages = is_messages(r);
-  if (find_used(events, initials, of_messages, &found)) {
-    of->used = found;
+  if (find_used(events, initials, of_messages, &latest)) {
+    of->used = latest;
     count_by_host(r, at);
   } else if (!of->by_host) {
-    of->used.input = of_messages ? found.input : -1;
+    of->used.input = of_messages ? latest.input : -1;
     of->used.output += count_pieces(events, initials);
     draw_used(r, at);
   }
@@ -192,8 +192,8 @@ static void read_events(request *r, text events, u32 initials, i64 at) {
 
 // What of these events passes: all but the one that tells the usage, where its client has not asked for that.
 static void add_passed(const request *r, buffer *to, text events, u32 initials) {
-  usage found;
-  if (!r->strips || !may_have(initials, 'u') || !find_usage(events, &found)) {
+  usage latest;
+  if (!r->strips || !may_have(initials, 'u') || !find_usage(events, &latest)) {
     add_renamed(r->answer, to, events);
     return;
   }
@@ -208,11 +208,11 @@ static void add_passed(const request *r, buffer *to, text events, u32 initials) 
 static void piece_of_stream(request *r, void *filter, boolean last) {
   answer *of = r->answer;
   size held = of->tail.n;
-  whole seen = joined(all_of(&of->tail), filter, RESPONSE_PIECE);
+  whole joint = joined(all_of(&of->tail), filter, RESPONSE_PIECE);
   i64 at = now();
   if (!r->first_byte) r->first_byte = at;
-  size behind = last ? seen.t.n : events_end(seen.t);
-  text events = part(seen.t, 0, behind), rest = part(seen.t, behind, seen.t.n), passed = NO_TEXT;
+  size behind = last ? joint.t.n : events_end(joint.t);
+  text events = part(joint.t, 0, behind), rest = part(joint.t, behind, joint.t.n), passed = NO_TEXT;
   u32 initials = initials_of(events);
   if (events.n) read_events(r, events, initials, at);
   if (rest.n > LONGEST_EVENT) {
@@ -223,13 +223,13 @@ static void piece_of_stream(request *r, void *filter, boolean last) {
   add_passed(r, &to, events, initials);
   add_renamed(of, &to, passed);
   add(&tail, rest); // before Envoy's own bytes go
-  if (held || rest.n || !same(all_of(&to), seen.t)) {
+  if (held || rest.n || !same(all_of(&to), joint.t)) {
     replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, all_of(&to));
   }
   free(to.p);
   free(of->tail.p);
   of->tail = tail;
-  free(seen.own);
+  free(joint.own);
   if (!last) return;
   if (!of->failed && !of->ended) note_failure(of, T("unfinished"));
   if (r->attempts) judge(r, r->target, of->failed ? 0 : 200, of->failed);

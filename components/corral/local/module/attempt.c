@@ -152,14 +152,14 @@ static void is_refused(const attempt *of, void *filter) {
 // A host of several that says for how long it takes no more is left out until then.
 static void is_throttled(const attempt *of, void *filter) {
   const i64 second = 1000000;
-  text said = answer_header(filter, T("retry-after"));
-  i64 at = now(), seconds = number(said), till = -1, longest = at + LONGEST_REST * second;
+  text value = answer_header(filter, T("retry-after"));
+  i64 at = now(), seconds = number(value), till = -1, longest = at + LONGEST_REST * second;
   size digits = 0;
-  while (digits < said.n && said.p[digits] >= '0' && said.p[digits] <= '9') digits++;
-  if (seconds >= 0 && digits == said.n) {
+  while (digits < value.n && value.p[digits] >= '0' && value.p[digits] <= '9') digits++;
+  if (seconds >= 0 && digits == value.n) {
     till = seconds > LONGEST_REST ? longest : at + seconds * second;
   } else {
-    till = date_of(said) * second;
+    till = date_of(value) * second;
   }
   if (till > at) throttle(of->target, till < longest ? till : longest);
 }

@@ -156,41 +156,43 @@ static i64 texts_in(text value) {
   return count ? count : 1;
 }
 
-static i64 answers_of(text body, const member *found) {
+static i64 answers_of(text body, const member *members) {
   static const u32 COUNTS[2] = { CHOICES, BEST_OF };
   double most = 1, value;
   for (u32 i = 0; i < COUNT(COUNTS); i++) {
-    if (number_at(body, &found[COUNTS[i]], &value) && value > most) most = value;
+    if (number_at(body, &members[COUNTS[i]], &value) && value > most) most = value;
   }
   return most < MOST_ANSWERS ? (i64)most : MOST_ANSWERS;
 }
 
 // Whether there is something in it whose tokens its length does not bound.
-static boolean refers(text body, const member *found) {
-  static const text KINDS[] = { { "\"image", 6 },        { "\"input_image", 12 }, { "\"file", 5 },  { "\"input_file", 11 },
+static boolean refers(text body, const member *members) {
+  static const text KINDS[] = { { "\"image", 6 },        { "\"input_image", 12 }, { "\"file", 5 }, { "\"input_file", 11 },
                                 { "\"input_audio", 12 }, { "\"audio", 6 },        { "\"video", 6 } };
   for (u32 i = 0; i < COUNT(KINDS); i++) {
     if (has(body, KINDS[i])) return 1;
   }
-  return !same(value_at(body, &found[PREVIOUS_RESPONSE_ID]), T("null"));
+  return !same(value_at(body, &members[PREVIOUS_RESPONSE_ID]), T("null"));
 }
 
-static bound bound_of(const request *r, text body, const member *found) {
+static bound bound_of(const request *r, text body, const member *members) {
   text path = { r->path, r->path_size };
   boolean embeds = same(path, T("/v1/embeddings")), ranks = same(path, T("/v1/rerank"));
-  i64 texts = 1, length = (i64)body.n, answers = answers_of(body, found);
-  double longest = longest_answer(body, found);
-  if (same(path, T("/v1/completions"))) texts = texts_in(value_at(body, &found[PROMPT]));
-  if (embeds) texts = texts_in(value_at(body, &found[INPUT]));
+  i64 texts = 1, length = (i64)body.n, answers = answers_of(body, members);
+  double longest = longest_answer(body, members);
+  if (same(path, T("/v1/completions"))) texts = texts_in(value_at(body, &members[PROMPT]));
+  if (embeds) texts = texts_in(value_at(body, &members[INPUT]));
   if (ranks) { // the query is read with each document; quotes are at least twice as many as those
     for (size i = 0; i < body.n; i++) texts += body.p[i] == '"';
     length = product(length, texts);
   }
-  if (found[TOOLS].to) length *= 2; // they are laid out anew
+  if (members[TOOLS].to) length *= 2; // they are laid out anew
   return (bound){
-    .prompt = refers(body, found) ? MOST : sum(length, product(AROUND_PROMPT, texts)),
+    .prompt = refers(body, members) ? MOST : sum(length, product(AROUND_PROMPT, texts)),
     .texts = texts,
-    .answer = embeds || ranks ? 0 : longest < 1 || longest >= MOST ? MOST : (i64)longest,
+    .answer = embeds || ranks                ? 0
+            : longest < 1 || longest >= MOST ? MOST
+                                             : (i64)longest,
     .answers = product(answers, texts),
   };
 }
@@ -248,17 +250,18 @@ static void refuse_money(request *r, void *filter, i64 amount, u32 full, i64 lef
   header more[2] = { { NO_RETRY, { "false", 5 } }, { { "retry-after", 11 }, { seconds, 0 } } };
   more[1].value.n = (size)snprintf(seconds, sizeof seconds, "%ld", ((today + 1) * DAY_MICROSECONDS - at) / 1000000 + 1);
   r->limited = BY_BUDGET;
-  refuse(filter, 429, T("insufficient_quota"), all_of(&message), T("insufficient_quota"), NO_TEXT, more, full == DAY ? 2 : 1);
+  refuse(filter, 429, T("insufficient_quota"), all_of(&message), T("insufficient_quota"), NO_TEXT, more,
+         full == DAY ? 2 : 1);
   free(message.p);
 }
 
 // ---- a request
 
-boolean reserve(request *r, void *filter, text body, const member *found) {
+boolean reserve(request *r, void *filter, text body, const member *members) {
   i64 amount = 0, left = 0;
   u32 full = 0;
   if (!r->tenant->budget) return 1;
-  r->bound = bound_of(r, body, found);
+  r->bound = bound_of(r, body, members);
   for (u32 i = 0; i < r->model->count; i++) {
     i64 most = r->allowed >> i & 1 ? most_at(r, &r->model->targets[i]) : 0;
     if (most > amount) amount = most;

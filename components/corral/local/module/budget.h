@@ -41,7 +41,7 @@ struct request;
 boolean map_budgets(text path); // false: the file cannot be used
 boolean add_budget(struct plan *of, struct tenant *to, const text *fields);
 boolean add_price(struct target *to, const text *fields);
-boolean reserve(struct request *r, void *filter, text body, const member *found); // false: it was refused
+boolean reserve(struct request *r, void *filter, text body, const member *members); // false: it was refused
 void settle(struct request *r, void *filter);
 boolean hold_money(const budget *of, i64 amount, i64 at, held *to, u32 *full, i64 *left);
 void settle_money(const budget *of, const held *was, i64 cost);

@@ -20,8 +20,8 @@ static text bearer(text sent) {
 // Keeps what was found, so that the next request with this key costs no hash.
 static void remember_key(i64 *slot, text sent, tenant *tenant) {
   i64 none = 0;
-  seen *fresh = allocate(sizeof *fresh);
-  *fresh = (seen){ copy_of(sent), tenant };
+  cached_key *fresh = allocate(sizeof *fresh);
+  *fresh = (cached_key){ copy_of(sent), tenant };
   if (!swap(slot, &none, (i64)fresh)) {
     free((char *)fresh->sent.p);
     free(fresh);
@@ -31,8 +31,8 @@ static void remember_key(i64 *slot, text sent, tenant *tenant) {
 static tenant *tenant_of_key(plan *of, text sent) {
   u8 hashed[32];
   if (sent.n > LONGEST_KEY) return 0;
-  i64 *slot = &of->seen[hash(sent) % SLOTS];
-  const seen *before = (const seen *)value_of(slot);
+  i64 *slot = &of->cached_key[hash(sent) % SLOTS];
+  const cached_key *before = (const cached_key *)value_of(slot);
   if (before && same(before->sent, sent)) return before->tenant;
   sha256(sent, hashed);
   for (key *each = of->keys[(hashed[0] | (u32)hashed[1] << 8) % SLOTS]; each; each = each->chain) {
@@ -45,7 +45,7 @@ static tenant *tenant_of_key(plan *of, text sent) {
 
 // The member of this name, of an object; `p` is 0: there is none.
 static text member_of(text object, text name) {
-  char found[LONGEST_CLAIM];
+  char spelled[LONGEST_CLAIM];
   u32 parts = 0;
   size at = skip_blank(object, 0), n;
   if (at >= object.n || object.p[at] != '{') return NO_TEXT;
@@ -56,7 +56,8 @@ static text member_of(text object, text name) {
     if (at >= object.n || object.p[at] != ':') return NO_TEXT;
     size from = skip_blank(object, at + 1), to = from;
     if (!skip_value(object, &to, &parts)) return NO_TEXT;
-    if (string_at(object, &key, found, sizeof found, &n) && same((text){ found, n }, name)) return part(object, from, to);
+    if (string_at(object, &key, spelled, sizeof spelled, &n) && same((text){ spelled, n }, name))
+      return part(object, from, to);
     at = skip_blank(object, to);
     if (at < object.n && object.p[at] == ',') at = skip_blank(object, at + 1);
   }
@@ -87,8 +88,8 @@ static text single(text value, char to[LONGEST_CLAIM]) {
 }
 
 static tenant *tenant_of_value(const plan *of, text issuer, text value) {
-  char room[LONGEST_CLAIM];
-  text name = single(value, room);
+  char space[LONGEST_CLAIM];
+  text name = single(value, space);
   for (voucher *each = name.n ? of->vouchers[hash(name) % SLOTS] : 0; each; each = each->chain) {
     if (same(each->issuer, issuer) && same(each->value, name)) return each->tenant;
   }
@@ -96,8 +97,8 @@ static tenant *tenant_of_value(const plan *of, text issuer, text value) {
 }
 
 static tenant *tenant_of_claims(const plan *of, text claims) {
-  char room[LONGEST_CLAIM];
-  text issuer = single(member_of(claims, T("iss")), room);
+  char space[LONGEST_CLAIM];
+  text issuer = single(member_of(claims, T("iss")), space);
   const claim *named = of->claims;
   while (named && !same(named->issuer, issuer)) named = named->next;
   if (!named) return 0;
@@ -107,8 +108,8 @@ static tenant *tenant_of_claims(const plan *of, text claims) {
   for (size at = skip_blank(value, 1); at < value.n && value.p[at] != ']';) {
     size from = at;
     if (!skip_value(value, &at, &parts)) return 0;
-    tenant *found = tenant_of_value(of, issuer, part(value, from, at));
-    if (found) return found;
+    tenant *owner = tenant_of_value(of, issuer, part(value, from, at));
+    if (owner) return owner;
     at = skip_blank(value, at);
     if (at < value.n && value.p[at] == ',') at = skip_blank(value, at + 1);
   }
@@ -124,9 +125,9 @@ static boolean has_form_of_token(text key) {
 tenant *caller(request *r, void *filter, const credentials *of) {
   static const header BEARER = { { "www-authenticate", 16 }, { "Bearer", 6 } };
   text key = of->authorization.p ? bearer(of->authorization) : of->api_key.p ? of->api_key : of->x_api_key;
-  tenant *found = key.p ? tenant_of_key(r->plan, key) : 0;
-  if (!found && of->claims.p) found = tenant_of_claims(r->plan, of->claims);
-  if (found) return found;
+  tenant *owner = key.p ? tenant_of_key(r->plan, key) : 0;
+  if (!owner && of->claims.p) owner = tenant_of_claims(r->plan, of->claims);
+  if (owner) return owner;
   buffer why = { 0, 0, 0 };
   if (of->claims.p) { // Envoy has taken a good token out of the headers
     add(&why, T("The token is good, but speaks for no tenant of this gateway."));

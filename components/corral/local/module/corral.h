@@ -156,10 +156,10 @@ typedef struct voucher {
   tenant *tenant;
 } voucher;
 
-typedef struct seen {
+typedef struct cached_key {
   text sent;
   tenant *tenant;
-} seen;
+} cached_key;
 
 enum { SLOTS = 4096 };
 
@@ -184,7 +184,7 @@ typedef struct plan {
   key *keys[SLOTS];
   voucher *vouchers[SLOTS];
   claim *claims;
-  i64 seen[SLOTS]; // keys that were found by their hash: each the address of a `seen`
+  i64 cached_key[SLOTS]; // keys that were found by their hash: each the address of a `cached_key`
 } plan;
 
 plan *plan_of(text source); // with one reference; 0: the text is not one
@@ -280,8 +280,8 @@ void release_request(request *r);
 
 // Leaves the hosts out that a request cannot go to; it may shorten limits of an answer.  False: no host takes it, and it
 // was refused.
-boolean leave_out(request *r, void *filter, text body, const member *found);
-double longest_answer(text body, const member *found); // that it asks for, in tokens; 0: it does not say
+boolean leave_out(request *r, void *filter, text body, const member *members);
+double longest_answer(text body, const member *members); // that it asks for, in tokens; 0: it does not say
 
 // ---- limits
 
@@ -299,7 +299,7 @@ void end(request *r);
 // ---- affinity
 
 u64 mark_of(text t, u64 before);
-u64 session_of(const request *r, void *filter, text body, const member *found); // 0: none
+u64 session_of(const request *r, void *filter, text body, const member *members); // 0: none
 u32 preferred(const model *of, u64 hosts, u64 session); // of hosts, as bits, the place of one
 text hint_of(u64 session, char to[17]);
 

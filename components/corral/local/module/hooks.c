@@ -21,8 +21,8 @@ static boolean in_one_piece(void *filter, int kind, text *to) {
 }
 
 whole joined(text before, void *filter, int piece) {
-  whole found = { .t = NO_TEXT };
-  if (!before.n && in_one_piece(filter, piece, &found.t)) return found;
+  whole pieces = { .t = NO_TEXT };
+  if (!before.n && in_one_piece(filter, piece, &pieces.t)) return pieces;
   buffer both = { 0, 0, 0 };
   add(&both, before);
   add_body(&both, filter, piece);
@@ -30,9 +30,9 @@ whole joined(text before, void *filter, int piece) {
 }
 
 whole whole_body(void *filter, int held, int piece) {
-  whole found = { .t = NO_TEXT };
+  whole pieces = { .t = NO_TEXT };
   if (!size_of(filter, held)) return joined(NO_TEXT, filter, piece);
-  if (!size_of(filter, piece) && in_one_piece(filter, held, &found.t)) return found;
+  if (!size_of(filter, piece) && in_one_piece(filter, held, &pieces.t)) return pieces;
   buffer both = { 0, 0, 0 };
   add_body(&both, filter, held);
   add_body(&both, filter, piece);
@@ -285,7 +285,8 @@ void envoy_dynamic_module_on_bootstrap_extension_timer_fired(void *config, void 
 }
 
 // `/corral`, or `/corral?times` for the bins of times as well, in the form of Envoy's own `/stats`.
-u32 envoy_dynamic_module_on_bootstrap_extension_admin_request(void *config, void *module, text method, text path, text body) {
+u32 envoy_dynamic_module_on_bootstrap_extension_admin_request(void *config, void *module, text method, text path,
+                                                              text body) {
   (void)method;
   (void)body;
   const extension *of = module;

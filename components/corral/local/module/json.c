@@ -46,10 +46,10 @@ static boolean skip_string(text t, size *at) {
   while (after < t.n) {
     const char *quote = memchr(t.p + after, '"', t.n - after);
     if (!quote) return 0;
-    size found = (size)(quote - t.p), before = found;
+    size end = (size)(quote - t.p), before = end;
     while (before > from && t.p[before - 1] == '\\') before--;
-    after = found + 1;
-    if ((found - before) % 2 == 0) {
+    after = end + 1;
+    if ((end - before) % 2 == 0) {
       *at = after;
       return 1;
     }
@@ -100,7 +100,7 @@ static boolean wrong_because(char wrong[192], const char *why) {
   return 0;
 }
 
-static boolean note_member(text name, const text *names, size count, member *found, member where, char wrong[192]) {
+static boolean note_member(text name, const text *names, size count, member *members, member where, char wrong[192]) {
   for (size i = 0; i < count; i++) {
     if (name.n != names[i].n || strncasecmp(name.p, names[i].p, name.n)) continue;
     int length = (int)name.n;
@@ -108,11 +108,11 @@ static boolean note_member(text name, const text *names, size count, member *fou
       snprintf(wrong, 192, "has the key %.*s: write it %s", length, name.p, names[i].p);
       return 0;
     }
-    if (found[i].to) {
+    if (members[i].to) {
       snprintf(wrong, 192, "has the key %.*s twice", length, name.p);
       return 0;
     }
-    found[i] = where;
+    members[i] = where;
     return 1;
   }
   return 1;
@@ -121,7 +121,7 @@ static boolean note_member(text name, const text *names, size count, member *fou
 static const char NOT_VALID[] = "is not valid JSON";
 static const char NOT_VALID_WITHIN[] = "is not valid JSON, or nested too deeply, or in too many parts";
 
-boolean find_members(text t, const text *names, size count, member *found, char wrong[192]) {
+boolean find_members(text t, const text *names, size count, member *members, char wrong[192]) {
   u32 parts = 0;
   size at = skip_blank(t, 0);
   if (at == t.n || t.p[at] != '{') return wrong_because(wrong, "is not a JSON object");
@@ -129,7 +129,7 @@ boolean find_members(text t, const text *names, size count, member *found, char 
   if (at < t.n && t.p[at] == '}') {
     return skip_blank(t, at + 1) == t.n || wrong_because(wrong, "goes on after the object");
   }
-  for (u32 seen = 0; seen < MOST_MEMBERS; seen++) {
+  for (u32 i = 0; i < MOST_MEMBERS; i++) {
     if (at == t.n) return wrong_because(wrong, "ends within the object");
     if (t.p[at] != '"') return wrong_because(wrong, NOT_VALID);
     member where = { .key = at };
@@ -140,7 +140,7 @@ boolean find_members(text t, const text *names, size count, member *found, char 
     if (at == t.n || t.p[at] != ':') return wrong_because(wrong, NOT_VALID_WITHIN);
     where.from = where.to = skip_blank(t, at + 1);
     if (!skip_value(t, &where.to, &parts)) return wrong_because(wrong, NOT_VALID_WITHIN);
-    if (!note_member(name, names, count, found, where, wrong)) return 0;
+    if (!note_member(name, names, count, members, where, wrong)) return 0;
     at = skip_blank(t, where.to);
     if (at < t.n && t.p[at] == '}') {
       return skip_blank(t, at + 1) == t.n || wrong_because(wrong, "goes on after the object");
@@ -166,12 +166,12 @@ boolean number_at(text t, const member *m, double *value) {
 }
 
 // Escapes of printable characters; others stay as they are, since no name that we know has one.
-boolean string_at(text t, const member *m, char *to, size room, size *n) {
+boolean string_at(text t, const member *m, char *to, size space, size *n) {
   *n = 0;
   text written = value_at(t, m);
   if (written.n < 2 || written.p[0] != '"') return 0;
   written = part(written, 1, written.n - 1);
-  for (size i = 0; i < written.n && *n < room; i++) {
+  for (size i = 0; i < written.n && *n < space; i++) {
     char c = written.p[i], next = i + 1 < written.n ? written.p[i + 1] : 0;
     if (c != '\\') {
       to[(*n)++] = c;
@@ -179,12 +179,13 @@ boolean string_at(text t, const member *m, char *to, size room, size *n) {
       to[(*n)++] = next;
       i++;
     } else if (next == 'u' && i + 5 < written.n && written.p[i + 2] == '0' && written.p[i + 3] == '0'
-               && hex_value(written.p[i + 4]) >= 2 && hex_value(written.p[i + 4]) <= 7 && hex_value(written.p[i + 5]) >= 0) {
+               && hex_value(written.p[i + 4]) >= 2 && hex_value(written.p[i + 4]) <= 7
+               && hex_value(written.p[i + 5]) >= 0) {
       to[(*n)++] = (char)(hex_value(written.p[i + 4]) * 16 + hex_value(written.p[i + 5]));
       i += 5;
     } else {
       to[(*n)++] = c;
-      if (next && *n < room) {
+      if (next && *n < space) {
         to[(*n)++] = next;
         i++;
       }

@@ -37,10 +37,10 @@ i64 wait_for(const rate *of, i64 at) {
 }
 
 // The buckets of a request: of each kind the tenant's own, then its own for this model.
-static u32 rates_of(const request *r, u32 kind, const rate *found[2]) {
+static u32 rates_of(const request *r, u32 kind, const rate *rates[2]) {
   u32 count = 0;
-  if (r->tenant->rates[kind].limit >= 0) found[count++] = &r->tenant->rates[kind];
-  if (r->grant && r->grant->rates[kind].limit >= 0) found[count++] = &r->grant->rates[kind];
+  if (r->tenant->rates[kind].limit >= 0) rates[count++] = &r->tenant->rates[kind];
+  if (r->grant && r->grant->rates[kind].limit >= 0) rates[count++] = &r->grant->rates[kind];
   return count;
 }
 
@@ -58,15 +58,17 @@ static size in_seconds(i64 microseconds, char to[32]) {
 // Tells a client what is left: of two buckets of a kind, of the one with less.
 void add_rate_headers(const request *r, i64 at, void (*set)(void *, text, text), void *to) {
   static const text NAMES[RATES][3] = {
-    { { "x-ratelimit-limit-requests", 26 }, { "x-ratelimit-remaining-requests", 30 }, { "x-ratelimit-reset-requests", 26 } },
+    { { "x-ratelimit-limit-requests", 26 },
+      { "x-ratelimit-remaining-requests", 30 },
+      { "x-ratelimit-reset-requests", 26 } },
     { { "x-ratelimit-limit-tokens", 24 }, { "x-ratelimit-remaining-tokens", 28 }, { "x-ratelimit-reset-tokens", 24 } },
   };
   char value[32];
   for (u32 kind = 0; kind < RATES; kind++) {
-    const rate *found[2], *least;
-    u32 count = rates_of(r, kind, found);
+    const rate *rates[2], *least;
+    u32 count = rates_of(r, kind, rates);
     if (!count) continue;
-    least = count > 1 && left_of(found[1], at) < left_of(found[0], at) ? found[1] : found[0];
+    least = count > 1 && left_of(rates[1], at) < left_of(rates[0], at) ? rates[1] : rates[0];
     set(to, NAMES[kind][0], digits_of(least->limit, value));
     set(to, NAMES[kind][1], digits_of(left_of(least, at), value));
     set(to, NAMES[kind][2], (text){ value, in_seconds(full_at(least, at) - at, value) });
@@ -90,13 +92,13 @@ static void keep_header(void *to, text name, text value) {
 }
 
 static boolean within_rates(request *r, void *filter, i64 at) {
-  const rate *found[2], *empty = 0; // of those that are, the one that takes longest
+  const rate *rates[2], *empty = 0; // of those that are, the one that takes longest
   boolean for_model = 0;
   for (u32 kind = 0; kind < RATES; kind++) {
-    u32 count = rates_of(r, kind, found);
+    u32 count = rates_of(r, kind, rates);
     for (u32 i = 0; i < count; i++) {
-      if (left_of(found[i], at) >= 1 || (empty && wait_for(found[i], at) <= wait_for(empty, at))) continue;
-      empty = found[i];
+      if (left_of(rates[i], at) >= 1 || (empty && wait_for(rates[i], at) <= wait_for(empty, at))) continue;
+      empty = rates[i];
       for_model = r->grant && empty == &r->grant->rates[kind];
       r->limited = kind == REQUESTS ? BY_REQUESTS : BY_TOKENS;
     }
@@ -107,10 +109,10 @@ static boolean within_rates(request *r, void *filter, i64 at) {
   i64 wait = wait_for(empty, at);
   headers more = { .count = 0 };
   size length = in_seconds(wait, seconds);
-  int size_of_message = snprintf(
-    message, sizeof message, "Tenant %.*s has used its %ld %s per minute%s%.*s. Try again in %.*s.", (int)r->tenant->name.n,
-    r->tenant->name.p, empty->limit, kind.p, for_model ? " for " : "", for_model ? (int)r->model->name.n : 0,
-    r->model->name.p, (int)length, seconds);
+  int size_of_message = snprintf(message, sizeof message,
+                                 "Tenant %.*s has used its %ld %s per minute%s%.*s. Try again in %.*s.",
+                                 (int)r->tenant->name.n, r->tenant->name.p, empty->limit, kind.p, for_model ? " for " : "",
+                                 for_model ? (int)r->model->name.n : 0, r->model->name.p, (int)length, seconds);
   add_rate_headers(r, at, keep_header, &more);
   length = (size)snprintf(seconds, sizeof seconds, "%ld", (wait + 999999) / 1000000);
   keep_header(&more, T("retry-after"), (text){ seconds, length });
@@ -135,9 +137,10 @@ static boolean begin_of_tenant(request *r, void *filter) {
   r->counted_of_tenant = 1;
   if (add_to(&r->tenant->active->value, 1) < r->tenant->concurrent) return 1;
   char message[384];
-  int length = snprintf(message, sizeof message,
-                        "Tenant %.*s has %ld requests under way, the most it may have at once. Try again when one has ended.",
-                        (int)r->tenant->name.n, r->tenant->name.p, r->tenant->concurrent);
+  int length = snprintf(
+    message, sizeof message,
+    "Tenant %.*s has %ld requests under way, the most it may have at once. Try again when one has ended.",
+    (int)r->tenant->name.n, r->tenant->name.p, r->tenant->concurrent);
   r->limited = BY_CONCURRENT;
   refuse(filter, 429, T("rate_limit_exceeded"), part((text){ message, sizeof message - 1 }, 0, (size)length), T("requests"),
          NO_TEXT, &RETRY_SOON, 1);
@@ -162,17 +165,17 @@ boolean begin(request *r, void *filter) {
     end(r);
     return 0;
   }
-  const rate *found[2];
-  u32 count = rates_of(r, REQUESTS, found);
-  for (u32 i = 0; i < count; i++) use(found[i], 1, at);
+  const rate *rates[2];
+  u32 count = rates_of(r, REQUESTS, rates);
+  for (u32 i = 0; i < count; i++) use(rates[i], 1, at);
   if (r->counted_of_tenant) publish(r, 1);
   return 1;
 }
 
 void use_tokens(const request *r, i64 amount, i64 at) {
-  const rate *found[2];
-  u32 count = rates_of(r, TOKENS, found);
-  for (u32 i = 0; amount && i < count; i++) use(found[i], amount, at);
+  const rate *rates[2];
+  u32 count = rates_of(r, TOKENS, rates);
+  for (u32 i = 0; amount && i < count; i++) use(rates[i], amount, at);
   if (!amount || !r->attempts) return;
   const rate *own = &r->target->capacity.rates[TOKENS], *of_host = &r->target->host->capacity.rates[TOKENS];
   if (own->limit >= 0) use(own, amount, at);

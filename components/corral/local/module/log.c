@@ -15,10 +15,10 @@ int fclose(void *);
 
 // Envoy's flags of how a request ended, by their bits.
 static const text FLAGS[] = {
-  { "LH", 2 }, { "UH", 2 },  { "UT", 2 }, { "LR", 2 },   { "UR", 2 },   { "UF", 2 },  { "UC", 2 },  { "UO", 2 },
-  { "NR", 2 }, { "DI", 2 },  { "FI", 2 }, { "RL", 2 },   { "UAEX", 4 }, { "RLSE", 4 }, { "DC", 2 }, { "URX", 3 },
-  { "SI", 2 }, { "IH", 2 },  { "DPE", 3 }, { "UMSDR", 5 }, { "RFCF", 4 }, { "NFCF", 4 }, { "DT", 2 }, { "UPE", 3 },
-  { "NC", 2 }, { "OM", 2 },  { "DF", 2 }, { "DO", 2 },   { "DR", 2 },   { "UDO", 3 },
+  { "LH", 2 }, { "UH", 2 }, { "UT", 2 },  { "LR", 2 },    { "UR", 2 },   { "UF", 2 },   { "UC", 2 }, { "UO", 2 },
+  { "NR", 2 }, { "DI", 2 }, { "FI", 2 },  { "RL", 2 },    { "UAEX", 4 }, { "RLSE", 4 }, { "DC", 2 }, { "URX", 3 },
+  { "SI", 2 }, { "IH", 2 }, { "DPE", 3 }, { "UMSDR", 5 }, { "RFCF", 4 }, { "NFCF", 4 }, { "DT", 2 }, { "UPE", 3 },
+  { "NC", 2 }, { "OM", 2 }, { "DF", 2 },  { "DO", 2 },    { "DR", 2 },   { "UDO", 3 },
 };
 
 static i64 locked, writing;

@@ -66,9 +66,21 @@ static i64 put(request *copy) {
 static request *copy_of_request(const request *r) {
   request *copy = allocate(sizeof *copy);
   *copy = (request){
-    .references = 1, .plan = r->plan, .model = r->model, .path_size = r->path_size, .target = &r->model->mirror->target,
-    .is_copy = 1, .began = now(), .length = r->length, .name = r->name, .edit_count = r->edit_count, .stream = r->stream,
-    .adds_options = r->adds_options, .session = r->session, .takes_cache_key = r->takes_cache_key, .traits = r->traits,
+    .references = 1,
+    .plan = r->plan,
+    .model = r->model,
+    .path_size = r->path_size,
+    .target = &r->model->mirror->target,
+    .is_copy = 1,
+    .began = now(),
+    .length = r->length,
+    .name = r->name,
+    .edit_count = r->edit_count,
+    .stream = r->stream,
+    .adds_options = r->adds_options,
+    .session = r->session,
+    .takes_cache_key = r->takes_cache_key,
+    .traits = r->traits,
   };
   add_to(&copy->plan->references, 1);
   memcpy(copy->path, r->path, r->path_size);
@@ -86,17 +98,17 @@ static boolean is_drawn(const mirror *of) {
   return (turn >> 32) * 100 >> 32 < of->target.weight;
 }
 
-static traits traits_of(text body, const member *found) {
+static traits traits_of(text body, const member *members) {
   double temperature = 1;
-  text format = value_at(body, &found[RESPONSE_FORMAT]);
+  text format = value_at(body, &members[RESPONSE_FORMAT]);
   return (traits){
-    .exact = number_at(body, &found[TEMPERATURE], &temperature) && temperature == 0,
-    .tools = found[TOOLS].to && !same(value_at(body, &found[TOOLS]), T("null")),
+    .exact = number_at(body, &members[TEMPERATURE], &temperature) && temperature == 0,
+    .tools = members[TOOLS].to && !same(value_at(body, &members[TOOLS]), T("null")),
     .json = has(format, T("\"json_object\"")) || has(format, T("\"json_schema\"")),
   };
 }
 
-void copy_request(request *r, void *filter, text body, const member *found) {
+void copy_request(request *r, void *filter, text body, const member *members) {
   const mirror *of = r->model->mirror;
   char digits[17];
   text id = NO_TEXT;
@@ -104,7 +116,7 @@ void copy_request(request *r, void *filter, text body, const member *found) {
   if (!of || !is_drawn(of) || !is_for(of, r->tenant) || value_of(&of->active->value) >= MOST_UNDER_WAY) return;
   if (!envoy(http_get_header)(filter, REQUEST_HEADERS, T("x-request-id"), &id, 0, &count)) return;
   r->id = copy_of(id);
-  r->traits = traits_of(body, found);
+  r->traits = traits_of(body, members);
   request *copy = copy_of_request(r);
   add_to(&of->active->value, 1);
   if (!take_place(copy, copy->target, 0) || !(r->copy = put(copy))) {
@@ -164,7 +176,8 @@ static boolean holds_json(text body) {
   if (content.n > 1 && content.p[0] == '"') add_plain(&plain, content);
   text t = all_of(&plain);
   to = skip_blank(t, 0);
-  boolean is_json = to < t.n && (t.p[to] == '{' || t.p[to] == '[') && skip_value(t, &to, &parts) && skip_blank(t, to) == t.n;
+  boolean is_json = to < t.n && (t.p[to] == '{' || t.p[to] == '[') && skip_value(t, &to, &parts)
+                 && skip_blank(t, to) == t.n;
   free(plain.p);
   return is_json;
 }

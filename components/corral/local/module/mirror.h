@@ -15,7 +15,7 @@ struct request;
 struct attempt;
 
 boolean add_mirror(plan *of, model *to, const text *f);
-void copy_request(struct request *r, void *filter, text body, const member *found);
+void copy_request(struct request *r, void *filter, text body, const member *members);
 struct request *taken_copy(void *filter); // whose attempt this is; 0: it is that of no copy
 void withdraw_copy(struct request *r);    // its attempt has not begun, and will not
 void end_copy(struct request *of);

@@ -89,8 +89,8 @@ static boolean forces_tools(text choice, boolean of_messages) {
   return !is_null(choice) && !same(choice, T("\"auto\"")) && !same(choice, T("\"none\""));
 }
 
-static void add_needs_of_tools(needs *to, const request *r, text body, const member *found) {
-  text tools = value_at(body, &found[TOOLS]), choice = value_at(body, &found[TOOL_CHOICE]);
+static void add_needs_of_tools(needs *to, const request *r, text body, const member *members) {
+  text tools = value_at(body, &members[TOOLS]), choice = value_at(body, &members[TOOL_CHOICE]);
   size first = skip_blank(tools, 1);
   if (tools.p[0] != '[' || first >= tools.n || tools.p[first] == ']') return;
   add_need(to, T("tools"), T("tools"));
@@ -107,8 +107,8 @@ static void add_needs_of_images(needs *to, text value, text parameter, boolean o
   }
 }
 
-static void add_all_needs(needs *to, const request *r, text body, const member *found) {
-  text path = { r->path, r->path_size }, logprobs = value_at(body, &found[LOGPROBS]);
+static void add_all_needs(needs *to, const request *r, text body, const member *members) {
+  text path = { r->path, r->path_size }, logprobs = value_at(body, &members[LOGPROBS]);
   boolean responses = same(path, T("/v1/responses"));
   double number;
   if (same(path, T("/v1/completions"))) add_need(to, T("completions"), NO_TEXT);
@@ -117,21 +117,21 @@ static void add_all_needs(needs *to, const request *r, text body, const member *
   if (is_messages(r)) add_need(to, T("messages"), NO_TEXT);
   if (same(path, T("/v1/rerank"))) add_need(to, T("rerank"), NO_TEXT);
   if (r->stream) add_need(to, T("streaming"), T("stream"));
-  add_needs_of_tools(to, r, body, found);
+  add_needs_of_tools(to, r, body, members);
   u32 format = responses ? TEXT_FORMAT : is_messages(r) ? OUTPUT_CONFIG : RESPONSE_FORMAT;
-  text kind = format_of(value_at(body, &found[format]));
+  text kind = format_of(value_at(body, &members[format]));
   if (same(kind, T("object"))) add_need(to, T("jsonMode"), MEMBER_NAMES[format]);
   if (same(kind, T("schema"))) add_need(to, T("jsonSchema"), MEMBER_NAMES[format]);
-  if (above(body, &found[CHOICES], 1)) add_need(to, T("choices"), T("n"));
-  if (same(logprobs, T("true")) || number_at(body, &found[LOGPROBS], &number) || above(body, &found[TOP_LOGPROBS], 0)) {
+  if (above(body, &members[CHOICES], 1)) add_need(to, T("choices"), T("n"));
+  if (same(logprobs, T("true")) || number_at(body, &members[LOGPROBS], &number) || above(body, &members[TOP_LOGPROBS], 0)) {
     add_need(to, T("logprobs"), T("logprobs"));
   }
-  if (!is_null(value_at(body, &found[SEED]))) add_need(to, T("seed"), T("seed"));
-  if (is_another_number(body, &found[PRESENCE_PENALTY])) add_need(to, T("penalties"), T("presence_penalty"));
-  if (is_another_number(body, &found[FREQUENCY_PENALTY])) add_need(to, T("penalties"), T("frequency_penalty"));
+  if (!is_null(value_at(body, &members[SEED]))) add_need(to, T("seed"), T("seed"));
+  if (is_another_number(body, &members[PRESENCE_PENALTY])) add_need(to, T("penalties"), T("presence_penalty"));
+  if (is_another_number(body, &members[FREQUENCY_PENALTY])) add_need(to, T("penalties"), T("frequency_penalty"));
   if (lack_of(to->model, T("vision")) || lack_of(to->model, T("imageUrls"))) {
-    u32 said = responses ? INPUT : MESSAGES;
-    add_needs_of_images(to, value_at(body, &found[said]), MEMBER_NAMES[said], is_messages(r));
+    u32 messages = responses ? INPUT : MESSAGES;
+    add_needs_of_images(to, value_at(body, &members[messages]), MEMBER_NAMES[messages], is_messages(r));
   }
 }
 
@@ -149,20 +149,20 @@ static void refuse_needs(const request *r, void *filter, const need *list, u32 c
   free(message.p);
 }
 
-double longest_answer(text body, const member *found) {
+double longest_answer(text body, const member *members) {
   double tokens = 0, value;
   for (u32 i = 0; i < COUNT(TOKEN_LIMITS); i++) {
-    if (number_at(body, &found[TOKEN_LIMITS[i]], &value) && value > tokens) tokens = value;
+    if (number_at(body, &members[TOKEN_LIMITS[i]], &value) && value > tokens) tokens = value;
   }
   return tokens;
 }
 
 // Has no limit of an answer above this one, in a text that is no longer and no shorter than it was.
-static void cut(request *r, text body, const member *found, i64 limit) {
+static void cut(request *r, text body, const member *members, i64 limit) {
   char least[24];
   size length = (size)snprintf(least, sizeof least, "%ld", limit);
   for (u32 i = 0; i < COUNT(TOKEN_LIMITS); i++) {
-    const member *m = &found[TOKEN_LIMITS[i]];
+    const member *m = &members[TOKEN_LIMITS[i]];
     if (!above(body, m, (double)limit) || length > m->to - m->from || r->edit_count == EDITS) continue;
     buffer by = { 0, 0, 0 };
     add(&by, (text){ least, length });
@@ -182,9 +182,7 @@ static boolean refuse_residency(const request *r, void *filter) {
   return 1;
 }
 
-static u64 all_hosts(const model *of) {
-  return of->count == MOST_TARGETS ? ~(u64)0 : ((u64)1 << of->count) - 1;
-}
+static u64 all_hosts(const model *of) { return of->count == MOST_TARGETS ? ~(u64)0 : ((u64)1 << of->count) - 1; }
 
 static u64 hosts_within(const model *of, text name) {
   for (const residency *each = of->residencies; name.n && each; each = each->next) {
@@ -193,13 +191,13 @@ static u64 hosts_within(const model *of, text name) {
   return ~(u64)0;
 }
 
-boolean leave_out(request *r, void *filter, text body, const member *found) {
+boolean leave_out(request *r, void *filter, text body, const member *members) {
   r->allowed = hosts_within(r->model, r->tenant->residency) & all_hosts(r->model);
   if (refuse_residency(r, filter)) return 0;
   u64 every = r->allowed, out = 0;
   needs of = { .model = r->model };
   if (!r->model->lacks && !r->model->outputs) return 1;
-  add_all_needs(&of, r, body, found);
+  add_all_needs(&of, r, body, members);
   for (u32 i = 0; i < of.count; i++) out |= of.list[i].hosts & every;
   if (out == every) {
     for (u32 i = 0; i < of.count; i++) {
@@ -211,11 +209,11 @@ boolean leave_out(request *r, void *filter, text body, const member *found) {
     refuse_needs(r, filter, of.list, of.count);
     return 0;
   }
-  double tokens = longest_answer(body, found);
+  double tokens = longest_answer(body, members);
   for (const output *each = r->model->outputs; each && tokens > (double)each->limit; each = each->next) {
     u64 more = out | (each->hosts & every);
     if (more == every) {
-      cut(r, body, found, each->limit);
+      cut(r, body, members, each->limit);
       break;
     }
     out = more;

@@ -82,9 +82,9 @@ level *named_level(text kind, text tenant, text model) {
   add(&name, tenant);
   add(&name, T("\t"));
   add(&name, model);
-  level *found = level_of(all_of(&name));
+  level *of = level_of(all_of(&name));
   free(name.p);
-  return found;
+  return of;
 }
 
 rate rate_of(text limit, text kind, text tenant, text model) {
@@ -268,10 +268,10 @@ static boolean read_line(plan *of, const text f[FIELDS], tenant **last, model **
   } else if (same(f[0], T("host"))) {
     return add_host(of, f);
   } else if (same(f[0], T("hint"))) {
-    host *told = find_host(of, f[1]);
-    if (!told) return 0;
-    told->session_header = f[2];
-    told->session_member = f[3];
+    host *at = find_host(of, f[1]);
+    if (!at) return 0;
+    at->session_header = f[2];
+    at->session_member = f[3];
   } else if (same(f[0], T("tenant"))) {
     *last = add_tenant(of, f);
   } else if (same(f[0], T("grant")) && *last) {
@@ -325,7 +325,7 @@ plan *plan_of(text source) {
 void release_plan(plan *of) {
   if (add_to(&of->references, -1) != 1) return;
   for (size i = 0; i < SLOTS; i++) {
-    seen *each = (seen *)of->seen[i];
+    cached_key *each = (cached_key *)of->cached_key[i];
     if (each) free((char *)each->sent.p);
     free(each);
   }

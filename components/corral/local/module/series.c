@@ -8,7 +8,10 @@
 enum { TABLE = 16384, DECADES = 7, BINS = 100 };
 
 static const text METRICS[SERIES_KINDS][VALUES] = {
-  [OF_REQUESTS] = { { "requests", 8 }, { "input_tokens", 12 }, { "output_tokens", 13 }, { "cached_tokens", 13 },
+  [OF_REQUESTS] = { { "requests", 8 },
+                    { "input_tokens", 12 },
+                    { "output_tokens", 13 },
+                    { "cached_tokens", 13 },
                     { "reasoning_tokens", 16 } },
   [OF_ATTEMPTS] = { { "attempts", 8 } },
   [OF_LIMITS] = { { "limited", 7 } },
@@ -30,7 +33,7 @@ struct series {
 
 static i64 table[TABLE], newest;
 
-static series *found_from(i64 address, u32 kind, text name) {
+static series *series_from(i64 address, u32 kind, text name) {
   for (series *each = (series *)address; each; each = (series *)each->next) {
     if (each->kind == kind && same(each->name, name)) return each;
   }
@@ -39,12 +42,12 @@ static series *found_from(i64 address, u32 kind, text name) {
 
 series *series_of(u32 kind, text name, size payer) {
   i64 *slot = &table[(hash(name) + kind) % TABLE], first = value_of(slot);
-  series *of = found_from(first, kind, name);
+  series *of = series_from(first, kind, name);
   if (of) return of;
   series *fresh = allocate(sizeof *fresh);
   *fresh = (series){ .name = copy_of(name), .kind = kind, .payer = payer };
   do {
-    of = found_from(first, kind, name); // another worker may have been faster
+    of = series_from(first, kind, name); // another worker may have been faster
     if (of) {
       free((char *)fresh->name.p);
       free(fresh);
@@ -53,7 +56,8 @@ series *series_of(u32 kind, text name, size payer) {
     fresh->next = first;
   } while (!swap(slot, &first, (i64)fresh));
   fresh->older = value_of(&newest);
-  while (!swap(&newest, &fresh->older, (i64)fresh)) {}
+  while (!swap(&newest, &fresh->older, (i64)fresh)) {
+  }
   return fresh;
 }
 
@@ -118,8 +122,8 @@ static void add_bin(buffer *to, i64 lower, text width, i64 count) {
 
 // The widths are those of Envoy's own bins: two digits from 0.1 on.
 static void add_bins(buffer *to, series *of, u32 which) {
-  static const text WIDTHS[DECADES] = { { "1", 1 }, { "10", 2 }, { "100", 3 }, { "1000", 4 }, { "10000", 5 },
-                                        { "100000", 6 }, { "1000000", 7 } };
+  static const text WIDTHS[DECADES] = { { "1", 1 },     { "10", 2 },     { "100", 3 },    { "1000", 4 },
+                                        { "10000", 5 }, { "100000", 6 }, { "1000000", 7 } };
   i64 scale = 1;
   for (u32 decade = 0; decade < DECADES; decade++, scale *= 10) {
     i64 *bins = (i64 *)value_of(&of->bins[which][decade]);

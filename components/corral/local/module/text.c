@@ -10,9 +10,9 @@ boolean starts_but_case(text of, text with) { return of.n >= with.n && !strncase
 
 boolean find(text in, text what, size *at) {
   if (*at >= in.n) return 0;
-  const char *found = memmem(in.p + *at, in.n - *at, what.p, what.n);
-  if (!found) return 0;
-  *at = (size)(found - in.p);
+  const char *match = memmem(in.p + *at, in.n - *at, what.p, what.n);
+  if (!match) return 0;
+  *at = (size)(match - in.p);
   return 1;
 }
 
@@ -78,12 +78,12 @@ void *allocate(size n) {
 
 void add(buffer *to, text t) {
   if (!t.n) return;
-  if (to->room - to->n < t.n) {
-    size room = to->room * 2 > to->n + t.n ? to->room * 2 : to->n + t.n + 64;
-    char *p = realloc(to->p, room);
+  if (to->space - to->n < t.n) {
+    size space = to->space * 2 > to->n + t.n ? to->space * 2 : to->n + t.n + 64;
+    char *p = realloc(to->p, space);
     if (!p) abort();
     to->p = p;
-    to->room = room;
+    to->space = space;
   }
   memcpy(to->p + to->n, t.p, t.n);
   to->n += t.n;

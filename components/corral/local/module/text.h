@@ -15,7 +15,8 @@ boolean find(text in, text what, size *at); // from *at on; *at is where it stan
 boolean is_blank(char c);
 size skip_blank(text t, size at);
 boolean has(text in, text what);
-size value_behind(text t, size at); // where the value of a key begins that ends at this place; `n` of the text: there is none
+// Where the value of a key begins that ends at this place; `n` of the text: there is none.
+size value_behind(text t, size at);
 text part(text t, size from, size to); // within bounds, whatever they are
 i64 number(text t);                    // of the digits at its beginning, 10^15 at most; -1: there is none
 u64 hexadecimal(text t);               // of 16 digits at most; 0: it is no such number
@@ -26,7 +27,7 @@ void *allocate(size n); // zeroed; never 0
 // Bytes that are added up; whoever has one frees `p`.
 typedef struct {
   char *p;
-  size n, room;
+  size n, space;
 } buffer;
 
 void add(buffer *to, text t);
@@ -54,20 +55,42 @@ typedef struct {
 } member;
 
 enum {
-  MODEL, STREAM, STREAM_OPTIONS, MESSAGES, INPUT, TOOLS, TOOL_CHOICE, RESPONSE_FORMAT, TEXT_FORMAT, CHOICES, LOGPROBS,
-  TOP_LOGPROBS, SEED, PRESENCE_PENALTY, FREQUENCY_PENALTY, MAX_TOKENS, MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS,
-  PREVIOUS_RESPONSE_ID, OUTPUT_CONFIG, SYSTEM, INSTRUCTIONS, PROMPT_CACHE_KEY, PROMPT, BEST_OF,
+  MODEL,
+  STREAM,
+  STREAM_OPTIONS,
+  MESSAGES,
+  INPUT,
+  TOOLS,
+  TOOL_CHOICE,
+  RESPONSE_FORMAT,
+  TEXT_FORMAT,
+  CHOICES,
+  LOGPROBS,
+  TOP_LOGPROBS,
+  SEED,
+  PRESENCE_PENALTY,
+  FREQUENCY_PENALTY,
+  MAX_TOKENS,
+  MAX_COMPLETION_TOKENS,
+  MAX_OUTPUT_TOKENS,
+  PREVIOUS_RESPONSE_ID,
+  OUTPUT_CONFIG,
+  SYSTEM,
+  INSTRUCTIONS,
+  PROMPT_CACHE_KEY,
+  PROMPT,
+  BEST_OF,
   TEMPERATURE,
   MEMBERS
 };
 extern const text MEMBER_NAMES[MEMBERS];
 
-// Fills `found` with the members of those names.  False, and why in `wrong`: the text is not an object that can be read
+// Fills `members` with the members of those names.  False, and why in `wrong`: the text is not an object that can be read
 // in one way alone.
-boolean find_members(text t, const text *names, size count, member *found, char wrong[192]);
+boolean find_members(text t, const text *names, size count, member *members, char wrong[192]);
 boolean skip_value(text t, size *at, u32 *parts); // a value that begins at *at; *at is behind it then
 text value_at(text t, const member *m);           // `null` where there is none
 boolean number_at(text t, const member *m, double *value);
-boolean string_at(text t, const member *m, char *to, size room, size *n); // with the escapes that names have
+boolean string_at(text t, const member *m, char *to, size space, size *n); // with the escapes that names have
 
 #endif

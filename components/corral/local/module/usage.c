@@ -37,34 +37,35 @@ boolean find_usage(text t, usage *to) {
     size value = value_behind(t, at);
     if (value < t.n && t.p[value] == '{') from = value;
   }
-  text said = part(t, from, from + LONGEST_USAGE);
-  if (!said.n) return 0;
-  i64 input = either(tokens_of(said, T("\"prompt_tokens\"")), tokens_of(said, T("\"input_tokens\"")));
-  i64 output = either(tokens_of(said, T("\"completion_tokens\"")), tokens_of(said, T("\"output_tokens\"")));
-  if (input < 0 && output < 0) input = tokens_of(said, T("\"total_tokens\"")); // of ranked documents
+  text value = part(t, from, from + LONGEST_USAGE);
+  if (!value.n) return 0;
+  i64 input = either(tokens_of(value, T("\"prompt_tokens\"")), tokens_of(value, T("\"input_tokens\"")));
+  i64 output = either(tokens_of(value, T("\"completion_tokens\"")), tokens_of(value, T("\"output_tokens\"")));
+  if (input < 0 && output < 0) input = tokens_of(value, T("\"total_tokens\"")); // of ranked documents
   if (input < 0 && output < 0) return 0;
   // Anthropic's does not count what was cached among the others
-  i64 cached = tokens_of(said, T("\"cache_read_input_tokens\"")), kept = tokens_of(said, T("\"cache_creation_input_tokens\""));
+  i64 cached = tokens_of(value, T("\"cache_read_input_tokens\"")),
+      kept = tokens_of(value, T("\"cache_creation_input_tokens\""));
   if (input >= 0) input += (cached < 0 ? 0 : cached) + (kept < 0 ? 0 : kept);
   to->input = input < MOST_TOKENS ? input : MOST_TOKENS;
   to->output = output < 0 ? 0 : output;
-  to->cached = either(tokens_of(said, T("\"cached_tokens\"")), cached);
-  to->reasoning = tokens_of(said, T("\"reasoning_tokens\""));
+  to->cached = either(tokens_of(value, T("\"cached_tokens\"")), cached);
+  to->reasoning = tokens_of(value, T("\"reasoning_tokens\""));
   return 1;
 }
 
 // Anthropic's messages tell the prompt's tokens with their first event, and the answer's with the last but one, often
 // alone: those of the prompt stay as they were until they come.  False: those of the answer are not there yet.
 boolean find_messages_usage(text events, usage *to) {
-  usage found;
+  usage latest;
   size start = 0, delta = 0;
   if (find(events, T("message_start"), &start)) {
     size end = event_end(events, start);
-    if (find_usage(part(events, start, end ? end : events.n), &found) && found.input >= 0) to->input = found.input;
+    if (find_usage(part(events, start, end ? end : events.n), &latest) && latest.input >= 0) to->input = latest.input;
   }
-  if (!find(events, T("message_delta"), &delta) || !find_usage(part(events, delta, events.n), &found)) return 0;
-  if (found.input < 0) found.input = to->input;
-  *to = found;
+  if (!find(events, T("message_delta"), &delta) || !find_usage(part(events, delta, events.n), &latest)) return 0;
+  if (latest.input < 0) latest.input = to->input;
+  *to = latest;
   return 1;
 }
 
@@ -81,8 +82,8 @@ static boolean has_choices(text event) {
 }
 
 boolean only_usage(text event) {
-  usage found;
-  return find_usage(event, &found) && found.input >= 0 && !has_choices(event);
+  usage latest;
+  return find_usage(event, &latest) && latest.input >= 0 && !has_choices(event);
 }
 
 size event_end(text t, size from) {
@@ -99,18 +100,18 @@ size event_end(text t, size from) {
 
 // What says something: the first event of a stream only names the speaker, and the last why it ends.
 i64 count_pieces(text events, u32 initials) {
-  static const text SAYING[] = { { "content\"", 8 }, { "\"text\"", 6 }, { "\"delta\"", 7 }, { "\"arguments\"", 11 },
-                                 { "\"partial_json\"", 14 }, { "\"thinking\"", 10 } };
-  i64 found = 0;
+  static const text SAYING[] = { { "content\"", 8 },      { "\"text\"", 6 },          { "\"delta\"", 7 },
+                                 { "\"arguments\"", 11 }, { "\"partial_json\"", 14 }, { "\"thinking\"", 10 } };
+  i64 pieces = 0;
   for (u32 i = 0; i < COUNT(SAYING); i++) {
     if (SAYING[i].p[0] == '"' && !may_have(initials, SAYING[i].p[1])) continue;
     for (size at = 0; find(events, SAYING[i], &at);) {
       at += SAYING[i].n;
       size value = value_behind(events, at);
-      found += value + 1 < events.n && events.p[value] == '"' && events.p[value + 1] != '"';
+      pieces += value + 1 < events.n && events.p[value] == '"' && events.p[value + 1] != '"';
     }
   }
-  return found;
+  return pieces;
 }
 
 // Whether `"key":` stands before this place, with whatever blanks.
@@ -179,8 +180,7 @@ boolean tells_end(text events, u32 initials, boolean of_messages) {
   if (of_messages) return has_message_stop(events);
   if (ends_with_done(events) || (may_have(initials, 'f') && has_finish_reason(events))) return 1;
   if (may_have(initials, 'u') && only_usage(last_event(events))) return 1;
-  return may_have(initials, 'r')
-         && (has(events, T("\"response.completed\"")) || has(events, T("\"response.incomplete\"")));
+  return may_have(initials, 'r') && (has(events, T("\"response.completed\"")) || has(events, T("\"response.incomplete\"")));
 }
 
 boolean find_spelling(text t, size *from, size *to) {
