@@ -267,3 +267,10 @@ def test_a_peak_says_what_of_its_limit_a_host_gets_and_with_which_losses_it_is_c
     quiet, busy = (replace(snapshot(at, Counter()), plan=peaking(PLAN, tokens)) for at, tokens in moments)
     assert said(watch(quiet)) == ("carried, with any one lost", {"bedrock": 1, "deepinfra": 1})
     assert said(watch(quiet, busy)) == ("not carried without bedrock", {"bedrock": 48, "deepinfra": 64})
+
+
+def test_what_a_month_costs_by_the_plan_is_shown_where_the_stack_declares_a_volume():
+    model = replace(PLAN.models[0], volume=1_000_000_000)
+    declared = replace(snapshot(0, Counter()), plan=replace(PLAN, models=(model, *PLAN.models[1:])))
+    assert "month" not in watch(snapshot(0, Counter())).state()
+    assert watch(declared).state()["month"] == {"tokens": [484_000_000, 592_000_000], "nodes": [0, 0], "unknown": 0}

@@ -37,7 +37,7 @@ from corral.local.statistics.readings import Readings, Series, Timed, quantile
 from corral.local.statistics.totals import Tally, Window, durations, tallies
 from corral.plan.callers import TenantPlan
 from corral.plan.capacity import Headroom
-from corral.plan.money import nearest
+from corral.plan.money import Sums, nearest
 from corral.plan.plan import ModelPlan, Plan, Price, Target
 
 RATES_SECONDS = 10
@@ -79,6 +79,21 @@ class Windows:
     times: Window[Timed] = field(default_factory=lambda: Window[Timed](LATELY_SECONDS))
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a plan says by itself."""
+
+    peaks: Mapping[str, Headroom]
+    """By model."""
+    month: Sums
+
+
+def _month(of: Sums) -> State:
+    """Micro-dollars, from and to."""
+    tokens, nodes = ([each.least, each.most] for each in (of.tokens, of.nodes))
+    return {"tokens": tokens, "nodes": nodes, "unknown": len(of.unknown)}
+
+
 _LEAST_REQUESTS = 30
 """Fewer say nothing."""
 _DEVIATIONS = 4
@@ -109,11 +124,10 @@ def state_of(
     snapshot: Snapshot,
     windows: Windows,
     ejections: Mapping[tuple[str, str], int],
-    peaks: Mapping[str, Headroom],
+    expected: Expected,
 ) -> State:
-    """What was counted: of models and all of them together, and of tenants; `ejections` are by model and host, `peaks`
-    by model."""
-    builder = _Builder(snapshot, windows, ejections, peaks)
+    """What was counted: of models and all of them together, and of tenants; `ejections` are by model and host."""
+    builder = _Builder(snapshot, windows, ejections, expected.peaks)
     models = builder.models()
     costs = [model["cost"] for model in models.values() if "cost" in model]
     return {
@@ -124,6 +138,7 @@ def state_of(
         "ejected": sum(host["state"] == "ejected" for model in models.values() for host in model["hosts"].values()),
         "unpriced": len(models) - len(costs),
         "cost": sum(costs),
+        **({"month": _month(expected.month)} if expected.month else {}),
         "models": models,
         **({"tenants": builder.tenants()} if snapshot.plan.tenants else {}),
     }

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 from corral.local.budgets import BudgetStatus
 from corral.local.errors import EngineError
 from corral.local.page.feed import Feed, State
-from corral.local.page.state import Snapshot, Windows, state_of
+from corral.local.page.state import Expected, Snapshot, Windows, state_of
 from corral.local.page.timeline import History, Marks
 from corral.local.statistics.status import Reload
 from corral.local.statistics.totals import Totals, tallies
-from corral.plan.capacity import Headroom, headroom
+from corral.plan.capacity import headroom
+from corral.plan.money import sums
 from corral.plan.plan import Plan
 from corral.simulated.control import ControlError, SimulatedControl
 
@@ -34,7 +35,7 @@ class Watch:
         self._ejections: Counter[tuple[str, str]] = Counter()
         self._last: Snapshot | None = None
         self._problem = ""
-        self._headroom: tuple[Plan, dict[str, Headroom]] | None = None
+        self._expected: tuple[Plan, Expected] | None = None
         """Of the last plan that it was counted for: that takes long where many models have a peak."""
 
     def observe(self, snapshot: Snapshot) -> None:
@@ -68,14 +69,14 @@ class Watch:
             "stack": self._last.plan.stack,
             "url": self._url,
             "problem": "\n".join(filter(None, (self._problem, self._last.file_problem))),
-            **state_of(self._last, self._windows, self._ejections, self._peaks(self._last.plan)),
+            **state_of(self._last, self._windows, self._ejections, self._of_plan(self._last.plan)),
             "marks": self._marks.state(),
         }
 
-    def _peaks(self, plan: Plan) -> dict[str, Headroom]:
-        if self._headroom is None or self._headroom[0] is not plan:
-            self._headroom = plan, {each.model: each for each in headroom(plan)}
-        return self._headroom[1]
+    def _of_plan(self, plan: Plan) -> Expected:
+        if self._expected is None or self._expected[0] is not plan:
+            self._expected = plan, Expected({each.model: each for each in headroom(plan)}, sums(plan))
+        return self._expected[1]
 
     def history(self, model: str) -> dict[str, Any] | None:
         """The last minutes of a model; None: there is no such model."""

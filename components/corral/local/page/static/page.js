@@ -93,6 +93,13 @@ function draw() {
   else for (const card of cards.values()) if (card.onScreen) card.update(state.models[card.name], marks);
 }
 
+const range = (amounts) => [...new Set(amounts.map(money))].join(" to ");
+
+function month({ tokens, nodes, unknown }) {
+  const label = unknown ? `a month by the plan, without ${count(unknown)} unknown` : "a month by the plan";
+  return [label, nodes[1] ? `${range(tokens)} and ${range(nodes)} for GPU nodes` : range(tokens)];
+}
+
 function totals() {
   const values = [
     ["models", count(Object.keys(state.models).length)],
@@ -102,8 +109,10 @@ function totals() {
     ["client errors, last 30 s", count(state.clientErrors)],
     ["hosts ejected", count(state.ejected)],
     [state.unpriced ? `cost/hour, without ${count(state.unpriced)} of unknown cost` : "cost/hour", money(state.cost)],
+    ...(state.month ? [month(state.month)] : []),
   ];
   const place = find("totals");
+  while (place.children.length > values.length) place.lastChild.remove();
   while (place.children.length < values.length) place.append(el("div", {}, el("dt"), el("dd")));
   values.forEach((texts, i) => texts.forEach((text, part) => setText(place.children[i].children[part], text)));
 }
