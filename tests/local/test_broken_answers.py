@@ -65,8 +65,9 @@ ANSWERS: dict[str, tuple[str, bytes, str]] = {
 
 THROTTLED = ("throttled", "both-throttled", "first-throttled")
 
-STREAMED = [kind for kind in ANSWERS if kind.startswith("stream-")]
-HELD = [kind for kind in ANSWERS if kind not in STREAMED]
+UNBEGUN = ["stream-empty", "stream-error"]
+STREAMED = [kind for kind in ANSWERS if kind.startswith("stream-") and kind not in UNBEGUN]
+HELD = [kind for kind in ANSWERS if not kind.startswith("stream-")]
 
 
 class _Host(BaseHTTPRequestHandler):
@@ -218,6 +219,21 @@ def test_what_is_no_answer_another_host_gives_before_the_client_has_seen_any_of_
     attempts = codes(gateway, "corral_attempts_total", kind)
     assert attempts.pop(("good", "200")) == 1
     assert {(host, code == "0" or code >= "500") for host, code in attempts} == {(kind, True)}
+
+
+@pytest.mark.parametrize("kind", UNBEGUN)
+def test_a_stream_that_begins_with_an_error_or_not_at_all_another_host_gives(gateway: Gateway, kind: str) -> None:
+    answer, came, whole = streamed(gateway, kind)
+    assert (answer.status_code, answer.headers["x-corral-host"], answer.headers["x-corral-attempts"]) == (
+        200,
+        "good",
+        "2",
+    )
+    assert (whole, came.endswith(DONE)) == (True, True)
+    alone, came, whole = streamed(gateway, f"{kind}-alone")
+    assert (alone.status_code, alone.headers["content-type"], whole) == (502, JSON, True)
+    assert json.loads(came)["error"]["message"]
+    assert codes(gateway, "corral_attempts_total", kind) == {(kind, "502"): 1, ("good", "200"): 1}
 
 
 def test_a_stream_that_fails_is_lost_on_every_screen(gateway: Gateway) -> None:

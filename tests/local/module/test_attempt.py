@@ -106,10 +106,52 @@ def test_an_answer_that_is_not_the_json_it_should_be_is_the_host_s_failure(
         assert json.loads(ran.body)["error"]["code"] == "bad_answer"
 
 
-def test_neither_a_stream_nor_an_error_is_waited_for() -> None:
-    for status, kind in (("200", "text/event-stream"), ("404", "text/html"), ("503", "application/json")):
+def test_an_error_is_not_waited_for() -> None:
+    for status, kind in (("404", "text/html"), ("503", "application/json")):
         ran = attempted().attempt_answer({":status": status, "content-type": kind}, [b"x", b"y"])
         assert (ran.headers[":status"], ran.passed) == (status, (b"x", b"y"))
+
+
+EVENTS = {":status": "200", "content-type": "text/event-stream"}
+LONG = b"data: " + b"x" * 65_530
+
+
+@pytest.mark.parametrize(
+    ("pieces", "passed"),
+    [
+        ([b"data: {}\n\n", b"data: [DONE]\n\n"], (b"data: {}\n\n", b"data: [DONE]\n\n")),
+        ([b"data: {", b"}\n", b"\n", b"more"], (b"data: {}\n\n", b"more")),
+        ([b": I am here\r\n\r\n", b"x"], (b": I am here\r\n\r\n", b"x")),
+        ([b"data: {", b"}"], (b"data: {}",)),
+        ([LONG[:9], LONG[9:], b"x"], (LONG, b"x")),
+        ([b'data: {"error":null}\n\n'], (b'data: {"error":null}\n\n',)),
+    ],
+)
+def test_a_stream_waits_for_its_first_event_alone(pieces: list[bytes], passed: tuple[bytes, ...]) -> None:
+    ran = attempted().attempt_answer(EVENTS, pieces)
+    assert (ran.headers, ran.passed) == (EVENTS, passed)
+
+
+ERROR = b'{"error":{"message":"no"}}'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "body"),
+    [
+        ([b"data: " + ERROR + b"\n\n", b"data: [DONE]\n\n"], ERROR),
+        ([b'event: error\ndata: {"type":"error",', b'"error":{}}\n\n', b"x"], b'{"type":"error","error":{}}'),
+        ([b'data: "error": "no"\n\n'], b"{"),
+        ([b""], b"{"),
+    ],
+)
+def test_of_one_that_begins_with_an_error_or_not_at_all_another_host_may_answer(
+    pieces: list[bytes], body: bytes
+) -> None:
+    ran = attempted().attempt_answer(EVENTS, pieces)
+    assert (ran.headers[":status"], ran.headers["content-type"]) == ("502", "application/json")
+    assert ran.body.startswith(body)
+    assert ran.headers["content-length"] == str(len(ran.body))
+    assert json.loads(ran.body)
 
 
 ADDED = b',"stream_options":{"include_usage":true}'

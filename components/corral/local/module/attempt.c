@@ -6,6 +6,7 @@
 
 enum {
   LONGEST_REST = 3600, // seconds; a host that asks for more is tried again by then
+  LONGEST_EVENT = 65536, // bytes; a stream whose first event is longer is not held back for it
   LONGEST_MEMBER = 64, // of a body, by which a host is told a session
   MUCH_SPACE = 64,     // bytes at either end of an answer that are searched for its first and last sign
 };
@@ -220,8 +221,8 @@ static void judge_attempt(attempt *of, i64 status, boolean failed) {
 // Of a status what counts towards leaving a host out: 501 and above.
 static boolean ejects(i64 status) { return status > 500; }
 
-// An answer that is not streamed waits until it is whole: where it breaks off, or is none, another host answers.  What a
-// stream is worth is known at its end.
+// An answer that is not streamed waits until it is whole: where it breaks off, or is none, another host answers.  A stream
+// waits for its first event, which may say that there will be none; what the rest is worth is known at its end.
 int attempt_answer(attempt *of, void *filter, boolean ended) {
   if (!of->request) return CONTINUE;
   i64 status = of->status = number(answer_header(filter, T(":status")));
@@ -237,14 +238,52 @@ int attempt_answer(attempt *of, void *filter, boolean ended) {
     fail(filter, 0);
     return CONTINUE;
   }
-  if (starts_but_case(answer_header(filter, T("content-type")), T("text/event-stream"))) return CONTINUE;
-  of->waits = 1;
+  of->opens = starts_but_case(answer_header(filter, T("content-type")), T("text/event-stream"));
+  of->waits = !of->opens;
   return STOP;
 }
 
+// The object in an event, as an answer of its own; what there is instead of it where there is none.
+static void fail_as(void *filter, text event) {
+  char digits[24];
+  size from = 0, to = event.n;
+  fail(filter, 1);
+  if (!find(event, T("{"), &from)) return;
+  while (event.p[to - 1] != '}' && to > from) to--;
+  text body = part(event, from, to);
+  if (!body.n) return;
+  replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, body);
+  set_answer_header(filter, T("content-length"), digits_of((i64)body.n, digits));
+}
+
+// Whether it is known by now that a stream begins, or that it does not.
+static boolean has_begun(attempt *of, void *filter, boolean ended) {
+  whole body = whole_body(filter, RESPONSE_HELD, RESPONSE_PIECE);
+  size first = event_end(body.t, 0);
+  if (!first && !ended && body.t.n < LONGEST_EVENT) {
+    free(body.own);
+    return 0;
+  }
+  buffer event = { 0, 0, 0 };
+  add(&event, part(body.t, 0, first ? first : body.t.n));
+  free(body.own);
+  of->opens = 0;
+  if (!event.n || tells_failure(all_of(&event), initials_of(all_of(&event)))) {
+    judge_attempt(of, 502, 1);
+    fail_as(filter, all_of(&event));
+    of->fails = 1;
+  }
+  free(event.p);
+  return 1;
+}
+
 int attempt_answer_body(attempt *of, void *filter, boolean ended) {
-  if (!of->request || of->judged) return PASS;
+  if (!of->request) return PASS;
+  if (of->fails) replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, NO_TEXT); // what follows the event that told it
+  if (of->judged) return PASS;
   if (of->request->is_copy) return copy_answer_body(of, filter, ended);
+  if (of->opens && !has_begun(of, filter, ended)) return HOLD;
+  if (of->judged) return PASS;
   if (!of->waits) { // a stream, which the gateway's filter judges
     of->judged = ended;
     if (ended) of->request->running = 0;

@@ -337,6 +337,7 @@ typedef struct attempt {
   const target *target;
   i64 status; // 0: no answer has begun
   boolean waits, replaced, judged;
+  boolean opens, fails; // a stream: nothing of it is known yet; its first event has told that it fails
 } attempt;
 
 int attempt_headers(attempt *of, void *filter);
