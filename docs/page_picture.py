@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import ViewportSize, sync_playwright
 
-from corral.local import state_folder as registry
+from corral.local.state_folder import StateFolder
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -40,7 +40,7 @@ def picture(project: Path) -> None:
         stdout=subprocess.DEVNULL,
     )
     try:
-        while (running := registry.find_running(project, STACK)) is None:
+        while (running := StateFolder.of(project, STACK).running()) is None:
             time.sleep(0.1)
         time.sleep(BEFORE_THE_MOVE)
         file.write_text(file.read_text().replace(*MOVE))
