@@ -117,7 +117,7 @@ static void mutate(buffer *to, text of) {
 
 static buffer scratch;
 
-static void header_of(void *s, int kind, text name, text value) {
+static void add_header_to(void *s, int kind, text name, text value) {
   mutate(&scratch, value);
   if (scratch.n) fake_add_header(s, kind, name, all_of(&scratch));
 }
@@ -141,9 +141,9 @@ static void run_body(void *s, void *filter, body_hook *body, int piece, text who
 
 static void answer_with(void *s, void *filter, text body) {
   fake_clear_headers(s, RESPONSE_HEADERS);
-  header_of(s, RESPONSE_HEADERS, T(":status"), ONE_OF(STATUS));
-  header_of(s, RESPONSE_HEADERS, T("content-type"), ONE_OF(KINDS));
-  header_of(s, RESPONSE_HEADERS, T("retry-after"), ONE_OF(RETRY));
+  add_header_to(s, RESPONSE_HEADERS, T(":status"), ONE_OF(STATUS));
+  add_header_to(s, RESPONSE_HEADERS, T("content-type"), ONE_OF(KINDS));
+  add_header_to(s, RESPONSE_HEADERS, T("retry-after"), ONE_OF(RETRY));
   hook(response_headers)(s, filter, !body.n);
   run_body(s, filter, hook(response_body), RESPONSE_PIECE, body);
 }
@@ -184,13 +184,13 @@ static void copied_request(void *s, void *attempts, void *plan, text sent, buffe
 static void one_request(void *gateway, void *attempts, void *plan, buffer *body) {
   void *s = fake_new(plan), *filter = hook(new)(gateway, s);
   fake_time(1795276110747000 + (i64)drawn(100000000));
-  header_of(s, REQUEST_HEADERS, T(":path"), ONE_OF(PATHS));
-  header_of(s, REQUEST_HEADERS, T(":method"), T("POST"));
-  header_of(s, REQUEST_HEADERS, T("content-type"), T("application/json"));
-  header_of(s, REQUEST_HEADERS, T("authorization"), ONE_OF(KEYS));
+  add_header_to(s, REQUEST_HEADERS, T(":path"), ONE_OF(PATHS));
+  add_header_to(s, REQUEST_HEADERS, T(":method"), T("POST"));
+  add_header_to(s, REQUEST_HEADERS, T("content-type"), T("application/json"));
+  add_header_to(s, REQUEST_HEADERS, T("authorization"), ONE_OF(KEYS));
   if (drawn(4)) fake_add_header(s, REQUEST_HEADERS, T("x-request-id"), T("an-id"));
-  if (!drawn(9)) header_of(s, REQUEST_HEADERS, T("x-corral-mirror"), T("7"));
-  if (!drawn(4)) header_of(s, REQUEST_HEADERS, T("x-corral-claims"), ONE_OF(CLAIMS));
+  if (!drawn(9)) add_header_to(s, REQUEST_HEADERS, T("x-corral-mirror"), T("7"));
+  if (!drawn(4)) add_header_to(s, REQUEST_HEADERS, T("x-corral-claims"), ONE_OF(CLAIMS));
   mutate(body, ONE_OF(REQUESTS_SENT));
   text sent = copy_of(all_of(body));
   hook(request_headers)(s, filter, !sent.n);

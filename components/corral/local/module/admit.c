@@ -21,9 +21,8 @@ boolean is_of_prompts(const request *r) {
 }
 
 static boolean asks_for_messages(void *filter) {
-  text path = NO_TEXT, messages = T("/v1/messages");
-  size n = 0;
-  if (!envoy(http_get_header)(filter, REQUEST_HEADERS, T(":path"), &path, 0, &n) || !starts(path, messages)) return 0;
+  text path = header_of(filter, REQUEST_HEADERS, T(":path")), messages = T("/v1/messages");
+  if (!starts(path, messages)) return 0;
   return path.n == messages.n || path.p[messages.n] == '?';
 }
 

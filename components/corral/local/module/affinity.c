@@ -58,11 +58,10 @@ static u64 mark_of_prompt(text body, const member *members) {
 
 // A name is of the tenant's own sessions alone; a prompt is the same whoever sends it.
 u64 session_of(const request *r, void *filter, text body, const member *members) {
-  text name = NO_TEXT;
-  size count = 0;
   if (!r->model->keeps_sessions) return 0;
   if (!r->model->session_header.n) return is_of_prompts(r) ? mark_of_prompt(body, members) : 0;
-  if (!envoy(http_get_header)(filter, REQUEST_HEADERS, r->model->session_header, &name, 0, &count) || !name.n) return 0;
+  text name = header_of(filter, REQUEST_HEADERS, r->model->session_header);
+  if (!name.n) return 0;
   return mark_of(name, mark_of(r->tenant->name, 1));
 }
 

@@ -24,18 +24,12 @@ typedef struct {
   boolean has_ours; // a header of ours, as of a host that is a gateway itself
 } head;
 
-static text header_of(void *filter, text name) {
-  text value = NO_TEXT;
-  size n = 0;
-  return envoy(http_get_header)(filter, RESPONSE_HEADERS, name, &value, 0, &n) ? value : NO_TEXT;
-}
-
 static void read_head(void *filter, head *to) {
   header all[MOST_ANSWER_HEADERS];
   size n = envoy(http_get_headers_size)(filter, RESPONSE_HEADERS);
   if (n > MOST_ANSWER_HEADERS || !envoy(http_get_headers)(filter, RESPONSE_HEADERS, all)) {
-    *to = (head){ header_of(filter, T(":status")), header_of(filter, T("content-type")),
-                  header_of(filter, T("x-request-id")), 1 };
+    *to = (head){ header_of(filter, RESPONSE_HEADERS, T(":status")), header_of(filter, RESPONSE_HEADERS, T("content-type")),
+                  header_of(filter, RESPONSE_HEADERS, T("x-request-id")), 1 };
     return;
   }
   while (n--) {

@@ -132,12 +132,6 @@ int attempt_body(attempt *of, void *filter, boolean ended) {
   return PASS;
 }
 
-static text answer_header(void *filter, text name) {
-  text value = NO_TEXT;
-  size n = 0;
-  return envoy(http_get_header)(filter, RESPONSE_HEADERS, name, &value, 0, &n) ? value : NO_TEXT;
-}
-
 static void set_answer_header(void *filter, text name, text value) {
   envoy(http_set_header)(filter, RESPONSE_HEADERS, name, value);
 }
@@ -153,7 +147,7 @@ static void is_refused(const attempt *of, void *filter) {
 // A host of several that says for how long it takes no more is left out until then.
 static void is_throttled(const attempt *of, void *filter) {
   const i64 second = 1000000;
-  text value = answer_header(filter, T("retry-after"));
+  text value = header_of(filter, RESPONSE_HEADERS, T("retry-after"));
   i64 at = now(), seconds = number(value), till = -1, longest = at + LONGEST_REST * second;
   size digits = 0;
   while (digits < value.n && value.p[digits] >= '0' && value.p[digits] <= '9') digits++;
@@ -194,7 +188,7 @@ static boolean is_error(text body) {
 }
 
 boolean is_answer(void *filter, text body) {
-  return is_whole_json(answer_header(filter, T("content-type")), body) && !is_error(body);
+  return is_whole_json(header_of(filter, RESPONSE_HEADERS, T("content-type")), body) && !is_error(body);
 }
 
 static const char BAD_ANSWER[] =
@@ -225,8 +219,8 @@ static boolean ejects(i64 status) { return status > 500; }
 // waits for its first event, which may say that there will be none; what the rest is worth is known at its end.
 int attempt_answer(attempt *of, void *filter, boolean ended) {
   if (!of->request) return CONTINUE;
-  i64 status = of->status = number(answer_header(filter, T(":status")));
-  if (of->request->is_copy) return copy_answer(of, filter, answer_header(filter, T("content-type")), ended);
+  i64 status = of->status = number(header_of(filter, RESPONSE_HEADERS, T(":status")));
+  if (of->request->is_copy) return copy_answer(of, filter, header_of(filter, RESPONSE_HEADERS, T("content-type")), ended);
   if (status == 400 || status == 422) is_refused(of, filter);
   if (status == 429) is_throttled(of, filter);
   if (status != 200) {
@@ -238,7 +232,7 @@ int attempt_answer(attempt *of, void *filter, boolean ended) {
     fail(filter, 0);
     return CONTINUE;
   }
-  of->opens = starts_but_case(answer_header(filter, T("content-type")), T("text/event-stream"));
+  of->opens = starts_but_case(header_of(filter, RESPONSE_HEADERS, T("content-type")), T("text/event-stream"));
   of->waits = !of->opens;
   return STOP;
 }
@@ -292,7 +286,8 @@ int attempt_answer_body(attempt *of, void *filter, boolean ended) {
   if (!ended) return HOLD;
   of->waits = 0;
   whole body = whole_body(filter, RESPONSE_HELD, RESPONSE_PIECE);
-  boolean is_json = is_whole_json(answer_header(filter, T("content-type")), body.t), failed = !is_json || is_error(body.t);
+  boolean is_json = is_whole_json(header_of(filter, RESPONSE_HEADERS, T("content-type")), body.t),
+          failed = !is_json || is_error(body.t);
   judge_attempt(of, failed ? 502 : 200, failed);
   if (!is_json) {
     fail(filter, 1);

@@ -91,12 +91,6 @@ static void numbers_at(i64 at, i64 to[SPANS]) {
 
 // ---- the sums
 
-static void lock(const budget *of) {
-  for (i64 free = 0; !swap(&of->lock->value, &free, 1); free = 0) sched_yield();
-}
-
-static void unlock(const budget *of) { set_to(&of->lock->value, 0); }
-
 static i64 sum(i64 a, i64 b) { return a > MOST - b ? MOST : a + b; }
 
 static i64 product(i64 a, i64 b) { return b && a > MOST / b ? MOST : a * b; }
@@ -113,7 +107,7 @@ boolean hold_money(const budget *of, i64 amount, i64 at, held *to, u32 *full, i6
   i64 numbers[SPANS];
   boolean fits = 1;
   numbers_at(at, numbers);
-  lock(of);
+  lock(&of->lock->value);
   for (u32 i = 0; i < SPANS; i++) {
     span *each = &of->spans[i];
     begin_anew(each, numbers[i]);
@@ -124,19 +118,19 @@ boolean hold_money(const budget *of, i64 amount, i64 at, held *to, u32 *full, i6
     *left = of->limits[i] > each->used ? of->limits[i] - each->used : 0;
   }
   for (u32 i = 0; fits && i < SPANS; i++) of->spans[i].used = sum(of->spans[i].used, amount);
-  unlock(of);
+  unlock(&of->lock->value);
   to->amount = amount;
   return fits;
 }
 
 // What was held becomes what it has cost, in the day and the month in which it was held.
 void settle_money(const budget *of, const held *was, i64 cost) {
-  lock(of);
+  lock(&of->lock->value);
   for (u32 i = 0; i < SPANS; i++) {
     span *each = &of->spans[i];
     if (each->number == was->numbers[i]) each->used = sum(each->used - was->amount, cost);
   }
-  unlock(of);
+  unlock(&of->lock->value);
 }
 
 // ---- what a request could cost

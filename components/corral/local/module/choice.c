@@ -79,8 +79,8 @@ void leave_place(request *r) {
 }
 
 // Of a sequence that fills the range evenly: the fractions of multiples of the golden ratio.
-static u64 drawn(const model *of, u64 below) {
-  u64 turn = (u64)add_to(&of->turns->value, 1) * 0x9e3779b97f4a7c15ul;
+u64 next_turn(level *turns, u64 below) {
+  u64 turn = (u64)add_to(&turns->value, 1) * 0x9e3779b97f4a7c15ul;
   return (turn >> 32) * below >> 32;
 }
 
@@ -95,7 +95,7 @@ static u32 draw(const model *of, u64 hosts, u64 session) {
     drawn_from |= (u64)1 << end;
   }
   if (session) return preferred(of, drawn_from, session);
-  u64 rest = drawn(of, sum);
+  u64 rest = next_turn(of->turns, sum);
   for (u32 i = first; i < end; i++) {
     if (!(hosts >> i & 1)) continue;
     if (rest < of->targets[i].weight) return i;

@@ -7,7 +7,7 @@
 //   needs     what a request needs of its host
 //   limits    what a tenant may use
 //   budget    what a tenant's requests may cost
-//   files     read whole, or mapped
+//   files     read whole, mapped, or written at their end
 //   shape     of the last requests, for whoever asks what Envoy has died of
 //   host      how a host is reached, and how a model fares there
 //   affinity  which requests belong together, and which host they prefer
@@ -203,6 +203,8 @@ void *of_plan(plan *of, size n); // zeroed memory that is given back with the pl
 
 text contents_of(text path); // without blanks at its end; owned by the caller.  `p` is 0: it cannot be read, or is empty
 void *mapped_file(text path, size least, size *n); // 0: it cannot be, or has less bytes
+void append_to(text path, text line,
+               i64 largest); // a file of more bytes gets the ending .older, and the one before it goes
 
 // ---- shape
 
@@ -306,6 +308,7 @@ text hint_of(u64 session, char to[17]);
 // ---- choice
 
 u32 count_of(u64 hosts);
+u64 next_turn(level *turns, u64 below); // of a sequence that fills the range evenly
 boolean choose(request *r, void *context); // false: there is nobody
 void judge(request *r, const target *of, i64 status, boolean failed); // status: 0 where no answer came whole
 void count_attempt(const request *r, const target *of, i64 status);
@@ -387,6 +390,7 @@ typedef struct {
   char *own; // 0: it lies in one piece at Envoy
 } whole;
 
+text header_of(void *filter, int kind, text name); // the first of that name; `p` is 0: there is none
 whole whole_body(void *filter, int held, int piece); // both together
 whole joined(text before, void *filter, int piece);
 void replace_body(void *filter, int held, int piece, text by);

@@ -48,7 +48,6 @@ void *mmap(void *, size, int, int, int, i64);
 int munmap(void *, size);
 int sched_yield(void);
 int rename(const char *, const char *);
-size strlen(const char *);
 #ifdef __APPLE__
 enum { OPEN_TO_APPEND = 0x209 }; // O_WRONLY | O_APPEND | O_CREAT
 #else

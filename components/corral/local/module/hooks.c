@@ -4,6 +4,12 @@
 
 enum { MOST_SLICES = 64 };
 
+text header_of(void *filter, int kind, text name) {
+  text value = NO_TEXT;
+  size n = 0;
+  return envoy(http_get_header)(filter, kind, name, &value, 0, &n) ? value : NO_TEXT;
+}
+
 static size size_of(void *filter, int kind) { return envoy(http_get_body_size)(filter, kind); }
 
 // A body's bytes; they lie where Envoy has them if they are in one piece.

@@ -7,7 +7,6 @@
 
 enum { MOST_WAITING = 1 << 24, UNBUFFERED = 2 };
 
-int sched_yield(void);
 void *fopen(const char *, const char *);
 int setvbuf(void *, char *, int, size);
 size fwrite(const void *, size, size, void *);
@@ -25,10 +24,6 @@ static i64 locked, writing;
 static buffer waiting;
 static text file; // with a zero behind it
 
-static void lock(i64 *of) {
-  for (i64 open = 0; !swap(of, &open, 1); open = 0) sched_yield();
-}
-
 static size written(text lines) {
   void *to = file.n ? fopen(file.p, "ae") : 0;
   if (!to) return 0;
@@ -44,14 +39,14 @@ void write_log_to(text path) {
     free((char *)file.p);
     file = copy_of(path);
   }
-  set_to(&locked, 0);
+  unlock(&locked);
   written(NO_TEXT); // it is there from the beginning
 }
 
 static void wait_to_be_written(text line) {
   lock(&locked);
   if (waiting.n < MOST_WAITING) add(&waiting, line);
-  set_to(&locked, 0);
+  unlock(&locked);
 }
 
 void write_log(void) {
@@ -59,7 +54,7 @@ void write_log(void) {
   lock(&locked);
   buffer lines = waiting;
   waiting = (buffer){ 0, 0, 0 };
-  set_to(&locked, 0);
+  unlock(&locked);
   size n = lines.n ? written(all_of(&lines)) : 0;
   if (n < lines.n) {
     lock(&locked);
@@ -68,10 +63,10 @@ void write_log(void) {
     add(&rest, all_of(&waiting));
     free(waiting.p);
     waiting = rest;
-    set_to(&locked, 0);
+    unlock(&locked);
   }
   free(lines.p);
-  set_to(&writing, 0);
+  unlock(&writing);
 }
 
 // ---- a line
@@ -149,7 +144,7 @@ static void add_flags(buffer *to, u64 flags) {
   if (to->n == before) add(to, T("-"));
 }
 
-static text header_of(void *self, text name) {
+static text logged_header(void *self, text name) {
   text value = NO_TEXT;
   size n = 0;
   return envoy(access_logger_get_header_value)(self, REQUEST_HEADERS, name, &value, 0, &n) ? value : NO_TEXT;
@@ -212,13 +207,13 @@ static void add_line(logger *to, void *self, const record *of, const request *r)
   line->n = 0;
   add(line, T("{\"time\":\""));
   add_time(to, of->began);
-  add_text(line, T("\",\"id\":"), header_of(self, T("x-request-id")));
+  add_text(line, T("\",\"id\":"), logged_header(self, T("x-request-id")));
   add_text(line, T(",\"tenant\":"), of->tenant);
   add_text(line, T(",\"model\":"), of->model);
   add_text(line, T(",\"host\":"), of->host);
   add(line, T(",\"host_model\":"));
   add(line, of->host_model.n ? of->host_model : T("null"));
-  add_text(line, T(",\"method\":"), header_of(self, T(":method")));
+  add_text(line, T(",\"method\":"), logged_header(self, T(":method")));
   add_text(line, T(",\"path\":"), of->path);
   add_flag(line, T(",\"stream\":"), of->model.n > 0, r && r->stream);
   add_count(line, T(",\"status\":"), of->status);

@@ -93,11 +93,6 @@ static request *copy_of_request(const request *r) {
   return copy;
 }
 
-static boolean is_drawn(const mirror *of) {
-  u64 turn = (u64)add_to(&of->turns->value, 1) * 0x9e3779b97f4a7c15ul;
-  return (turn >> 32) * 100 >> 32 < of->target.weight;
-}
-
 static traits traits_of(text body, const member *members) {
   double temperature = 1;
   text format = value_at(body, &members[RESPONSE_FORMAT]);
@@ -111,10 +106,11 @@ static traits traits_of(text body, const member *members) {
 void copy_request(request *r, void *filter, text body, const member *members) {
   const mirror *of = r->model->mirror;
   char digits[17];
-  text id = NO_TEXT;
-  size count = 0;
-  if (!of || !is_drawn(of) || !is_for(of, r->tenant) || value_of(&of->active->value) >= MOST_UNDER_WAY) return;
-  if (!envoy(http_get_header)(filter, REQUEST_HEADERS, T("x-request-id"), &id, 0, &count)) return;
+  if (!of || next_turn(of->turns, 100) >= of->target.weight || !is_for(of, r->tenant)
+      || value_of(&of->active->value) >= MOST_UNDER_WAY)
+    return;
+  text id = header_of(filter, REQUEST_HEADERS, T("x-request-id"));
+  if (!id.p) return;
   r->id = copy_of(id);
   r->traits = traits_of(body, members);
   request *copy = copy_of_request(r);
@@ -123,14 +119,12 @@ void copy_request(request *r, void *filter, text body, const member *members) {
     release_request(copy);
     return;
   }
-  snprintf(digits, sizeof digits, "%lx", (u64)r->copy);
-  envoy(http_set_header)(filter, REQUEST_HEADERS, HEADER, (text){ digits, strlen(digits) });
+  envoy(http_set_header)(filter, REQUEST_HEADERS, HEADER, hint_of((u64)r->copy, digits));
 }
 
 request *taken_copy(void *filter) {
-  text number = NO_TEXT;
-  size count = 0;
-  if (!envoy(http_get_header)(filter, REQUEST_HEADERS, HEADER, &number, 0, &count)) return 0;
+  text number = header_of(filter, REQUEST_HEADERS, HEADER);
+  if (!number.p) return 0;
   request *copy = take_out((i64)(hexadecimal(number) & 0x7fffffffffffffff));
   envoy(http_set_header)(filter, REQUEST_HEADERS, HEADER, NO_TEXT);
   return copy;
@@ -219,20 +213,6 @@ static void add_field(buffer *to, text name, i64 value) {
   add_number(to, value);
 }
 
-static void append(text file, text line) {
-  char name[1024], older[1032];
-  if (!file.n || file.n >= sizeof name) return;
-  memcpy(name, file.p, file.n);
-  name[file.n] = 0;
-  int opened = open(name, OPEN_TO_APPEND, 0600);
-  if (opened < 0) return; // a disk that is full, or a folder that is gone: no request is to suffer
-  if (write(opened, line.p, line.n) > 0 && lseek(opened, 0, 1) > LARGEST_FILE) {
-    snprintf(older, sizeof older, "%s.older", name);
-    rename(name, older);
-  }
-  close(opened);
-}
-
 // One line; `unknown` fields are left out.
 static void record(const request *r, i64 status) {
   const answer *of = r->answer;
@@ -260,7 +240,7 @@ static void record(const request *r, i64 status) {
     add_quoted(&to, hint_of(t->calls, calls));
   }
   add(&to, T("}\n"));
-  append(r->model->mirror->file, all_of(&to));
+  append_to(r->model->mirror->file, all_of(&to), LARGEST_FILE);
   free(to.p);
 }
 

@@ -136,4 +136,10 @@ i64 value_of(i64 *at) {
 
 void set_to(i64 *at, i64 n) { __atomic_store(at, &n, 5); }
 
+void lock(i64 *of) {
+  for (i64 open = 0; !swap(of, &open, 1); open = 0) sched_yield();
+}
+
+void unlock(i64 *of) { set_to(of, 0); }
+
 boolean swap(i64 *at, i64 *expected, i64 to) { return __atomic_compare_exchange(at, expected, &to, 0, 5, 5); }

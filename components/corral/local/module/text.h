@@ -42,6 +42,8 @@ i64 add_to(i64 *at, i64 n); // what it was before
 i64 value_of(i64 *at);
 void set_to(i64 *at, i64 n);
 boolean swap(i64 *at, i64 *expected, i64 to);
+void lock(i64 *of); // 0 at first
+void unlock(i64 *of);
 
 // ---- sha256
 
