@@ -22,6 +22,7 @@ lint: .venv/ready  ## lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/clang-format --dry-run --Werror components/corral/local/module/*.[ch] tests/local/module/*.c
+	@if command -v clang-tidy >/dev/null; then clang-tidy --quiet components/corral/local/module/*.c -- -std=c11; fi
 	@$(BIN)/basedpyright --threads 2
 
 bench: .venv/ready  ## the gateway beside others, how it grows, and program start beside a bare program

@@ -179,8 +179,8 @@ static void read_request(record *of, const request *r) {
     of->model = r->model->name;
     of->plan = r->model->hash;
     of->commit = r->plan->commit;
+    if (r->admitted) of->route = r->model->name;
   }
-  if (r->admitted) of->route = r->model->name;
   if (r->attempted) {
     of->host = r->attempted->host->name;
     of->host_model = r->attempted->json_id;
