@@ -27,7 +27,6 @@ from corral.config.problems import ConfigError
 from corral.local.budgets import Budgets, BudgetStatus, budget_status
 from corral.local.callers import refuse_strangers
 from corral.local.envoy.configuration import Configuration, Secrets, Site, certificate, render
-from corral.local.envoy.module import ModelLines
 from corral.local.envoy_process import EnvoyProcess, claim_port, find_envoy
 from corral.local.errors import EngineError
 from corral.local.page.server import Listening, listen, numbers_route, serving_page
@@ -95,7 +94,6 @@ class Session:
         self._source = source
         self._options = options
         self._first = first
-        self._lines = ModelLines()
         self._site = site
         self.page = page
         """Where the live page is."""
@@ -278,7 +276,7 @@ class Session:
             self._certificate = served
             secrets = Secrets(keys, certificate(served.chain, served.key))
         budgets = self._budgets.file(desired.plan, desired.why_simulated())
-        return render(desired.plan, upstreams, desired.callers.hashes, site, secrets, budgets, self._lines), secrets
+        return render(desired.plan, upstreams, desired.callers.hashes, site, secrets, budgets), secrets
 
     def _report(self, problem: str, read_before: bytes | None) -> None:
         """Says why the stack file is not in force; of a file that holds what it held before only what is new."""

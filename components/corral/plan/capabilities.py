@@ -24,7 +24,7 @@ from pydantic.alias_generators import to_camel
 
 from corral.catalog.catalog import OTHER_APIS, Takes
 from corral.config.problems import number
-from corral.plan.plan import ModelPlan, Target
+from corral.plan.plan import ModelPlan, Target, memoized
 
 Engine = Literal["local", "kubernetes"]
 
@@ -90,6 +90,7 @@ def other_apis(model: ModelPlan) -> frozenset[str]:
     return frozenset(name for target in model.live for name in OTHER_APIS - {*lacking(target, "local")})
 
 
+@memoized
 def needs(model: ModelPlan) -> tuple[Need, ...]:
     """Those of the local engine, in the order of `CAPABILITIES`, then by length; none of an API that no host takes."""
     lacked_by: dict[str, set[str]] = {}

@@ -29,7 +29,7 @@ from math import ceil
 from typing import Literal
 
 from corral.plan.money import nearest
-from corral.plan.plan import Load, ModelPlan, Plan, Target
+from corral.plan.plan import Load, ModelPlan, Plan, Target, memoized
 
 Engine = Literal["local", "kubernetes"]
 Dimension = Literal["tokens", "requests", "concurrent"]
@@ -138,6 +138,7 @@ def _sides(headroom: Headroom | None) -> tuple[dict[str, int | None], dict[str, 
     return {each.host: each.percent for each in headroom.offered}, {each.lost: each.verdict for each in headroom.cases}
 
 
+@memoized
 def headroom(plan: Plan, of: str | None = None) -> tuple[Headroom, ...]:
     """Of each model whose peak the stack declares and that a host serves, in order of name; `of`: of that one alone."""
     wanted = ((model, group) for group in _groups(plan) for model in group if of in (None, model.name))

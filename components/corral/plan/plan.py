@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, wraps
+from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from corral.catalog.catalog import Protocol, SessionHint, Takes
 from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas, Versions
@@ -25,9 +25,30 @@ from corral.plan.ramps import Ramp
 _PRIVATE = {"public": False}
 """Of a field that is no part of the plan for programs, nor of its hash: it serves checks and provisioning."""
 
-
 OWN_GPUS = "GPUs of the stack"
 """The source of a price of nothing: these tokens cost no more than the nodes do."""
+
+P = ParamSpec("P")
+W = TypeVar("W")
+R = TypeVar("R")
+
+
+def memoized(derive: Callable[Concatenate[W, P], R]) -> Callable[Concatenate[W, P], R]:
+    """Keeps with a model, or a plan, what was derived of it last, and gives that again for equal further arguments.
+
+    A model that an edit has not changed is the same object in the next plan: what is derived of models is then derived
+    anew of the one that has changed.
+    """
+    name = f"{derive.__module__}.{derive.__qualname__}"
+
+    @wraps(derive)
+    def of(whole: W, *args: P.args, **kwargs: P.kwargs) -> R:
+        further, kept = (args, kwargs), vars(whole)
+        if name not in kept or kept[name][0] != further:
+            kept[name] = further, derive(whole, *args, **kwargs)
+        return kept[name][1]
+
+    return of
 
 
 @dataclass(frozen=True)
@@ -360,6 +381,18 @@ class Plan:
     def tenants_of(self, model: str) -> tuple[TenantPlan, ...]:
         """The tenants that may ask for a model."""
         return tuple(tenant for tenant in self.tenants if model in tenant.models)
+
+    def confined(self, model: str) -> tuple[TenantPlan, ...]:
+        """Those of them that have a residency of their own."""
+        return self._confined.get(model, ())
+
+    @cached_property
+    def _confined(self) -> dict[str, tuple[TenantPlan, ...]]:
+        confined: dict[str, tuple[TenantPlan, ...]] = {}
+        for tenant in self.tenants:
+            for model in tenant.models if tenant.residency else ():
+                confined[model] = (*confined.get(model, ()), tenant)
+        return confined
 
     @property
     def rates(self) -> tuple[Rate, ...]:

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from corral.config.problems import listed
-from corral.plan.plan import ModelPlan, Plan
+from corral.plan.plan import ModelPlan, Plan, memoized
 from corral.plan.public_json import Json, content_hash, to_json
 from corral.plan.tenants import served_to
 
@@ -35,14 +35,17 @@ _ROUTED = ("host", "kind", "model_id", "share", "weight", "priority", "protocol"
 
 def model_hash(model: ModelPlan, plan: Plan) -> str:
     """Twelve hexadecimal digits of the SHA-256 of a model's routing."""
+    return _hash(model, tuple((each.name, each.residency) for each in plan.confined(model.name)))
+
+
+@memoized
+def _hash(model: ModelPlan, residencies: tuple[tuple[str, tuple[str, ...] | None], ...]) -> str:
     routing = {
         "name": model.name,
         "targets": [[to_json(getattr(target, name)) for name in _ROUTED] for target in model.targets],
         "residency": to_json(model.residency),
         "affinity": to_json(model.affinity),
-        "tenants": {
-            each.name: to_json(each.residency) for each in plan.tenants if each.residency and model.name in each.models
-        },
+        "tenants": {tenant: to_json(residency) for tenant, residency in residencies},
     }
     canonical = json.dumps(routing, sort_keys=True, separators=(",", ":"))
     return sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]

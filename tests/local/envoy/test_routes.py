@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from corral.local.envoy.module import BudgetFile, ModelLines, plan_text
+from corral.local.envoy.module import BudgetFile, plan_text
 from corral.local.envoy.names import Files
 from corral.local.envoy.routes import gateway_routes
 from corral.local.envoy.upstream import Upstream
@@ -215,8 +215,10 @@ def test_the_lines_of_models_that_are_kept_are_those_of_a_text_made_anew() -> No
     eu = tenant("abroad", ("eu",), EU)
     moved = plan().models[0].only(lambda target: target.host != "lab")
     first, other = plan(), plan(eu)
+    other = replace(other, models=first.models)
     edited = replace(first, models=(moved, *first.models[1:]))
-    kept, budgets = ModelLines(), BudgetFile(Path("/run/b"), {}, frozenset())
+    budgets = BudgetFile(Path("/run/b"), {}, frozenset())
     for each in (first, first, edited, other, first, replace(first, models=first.models[1:]), first):
+        anew = replace(each, models=tuple(replace(model) for model in each.models))
         for file in (None, budgets, replace(budgets, free=frozenset({"bedrock"}))):
-            assert plan_text(each, {}, {}, {}, file, lines=kept) == plan_text(each, {}, {}, {}, file)
+            assert plan_text(each, {}, {}, {}, file) == plan_text(anew, {}, {}, {}, file)

@@ -70,18 +70,16 @@ def render(
     site: Site,
     secrets: Secrets,
     budgets: module.BudgetFile | None = None,
-    lines: module.ModelLines | None = None,
 ) -> Configuration:
     """Renders a plan that has no errors; `upstreams` has an entry for each of its live hosts, `keys` are the tenants by
-    the SHA-256 of their keys.  Of the secrets it takes what their files are called by; `lines` is that of
-    `module.plan_text`."""
+    the SHA-256 of their keys.  Of the secrets it takes what their files are called by."""
     shared = (
         *(host_cluster(upstream, plan.request_settings) for upstream in upstreams.values()),
         *jwt.clusters(plan.issuers, plan.request_settings, site.trusted),
     )
     verifiers = jwt.verifiers(plan.issuers, site.public_keys, site.trusted)
     key_files = {name: site.files.key(name, value) for name, value in secrets.keys.items()}
-    text = module.plan_text(plan, keys, upstreams, key_files, budgets, site.mirrored, lines)
+    text = module.plan_text(plan, keys, upstreams, key_files, budgets, site.mirrored)
     candidates = sorted({upstreams[model.candidate.host].name for model in plan.models if model.candidate})
     return Configuration(
         clusters={cluster["name"]: cluster for cluster in shared},

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -48,7 +48,7 @@ from corral.plan import failover
 from corral.plan.callers import Rate, TenantPlan
 from corral.plan.capabilities import needs, other_apis
 from corral.plan.gpus import Fit
-from corral.plan.plan import Load, ModelPlan, Plan, Price, RequestSettings, SessionHeader, Target
+from corral.plan.plan import Load, ModelPlan, Plan, Price, RequestSettings, SessionHeader, Target, memoized
 from corral.plan.residency import stays_within
 from corral.plan.tenants import served_to
 from corral.plan.trace import UNKNOWN_COMMIT, model_hash
@@ -119,26 +119,6 @@ def _line(*fields: str | int | bool | None) -> str:
     )
 
 
-@dataclass
-class ModelLines:
-    """The lines of a plan's models; those of the same objects as in the plan before are taken again."""
-
-    _others: tuple[tuple[TenantPlan, ...], frozenset[str] | None] = ((), None)
-    """What they are made of beside the models."""
-    _texts: dict[str, tuple[ModelPlan, str]] = field(default_factory=dict[str, tuple[ModelPlan, str]])
-
-    def of(self, plan: Plan, budgets: BudgetFile | None, mirrored: Path | None) -> Iterator[str]:
-        now = plan.tenants, budgets.free if budgets else None
-        former = self._texts if self._others == now else {}
-        self._others, self._texts = now, {}
-        for model in plan.models:
-            before, text = former.get(model.name, (None, ""))
-            if before is not model:
-                text = "\n".join(_model(plan, model, budgets, mirrored))
-            self._texts[model.name] = model, text
-            yield text
-
-
 def plan_text(
     plan: Plan,
     keys: Mapping[str, str],
@@ -146,15 +126,13 @@ def plan_text(
     key_files: Mapping[str, Path],
     budgets: BudgetFile | None = None,
     mirrored: Path | None = None,
-    lines: ModelLines | None = None,
 ) -> str:
     """What the module is told; `keys` are the tenants by the SHA-256 of their keys, `upstreams` those of the live
     hosts, `key_files` the files with the keys of those that take one; `budgets` is None where no tenant has one;
     `mirrored` is where it is written what became of copies of requests.
-
-    `lines` keeps those of the models for the next plan.
     """
     limits = {host: target.host_limit for host, target in plan.live_hosts.items()}
+    free = budgets and budgets.free
     return "\n".join(
         (
             _ejection(plan.request_settings),
@@ -163,7 +141,10 @@ def plan_text(
             *(_hint(target) for target in plan.live_hosts.values() if target.session_hint),
             *([_line("budgets", str(budgets.path))] if budgets else []),
             *_callers(plan, keys, budgets),
-            *(lines or ModelLines()).of(plan, budgets, mirrored),
+            *(
+                _model(model, plan.confined(model.name), model_hash(model, plan), free, mirrored)
+                for model in plan.models
+            ),
         )
     )
 
@@ -243,12 +224,30 @@ def _residency(tenant: TenantPlan) -> str | None:
     return "+".join(tenant.residency) if tenant.residency else None
 
 
-def _model(plan: Plan, model: ModelPlan, budgets: BudgetFile | None, mirrored: Path | None) -> Iterator[str]:
+@memoized
+def _model(
+    model: ModelPlan,
+    confined: tuple[TenantPlan, ...],
+    hashed: str,
+    free: frozenset[str] | None,
+    mirrored: Path | None,
+) -> str:
+    """A model's lines; `confined` are the tenants with a residency that may ask for it, `free` hosts cost nothing."""
+    return "\n".join(_lines(model, confined, hashed, free, mirrored))
+
+
+def _lines(
+    model: ModelPlan,
+    confined: tuple[TenantPlan, ...],
+    hashed: str,
+    free: frozenset[str] | None,
+    mirrored: Path | None,
+) -> Iterator[str]:
     live = model.live
-    yield _line("model", model.name, len(live), model_hash(model, plan))
+    yield _line("model", model.name, len(live), hashed)
     for target in live:
         yield _target(target)
-        if budgets and target.price and target.host not in budgets.free:
+        if free is not None and target.price and target.host not in free:
             yield _price(target, target.price)
     if candidate := model.candidate:
         yield _mirror(candidate, mirrored)
@@ -259,8 +258,7 @@ def _model(plan: Plan, model: ModelPlan, budgets: BudgetFile | None, mirrored: P
     def hosts(names: Iterable[str]) -> str:
         return f"{reduce(lambda mask, host: mask | bits[host], names, 0):x}"
 
-    strict = {each.residency: each for each in plan.tenants if each.residency and model.name in each.models}
-    for tenant in strict.values():
+    for tenant in {each.residency: each for each in confined}.values():
         allowed = [target.host for target in served_to(model, tenant).live]
         if len(allowed) < len(live):
             yield _line("residency", _residency(tenant), hosts(allowed))

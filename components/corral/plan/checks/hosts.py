@@ -12,9 +12,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from corral.config.problems import listed
+from corral.plan.capabilities import Engine
 from corral.plan.checks.findings import Finding
 from corral.plan.gpus import Fit, Misfit
-from corral.plan.plan import ModelPlan, Plan, Target, Unserved
+from corral.plan.plan import ModelPlan, Plan, Target, Unserved, memoized
 from corral.plan.residency import are_regions
 
 _NOTICE_DAYS = 90
@@ -29,29 +30,42 @@ def hosts(plan: Plan, today: date) -> Iterator[Finding]:
     for target in {target.host: target for _, target in plan.targets}.values():
         yield from _address(target)
     for model in plan.models:
-        yield from _serves(model, today)
-        yield from _fallback(model)
-        yield from _alone(model)
-        for target in model.targets:
-            yield from _region(model, target)
-            if plan.engine == "kubernetes" and (unknown := unpermitted(model.name, target)):
-                yield Finding("error", f"permissions/{model.name}/{target.host}", *unknown)
-            yield from _fit(model, target)
-            yield from _scaling(plan, model, target)
-            if target.live:
-                yield from _lifecycle(model, target, today)
-                yield from _guardrail(plan, model, target)
-                if not retired(target, today):
-                    yield from _verified(plan, model, target)
-                    yield from _price(model, target)
-            else:
-                yield Finding(
-                    "note",
-                    f"drained/{model.name}/{target.host}",
-                    f"{target.host} is drained for {model.name}: no request reaches it, not even when other hosts fail"
-                    + (f", but {target.mirrored}% of them are copied to it" if target.mirrored else ""),
-                    f"give it a share, or take it out of corral:models.{model.name}.shares",
-                )
+        yield from _of_model(model, plan.engine, plan.stack, today)
+
+
+@memoized
+def _of_model(model: ModelPlan, engine: Engine, stack: str, today: date) -> tuple[Finding, ...]:
+    of_targets = (finding for target in model.targets for finding in _of_target(model, target, engine, stack, today))
+    return (*_serves(model, today), *_fallback(model), *_alone(model), *of_targets)
+
+
+def _of_target(model: ModelPlan, target: Target, engine: Engine, stack: str, today: date) -> Iterator[Finding]:
+    if target.callable_from:
+        yield from _region(model, target)
+    if engine == "kubernetes" and (unknown := unpermitted(model.name, target)):
+        yield Finding("error", f"permissions/{model.name}/{target.host}", *unknown)
+    if isinstance(target.fit, Misfit):
+        yield Finding("error", f"fit/{model.name}/{target.host}", target.fit.why, target.fit.way_out)
+    elif target.fit and engine == "kubernetes":
+        yield from _scaling(model, target, target.fit)
+    if not target.live:
+        yield Finding(
+            "note",
+            f"drained/{model.name}/{target.host}",
+            f"{target.host} is drained for {model.name}: no request reaches it, not even when other hosts fail"
+            + (f", but {target.mirrored}% of them are copied to it" if target.mirrored else ""),
+            f"give it a share, or take it out of corral:models.{model.name}.shares",
+        )
+        return
+    if target.lifecycle.state != "available":
+        yield from _lifecycle(model, target, today)
+    if target.guarded and engine == "local":
+        yield _guardrail(model, target)
+    if not retired(target, today):
+        if not target.verified:
+            yield _unverified(model, target, stack)
+        if not target.price:
+            yield _unpriced(model, target)
 
 
 def retired(target: Target, today: date) -> bool:
@@ -197,19 +211,10 @@ def unpermitted(model: str, target: Target) -> tuple[str, str] | None:
     )
 
 
-def _fit(model: ModelPlan, target: Target) -> Iterator[Finding]:
-    """Errors: a target, drained ones included, that does not run on the nodes that would be provisioned for it."""
-    if isinstance(target.fit, Misfit):
-        yield Finding("error", f"fit/{model.name}/{target.host}", target.fit.why, target.fit.way_out)
-
-
-def _scaling(plan: Plan, model: ModelPlan, target: Target) -> Iterator[Finding]:
+def _scaling(model: ModelPlan, target: Target, fit: Fit) -> Iterator[Finding]:
     """Warnings, where a cluster carries the plan out: a model with room for more servers, whose number stays as it is
     for want of a Prometheus that would ask for them."""
-    fit = target.fit
-    if plan.engine != "kubernetes" or not isinstance(fit, Fit) or fit.scaled:
-        return
-    if fit.most > (kept := max(1, fit.least)):
+    if not fit.scaled and fit.most > (kept := max(1, fit.least)):
         yield Finding(
             "warning",
             f"scaling/{model.name}/{target.host}",
@@ -261,40 +266,35 @@ def _catalogued(model: ModelPlan, kind: str) -> tuple[str, ...]:
     return tuple(host for host in model.served_by if host != kind)
 
 
-def _guardrail(plan: Plan, model: ModelPlan, target: Target) -> Iterator[Finding]:
-    """Warnings, on the local engine: a guardrail.  Pulumi makes it, and only the gateway of a cluster knows its id."""
-    if plan.engine == "local" and target.guarded:
-        yield Finding(
-            "warning",
-            f"guardrail/{model.name}/{target.host}",
-            f"the local engine asks {target.host} for {model.name} without a guardrail: that of "
-            f"corral:hosts.{target.host}.guardrail is made by the kubernetes engine alone",
-            "have AWS enforce one for the account (PutEnforcedGuardrailConfiguration) and take that key out, "
-            "or accept it",
-        )
+def _guardrail(model: ModelPlan, target: Target) -> Finding:
+    """A guardrail, on the local engine.  Pulumi makes it, and only the gateway of a cluster knows its id."""
+    return Finding(
+        "warning",
+        f"guardrail/{model.name}/{target.host}",
+        f"the local engine asks {target.host} for {model.name} without a guardrail: that of "
+        f"corral:hosts.{target.host}.guardrail is made by the kubernetes engine alone",
+        "have AWS enforce one for the account (PutEnforcedGuardrailConfiguration) and take that key out, or accept it",
+    )
 
 
-def _verified(plan: Plan, model: ModelPlan, target: Target) -> Iterator[Finding]:
-    """Warnings: an entry of the catalog that does not rest on the host's own word."""
-    if not target.verified:
-        key = f"{variable}=… " if (variable := target.credential.variable) else ""
-        yield Finding(
-            "warning",
-            f"verified/{model.name}/{target.host}",
-            f"that {target.host} serves {model.name} as {target.model_id} is not verified: "
-            f"the catalog has it from {target.source} ({target.as_of})",
-            f"ask the host with `{key}corral verify --stack {plan.stack}`, then accept it",
-        )
+def _unverified(model: ModelPlan, target: Target, stack: str) -> Finding:
+    """An entry of the catalog that does not rest on the host's own word."""
+    key = f"{variable}=… " if (variable := target.credential.variable) else ""
+    return Finding(
+        "warning",
+        f"verified/{model.name}/{target.host}",
+        f"that {target.host} serves {model.name} as {target.model_id} is not verified: "
+        f"the catalog has it from {target.source} ({target.as_of})",
+        f"ask the host with `{key}corral verify --stack {stack}`, then accept it",
+    )
 
 
-def _price(model: ModelPlan, target: Target) -> Iterator[Finding]:
-    """Warnings: an unknown price, as what a plan costs is known only where every price is.  Notes: that of a vLLM which
-    the stack does not provision, whose GPUs cost by the hour."""
-    if target.price:
-        return
+def _unpriced(model: ModelPlan, target: Target) -> Finding:
+    """A warning: an unknown price, as what a plan costs is known only where every price is.  A note: that of a vLLM
+    which the stack does not provision, whose GPUs cost by the hour."""
     unknown, own = f"the price of {model.name} at {target.host} is unknown", target.kind == "vllm"
     given = f"give it in dollars per million tokens: corral:hosts.{target.host}.models.{model.name}.price"
-    yield Finding(
+    return Finding(
         "note" if own else "warning",
         f"price/{model.name}/{target.host}",
         f"{unknown}: its GPUs cost by the hour, not by the token" if own else unknown,
@@ -321,11 +321,13 @@ def prices(plan: Plan, today: date) -> Iterator[Finding]:
             "the prices are those that this release of Corral knows, and change with it",
             "write them down beside the stack file: `corral prices lock`",
         )
-    targets = [
-        (f"{model.name} at {target.host}", target.price and target.price.review_by) for model, target in plan.live
+    past = [
+        f"{model.name} at {target.host}"
+        for model, target in plan.live
+        if target.price and (day := target.price.review_by) and day < today
     ]
-    dated = [*targets, *((f"{nodes.instance} of {nodes.host}", nodes.review_by) for nodes in plan.nodes)]
-    if past := [name for name, day in dated if day and day < today]:
+    past += [f"{nodes.instance} of {nodes.host}" for nodes in plan.nodes if (day := nodes.review_by) and day < today]
+    if past:
         yield Finding(
             "note",
             "prices/review",

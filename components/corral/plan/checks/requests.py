@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from typing import NamedTuple
 
 from corral.config.problems import listed, number
 from corral.plan.capabilities import CAPABILITIES, answering, in_words, lacking
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.hosts import retired
-from corral.plan.plan import ModelPlan, Plan, Target
+from corral.plan.plan import ModelPlan, Plan, Target, memoized
 from corral.plan.residency import ANYWHERE, stays_within
 
 _AZURE = "which sells Llama on global SKUs only"
@@ -46,15 +47,17 @@ _LIMITS: tuple[_Limit, ...] = (
 
 def residency(plan: Plan) -> Iterator[Finding]:
     """Errors: a target that may process a request outside of the allowed regions, or nobody knows where."""
-    for model, target in plan.targets:
-        if target.called and not stays_within(target, model.allowed_regions):
-            where, way_out = _refusal(model, target, model.allowed_regions or frozenset())
-            yield Finding(
-                "error",
-                f"residency/{model.name}/{target.host}",
-                f"{where}; the residency of {model.name} is {listed(model.residency or (), 'and')}",
-                way_out,
-            )
+    for model in plan.models:
+        allowed = model.allowed_regions
+        for target in () if allowed is None else model.targets:
+            if target.called and not stays_within(target, allowed):
+                where, way_out = _refusal(model, target, allowed or frozenset())
+                yield Finding(
+                    "error",
+                    f"residency/{model.name}/{target.host}",
+                    f"{where}; the residency of {model.name} is {listed(model.residency or (), 'and')}",
+                    way_out,
+                )
 
 
 def _refusal(model: ModelPlan, target: Target, allowed: frozenset[str]) -> tuple[str, str]:
@@ -132,40 +135,62 @@ def translation(plan: Plan) -> Iterator[Finding]:
 def parity(plan: Plan, today: date) -> Iterator[Finding]:
     """Warnings: a live host with a smaller limit or fewer capabilities than one that shares the model.  Notes: who
     answers what not all hosts take."""
-    routed = plan.engine == "local"
     for model in plan.models:
-        if routed and (answers := [each for each in answering(model) if each.hosts]):
+        yield from _differences(model, today, routed=plan.engine == "local")
+
+
+@memoized
+def _differences(model: ModelPlan, today: date, *, routed: bool) -> tuple[Finding, ...]:
+    return tuple(_parity(model, today, routed=routed))
+
+
+def _parity(model: ModelPlan, today: date, *, routed: bool) -> Iterator[Finding]:
+    if routed and (answers := [each for each in answering(model) if each.hosts]):
+        yield Finding(
+            "note",
+            f"parity/{model.name}",
+            f"what not every host of {model.name} takes goes to those that do: {'; '.join(map(in_words, answers))}",
+            "give those hosts room for it; where the catalog is wrong of a host, say so: corral:hosts.<host>.takes",
+        )
+    sharing = [target for target in model.sharing if not retired(target, today)]
+    best = [*_best(sharing, _LIMITS[:1] if routed else _LIMITS)]
+    for target in model.live:
+        lacks = [*_limits(target, best)]
+        unrouted = [] if routed else [*_capabilities(target, sharing)]
+        lacks += unrouted
+        if lacks and not retired(target, today):
+            other = "let another host stand in" if target.priority else "leave its share to another host"
             yield Finding(
-                "note",
-                f"parity/{model.name}",
-                f"what not every host of {model.name} takes goes to those that do: {'; '.join(map(in_words, answers))}",
-                "give those hosts room for it; where the catalog is wrong of a host, say so: corral:hosts.<host>.takes",
+                "warning",
+                f"parity/{model.name}/{target.host}",
+                f"{target.host} offers less for {model.name} than hosts that share it"
+                f"{', and a cluster routes nothing by what it needs' if unrouted else ''}: {'; '.join(lacks)}",
+                f"{other}, or accept it if no request needs more",
             )
-        sharing = [target for target in model.sharing if not retired(target, today)]
-        for target in model.live:
-            lacks = [*_limits(target, sharing, _LIMITS[:1] if routed else _LIMITS)]
-            unrouted = [] if routed else [*_capabilities(target, sharing)]
-            lacks += unrouted
-            if lacks and not retired(target, today):
-                other = "let another host stand in" if target.priority else "leave its share to another host"
-                yield Finding(
-                    "warning",
-                    f"parity/{model.name}/{target.host}",
-                    f"{target.host} offers less for {model.name} than hosts that share it"
-                    f"{', and a cluster routes nothing by what it needs' if unrouted else ''}: {'; '.join(lacks)}",
-                    f"{other}, or accept it if no request needs more",
-                )
 
 
-def _limits(target: Target, sharing: Sequence[Target], limits: Sequence[_Limit]) -> Iterator[str]:
+class _Best(NamedTuple):
+    """The highest limit of those that share a model."""
+
+    what: str
+    limit: Callable[[Target], int | None]
+    value: int
+    hosts: list[str]
+    """Those that have it."""
+
+
+def _best(sharing: Sequence[Target], limits: Sequence[_Limit]) -> Iterator[_Best]:
     for what, limit in limits:
-        if (own := limit(target)) is None:
-            continue
-        known = {other.host: value for other in sharing if (value := limit(other)) is not None}
+        known = {target.host: value for target in sharing if (value := limit(target)) is not None}
         best = max(known.values(), default=0)
-        if own * 20 < best * 19:
-            holders = listed([host for host, value in known.items() if value == best], "and")
-            yield f"{what} {number(own)} ({holders}: {number(best)})"
+        yield _Best(what, limit, best, [host for host, value in known.items() if value == best])
+
+
+def _limits(target: Target, best: Sequence[_Best]) -> Iterator[str]:
+    for each in best:
+        own = each.limit(target)
+        if own is not None and own * 20 < each.value * 19:
+            yield f"{each.what} {number(own)} ({listed(each.hosts, 'and')}: {number(each.value)})"
 
 
 def _capabilities(target: Target, sharing: Sequence[Target]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
 
 from corral.config.stack import Engine
@@ -39,9 +40,8 @@ def check(plan: Plan, today: date) -> tuple[Finding, ...]:
         *ramps(plan),
         *cluster(plan),
     )
-    return tuple(
-        sorted(accepted(findings, plan.accept), key=lambda finding: (_ORDER.index(finding.level), finding.name))
-    )
+    in_order = sorted(accepted(findings, plan.accept), key=attrgetter("name"))
+    return tuple(finding for level in _ORDER for finding in in_order if finding.level == level)
 
 
 class RefusedError(Exception):
