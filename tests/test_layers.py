@@ -26,7 +26,19 @@ PURE = ("catalog", "config", "plan")
 PURE_PARTS = ("gateway/manifests", "local/envoy")
 
 PURE_MAY_IMPORT = {
-    *("__future__", "abc", "ast", "base64", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum"),
+    *(
+        "__future__",
+        "abc",
+        "ast",
+        "base64",
+        "bisect",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "difflib",
+        "enum",
+    ),
     *("fractions", "functools", "hashlib", "inspect", "ipaddress", "itertools", "json", "math", "operator", "re"),
     *("string", "textwrap", "types", "typing", "typing_extensions", "urllib.parse", "corral"),
     *("pydantic", "pydantic_core", "yaml", "genai_prices"),
@@ -43,7 +55,7 @@ PULUMI_MAY = (
 )
 """Components, the program, and what records it."""
 
-READS_STACKS = {f"corral.config.{name}" for name in ("read", "stack_file", "yaml_tree", "translation")}
+READS_STACKS = {f"corral.config.{name}" for name in ("edits", "read", "stack_file", "yaml_tree", "translation")}
 MAY_READ_STACKS = ("config/*.py", "cli/*.py", "testing/*.py", "gateway/program.py", "local/drill/run.py")
 """A drill edits the shares of its copy of a stack file, as a person would."""
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from corral.catalog.load import load_catalog
+from corral.config.edits import ReadStack
 from corral.config.prices import read_prices
-from corral.config.read import check_files, read_stack
+from corral.config.read import check_files, read_again, read_stack
 from corral.local.errors import EngineError
 from corral.plan.build import Built, build
 from corral.plan.checks.run import CheckedStack, check
@@ -91,10 +92,12 @@ class Followed:
     """A file that is served, and read, planned and checked whenever it has changed, as `load_servable` does."""
 
     file: Path
+    _read: ReadStack | None = field(default=None, init=False)
     _built: Built | None = field(default=None, init=False)
 
     def __call__(self) -> CheckedStack:
-        stack, prices = read_stack(self.file, load_catalog()), read_prices(self.file.parent)
+        self._read, prices = read_again(self.file, load_catalog(), self._read), read_prices(self.file.parent)
+        stack = self._read.stack
         self._built = Built(stack, prices, build(stack, load_catalog(), prices, self._built))
         return _checked(self.file, self._built).without_errors()
 

@@ -6,7 +6,7 @@ They hold for a stack of the kubernetes engine alone, but for those of the gatew
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from corral.catalog.catalog import Catalog
 from corral.config.cluster import (
@@ -22,7 +22,7 @@ from corral.config.cluster import (
     Versions,
 )
 from corral.config.hosts import AzureHost, BedrockHost, VllmHost
-from corral.config.problems import HOSTS, MODELS, SECRETS, Report, Value, correction
+from corral.config.problems import HOSTS, MODELS, SECRETS, Report, correction
 from corral.config.registry import PullThrough, Upstreams
 from corral.config.secret_store import SecretStore
 from corral.config.secrets import HUGGING_FACE
@@ -39,11 +39,11 @@ def partition(region: str) -> str:
     return next((part for start, part in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
-def check_provisioning(stack: Stack, config: Mapping[str, Value], catalog: Catalog, report: Report) -> None:
-    """`config`: the whole configuration, other namespaces included."""
+def check_provisioning(stack: Stack, keys: Collection[str], catalog: Catalog, report: Report) -> None:
+    """`keys`: those of the whole configuration, other namespaces included."""
     if stack.engine.kind == "kubernetes":
         _check_cluster(stack, report)
-        _check_signing_in(stack, config, report)
+        _check_signing_in(stack, keys, report)
         _check_azure_can_be_provisioned(stack, report)
         _check_bedrock_can_be_provisioned(stack, report)
         _check_principals(stack, report)

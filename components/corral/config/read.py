@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from corral.catalog.catalog import Catalog
+from corral.config.edits import ReadStack, edited
 from corral.config.hosts import OPENAI
 from corral.config.problems import HOSTS, SECRET_PLACES, Report, Value, correction, nearest
 from corral.config.provisioning import check_provisioning
 from corral.config.relations import check_relations
 from corral.config.secrets import encrypted_keys
 from corral.config.stack import Stack
-from corral.config.stack_file import REGION, name_of, ours, read_config, usable
+from corral.config.stack_file import REGION, config_of, lines_of, name_of, ours, read_config, root_of, text_of, usable
 from corral.config.validation import validated
 
 
@@ -27,8 +28,19 @@ def kinds(catalog: Catalog) -> tuple[str, ...]:
 
 def read_stack(path: Path, catalog: Catalog) -> Stack:
     """The stack in the file `Pulumi.<stack>.yaml`."""
+    return read_again(path, catalog).stack
+
+
+def read_again(path: Path, catalog: Catalog, former: ReadStack | None = None) -> ReadStack:
+    """Likewise, with its text; where it is as it was in `former`, or only models have changed, no more is read."""
     report = Report(str(path))
-    return _stack(name_of(path), read_config(path, report), catalog, report)
+    text = text_of(path, report)
+    if former and (now := former if former.text == text else edited(former, text, catalog)):
+        return now
+    root = root_of(text, report)
+    config = config_of(root, report)
+    stack = _stack(name_of(path), config, catalog, report)
+    return ReadStack(text, stack, frozenset(config), lines_of(root, text))
 
 
 def check_files(stack: Stack, path: Path) -> None:

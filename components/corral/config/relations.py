@@ -13,7 +13,7 @@ are void in the report, and no relation of theirs is reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from corral.catalog.catalog import Catalog, Limit
@@ -36,12 +36,15 @@ _MANY = 12
 """More shares than this are not spelled out."""
 
 
-def check_relations(stack: Stack, catalog: Catalog, report: Report) -> None:
+def check_relations(stack: Stack, catalog: Catalog, report: Report, valid: Container[str] = ()) -> None:
+    """`valid` are models in which, with these hosts, nothing is wrong."""
     for name, host in stack.hosts.items():
         _check_host((HOSTS, name), host, catalog, report)
         _check_limits((HOSTS, name, "limits"), host.limits, stack.models, report)
     known_models = {*catalog.models, *(model for host in stack.hosts.values() for model in _models_of(host))}
     for name, model in stack.models.items():
+        if name in valid:
+            continue
         if name not in known_models and not report.is_void((MODELS,)):
             report.add(
                 (MODELS, name),

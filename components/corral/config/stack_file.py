@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from corral.config import yaml_tree
@@ -65,16 +66,53 @@ def read_config(path: Path, report: Report) -> dict[str, Value]:
 
     Fills the report's marks.  Raises `ConfigError` where there is no `config` to look at.
     """
+    return config_of(root_of(text_of(path, report), report), report)
+
+
+def root_of(text: str, report: Report) -> Node | None:
+    """Raises `ConfigError`."""
     try:
-        root = parse(text_of(path, report))
+        return parse(text)
     except NotYamlError as error:
         report.add((), error.message, error.mark)
         raise report.stop() from None
+
+
+def config_of(root: Node | None, report: Report) -> dict[str, Value]:
+    """As `read_config`, of what the file holds."""
     values: dict[str, Value] = {}
     for key, _, value in entries_of(_config(root, report), (), report):
         is_ours = key == REGION or key.partition(":")[0] == NAMESPACE
         values[key] = value_of(value, (key,), report, as_text=key in SECRET_PLACES) if is_ours else None
     return values
+
+
+@dataclass(frozen=True)
+class ModelLines:
+    """Where the models of a stack file stand, each on lines of its own."""
+
+    column: int
+    """Of their keys, from 0."""
+    starts: tuple[int, ...]
+    """Of the first line of each in the text, in the order in which they stand there; then where the last one ends."""
+
+
+def lines_of(root: Node | None, text: str) -> ModelLines | None:
+    """Those of the models of a valid stack file; None where they do not all have lines of their own."""
+    config, models = _at(root, "config"), _at(root, "config", MODELS)
+    around = [key for node in (root, config) if isinstance(node, yaml_tree.Mapping) for key, _ in node.entries]
+    ends = [key.start.index - key.start.column for key in around if key.start.index > models.start.index]
+    return model_lines(models, text, min(ends, default=len(text)))
+
+
+def model_lines(models: Node | None, text: str, end: int) -> ModelLines | None:
+    """Likewise, of their mapping in a text, where the last one ends at `end`."""
+    keys = [key.start for key, _ in models.entries] if isinstance(models, yaml_tree.Mapping) else []
+    starts = [key.index - key.column for key in keys]
+    before = (text[max(start - 1, 0) : key.index] for start, key in zip(starts, keys, strict=True))
+    are_first = all(blanks.strip(" ") in ("", "\n") for blanks in before)
+    is_aligned = len({key.column for key in keys}) == 1
+    return ModelLines(keys[0].column, (*starts, end)) if is_aligned and are_first else None
 
 
 def ours(config: Mapping[str, Value], report: Report) -> dict[str, Value]:
