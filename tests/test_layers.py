@@ -26,23 +26,11 @@ PURE = ("catalog", "config", "plan")
 PURE_PARTS = ("gateway/manifests", "local/envoy")
 
 PURE_MAY_IMPORT = {
-    *(
-        "__future__",
-        "abc",
-        "ast",
-        "base64",
-        "bisect",
-        "collections",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "difflib",
-        "enum",
-    ),
+    *("__future__", "abc", "ast", "base64", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum"),
     *("fractions", "functools", "hashlib", "inspect", "ipaddress", "itertools", "json", "math", "operator", "re"),
     *("string", "textwrap", "types", "typing", "typing_extensions", "urllib.parse", "corral"),
     *("pydantic", "pydantic_core", "yaml", "genai_prices"),
-    *("copy", "pathlib", "importlib.resources"),
+    *("bisect", "copy", "pathlib", "importlib.resources"),
 }
 """Nothing that opens a socket, starts a process, waits, or asks for the time.  `pathlib` and `importlib.resources` are
 for the stack file and the catalog's data."""

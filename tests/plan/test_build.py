@@ -174,7 +174,7 @@ def test_a_plan_has_its_models_in_order_of_name_and_the_settings_of_the_engine()
         accept=("parity/a/b", "price/b/c"),
         tenants=plan.tenants,
     )
-    assert plan.hosts == ("bedrock",)
+    assert [*plan.hosts] == ["bedrock"]
 
 
 def test_a_model_without_a_residency_has_the_one_of_the_stack() -> None:

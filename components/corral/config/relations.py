@@ -13,7 +13,7 @@ are void in the report, and no relation of theirs is reported.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from corral.catalog.catalog import Catalog, Limit
@@ -41,7 +41,7 @@ def check_relations(stack: Stack, catalog: Catalog, report: Report, valid: Conta
     for name, host in stack.hosts.items():
         _check_host((HOSTS, name), host, catalog, report)
         _check_limits((HOSTS, name, "limits"), host.limits, stack.models, report)
-    known_models = {*catalog.models, *(model for host in stack.hosts.values() for model in _models_of(host))}
+    known_models = {*catalog.models}.union(*(_models_of(host) for host in stack.hosts.values()))
     for name, model in stack.models.items():
         if name in valid:
             continue
@@ -60,10 +60,8 @@ def check_relations(stack: Stack, catalog: Catalog, report: Report, valid: Conta
     _check_range(stack.gateway.replicas, ("corral:gateway", "replicas"), report)
 
 
-def _models_of(host: Host) -> Iterator[str]:
-    yield from host.models
-    if isinstance(host, VllmHost):
-        yield from host.model_weights
+def _models_of(host: Host) -> Collection[str]:
+    return host.models.keys() | host.model_weights.keys() if isinstance(host, VllmHost) else host.models
 
 
 def _check_host(keys: Keys, host: Host, catalog: Catalog, report: Report) -> None:

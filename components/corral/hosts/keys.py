@@ -18,7 +18,7 @@ from corral.plan.plan import Plan
 def keys_here(plan: Plan, environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     """By host the keys that this machine has: in files, whose paths start from `folder`, and in the environment."""
     keys: dict[str, str] = {}
-    for _, target in plan.targets:
+    for target in plan.hosts.values():
         credential = target.credential
         if credential.header and credential.key_file:
             try:
@@ -34,7 +34,7 @@ def missing_keys(plan: Plan, held: Collection[str]) -> tuple[str, ...]:
     """The hosts that are called with a key which the stack, holding these hosts' keys, does not have; by name."""
     wanted = {
         target.host
-        for _, target in plan.targets
+        for target in plan.hosts.values()
         if not target.credential.stored
         and ((target.credential.header and not target.provisioned) or target.credential.file or target.credential.entra)
     }

@@ -14,7 +14,8 @@ from corral.local.envoy import statistics
 from corral.local.errors import EngineError
 
 _PATIENCE = 30.0
-_PAUSE = 0.02
+_PAUSES = 0.002, 0.02
+"""Seconds: a configuration is often in force at once, and else in no time that counts."""
 _WARMING = ("cluster_manager.warming_clusters", "listener_manager.total_listeners_warming")
 _IN_FORCE = rf"(\.version_text|{'|'.join(map(re.escape, _WARMING))})$"
 
@@ -61,6 +62,7 @@ class Admin:
     async def in_force(self, wanted: Mapping[str, str]) -> None:
         """Waits until every version wanted is in force and nothing is warming up any more."""
         deadline = asyncio.get_running_loop().time() + _PATIENCE
+        pause, longest = _PAUSES
         while True:
             values = {entry["name"]: entry["value"] for entry in await self.stats(_IN_FORCE) if "name" in entry}
             late = [name for name, version in wanted.items() if str(values.get(name)).strip('"') != version]
@@ -70,7 +72,8 @@ class Admin:
                 raise EngineError(
                     f"Envoy has not taken the new configuration within {_PATIENCE:.0f} s: {', '.join(late)}."
                 )
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
 
     async def drain(self) -> None:
         """Asks Envoy to take no new connections and to close idle ones."""

@@ -117,7 +117,7 @@ def unguarded(plan: Plan, simulated: Mapping[str, str | None]) -> list[str]:
 
     `simulated` says per live host why it is simulated.
     """
-    guarded = {target.host for _, target in plan.targets if target.guarded}
+    guarded = {target.host for target in plan.hosts.values() if target.guarded}
     return sorted(host for host, why in simulated.items() if why is None and host in guarded)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -112,8 +112,8 @@ class Source:
         named = (_content(path) or b"" for path in self.named)
         return b"\0".join((text, *named, (self.tokens.current or "").encode(), checked_out))
 
-    def events(self) -> AsyncIterable[object]:
-        """One each time that the file may hold something else.
+    async def events(self) -> AsyncIterator[object]:
+        """One each time that the file may hold something else, and one at once, for what was saved before.
 
         What it holds decides then, not the event: one that came before the watch began is not missed.
         """
@@ -121,7 +121,8 @@ class Source:
         def of_file(_: watchfiles.Change, path: str) -> bool:
             return Path(path) in (self.file, self._prices, *self.named)
 
-        return watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (its event type is untyped)
+        yield None
+        watched = watchfiles.awatch(  # pyright: ignore[reportUnknownMemberType] (its event type is untyped)
             self.file.parent,
             watch_filter=of_file,
             debounce=_DEBOUNCE_MS,
@@ -130,3 +131,5 @@ class Source:
             rust_timeout=_POLL_MS,
             yield_on_timeout=True,
         )
+        async for event in watched:
+            yield event

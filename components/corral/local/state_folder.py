@@ -21,7 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -29,7 +29,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from corral.local.envoy.names import Files
 from corral.local.errors import EngineError
-from corral.plan.plan import Plan
+from corral.plan.memory import memoized
+from corral.plan.plan import ModelPlan, Plan
 
 SUFFIX = ".jsonl"
 
@@ -59,8 +60,24 @@ class Running:
     """When the plan came into force, in ISO 8601."""
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What the file of a running engine holds."""
+
+    running: Running
+    """Its plan is without models."""
+    models: tuple[ModelPlan, ...]
+
+
+_CONTENT = TypeAdapter(_Content)
 _RUNNING = TypeAdapter(Running)
+_MODEL = TypeAdapter(ModelPlan)
 _KEYS = TypeAdapter(dict[str, str])
+
+
+@memoized
+def _model_json(model: ModelPlan) -> str:
+    return _MODEL.dump_json(model, exclude_defaults=True).decode()
 
 
 @dataclass(frozen=True)
@@ -155,12 +172,15 @@ class StateFolder:
 
     def write_running(self, running: Running) -> None:
         """Makes an engine known.  Raises EngineError."""
-        replace_file(self._running, _RUNNING.dump_json(running).decode())
+        entry = _RUNNING.dump_json(replace(running, plan=replace(running.plan, models=()))).decode()
+        models = ",".join(map(_model_json, running.plan.models))
+        replace_file(self._running, f'{{"running":{entry},"models":[{models}]}}')
 
     def running(self) -> Running | None:
         """The running engine; None where there is none (any more)."""
         try:
-            running = _RUNNING.validate_json(self._running.read_bytes())
+            content = _CONTENT.validate_json(self._running.read_bytes())
+            running = replace(content.running, plan=replace(content.running.plan, models=content.models))
             alive = abs(psutil.Process(running.pid).create_time() - running.started) < 1
         except (OSError, ValidationError, psutil.Error):
             return None

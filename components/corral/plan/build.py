@@ -126,8 +126,10 @@ def _model(name: str, model: Model, stack: Stack, catalog: Catalog, hosts: Mappi
 
 
 def _stored(stack: Stack, models: Sequence[ModelPlan]) -> tuple[str, ...]:
+    if not stack.secret_store:
+        return ()
     used = {HUGGING_FACE, *(target.host for model in models for target in model.targets)}
-    return tuple(sorted(used & stack.secret_store.keys.keys())) if stack.secret_store else ()
+    return tuple(sorted(used & stack.secret_store.keys.keys()))
 
 
 def _ramp(ramp: config.Ramp, shares: dict[str, int]) -> Ramp:

@@ -24,7 +24,8 @@ from pydantic.alias_generators import to_camel
 
 from corral.catalog.catalog import OTHER_APIS, Takes
 from corral.config.problems import number
-from corral.plan.plan import ModelPlan, Target, memoized
+from corral.plan.memory import memoized
+from corral.plan.plan import ModelPlan, Target
 
 Engine = Literal["local", "kubernetes"]
 

@@ -28,8 +28,9 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
+from corral.plan.memory import memoized
 from corral.plan.money import nearest
-from corral.plan.plan import Load, ModelPlan, Plan, Target, memoized
+from corral.plan.plan import Load, ModelPlan, Plan, Target
 
 Engine = Literal["local", "kubernetes"]
 Dimension = Literal["tokens", "requests", "concurrent"]

@@ -242,6 +242,8 @@ def _model_side(model: ModelPlan | None) -> _ModelSide:
 
 
 def _model(name: str, before: ModelPlan | None, after: ModelPlan | None) -> ModelMove | None:
+    if before is after:
+        return None
     old, new = _model_side(before), _model_side(after)
     if old == new:
         return None

@@ -10,11 +10,11 @@ listed as `repeated`, and the checks refuse that too.  Everything here is plain:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property, wraps
-from typing import Concatenate, Literal, ParamSpec, TypeVar
+from functools import cached_property
+from typing import Literal
 
 from corral.catalog.catalog import Protocol, SessionHint, Takes
 from corral.config.cluster import Certificate, EksCluster, KubeconfigCluster, Replicas, Versions
@@ -27,28 +27,6 @@ _PRIVATE = {"public": False}
 
 OWN_GPUS = "GPUs of the stack"
 """The source of a price of nothing: these tokens cost no more than the nodes do."""
-
-P = ParamSpec("P")
-W = TypeVar("W")
-R = TypeVar("R")
-
-
-def memoized(derive: Callable[Concatenate[W, P], R]) -> Callable[Concatenate[W, P], R]:
-    """Keeps with a model, or a plan, what was derived of it last, and gives that again for equal further arguments.
-
-    A model that an edit has not changed is the same object in the next plan: what is derived of models is then derived
-    anew of the one that has changed.
-    """
-    name = f"{derive.__module__}.{derive.__qualname__}"
-
-    @wraps(derive)
-    def of(whole: W, *args: P.args, **kwargs: P.kwargs) -> R:
-        further, kept = (args, kwargs), vars(whole)
-        if name not in kept or kept[name][0] != further:
-            kept[name] = further, derive(whole, *args, **kwargs)
-        return kept[name][1]
-
-    return of
 
 
 @dataclass(frozen=True)
@@ -242,6 +220,16 @@ class ModelPlan:
         """The targets that a request can reach: the sharing ones, then the fallbacks."""
         return tuple(target for target in self.targets if target.live)
 
+    @cached_property
+    def by_host(self) -> Mapping[str, Target]:
+        """The targets by their hosts."""
+        return {target.host: target for target in self.targets}
+
+    @cached_property
+    def called(self) -> Mapping[str, Target]:
+        """Those that a request, or a copy of one, can reach."""
+        return {target.host: target for target in self.targets if target.called}
+
     @property
     def candidate(self) -> Target | None:
         """The target that copies of requests go to."""
@@ -350,17 +338,16 @@ class Plan:
         """The targets that a request can reach, as `targets`."""
         return tuple((model, target) for model in self.models for target in model.live)
 
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """The hosts that any model names as a target, in order of name."""
-        return tuple(sorted(self._by_host))
-
-    @property
-    def live_hosts(self) -> dict[str, Target]:
-        """The hosts that a request, or a copy, can reach, in order of name, each as one of its targets: all are called
+    @cached_property
+    def hosts(self) -> Mapping[str, Target]:
+        """The hosts that any model names as a target, in order of name, each as one of its targets: all are called
         alike."""
-        targets = {target.host: target for _, target in self.targets if target.called}
-        return {host: targets[host] for host in sorted(targets)}
+        return _by_name(model.by_host for model in self.models)
+
+    @cached_property
+    def live_hosts(self) -> Mapping[str, Target]:
+        """Those that a request, or a copy of one, can reach."""
+        return _by_name(model.called for model in self.models)
 
     def at(self, host: str) -> dict[str, Target]:
         """The targets at a host, by model in order of name; empty where no model names it."""
@@ -398,3 +385,10 @@ class Plan:
     def rates(self) -> tuple[Rate, ...]:
         """All rates of all tenants."""
         return tuple(rate for tenant in self.tenants for _, rate in tenant.all_rates)
+
+
+def _by_name(targets: Iterable[Mapping[str, Target]]) -> dict[str, Target]:
+    joined: dict[str, Target] = {}
+    for each in targets:
+        joined.update(each)
+    return {host: joined[host] for host in sorted(joined)}

@@ -14,7 +14,7 @@ placeholder serves nothing until the stack gives the model's id there.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -104,9 +104,8 @@ class HostTargets:
         host = self._host = stack.hosts[name]
         entry = self._entry = catalog.hosts[host.kind]
         self._by_id = {each.id: each for _, each in sorted(entry.models.items(), reverse=True)}
-        self._loading = sum(
-            name in (*model.shares, *model.fallback) for its, model in stack.models.items() if its in _weights(host)
-        )
+        loaded = (stack.models[model] for model in _weights(host) if model in stack.models)
+        self._loading = sum(name in (*model.shares, *model.fallback) for model in loaded)
         called = self._called = region(host, stack)
         self._url = url(host, entry, called)
         self._credential = credential(name, host, entry, stack)
@@ -229,7 +228,7 @@ def _merged(*known: Takes | None) -> _Facts:
     return _Facts(context, output, _NO_TAKES.model_copy(update=takes))
 
 
-def _weights(host: Host) -> Container[str]:
+def _weights(host: Host) -> Collection[str]:
     return host.model_weights if isinstance(host, VllmHost) else ()
 
 

@@ -18,7 +18,8 @@ from hashlib import sha256
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from corral.config.problems import listed
-from corral.plan.plan import ModelPlan, Plan, memoized
+from corral.plan.memory import memoized
+from corral.plan.plan import ModelPlan, Plan
 from corral.plan.public_json import Json, content_hash, to_json
 from corral.plan.tenants import served_to
 

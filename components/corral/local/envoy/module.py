@@ -48,7 +48,8 @@ from corral.plan import failover
 from corral.plan.callers import Rate, TenantPlan
 from corral.plan.capabilities import needs, other_apis
 from corral.plan.gpus import Fit
-from corral.plan.plan import Load, ModelPlan, Plan, Price, RequestSettings, SessionHeader, Target, memoized
+from corral.plan.memory import memoized
+from corral.plan.plan import Load, ModelPlan, Plan, Price, RequestSettings, SessionHeader, Target
 from corral.plan.residency import stays_within
 from corral.plan.tenants import served_to
 from corral.plan.trace import UNKNOWN_COMMIT, model_hash

@@ -15,7 +15,8 @@ from corral.config.problems import listed
 from corral.plan.capabilities import Engine
 from corral.plan.checks.findings import Finding
 from corral.plan.gpus import Fit, Misfit
-from corral.plan.plan import ModelPlan, Plan, Target, Unserved, memoized
+from corral.plan.memory import memoized
+from corral.plan.plan import ModelPlan, Plan, Target, Unserved
 from corral.plan.residency import are_regions
 
 _NOTICE_DAYS = 90
@@ -27,7 +28,7 @@ _LARGE_SHARE = 75
 
 def hosts(plan: Plan, today: date) -> Iterator[Finding]:
     """What there is to say of each host, of each model, and of each model at each of its hosts."""
-    for target in {target.host: target for _, target in plan.targets}.values():
+    for target in plan.hosts.values():
         yield from _address(target)
     for model in plan.models:
         yield from _of_model(model, plan.engine, plan.stack, today)
@@ -321,11 +322,7 @@ def prices(plan: Plan, today: date) -> Iterator[Finding]:
             "the prices are those that this release of Corral knows, and change with it",
             "write them down beside the stack file: `corral prices lock`",
         )
-    past = [
-        f"{model.name} at {target.host}"
-        for model, target in plan.live
-        if target.price and (day := target.price.review_by) and day < today
-    ]
+    past = [name for model in plan.models for name in _past(model, today)]
     past += [f"{nodes.instance} of {nodes.host}" for nodes in plan.nodes if (day := nodes.review_by) and day < today]
     if past:
         yield Finding(
@@ -334,3 +331,10 @@ def prices(plan: Plan, today: date) -> Iterator[Finding]:
             f"the prices of {', '.join(past)} were to be looked at again",
             "`corral prices refresh` brings those of the lists up to date; look up your own, and set their reviewBy",
         )
+
+
+@memoized
+def _past(model: ModelPlan, today: date) -> tuple[str, ...]:
+    """What has a price that was to be looked at before this day."""
+    prices = ((target.host, target.price) for target in model.live if target.price)
+    return tuple(f"{model.name} at {host}" for host, price in prices if price.review_by and price.review_by < today)

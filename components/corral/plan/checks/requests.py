@@ -27,7 +27,8 @@ from corral.config.problems import listed, number
 from corral.plan.capabilities import CAPABILITIES, answering, in_words, lacking
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.hosts import retired
-from corral.plan.plan import ModelPlan, Plan, Target, memoized
+from corral.plan.memory import memoized
+from corral.plan.plan import ModelPlan, Plan, Target
 from corral.plan.residency import ANYWHERE, stays_within
 
 _AZURE = "which sells Llama on global SKUs only"
