@@ -25,7 +25,8 @@ from corral.local.traffic import send_traffic
 from corral.plan.diff import move, shares_moved
 from corral.plan.plan import Plan
 
-_REFRESH = 0.5
+_TABLE_SECONDS, _NOTICES_SECONDS = 0.5, 2.0
+"""How often what was counted is read: for the table, and where there is no terminal for what is to be said alone."""
 
 
 def _address(text: str) -> str:
@@ -174,7 +175,7 @@ async def _show(session: Session, live: Live, terminal: bool) -> None:
         except EngineError as reason:
             if terminal:
                 _update(live, Text(str(reason), style="red"))
-        await asyncio.sleep(_REFRESH)
+        await asyncio.sleep(_TABLE_SECONDS if terminal else _NOTICES_SECONDS)
 
 
 def _update(live: Live, shown: RenderableType) -> None:

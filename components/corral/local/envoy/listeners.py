@@ -39,6 +39,7 @@ def gateway(
         "filters.http.router.v3.Router",
         {
             "suppress_envoy_headers": True,
+            "dynamic_stats": False,  # counters by status that nobody reads: what is counted is the module's
             "upstream_http_filters": [
                 _filter(ATTEMPT, files),
                 extension("filters.http.upstream_codec.v3.UpstreamCodec"),

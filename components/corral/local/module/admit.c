@@ -55,35 +55,31 @@ typedef struct {
   text method, path, content_type, content_encoding, content_length, mirror;
 } sent;
 
-static void read_header(text *to, text value) { *to = to->p ? T(",") : value; }
+// Where the header of this name goes; 0: it is not read.
+static text *place_of(sent *to, text name) {
+  switch (name.n) {
+  case 5: return same(name, T(":path")) ? &to->path : 0;
+  case 7: return same(name, T(":method")) ? &to->method : same(name, T("api-key")) ? &to->credentials.api_key : 0;
+  case 9: return same(name, T("x-api-key")) ? &to->credentials.x_api_key : 0;
+  case 12: return same(name, T("content-type")) ? &to->content_type : 0;
+  case 13: return same(name, T("authorization")) ? &to->credentials.authorization : 0;
+  case 14: return same(name, T("content-length")) ? &to->content_length : 0;
+  case 15:
+    if (same(name, T("x-corral-claims"))) return &to->credentials.claims;
+    return same(name, T("x-corral-mirror")) ? &to->mirror : 0;
+  case 16: return same(name, T("content-encoding")) ? &to->content_encoding : 0;
+  case 22: return same(name, T("x-corral-token-failure")) ? &to->credentials.token_failure : 0;
+  default: return 0;
+  }
+}
 
 static void read_headers(void *filter, sent *of) {
   header all[MOST_REQUEST_HEADERS];
   size n = envoy(http_get_headers_size)(filter, REQUEST_HEADERS);
   if (n > MOST_REQUEST_HEADERS || !envoy(http_get_headers)(filter, REQUEST_HEADERS, all)) return;
-  const struct {
-    text name;
-    text *to;
-  } wanted[] = {
-    { T(":path"), &of->path },
-    { T(":method"), &of->method },
-    { T("api-key"), &of->credentials.api_key },
-    { T("x-api-key"), &of->credentials.x_api_key },
-    { T("content-type"), &of->content_type },
-    { T("authorization"), &of->credentials.authorization },
-    { T("content-length"), &of->content_length },
-    { T("content-encoding"), &of->content_encoding },
-    { T("x-corral-claims"), &of->credentials.claims },
-    { T("x-corral-token-failure"), &of->credentials.token_failure },
-    { T("x-corral-mirror"), &of->mirror },
-  };
   for (size i = 0; i < n; i++) {
-    for (u32 j = 0; j < COUNT(wanted); j++) {
-      if (all[i].key.n == wanted[j].name.n && same(all[i].key, wanted[j].name)) {
-        text value = all[i].value;
-        read_header(wanted[j].to, value.p ? value : T(""));
-      }
-    }
+    text *to = place_of(of, all[i].key);
+    if (to) *to = to->p ? T(",") : all[i].value.p ? all[i].value : T("");
   }
 }
 

@@ -107,10 +107,7 @@ static void count_by_host(request *r, i64 at) {
 }
 
 // How this answer's host writes the model's name, and how it is written here instead.
-static void learn_spelling(answer *of, text t, text model) {
-  size from, to;
-  if (of->spelling.n || !find_spelling(t, &from, &to)) return;
-  text spelling = part(t, from, to);
+static void learn_spelling(answer *of, text spelling, text model) {
   size name = spelling.n - 1;
   while (spelling.p[name - 1] != '"') name--;
   add(&of->spelling, spelling);
@@ -139,10 +136,11 @@ static void whole_answer(request *r, void *filter) {
   of->length = (i64)body.t.n;
   if (find_usage(body.t, &of->used)) count_by_host(r, at);
   compare_whole(r, body.t);
-  learn_spelling(of, body.t, r->model->name);
-  if (of->renames && find_spelling(body.t, &from, &to)) {
+  boolean names_model = find_spelling(body.t, &from, &to);
+  if (names_model) learn_spelling(of, part(body.t, from, to), r->model->name);
+  if (names_model && of->renames) {
     char digits[24];
-    buffer renamed = { 0, 0, 0 };
+    buffer renamed = with_space(body.t.n + of->ours.n);
     add(&renamed, part(body.t, 0, from));
     add(&renamed, all_of(&of->ours));
     add(&renamed, part(body.t, to, body.t.n));
@@ -162,33 +160,50 @@ static size events_end(text joint) {
   return 0;
 }
 
-static boolean find_used(text events, u32 initials, boolean of_messages, usage *to) {
+static boolean find_used(text events, const marks *what, boolean of_messages, usage *to) {
   if (of_messages) return find_messages_usage(events, to);
-  return may_have(initials, 'u') && find_usage(events, to);
+  return what->usage && find_usage(events, to);
 }
 
-static void read_events(request *r, text events, u32 initials, i64 at) {
+static void read_events(request *r, text events, const marks *what, i64 at) {
   answer *of = r->answer;
   usage latest = of->used;
   boolean of_messages = is_messages(r);
-  if (find_used(events, initials, of_messages, &latest)) {
+  size from, to;
+  if (find_used(events, what, of_messages, &latest)) {
     of->used = latest;
     count_by_host(r, at);
   } else if (!of->by_host) {
     of->used.input = of_messages ? latest.input : -1;
-    of->used.output += count_pieces(events, initials);
+    of->used.output += what->pieces;
     draw_used(r, at);
   }
-  if (!of->failed && tells_failure(events, initials)) note_failure(of, T("error"));
-  of->ended = tells_end(events, initials, of_messages);
-  learn_spelling(of, events, r->model->name);
+  if (!of->failed && tells_failure(events, what)) note_failure(of, T("error"));
+  of->ended = tells_end(events, what, of_messages);
+  if (what->models && !of->spelling.n && find_spelling(events, &from, &to)) {
+    learn_spelling(of, part(events, from, to), r->model->name);
+  }
+}
+
+// Events with our name of the model; most pieces are one of them, which has the name once.
+static void add_events(const answer *of, buffer *to, text events, const marks *what) {
+  text spelling = all_of(&of->spelling);
+  if (!of->renames || what->models > 1) {
+    add_renamed(of, to, events);
+  } else if (what->models && starts(part(events, what->model, events.n), spelling)) {
+    add(to, part(events, 0, what->model));
+    add(to, all_of(&of->ours));
+    add(to, part(events, what->model + spelling.n, events.n));
+  } else {
+    add(to, events);
+  }
 }
 
 // What of these events passes: all but the one that tells the usage, where its client has not asked for that.
-static void add_passed(const request *r, buffer *to, text events, u32 initials) {
+static void add_passed(const request *r, buffer *to, text events, const marks *what) {
   usage latest;
-  if (!r->strips || !may_have(initials, 'u') || !find_usage(events, &latest)) {
-    add_renamed(r->answer, to, events);
+  if (!r->strips || !what->usage || !find_usage(events, &latest)) {
+    add_events(r->answer, to, events, what);
     return;
   }
   for (size from = 0, behind; from < events.n; from = behind) {
@@ -199,30 +214,42 @@ static void add_passed(const request *r, buffer *to, text events, u32 initials) 
   }
 }
 
-static void piece_of_stream(request *r, void *filter, boolean last) {
+// Whether what has come can pass where it lies.
+static boolean passes_as_it_is(const request *r, const marks *what) {
+  return !(r->answer->renames && what->models) && !(r->strips && what->usage);
+}
+
+// Sends on what of a stream is known by now; the rest waits.
+static void pass_on(request *r, void *filter, text joint, size behind, const marks *what) {
   answer *of = r->answer;
-  size held = of->tail.n;
-  whole joint = joined(all_of(&of->tail), filter, RESPONSE_PIECE);
-  i64 at = now();
-  if (!r->first_byte) r->first_byte = at;
-  size behind = last ? joint.t.n : events_end(joint.t);
-  text events = part(joint.t, 0, behind), rest = part(joint.t, behind, joint.t.n), passed = NO_TEXT;
-  u32 initials = initials_of(events);
-  if (events.n) read_events(r, events, initials, at);
+  text events = part(joint, 0, behind), rest = part(joint, behind, joint.n), passed = NO_TEXT;
+  if (!of->tail.n && !rest.n && passes_as_it_is(r, what)) return;
   if (rest.n > LONGEST_EVENT) {
     passed = part(rest, 0, rest.n - KEPT);
     rest = part(rest, rest.n - KEPT, rest.n);
   }
-  buffer to = { 0, 0, 0 }, tail = { 0, 0, 0 };
-  add_passed(r, &to, events, initials);
+  buffer to = with_space(joint.n + what->models * of->ours.n), tail = { 0, 0, 0 };
+  add_passed(r, &to, events, what);
   add_renamed(of, &to, passed);
   add(&tail, rest); // before Envoy's own bytes go
-  if (held || rest.n || !same(all_of(&to), joint.t)) {
+  if (of->tail.n || rest.n || !same(all_of(&to), joint)) {
     replace_body(filter, RESPONSE_HELD, RESPONSE_PIECE, all_of(&to));
   }
   free(to.p);
   free(of->tail.p);
   of->tail = tail;
+}
+
+static void piece_of_stream(request *r, void *filter, boolean last) {
+  answer *of = r->answer;
+  whole joint = joined(all_of(&of->tail), filter, RESPONSE_PIECE);
+  i64 at = now();
+  if (!r->first_byte) r->first_byte = at;
+  size behind = last ? joint.t.n : events_end(joint.t);
+  text events = part(joint.t, 0, behind);
+  marks what = marks_of(events);
+  if (events.n) read_events(r, events, &what, at);
+  pass_on(r, filter, joint.t, behind, &what);
   free(joint.own);
   if (!last) return;
   if (!of->failed && !of->ended) note_failure(of, T("unfinished"));

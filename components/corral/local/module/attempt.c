@@ -159,17 +159,18 @@ static void is_throttled(const attempt *of, void *filter) {
   if (till > at) throttle(of->target, till < longest ? till : longest);
 }
 
-static boolean is_whole_json(text kind, text body) {
-  size first = skip_blank(part(body, 0, MUCH_SPACE), 0), last = body.n, json = 0;
-  buffer lower = { 0, 0, 0 };
-  for (size i = 0; i < kind.n; i++) {
-    char c = kind.p[i] >= 'A' && kind.p[i] <= 'Z' ? (char)(kind.p[i] + 32) : kind.p[i];
-    add(&lower, (text){ &c, 1 });
+static boolean is_of_json(text kind) {
+  if (!kind.p || starts_but_case(kind, T("application/json"))) return 1;
+  for (size at = 0; at < kind.n; at++) {
+    if (starts_but_case(part(kind, at, kind.n), T("json"))) return 1;
   }
-  boolean is_json = !kind.p || find(all_of(&lower), T("json"), &json);
-  free(lower.p);
+  return 0;
+}
+
+static boolean is_whole_json(text kind, text body) {
+  size first = skip_blank(part(body, 0, MUCH_SPACE), 0), last = body.n;
   while (last && body.n - last < MUCH_SPACE && is_blank(body.p[last - 1])) last--;
-  return is_json && first < body.n && body.p[first] == '{' && last && body.p[last - 1] == '}';
+  return first < body.n && body.p[first] == '{' && last && body.p[last - 1] == '}' && is_of_json(kind);
 }
 
 // Behind a key that stands at this place and its colon; the text's end: it does not.
@@ -261,8 +262,9 @@ static boolean has_begun(attempt *of, void *filter, boolean ended) {
   buffer event = { 0, 0, 0 };
   add(&event, part(body.t, 0, first ? first : body.t.n));
   free(body.own);
+  marks first_marks = marks_of(all_of(&event));
   of->opens = 0;
-  if (!event.n || tells_failure(all_of(&event), initials_of(all_of(&event)))) {
+  if (!event.n || tells_failure(all_of(&event), &first_marks)) {
     judge_attempt(of, 502, 1);
     fail_as(filter, all_of(&event));
     of->fails = 1;

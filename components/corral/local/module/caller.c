@@ -4,7 +4,7 @@
 
 enum { LONGEST_KEY = 512, LONGEST_CLAIM = 512 }; // bytes; longer keys are nobody's, and cost no hash
 
-static boolean is_space(char c) { return is_blank(c) || c == '\v' || c == '\f'; }
+static boolean is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 // The key of `Bearer <key>`; `p` is 0: it is none.
 static text bearer(text sent) {

@@ -351,38 +351,6 @@ void end_attempt(attempt *of);
 boolean is_answer(void *filter, text body); // JSON, and no error
 void abandon_attempt(request *r, void *filter); // its request is over
 
-// ---- usage
-
-typedef struct {
-  i64 input, output, cached, reasoning; // -1: not said, but for the output
-} usage;
-
-boolean find_usage(text t, usage *to);
-boolean only_usage(text event);
-u32 initials_of(text t); // bits: the letters that stand behind a quote; without its initial nothing quoted is there
-boolean may_have(u32 initials, char initial);
-i64 count_pieces(text events, u32 initials);
-boolean tells_failure(text events, u32 initials);
-boolean tells_end(text events, u32 initials, boolean of_messages);
-boolean find_messages_usage(text events, usage *to);
-boolean find_spelling(text t, size *from, size *to); // of the model's name, key and all
-size event_end(text t, size from);                   // where the next event begins; 0: this one has not ended
-
-// ---- answer
-
-typedef struct answer {
-  usage used;
-  i64 drawn, length; // what was drawn of limits; bytes of an answer that is whole
-  boolean streams, by_host, noted, failed, ended, renames;
-  text failure;
-  buffer tail;
-  buffer spelling, ours; // how the host writes the model's name, and how it is written here
-} answer;
-
-int answer_headers(request *r, void *filter, boolean ended);
-int answer_body(request *r, void *filter, boolean ended);
-void release_answer(answer *of);
-
 // ---- bodies, in hooks
 
 typedef struct {
@@ -395,6 +363,7 @@ whole whole_body(void *filter, int held, int piece); // both together
 whole joined(text before, void *filter, int piece);
 void replace_body(void *filter, int held, int piece, text by);
 
+#include "answer.h"
 #include "mirror.h"
 
 #endif

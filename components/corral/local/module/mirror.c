@@ -285,7 +285,8 @@ static void piece_of_copy(attempt *of, void *filter, boolean ended) {
   whole both = joined(all_of(&to->tail), filter, RESPONSE_PIECE);
   buffer tail = { 0, 0, 0 };
   if (!r->first_byte) r->first_byte = now();
-  if (tells_failure(both.t, initials_of(both.t))) to->failed = 1;
+  marks of_piece = marks_of(both.t);
+  if (tells_failure(both.t, &of_piece)) to->failed = 1;
   add(&tail, both.t.n > LONGEST_TAIL ? part(both.t, both.t.n - LONGEST_TAIL, both.t.n) : both.t);
   free(to->tail.p);
   to->tail = tail;
@@ -293,7 +294,8 @@ static void piece_of_copy(attempt *of, void *filter, boolean ended) {
   if (!ended) return;
   text events = all_of(&to->tail);
   if (is_messages(r) ? !find_messages_usage(events, &to->used) : !find_usage(events, &to->used)) to->used.input = -1;
-  finish(of, !to->failed && tells_end(events, initials_of(events), is_messages(r)) ? 200 : 0);
+  marks of_end = marks_of(events);
+  finish(of, !to->failed && tells_end(events, &of_end, is_messages(r)) ? 200 : 0);
 }
 
 int copy_answer_body(attempt *of, void *filter, boolean ended) {

@@ -30,6 +30,7 @@ typedef struct {
   size n, space;
 } buffer;
 
+buffer with_space(size n); // an empty one that does not move until it holds more
 void add(buffer *to, text t);
 text digits_of(i64 n, char to[24]);
 void add_number(buffer *to, i64 n);

@@ -5,25 +5,120 @@
 
 enum { LONGEST_USAGE = 4097, MOST_TOKENS = 100000000, BEFORE_ERROR = 24 }; // a host that says more tokens is wrong
 
-u32 initials_of(text t) {
-  u32 initials = 0;
-  const char *at = t.p, *end = t.p + t.n;
-  while (at < end && (at = memchr(at, '"', (size)(end - at))) && ++at < end) {
-    u32 place = (u8)*at - (u32)'a';
-    if (place < 26) initials |= 1u << place;
-  }
-  return initials;
+// Names of members, with the quote behind them, in order; by their initials where they begin.
+enum {
+  ARGUMENTS,
+  DELTA,
+  PARTIAL_JSON,
+  PLAIN_TEXT,
+  THINKING,
+  LAST_OF_PIECES = THINKING,
+  ERROR,
+  FINISH_REASON,
+  MODEL_NAME,
+  COMPLETED,
+  FAILED,
+  INCOMPLETE,
+  USAGE,
+  NAMES
+};
+static const text NAME_OF[NAMES] = {
+  [ARGUMENTS] = { "arguments\"", 10 },
+  [DELTA] = { "delta\"", 6 },
+  [PARTIAL_JSON] = { "partial_json\"", 13 },
+  [PLAIN_TEXT] = { "text\"", 5 },
+  [THINKING] = { "thinking\"", 9 },
+  [ERROR] = { "error\"", 6 },
+  [FINISH_REASON] = { "finish_reason\"", 14 },
+  [MODEL_NAME] = { "model\"", 6 },
+  [COMPLETED] = { "response.completed\"", 19 },
+  [FAILED] = { "response.failed\"", 16 },
+  [INCOMPLETE] = { "response.incomplete\"", 20 },
+  [USAGE] = { "usage\"", 6 },
+};
+// By an initial the first of its names, and one more; 0: none has it.
+static const u8 BEGUN_BY[256] = {
+  ['a'] = ARGUMENTS + 1,     ['d'] = DELTA + 1,      ['e'] = ERROR + 1,
+  ['f'] = FINISH_REASON + 1, ['m'] = MODEL_NAME + 1, ['p'] = PARTIAL_JSON + 1,
+  ['r'] = COMPLETED + 1,     ['t'] = PLAIN_TEXT + 1, ['u'] = USAGE + 1,
+};
+
+// Whether the value of the key that ends here is a text that is not empty.
+static boolean says_something(text events, size behind) {
+  size value = value_behind(events, behind);
+  return value + 1 < events.n && events.p[value] == '"' && events.p[value + 1] != '"';
 }
 
-boolean may_have(u32 initials, char initial) { return initials >> (initial - 'a') & 1; }
-
-static i64 tokens_of(text t, text quoted) {
-  for (size at = 0; find(t, quoted, &at);) {
-    at += quoted.n;
-    i64 n = number(part(t, value_behind(t, at), t.n));
-    if (n >= 0) return n < MOST_TOKENS ? n : MOST_TOKENS;
+static void note_name(marks *to, text events, u32 name, size quote) {
+  size behind = quote + 1 + NAME_OF[name].n;
+  if (name <= LAST_OF_PIECES) {
+    to->pieces += says_something(events, behind);
+  } else if (name == FINISH_REASON) {
+    size value = value_behind(events, behind);
+    if (value < events.n && events.p[value] == '"') to->finishes = 1;
+  } else if (name == MODEL_NAME) {
+    if (!to->models++) to->model = quote;
+  } else if (name == USAGE) {
+    to->usage = 1;
+  } else if (name == ERROR) {
+    to->error = 1;
+  } else if (name == FAILED) {
+    to->failed = 1;
+  } else {
+    to->completed = 1;
   }
-  return -1;
+}
+
+// Of names with an initial, the one that begins here.
+static void note_names(marks *to, text events, size quote, u32 name) {
+  text rest = { events.p + quote + 1, events.n - quote - 1 };
+  for (; name < NAMES && NAME_OF[name].p[0] == *rest.p; name++) {
+    if (NAME_OF[name].p[1] == rest.p[1] && starts(rest, NAME_OF[name])) note_name(to, events, name, quote);
+  }
+}
+
+// What says something: the first event of a stream only names the speaker, and the last why it ends.
+marks marks_of(text events) {
+  const text content = T("content");
+  marks of = { .pieces = 0 };
+  if (events.n < 3) return of;
+  const char *at = events.p, *last = events.p + events.n - 2; // what stands nearer to the end begins no name
+  while (at < last && (at = memchr(at, '"', (size)(last - at)))) {
+    u32 begun = BEGUN_BY[(u8)at[1]];
+    if (begun) note_names(&of, events, (size)(at - events.p), begun - 1);
+    at++;
+    if (at - events.p > (i64)content.n && at[-2] == 't' && same((text){ at - 1 - content.n, content.n }, content)) {
+      of.pieces += says_something(events, (size)(at - events.p));
+    }
+  }
+  return of;
+}
+
+// The numbers that an account has, each where it stands first as one; -1: nowhere.
+enum { CACHED_READ, CACHED_NEW, CACHED, COMPLETION, INPUT_COUNT, OUTPUT_COUNT, PROMPT_COUNT, REASONING, TOTAL, COUNTS };
+static const text COUNT_NAMES[COUNTS] = {
+  [CACHED_READ] = { "cache_read_input_tokens\"", 24 },
+  [CACHED_NEW] = { "cache_creation_input_tokens\"", 28 },
+  [CACHED] = { "cached_tokens\"", 14 },
+  [COMPLETION] = { "completion_tokens\"", 18 },
+  [INPUT_COUNT] = { "input_tokens\"", 13 },
+  [OUTPUT_COUNT] = { "output_tokens\"", 14 },
+  [PROMPT_COUNT] = { "prompt_tokens\"", 14 },
+  [REASONING] = { "reasoning_tokens\"", 17 },
+  [TOTAL] = { "total_tokens\"", 13 },
+};
+
+static void read_counts(text account, i64 counts[COUNTS]) {
+  const char *at = account.p, *end = account.p + account.n;
+  for (u32 i = 0; i < COUNTS; i++) counts[i] = -1;
+  for (; at < end && (at = memchr(at, '"', (size)(end - at))); at++) {
+    text rest = { at + 1, (size)(end - at) - 1 };
+    for (u32 i = 0; rest.n && i < COUNTS; i++) {
+      if (counts[i] >= 0 || COUNT_NAMES[i].p[0] != *rest.p || !starts(rest, COUNT_NAMES[i])) continue;
+      i64 n = number(part(rest, value_behind(rest, COUNT_NAMES[i].n), rest.n));
+      counts[i] = n < MOST_TOKENS ? n : MOST_TOKENS;
+    }
+  }
 }
 
 static i64 either(i64 first, i64 second) { return first >= 0 ? first : second; }
@@ -39,18 +134,19 @@ boolean find_usage(text t, usage *to) {
   }
   text value = part(t, from, from + LONGEST_USAGE);
   if (!value.n) return 0;
-  i64 input = either(tokens_of(value, T("\"prompt_tokens\"")), tokens_of(value, T("\"input_tokens\"")));
-  i64 output = either(tokens_of(value, T("\"completion_tokens\"")), tokens_of(value, T("\"output_tokens\"")));
-  if (input < 0 && output < 0) input = tokens_of(value, T("\"total_tokens\"")); // of ranked documents
+  i64 counts[COUNTS];
+  read_counts(value, counts);
+  i64 input = either(counts[PROMPT_COUNT], counts[INPUT_COUNT]);
+  i64 output = either(counts[COMPLETION], counts[OUTPUT_COUNT]);
+  if (input < 0 && output < 0) input = counts[TOTAL]; // of ranked documents
   if (input < 0 && output < 0) return 0;
   // Anthropic's does not count what was cached among the others
-  i64 cached = tokens_of(value, T("\"cache_read_input_tokens\"")),
-      kept = tokens_of(value, T("\"cache_creation_input_tokens\""));
+  i64 cached = counts[CACHED_READ], kept = counts[CACHED_NEW];
   if (input >= 0) input += (cached < 0 ? 0 : cached) + (kept < 0 ? 0 : kept);
   to->input = input < MOST_TOKENS ? input : MOST_TOKENS;
   to->output = output < 0 ? 0 : output;
-  to->cached = either(tokens_of(value, T("\"cached_tokens\"")), cached);
-  to->reasoning = tokens_of(value, T("\"reasoning_tokens\""));
+  to->cached = either(counts[CACHED], cached);
+  to->reasoning = counts[REASONING];
   return 1;
 }
 
@@ -98,22 +194,6 @@ size event_end(text t, size from) {
   return 0;
 }
 
-// What says something: the first event of a stream only names the speaker, and the last why it ends.
-i64 count_pieces(text events, u32 initials) {
-  static const text SAYING[] = { { "content\"", 8 },      { "\"text\"", 6 },          { "\"delta\"", 7 },
-                                 { "\"arguments\"", 11 }, { "\"partial_json\"", 14 }, { "\"thinking\"", 10 } };
-  i64 pieces = 0;
-  for (u32 i = 0; i < COUNT(SAYING); i++) {
-    if (SAYING[i].p[0] == '"' && !may_have(initials, SAYING[i].p[1])) continue;
-    for (size at = 0; find(events, SAYING[i], &at);) {
-      at += SAYING[i].n;
-      size value = value_behind(events, at);
-      pieces += value + 1 < events.n && events.p[value] == '"' && events.p[value + 1] != '"';
-    }
-  }
-  return pieces;
-}
-
 // Whether `"key":` stands before this place, with whatever blanks.
 static boolean is_value_of(text t, size at, text quoted) {
   while (at && is_blank(t.p[at - 1])) at--;
@@ -123,10 +203,10 @@ static boolean is_value_of(text t, size at, text quoted) {
 }
 
 // Whether the host says that it has failed: with an `error` that is not null, or as why it ends.
-boolean tells_failure(text events, u32 initials) {
+boolean tells_failure(text events, const marks *of) {
   static const text OF_ERRORS[] = { { "\"finish_reason\"", 15 }, { "\"object\"", 8 }, { "\"type\"", 6 } };
   const text error = T("\"error\"");
-  for (size at = may_have(initials, 'e') ? 0 : events.n; find(events, error, &at); at += error.n) {
+  for (size at = of->error ? 0 : events.n; find(events, error, &at); at += error.n) {
     size value = value_behind(events, at + error.n);
     if (value < events.n && (events.p[value] == '{' || events.p[value] == '"')) return 1;
     size from = at > BEFORE_ERROR ? at - BEFORE_ERROR : 0;
@@ -134,17 +214,7 @@ boolean tells_failure(text events, u32 initials) {
       if (is_value_of(part(events, from, at), at - from, OF_ERRORS[i])) return 1;
     }
   }
-  return may_have(initials, 'r') && has(events, T("\"response.failed\""));
-}
-
-static boolean has_finish_reason(text events) {
-  const text key = T("\"finish_reason\"");
-  for (size at = 0; find(events, key, &at);) {
-    at += key.n;
-    size value = value_behind(events, at);
-    if (value < events.n && events.p[value] == '"') return 1;
-  }
-  return 0;
+  return of->failed;
 }
 
 static boolean ends_with_done(text events) {
@@ -176,11 +246,9 @@ static boolean has_message_stop(text events) {
 }
 
 // Whether a stream is whole that ends with these events.
-boolean tells_end(text events, u32 initials, boolean of_messages) {
+boolean tells_end(text events, const marks *of, boolean of_messages) {
   if (of_messages) return has_message_stop(events);
-  if (ends_with_done(events) || (may_have(initials, 'f') && has_finish_reason(events))) return 1;
-  if (may_have(initials, 'u') && only_usage(last_event(events))) return 1;
-  return may_have(initials, 'r') && (has(events, T("\"response.completed\"")) || has(events, T("\"response.incomplete\"")));
+  return of->finishes || of->completed || ends_with_done(events) || (of->usage && only_usage(last_event(events)));
 }
 
 boolean find_spelling(text t, size *from, size *to) {
