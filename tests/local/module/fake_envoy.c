@@ -339,6 +339,11 @@ boolean envoy(http_filter_get_attribute_string)(void *s, int attribute, text *to
   return to->n > 0;
 }
 
+boolean envoy(http_set_filter_state_bytes)(void *s, text key, text value) {
+  (void)s, (void)key, (void)value;
+  return 1;
+}
+
 void envoy(http_clear_route_cache)(void *s) { ((stream *)s)->rerouted = 1; }
 
 void envoy(http_clear_route_cluster_cache)(void *s) { ((stream *)s)->rerouted = 1; }

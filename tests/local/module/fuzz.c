@@ -104,6 +104,7 @@ static const text KINDS[] = { T("application/json"), T("text/event-stream"), T("
 static const text STATUS[] = { T("200"), T("200"), T("200"), T("400"), T("429"), T("302"), T("503"), T("") };
 static const text RETRY[] = { T("3"), T("99999999999999999999"), T("Sun, 06 Nov 2094 08:49:37 GMT"), T("Sun, 06 N"),
                               T("") };
+static const text HOST_HEADERS[] = { T("set-cookie"), T("x-corral-unsupported"), T("x-corral-host"), T("a") };
 static const char BYTES[] = "{}[]\",:\\ a0\n\r\t-.e%/\xff";
 
 // The text with some of its bytes other ones, cut off, or as it is.
@@ -144,6 +145,7 @@ static void answer_with(void *s, void *filter, text body) {
   add_header_to(s, RESPONSE_HEADERS, T(":status"), ONE_OF(STATUS));
   add_header_to(s, RESPONSE_HEADERS, T("content-type"), ONE_OF(KINDS));
   add_header_to(s, RESPONSE_HEADERS, T("retry-after"), ONE_OF(RETRY));
+  for (u32 i = drawn(3); i; i--) add_header_to(s, RESPONSE_HEADERS, ONE_OF(HOST_HEADERS), T("a"));
   hook(response_headers)(s, filter, !body.n);
   run_body(s, filter, hook(response_body), RESPONSE_PIECE, body);
 }
@@ -227,7 +229,7 @@ int main(int count, char **arguments) {
   state = 88172645463325252u + (u64)(count > 1 ? atoi(arguments[1]) : 0) * 7919;
   i64 until = time(0) + (count > 2 ? atoi(arguments[2]) : 2);
   void *gateway = hook(config_new)(0, T("gateway"), T("")), *attempts;
-  attempts = hook(config_new)(0, T("attempt"), T(""));
+  attempts = hook(config_new)(0, T("attempt"), T("authorization api-key\nset-cookie x-corral-unsupported"));
   log_of_all = envoy_dynamic_module_on_access_logger_new(0, 0);
   if (count > 3 && !map_budgets((text){ arguments[3], strlen(arguments[3]) })) return 1;
   buffer body = { 0, 0, 0 };

@@ -172,7 +172,7 @@ def test_a_stream_that_a_host_refuses_is_tried_again_without_what_the_gateway_ha
     assert stream.attempt(body).body == b'{"model":"own"' + ADDED + b',"stream":true}'
     for again in (False, True):
         ran = stream.attempt_answer({":status": status})
-        assert ran.headers.get("x-corral-unsupported") == (None if again else "stream_options")
+        assert ran.headers == {":status": status if again else "498"}
         for model_id in ("n", "own"):
             want = b'{"model":"' + model_id.encode() + b'","stream":true}'
             assert stream.attempt(body).body == want
@@ -185,3 +185,28 @@ def test_a_refusal_of_the_client_s_own_request_is_the_client_s(body: dict[str, o
     of = asked(body, worker=WORKER)
     of.stream.attempt(of.sent)
     assert of.stream.attempt_answer({":status": "400"}).headers == {":status": "400"}
+
+
+def test_no_host_sees_where_a_request_comes_from_and_no_client_whose_account_a_host_has() -> None:
+    of = asked({"model": "m"}, worker=WORKER, cookie="a", via="b", x_forwarded_for="c", x_other="d", x_api_key="e")
+    seen = {*of.stream.attempt(of.sent).headers}
+    assert seen == {":method", ":path", ":authority", "content-type", "content-length", "x-other"}
+    own = {":status": "200", "content-type": "application/json", "x-request-id": "1", "date": "2"}
+    accounts = {"set-cookie": "a", "openai-organization": "b", "x-ratelimit-limit-tokens": "c", "location": "d"}
+    assert of.stream.attempt_answer({**accounts, **own}, [b"{}"]).headers == own
+
+
+def test_a_host_that_the_adapter_says_does_not_take_a_request_is_not_the_last_to_be_asked() -> None:
+    of = asked({"model": "m"}, worker=WORKER)
+    for status in ("498", "400"):
+        of.stream.attempt(of.sent)
+        refusal = {":status": "400", "x-corral-unsupported": "seed"} if status == "498" else {":status": "400"}
+        assert of.stream.attempt_answer(refusal).headers == {":status": status}
+    assert of.stream.answer({":status": "400"}).headers[":status"] == "400"
+
+
+def test_what_no_host_takes_has_the_status_of_the_last_that_was_asked() -> None:
+    of = asked({"model": "m"}, worker=WORKER)
+    of.stream.attempt(of.sent)
+    assert of.stream.attempt_answer({":status": "422", "x-corral-unsupported": "seed"}).headers == {":status": "498"}
+    assert of.stream.answer({":status": "498"}).headers[":status"] == "422"

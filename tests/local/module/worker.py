@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from corral.local.envoy import statistics
+from corral.local.envoy.module import hidden_headers
 from corral.local.module import compiler
 from corral.local.statistics import readings
 
@@ -117,7 +118,7 @@ class Worker:
     def __init__(self) -> None:
         self.library = _library()
         self._gateway = self._config("gateway", "")
-        self._attempt = self._config("attempt", "")
+        self._attempt = self._config("attempt", hidden_headers())
         self._plans: dict[str, Any] = {}
         self._before: Counter[str] = Counter()
         self._log: c_void_p | None = None

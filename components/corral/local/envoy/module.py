@@ -84,11 +84,21 @@ def _module(files: Files) -> Resource:
     return {"module": local, "do_not_close": True}
 
 
+def hidden_headers() -> str:
+    """A line of the headers of requests that no host sees, and one of those of answers that no client sees."""
+    of_requests = (
+        *(failover.TOKEN_HEADER, *failover.CLIENT_CREDENTIALS, *failover.CALLER_HEADERS, failover.UNCOUNTABLE),
+        *(*failover.ADDED_BY_ENVOY, *failover.ADDED_BY_ENVOY_ALONE),
+    )
+    return "\n".join(" ".join(names) for names in (of_requests, (failover.UNSUPPORTED_HEADER, *failover.HOST_HEADERS)))
+
+
 def filter_of(name: str, files: Files) -> Resource:
-    """One of the module's filters; the gateway's shows the shape of the last requests in a file."""
-    fields = {"dynamic_module_config": _module(files), "filter_name": name}
-    shown = {"filter_config": _text(str(files.shapes))} if name == GATEWAY else {}
-    return typed("extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter", fields | shown)
+    """One of the module's filters: the gateway's has the file in which it shows the shape of the last requests, that of
+    attempts the headers that it takes away."""
+    settings = str(files.shapes) if name == GATEWAY else hidden_headers()
+    fields = {"dynamic_module_config": _module(files), "filter_name": name, "filter_config": _text(settings)}
+    return typed("extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter", fields)
 
 
 def access_log(file: Path, files: Files) -> Resource:

@@ -21,8 +21,9 @@ MODEL_HEADER = "x-corral-model"
 TENANT_HEADER = "x-corral-tenant"
 """Who calls; set by the gateway's first filter."""
 
-READ_HEADER = "x-corral-read"
-"""The gateway's first filter has let a request pass that is for no model of the stack; what it is answered is known."""
+READ_STATE = "corral.read"
+"""State of a request: the gateway's filter has let it pass, as it is for no model of the stack; what it is answered is
+known.  No header: to search for one that is not there has Envoy build a table of all."""
 
 CLAIMS_HEADER = "x-corral-claims"
 """Tells the gateway's filter the claims of a token that Envoy has verified, as JSON."""

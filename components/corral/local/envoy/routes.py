@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from corral.local.envoy import module, replies
-from corral.local.envoy.names import GATEWAY, READ_HEADER, TENANT_HEADER, Files
+from corral.local.envoy.names import GATEWAY, READ_STATE, TENANT_HEADER, Files
 from corral.local.envoy.resource import Resource, milliseconds, typed
 from corral.plan import failover
 from corral.plan.plan import Plan
@@ -19,13 +19,6 @@ _LIST_PATH = r"/v1/models(\?.*)?"
 
 _MAX_LIST_BYTES = 2**22
 """Room for the answer to `GET /v1/models`; Envoy's own default holds some forty models."""
-
-_REMOVED = [
-    *(failover.TOKEN_HEADER, *failover.CLIENT_CREDENTIALS),
-    *(*failover.ADDED_BY_ENVOY, *failover.ADDED_BY_ENVOY_ALONE, *failover.CALLER_HEADERS),
-    failover.UNCOUNTABLE,
-]
-"""The headers of a request that no host is to see."""
 
 
 def _request_header(name: str) -> Resource:
@@ -49,20 +42,21 @@ def _arms(arms: list[Resource], otherwise: Resource) -> Resource:
     return {"matcher": {"matcher_list": {"matchers": arms}, "on_no_match": otherwise}}
 
 
-def _by_header(name: str, choices: dict[str, Resource], otherwise: Resource) -> Resource:
-    """A map from the header's value to what happens then."""
-    return {
-        "matcher_tree": {"input": _request_header(name), "exact_match_map": {"map": choices}},
-        "on_no_match": otherwise,
-    }
+def _filter_state(key: str) -> Resource:
+    kind = "extensions.matching.common_inputs.network.v3.FilterStateInput"
+    return {"name": key, "typed_config": typed(kind, {"key": key})}
+
+
+def _by(value: Resource, choices: dict[str, Resource], otherwise: Resource) -> Resource:
+    """A map from a value to what happens then."""
+    return {"matcher_tree": {"input": value, "exact_match_map": {"map": choices}}, "on_no_match": otherwise}
 
 
 def _retry_policy(hosts: int, idle_timeout: int) -> Resource:
     """Of a request that so many hosts can answer."""
     return {
-        "retry_on": ",".join((*failover.RETRY_ON, "retriable-headers")),
+        "retry_on": ",".join(failover.RETRY_ON),
         "retriable_status_codes": failover.retried_status(hosts),
-        "retriable_headers": [{"name": failover.UNSUPPORTED_HEADER, "present_match": True}],
         "num_retries": failover.retries(hosts),
         "per_try_idle_timeout": milliseconds(idle_timeout),
         "retry_back_off": {
@@ -81,8 +75,6 @@ def _model_route(plan: Plan, files: Files, candidates: Sequence[str]) -> Resourc
     return {
         "name": "model",
         "match": {"prefix": "/"},
-        "request_headers_to_remove": _REMOVED,
-        "response_headers_to_remove": [failover.UNSUPPORTED_HEADER, *failover.HOST_HEADERS],
         "route": {
             "inline_cluster_specifier_plugin": {"extension": module.cluster_specifier(policies, candidates, files)},
             "timeout": "0s",
@@ -99,7 +91,7 @@ def _for_tenants(plan: Plan, answer: Callable[[Sequence[str]], Resource]) -> Res
     if not some:
         return _to(answer(every))
     own = {tenant: _to(answer(names)) for tenant, names in some.items()}
-    return {"matcher": _by_header(TENANT_HEADER, own, _to(answer(every)))}
+    return {"matcher": _by(_request_header(TENANT_HEADER), own, _to(answer(every)))}
 
 
 _CORS_SECONDS = 86_400
@@ -143,7 +135,7 @@ def gateway_routes(plan: Plan, text: str, files: Files, candidates: Sequence[str
         **({"typed_per_filter_config": _cors(origins)} if origins else {}),
         "domains": ["*"],
         "request_body_buffer_limit": plan.request_settings.body_limit,
-        "matcher": _by_header(READ_HEADER, {"1": by_path}, _to(_model_route(plan, files, candidates))),
+        "matcher": _by(_filter_state(READ_STATE), {"1": by_path}, _to(_model_route(plan, files, candidates))),
     }
     return typed(
         "config.route.v3.RouteConfiguration",

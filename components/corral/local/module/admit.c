@@ -2,7 +2,7 @@
 
 #include "corral.h"
 
-enum { MOST_REQUEST_HEADERS = 256, LONGEST_NAME = 128, STATUS_DIGITS = 8 };
+enum { LONGEST_NAME = 128, STATUS_DIGITS = 8 };
 
 static const text ENDPOINTS[] = {
   { "/v1/chat/completions", 20 }, { "/v1/completions", 15 }, { "/v1/embeddings", 14 },
@@ -74,9 +74,8 @@ static text *place_of(sent *to, text name) {
 }
 
 static void read_headers(void *filter, sent *of) {
-  header all[MOST_REQUEST_HEADERS];
-  size n = envoy(http_get_headers_size)(filter, REQUEST_HEADERS);
-  if (n > MOST_REQUEST_HEADERS || !envoy(http_get_headers)(filter, REQUEST_HEADERS, all)) return;
+  header all[MOST_HEADERS];
+  size n = all_headers(filter, REQUEST_HEADERS, all);
   for (size i = 0; i < n; i++) {
     text *to = place_of(of, all[i].key);
     if (to) *to = to->p ? T(",") : all[i].value.p ? all[i].value : T("");
@@ -89,7 +88,7 @@ static void set_request_header(void *filter, text name, text value) {
 
 // The table of routes answers, and has to be told who calls where its answer is not the same for all.
 static void let_routes_answer(const request *r, void *filter) {
-  set_request_header(filter, T("x-corral-read"), T("1"));
+  envoy(http_set_filter_state_bytes)(filter, T("corral.read"), T("1"));
   if (r->tenant && r->tenant->name.n) set_request_header(filter, T("x-corral-tenant"), r->tenant->name);
 }
 

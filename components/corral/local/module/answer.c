@@ -6,39 +6,15 @@
 enum {
   KEPT = 4096,           // bytes of an event that is not held back, which may hold the beginning of what comes next
   LONGEST_EVENT = 65536, // bytes; a longer one is not held back until it is whole
-  MOST_ANSWER_HEADERS = 128, // more than Envoy takes
 };
 
 static void set_header(void *filter, text name, text value) {
   envoy(http_set_header)(filter, RESPONSE_HEADERS, name, value);
 }
 
-// Costs less, for a header that is not there: of a host's answer the route has taken it away.
+// Costs less, for a header that is not there: of a host's answer its attempt has taken it away.
 static void add_header(void *filter, text name, text value) {
   envoy(http_add_header)(filter, RESPONSE_HEADERS, name, value);
-}
-
-// What of an answer's headers is read.
-typedef struct {
-  text status, kind, request_id;
-  boolean has_ours; // a header of ours, as of a host that is a gateway itself
-} head;
-
-static void read_head(void *filter, head *to) {
-  header all[MOST_ANSWER_HEADERS];
-  size n = envoy(http_get_headers_size)(filter, RESPONSE_HEADERS);
-  if (n > MOST_ANSWER_HEADERS || !envoy(http_get_headers)(filter, RESPONSE_HEADERS, all)) {
-    *to = (head){ header_of(filter, RESPONSE_HEADERS, T(":status")), header_of(filter, RESPONSE_HEADERS, T("content-type")),
-                  header_of(filter, RESPONSE_HEADERS, T("x-request-id")), 1 };
-    return;
-  }
-  while (n--) {
-    text key = all[n].key;
-    if (same(key, T(":status"))) to->status = all[n].value;
-    if (same(key, T("content-type"))) to->kind = all[n].value;
-    if (same(key, T("x-request-id"))) to->request_id = all[n].value;
-    if (starts(key, T("x-corral-"))) to->has_ours = 1;
-  }
 }
 
 static boolean is_redirect(text status) {
@@ -55,21 +31,27 @@ static void name_host(const request *r, void *filter, const head *of) {
   put(filter, T("x-corral-attempts"), digits_of(r->attempts, digits));
 }
 
-static void trace(const request *r, void *filter) {
-  set_header(filter, T("x-corral-plan"), r->model->hash);
-  set_header(filter, T("x-corral-commit"), r->plan->commit);
+static void trace(const request *r, void *filter, const head *of) {
+  void (*put)(void *, text, text) = of->has_ours ? set_header : add_header;
+  put(filter, T("x-corral-plan"), r->model->hash);
+  put(filter, T("x-corral-commit"), r->plan->commit);
 }
 
 int answer_headers(request *r, void *filter, boolean ended) {
   if (!r->admitted) return CONTINUE;
-  head of_answer = { .status = NO_TEXT };
-  read_head(filter, &of_answer);
+  header all[MOST_HEADERS];
+  head of_answer = head_of(all, all_headers(filter, RESPONSE_HEADERS, all));
+  char digits[24];
+  if (r->refused_status) { // nobody was left to ask
+    of_answer.status = digits_of(r->refused_status, digits);
+    set_header(filter, T(":status"), of_answer.status);
+  }
   r->status = number(of_answer.status);
   boolean good = same(of_answer.status, T("200")), redirects = is_redirect(of_answer.status);
   boolean streams = starts_but_case(of_answer.kind, T("text/event-stream"));
   add_rate_headers(r, now(), add_header, filter);
   if (r->attempts) name_host(r, filter, &of_answer);
-  if (r->plan->shows_trace) trace(r, filter);
+  if (r->plan->shows_trace) trace(r, filter, &of_answer);
   if (redirects) {
     // a host's failure: its URL is wrong, and a client that followed would show its key elsewhere
     set_header(filter, T(":status"), T("502"));

@@ -15,12 +15,6 @@ static void set_header(void *filter, text name, text value) {
   envoy(http_set_header)(filter, REQUEST_HEADERS, name, value);
 }
 
-static void set_key(void *filter, const host *at) {
-  if (!same(at->header, T("authorization"))) set_header(filter, T("authorization"), NO_TEXT);
-  if (!same(at->header, T("api-key"))) set_header(filter, T("api-key"), NO_TEXT);
-  if (at->key.p) set_header(filter, at->header, at->key);
-}
-
 // The client's own word on its session stands.
 static void tell_session(request *r, void *filter, const host *at) {
   char digits[17];
@@ -80,16 +74,22 @@ static request *request_of(void *filter) {
 }
 
 int attempt_headers(attempt *of, void *filter) {
+  header all[MOST_HEADERS];
   request *r = request_of(filter);
+  size count = all_headers(filter, REQUEST_HEADERS, all);
+  text key = r && r->target->host->key.p ? r->target->host->header : NO_TEXT;
+  hide(filter, REQUEST_HEADERS, &of->hidden->of_requests, all, count, key);
   if (!r) return CONTINUE;
   of->request = r;
   of->target = r->attempted = r->target;
   r->started = 1;
   r->running = of;
   r->attempts++;
-  set_key(filter, of->target->host);
+  r->refused_status = 0;
+  if (key.n) set_header(filter, key, of->target->host->key);
   tell_session(r, filter, of->target->host);
-  buffer path = { 0, 0, 0 }, length = { 0, 0, 0 };
+  char digits[24];
+  buffer path = { 0, 0, 0 };
   changes change;
   add(&path, of->target->host->path);
   add(&path, r->endpoint);
@@ -97,9 +97,7 @@ int attempt_headers(attempt *of, void *filter) {
   free(path.p);
   set_header(filter, T(":authority"), of->target->host->authority);
   find_changes(r, of->target, &change);
-  add_number(&length, (i64)length_with(r, &change));
-  set_header(filter, T("content-length"), all_of(&length));
-  free(length.p);
+  set_header(filter, T("content-length"), digits_of((i64)length_with(r, &change), digits));
   return CONTINUE;
 }
 
@@ -137,17 +135,20 @@ static void set_answer_header(void *filter, text name, text value) {
 }
 
 // A host that refuses a stream in which it is asked for its usage may take it without: that was the gateway's own wish.
-static void is_refused(const attempt *of, void *filter) {
-  request *r = of->request;
-  if (r->refuses_options || !r->adds_options) return;
-  r->refuses_options = 1;
-  set_answer_header(filter, T("x-corral-unsupported"), T("stream_options"));
+static boolean refuses_options(request *r, i64 status) {
+  if ((status != 400 && status != 422) || r->refuses_options || !r->adds_options) return 0;
+  return r->refuses_options = 1;
+}
+
+// By a status that the route sends on; where nobody is left, the client gets the host's own.
+static void ask_another(request *r, void *filter, i64 status) {
+  r->refused_status = status;
+  set_answer_header(filter, T(":status"), T("498"));
 }
 
 // A host of several that says for how long it takes no more is left out until then.
-static void is_throttled(const attempt *of, void *filter) {
+static void is_throttled(const attempt *of, text value) {
   const i64 second = 1000000;
-  text value = header_of(filter, RESPONSE_HEADERS, T("retry-after"));
   i64 at = now(), seconds = number(value), till = -1, longest = at + LONGEST_REST * second;
   size digits = 0;
   while (digits < value.n && value.p[digits] >= '0' && value.p[digits] <= '9') digits++;
@@ -220,11 +221,15 @@ static boolean ejects(i64 status) { return status > 500; }
 // waits for its first event, which may say that there will be none; what the rest is worth is known at its end.
 int attempt_answer(attempt *of, void *filter, boolean ended) {
   if (!of->request) return CONTINUE;
-  i64 status = of->status = number(header_of(filter, RESPONSE_HEADERS, T(":status")));
-  if (of->request->is_copy) return copy_answer(of, filter, header_of(filter, RESPONSE_HEADERS, T("content-type")), ended);
-  if (status == 400 || status == 422) is_refused(of, filter);
-  if (status == 429) is_throttled(of, filter);
+  header all[MOST_HEADERS];
+  size count = all_headers(filter, RESPONSE_HEADERS, all);
+  head answer = head_of(all, count);
+  hide(filter, RESPONSE_HEADERS, &of->hidden->of_answers, all, count, NO_TEXT);
+  i64 status = of->status = number(answer.status);
+  if (of->request->is_copy) return copy_answer(of, filter, answer.kind, ended);
+  if (status == 429) is_throttled(of, answer.retry_after);
   if (status != 200) {
+    if (refuses_options(of->request, status) || answer.lacks) ask_another(of->request, filter, status);
     judge_attempt(of, status, ejects(status));
     return CONTINUE;
   }
@@ -233,7 +238,7 @@ int attempt_answer(attempt *of, void *filter, boolean ended) {
     fail(filter, 0);
     return CONTINUE;
   }
-  of->opens = starts_but_case(header_of(filter, RESPONSE_HEADERS, T("content-type")), T("text/event-stream"));
+  of->opens = starts_but_case(answer.kind, T("text/event-stream"));
   of->waits = !of->opens;
   return STOP;
 }

@@ -13,6 +13,7 @@
 //   affinity  which requests belong together, and which host they prefer
 //   mirror    copies for a candidate, and how it compares
 //   choice    which host is asked next, and which are left out
+//   headers   read all at once, and taken away
 //   caller    who calls
 //   admit     the request: whether it is let through, and as what
 //   attempt   one attempt at a host: its headers, its body, whether its answer is one
@@ -261,6 +262,7 @@ typedef struct request {
   boolean post, stream, admitted, started, over, strips, counted_of_all, counted_of_tenant, published;
   boolean takes_cache_key; // a chat whose client has given none
   boolean adds_options, refuses_options; // the first edit is the gateway's own wish; a host has refused it
+  i64 refused_status;                    // which 498 stands for, as another host is asked; 0: for none
   i64 last_status;                       // of the last attempt that has ended; 0: no answer came whole
   boolean holds;                         // money, of its tenant's budget
   bound bound;
@@ -333,9 +335,38 @@ void refuse(void *filter, u32 status, text code, text message, text kind, text p
 int admit(request *r, void *filter, boolean ended);
 int admit_body(request *r, void *filter, text body);
 
+// ---- headers
+
+enum { MOST_HEADERS = 256, MOST_NAMES = 64 }; // more than Envoy takes of either side, and more than are hidden
+
+typedef struct {
+  text list[MOST_NAMES];
+  u32 count, from[64]; // by length, where those begin that have it
+} names;
+
+// Headers that no host and no client sees.
+typedef struct {
+  text source; // owned; what is read from it points into it: a line of names for requests, one for answers
+  names of_requests, of_answers;
+} hidden;
+
+// What of an answer's headers is read.
+typedef struct {
+  text status, kind, request_id, retry_after;
+  boolean has_ours; // a header of ours, as of a host that is a gateway itself
+  boolean lacks;    // the adapter says that the host does not take what is asked for
+} head;
+
+head head_of(const header *all, size count);
+text header_of(void *filter, int kind, text name); // the first of that name; `p` is 0: there is none
+size all_headers(void *filter, int kind, header to[MOST_HEADERS]); // 0: they cannot be read
+void read_hidden(hidden *to, text source);
+void hide(void *filter, int kind, const names *of, const header *all, size count, text but); // but one of them
+
 // ---- attempt
 
 typedef struct attempt {
+  const hidden *hidden;
   request *request;
   const target *target;
   i64 status; // 0: no answer has begun
@@ -358,7 +389,6 @@ typedef struct {
   char *own; // 0: it lies in one piece at Envoy
 } whole;
 
-text header_of(void *filter, int kind, text name); // the first of that name; `p` is 0: there is none
 whole whole_body(void *filter, int held, int piece); // both together
 whole joined(text before, void *filter, int piece);
 void replace_body(void *filter, int held, int piece, text by);

@@ -79,6 +79,7 @@ ABI(boolean, http_get_body_chunks)(void *, int, text *);
 ABI(boolean, http_append_body)(void *, int, text);
 ABI(boolean, http_drain_body)(void *, int, size);
 ABI(void, http_set_dynamic_metadata_number)(void *, text, text, double);
+ABI(boolean, http_set_filter_state_bytes)(void *, text, text);
 ABI(boolean, http_filter_get_attribute_string)(void *, int, text *);
 ABI(boolean, http_get_metadata_number)(void *, int, text, text, double *);
 ABI(void, http_clear_route_cache)(void *);

@@ -4,12 +4,6 @@
 
 enum { MOST_SLICES = 64 };
 
-text header_of(void *filter, int kind, text name) {
-  text value = NO_TEXT;
-  size n = 0;
-  return envoy(http_get_header)(filter, kind, name, &value, 0, &n) ? value : NO_TEXT;
-}
-
 static size size_of(void *filter, int kind) { return envoy(http_get_body_size)(filter, kind); }
 
 // A body's bytes; they lie where Envoy has them if they are in one piece.
@@ -67,6 +61,7 @@ void release_request(request *r) {
 // A filter's configuration: the gateway's, or that of attempts.
 typedef struct {
   boolean of_attempts;
+  hidden hidden;
 } config;
 
 // Of a request that has no route, such as CONNECT: whoever sends it is refused.  It is never freed.
@@ -84,13 +79,19 @@ void *envoy_dynamic_module_on_http_filter_config_new(void *self, text name, text
   (void)self;
   config *of = allocate(sizeof *of);
   of->of_attempts = same(name, T("attempt"));
-  if (of->of_attempts) return of;
+  if (of->of_attempts) {
+    read_hidden(&of->hidden, source);
+    return of;
+  }
   map_shapes(source);
   if (!nobodys_plan) nobodys_plan = plan_of(NO_TEXT);
   return of;
 }
 
-void envoy_dynamic_module_on_http_filter_config_destroy(void *of) { free(of); }
+void envoy_dynamic_module_on_http_filter_config_destroy(void *of) {
+  free((char *)((config *)of)->hidden.source.p);
+  free(of);
+}
 
 void *envoy_dynamic_module_on_http_filter_per_route_config_new(text name, text source) {
   (void)name;
@@ -103,6 +104,7 @@ void *envoy_dynamic_module_on_http_filter_new(void *of, void *self) {
   (void)self;
   filter *fresh = allocate(sizeof *fresh);
   fresh->config = of;
+  fresh->attempt.hidden = &fresh->config->hidden;
   return fresh;
 }
 

@@ -75,17 +75,17 @@ void add_rate_headers(const request *r, i64 at, void (*set)(void *, text, text),
   }
 }
 
-enum { MOST_HEADERS = 7 };
+enum { MOST_SHOWN = 7 };
 
 typedef struct {
-  header list[MOST_HEADERS];
-  char values[MOST_HEADERS][32];
+  header list[MOST_SHOWN];
+  char values[MOST_SHOWN][32];
   u32 count;
 } headers;
 
 static void keep_header(void *to, text name, text value) {
   headers *of = to;
-  if (of->count == MOST_HEADERS || value.n > sizeof of->values[0]) return;
+  if (of->count == MOST_SHOWN || value.n > sizeof of->values[0]) return;
   memcpy(of->values[of->count], value.p, value.n);
   of->list[of->count] = (header){ name, { of->values[of->count], value.n } };
   of->count++;
