@@ -5,7 +5,7 @@
 
 #include "log.h"
 
-enum { MOST_WAITING = 1 << 24, UNBUFFERED = 2 };
+enum { MOST_WAITING = 1 << 24, MOST_KEPT = 1 << 22, UNBUFFERED = 2 }; // bytes, both
 
 void *fopen(const char *, const char *);
 int setvbuf(void *, char *, int, size);
@@ -49,11 +49,15 @@ static void wait_to_be_written(text line) {
   unlock(&locked);
 }
 
+// The memory of what was written is that of what waits next: to be given back twice a second and taken anew would cost
+// more than the lines do.
 void write_log(void) {
+  static buffer lines;
   lock(&writing);
   lock(&locked);
-  buffer lines = waiting;
-  waiting = (buffer){ 0, 0, 0 };
+  buffer spare = lines;
+  lines = waiting;
+  waiting = spare;
   unlock(&locked);
   size n = lines.n ? written(all_of(&lines)) : 0;
   if (n < lines.n) {
@@ -65,7 +69,11 @@ void write_log(void) {
     waiting = rest;
     unlock(&locked);
   }
-  free(lines.p);
+  lines.n = 0;
+  if (lines.space > MOST_KEPT) {
+    free(lines.p);
+    lines = (buffer){ 0, 0, 0 };
+  }
   unlock(&writing);
 }
 
