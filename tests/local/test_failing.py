@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import httpx
 import openai
 import pytest
 
+from corral.local.state_folder import StateFolder
 from tests.local.gateway import PATIENCE, TWO_HOSTS, Gateway, Load, chat, serving, until
 
 STACK: dict[str, Any] = copy.deepcopy(TWO_HOSTS)
@@ -25,12 +28,18 @@ STACK["corral:models"] = {
     "alone": {"shares": {"groq": 100}},
     "uneven": {"shares": {"groq": 99, "deepinfra": 1}},
     "small": {"shares": {"groq": 100}, "fallback": ["deepinfra"]},
+    "patient": {"shares": {"together": 100}, "fallback": ["deepinfra"]},
+    "hasty": {"shares": {"coreweave": 100}, "fallback": ["deepinfra"]},
 }
 STACK["corral:hosts"]["groq"]["limits"] = {"perModel": {"small": {"concurrent": 3}}}
 STACK["corral:hosts"]["groq"]["models"]["small"] = "groq-small"
 STACK["corral:hosts"]["deepinfra"]["models"]["small"] = "deepinfra-small"
 STACK["corral:hosts"]["groq"]["models"] |= {"alone": "groq-alone", "uneven": "groq-uneven"}
 STACK["corral:hosts"]["deepinfra"]["models"]["uneven"] = "deepinfra-uneven"
+for host, model, places, wait in (("together", "patient", 2, "20s"), ("coreweave", "hasty", 1, "300ms")):
+    STACK["corral:hosts"][host] |= {"limits": {"perModel": {model: {"concurrent": places}}}, "overflow": f"wait {wait}"}
+    for each in (host, "deepinfra"):
+        STACK["corral:hosts"][each]["models"][model] = f"{each}-{model}"
 SHARING, FALLBACKS = ("groq", "deepinfra"), ("together", "coreweave")
 
 
@@ -338,6 +347,57 @@ def test_a_host_that_is_full_keeps_its_places_busy_and_the_rest_goes_on_at_once(
     }
 
 
+def test_a_request_waits_for_a_host_that_is_full_and_goes_on_when_its_time_is_up(gateway: Gateway) -> None:
+    def waiting(model: str) -> int:
+        return sum(gateway.gauges(rf"^corral\.waiting\.model\.{model}\.").values())
+
+    def asked(model: str) -> ExitStack:
+        """A stream that ends when this is closed."""
+        body = {"model": model, "messages": [{"role": "user", "content": "x " * 500}], "stream": True}
+        held = ExitStack()
+        held.enter_context(httpx.stream("POST", f"{gateway.url}/chat/completions", json=body, timeout=60))
+        return held
+
+    def logged() -> list[tuple[Any, ...]]:
+        log = StateFolder.of(gateway.project, gateway.stack).requests / "current.jsonl"
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        return [(each["model"], each["host"], each["status"], each["flags"]) for each in lines if "wait_ms" in each]
+
+    with gateway.control() as control:
+        for host in ("together", "coreweave"):
+            control.set_speed(host, tokens_per_second=4)
+    try:
+        with asked("patient"), asked("patient") as held, asked("hasty"), ThreadPoolExecutor(1) as pool:
+            with closing(socket.create_connection(("127.0.0.1", httpx.URL(gateway.url).port or 0))) as leaves:
+                body = json.dumps({"model": "patient", "messages": []}).encode()
+                head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                leaves.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+                until(lambda: waiting("patient") == 1, "one waits")
+                stays = pool.submit(chat, gateway.url, "patient")
+                until(lambda: waiting("patient") == 2, "two wait")
+                assert chat(gateway.url, "patient").headers["x-corral-host"] == "deepinfra"  # two may wait for two
+            until(lambda: waiting("patient") == 1, "the client that has left waits no more")
+            in_vain = chat(gateway.url, "hasty")
+            assert (in_vain.headers["x-corral-host"], in_vain.headers["x-corral-attempts"]) == ("deepinfra", "1")
+            with gateway.control() as control:
+                control.set_speed("together")
+            assert not stays.done()
+            held.close()
+            assert stays.result(PATIENCE).headers["x-corral-host"] == "together"
+            with asked("patient"):  # the place of the one that was served
+                assert waiting("patient") == 0
+    finally:
+        with gateway.control() as control:
+            for host in ("together", "coreweave"):
+                control.set_speed(host)
+    want = {
+        ("patient", None, 0, "DC"),
+        ("patient", "together", 200, "-"),
+        ("hasty", "deepinfra", 200, "-"),
+    }
+    until(lambda: {*logged()} == want, "the log has who has waited")
+
+
 def test_a_slow_first_byte_is_waited_for_as_long_as_the_idle_timeout_allows(gateway: Gateway) -> None:
     with gateway.control() as control:
         control.set_fault("groq", "slow-first-byte", delay=500)
@@ -361,8 +421,7 @@ def test_status_shows_failures_and_who_is_ejected(gateway: Gateway) -> None:
     break_(gateway, "503", "groq")
     with Load(gateway.url, clients=2) as load:
         until(lambda: ejected(gateway) or load.failures, "groq is left out")
-        hosts = {
-            each["host"]: each for each in json.loads(gateway.run("status", "--json").stdout)["models"][1]["hosts"]
-        }
+        models = {each["model"]: each["hosts"] for each in json.loads(gateway.run("status", "--json").stdout)["models"]}
+    hosts = {each["host"]: each for each in models["m"]}
     assert hosts["groq"]["failedAttempts"] >= 5
     assert (hosts["groq"]["ejected"], hosts["deepinfra"]["ejected"]) == (True, False)

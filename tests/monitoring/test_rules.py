@@ -44,6 +44,7 @@ EXPOSED = {
         "corral_share_percent",
         "corral_host_ejected",
         "corral_active_requests",
+        "corral_waiting_requests",
         "corral_budget_limit_dollars",
         "corral_budget_used_dollars",
         "corral_config_last_reload_successful",

@@ -9,7 +9,7 @@ import pytest
 
 from corral.plan.checks.run import check
 from corral.plan.explain import explain
-from tests.plan.world import LLAMA, TODAY, build
+from tests.plan.world import HOSTS, LLAMA, TODAY, build
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -33,7 +33,10 @@ CASES = [
             "fallback": ["deepinfra", "lab"],
             "volume": "900M",
         },
-        {"accept": [f"parity/{LLAMA}/lab"]},
+        {
+            "accept": [f"parity/{LLAMA}/lab"],
+            "hosts": {"lab": {**HOSTS["lab"], "limits": {"concurrent": 9}, "overflow": "wait 2s"}},
+        },
     ),
     Case(
         "a_residency_that_holds.txt",

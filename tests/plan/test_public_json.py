@@ -27,7 +27,12 @@ PEAK = {"requestsPerMinute": 60, "tokensPerMinute": "90k"}
 def plan() -> Plan:
     return build(
         {LLAMA: {"shares": {"bedrock": 60, "meta": 40}, "volume": 7, "peak": PEAK, "affinity": AFFINITY}},
-        {"bedrock": {"limits": {"concurrent": 50, "perModel": {LLAMA: {"tokensPerMinute": "600k"}}}}},
+        {
+            "bedrock": {
+                "limits": {"concurrent": 50, "perModel": {LLAMA: {"tokensPerMinute": "600k"}}},
+                "overflow": "wait 2s",
+            }
+        },
         residency=["us", "eu"],
         tenants={"search": {"keys": [f"sha256:{HASH}"], "tokensPerMinute": "1k", "perModel": {LLAMA: RATE}}},
         issuers=[{"issuer": "https://login.example.com/", "audiences": ["corral"], "jwksFile": "keys.json"}],
@@ -75,6 +80,7 @@ WANT = {
                     "limit": {"concurrent": None, "requests": None, "tokens": 600_000},
                     "fit": None,
                     "hostLimit": {"concurrent": 50, "requests": None, "tokens": None},
+                    "overflowWait": 2_000,
                     "mirrored": 0,
                     "guarded": False,
                 }

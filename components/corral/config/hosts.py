@@ -6,9 +6,12 @@ catalog is optional here and has no default: what is left out is the catalog's t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from corral.catalog.catalog import Limit, ModelFacts, Takes
 from corral.catalog.patterns import (
@@ -24,7 +27,18 @@ from corral.catalog.patterns import (
     Url,
     Variable,
 )
-from corral.catalog.units import Auth, Bytes, Lifecycle, Milliseconds, RetentionDays, Strict, Text, by_key, fields_of
+from corral.catalog.units import (
+    Amount,
+    Auth,
+    Bytes,
+    Lifecycle,
+    Milliseconds,
+    RetentionDays,
+    Strict,
+    Text,
+    by_key,
+    fields_of,
+)
 
 OPENAI = "openai"
 """The kind of a host the catalog does not know: any OpenAI-compatible URL."""
@@ -55,6 +69,30 @@ class Limits(Limit):
     GPUs give."""
 
 
+_LONGEST_WAIT_MILLISECONDS = 20_000
+"""Clients give up soon after, and the local engine ends a request of which nothing has moved for 30 s."""
+
+
+@dataclass(frozen=True)
+class _Wait(Amount):
+    """A time behind the one thing that a request can do at a full host but go on."""
+
+    def read(self, value: object) -> int:
+        behind = value[5:] if isinstance(value, str) and value.startswith("wait ") else None
+        milliseconds = super().read(behind)
+        if milliseconds > _LONGEST_WAIT_MILLISECONDS:
+            raise ValueError(f"is longer than wait {super().written(_LONGEST_WAIT_MILLISECONDS)}, the longest there is")
+        return milliseconds
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        text = super().__get_pydantic_json_schema__(schema, handler)
+        return {**text, "pattern": text["pattern"].replace("^", "^wait ", 1)}
+
+
+Overflow = Annotated[int, _Wait("a wait", (("ms", 1), ("s", 1_000)), ("wait 500ms", "wait 2s"))]
+"""Milliseconds."""
+
+
 class _Host(Strict):
     """The keys that a host of any kind may have."""
 
@@ -78,7 +116,10 @@ class _Host(Strict):
     catalog's."""
     limits: Limits = Field(default=Limits(), examples=[{"perModel": {"llama-3.3-70b": {"tokensPerMinute": "600k"}}}])
     """The most that this host takes, of all its models together and of single ones: facts by which `corral plan` says
-    whether the peak is carried.  No engine holds requests back by them."""
+    whether the peak is carried, and by which the local engine passes over a host that is full."""
+    overflow: Overflow | None = Field(default=None, examples=["wait 2s"])
+    """The time for which a request waits where this host is drawn for it and is full, like `wait 2s`, 20 s at most,
+    before it goes on; by default it goes to the next host at once.  The kubernetes engine has none wait."""
     models: dict[ModelName, IdOrMore] = Field(default={}, examples=[{"llama-3.3-70b": "Llama-3.3-70B"}])
     """The host's own id per model, or a mapping with all that differs from the catalog."""
 

@@ -164,7 +164,10 @@ def _full(live: Sequence[Target], plan: Plan) -> Iterator[str]:
         limits = [amounts(limit) for limit in (target.limit, target.host_limit) if limit != Load()]
         if limits and plan.engine == "local" and len(live) > 1:
             taken = ", and of all models ".join(limits)
-            yield f"{target.host} takes {taken}; what is more goes to the next host at once."
+            then = "goes to the next host at once"
+            if target.overflow_wait:
+                then = f"waits there for up to {span(target.overflow_wait)}, and goes to the next host then"
+            yield f"{target.host} takes {taken}; what is more {then}."
         elif target.limit.tokens is not None:
             yield f"{target.host} takes {number(target.limit.tokens)} tokens a minute; beyond that it answers 429."
     if plan.engine == "kubernetes" and any(limit != Load() for each in live for limit in (each.limit, each.host_limit)):

@@ -128,6 +128,8 @@ class Target:
     """On GPUs that the stack provisions; None: no such host."""
     host_limit: Load = Load()
     """What the host takes of all its models together."""
+    overflow_wait: int | None = None
+    """Milliseconds for which a request waits there when it is full; None: it goes on at once."""
     mirrored: int = 0
     """Percent of the model's requests that are copied to it, whose answers nobody gets."""
     guarded: bool = False

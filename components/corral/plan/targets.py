@@ -152,6 +152,7 @@ class HostTargets:
             limit=_limit(model, host, entry, fitted, self._stack.models[model].peak),
             fit=fitted,
             host_limit=self._limit,
+            overflow_wait=host.overflow,
             guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
             adapted=self._adapted,
             base_model=_base_model(host, entry, model, model_id, self._by_id),

@@ -179,10 +179,12 @@ def test_it_is_told_where_the_keys_are_and_not_what_they_are() -> None:
 
 def test_it_is_told_what_a_host_takes_of_a_model_and_of_all() -> None:
     limits = {"concurrent": 9, "perModel": {LLAMA: {"concurrent": 3, "tokensPerMinute": "4k"}}}
-    limited = build({LLAMA: {"shares": {"lab": 100}}}, {"lab": {**HOSTS["lab"], "limits": limits}})
+    lab = {**HOSTS["lab"], "limits": limits, "overflow": "wait 2s"}
+    limited = build({LLAMA: {"shares": {"lab": 100}}}, {"lab": lab})
     reached = {"lab": Upstream("lab", "http://127.0.0.1:9", None, None)}
     text = plan_text(limited, {}, reached, {})
     assert f"host\tlab\t{reached['lab'].name}\t127.0.0.1:9\t\t\t\t9\t\t" in text.split("\n")
+    assert "overflow\tlab\t2000" in text.split("\n")
     assert 'target\tlab\t100\t0\t"Llama-Lab"\t\t3\t\t4000' in text.split("\n")
 
 

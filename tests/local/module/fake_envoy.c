@@ -29,6 +29,8 @@ typedef struct {
   boolean rerouted;
   void *plan;
   text cluster, override, details; // the last is a constant
+  i64 scheduled;
+  boolean continued;
   u32 final_status;
   u64 flags;
   i64 duration;
@@ -93,6 +95,66 @@ void *fake_new(void *plan) {
   stream *s = allocate(sizeof *s);
   s->plan = plan;
   return s;
+}
+
+// Threads that want places at the first host of a model, wait for them, and leave at times while they wait.
+typedef struct {
+  plan *plan;
+  model *model;
+  i64 turns, seed, held, waited;
+  i64 *at_once, *most;
+} contender;
+
+boolean fake_scheduled(stream *s);
+
+static void *contend(void *of) {
+  contender *each = of;
+  u64 state = (u64)each->seed * 7919 + 1;
+  add_to(&waiting, -1);
+  while (value_of(&waiting) > 0) sched_yield();
+  for (i64 i = 0; i < each->turns; i++) {
+    stream *s = fake_new(each->plan);
+    request *r = allocate(sizeof *r);
+    *r = (request){ .references = 1, .plan = each->plan, .model = each->model, .allowed = 1 };
+    add_to(&each->plan->references, 1);
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    boolean leaves = (state >> 33) % 4 == 0;
+    if (!find_place(r, s)) {
+      each->waited++;
+      while (!fake_scheduled(s) && !leaves) sched_yield();
+    }
+    stop_waiting(r);
+    if (r->place) {
+      i64 others = add_to(each->at_once, 1), most = value_of(each->most);
+      while (others + 1 > most && !swap(each->most, &most, others + 1)) {
+      }
+      sched_yield();
+      each->held++;
+      add_to(each->at_once, -1);
+    }
+    leave_place(r);
+    release_request(r);
+    free(s);
+  }
+  return 0;
+}
+
+// How often a place was held, by how many at once at most, and how often one was waited for.
+i64 fake_contend(plan *of, text name, i64 threads, i64 turns, i64 *most, i64 *waited) {
+  contender all[64];
+  u64 ids[64];
+  i64 held = 0, at_once = 0;
+  set_to(&waiting, threads);
+  for (i64 i = 0; i < threads; i++) {
+    all[i] = (contender){ of, find_model(of, name), turns, i, 0, 0, &at_once, most };
+    if (pthread_create(&ids[i], 0, contend, &all[i])) abort();
+  }
+  for (i64 i = 0; i < threads; i++) {
+    pthread_join(ids[i], 0);
+    held += all[i].held;
+    *waited += all[i].waited;
+  }
+  return held;
 }
 
 static void add_piece(body *to, text piece) {
@@ -210,6 +272,14 @@ u64 fake_allowed(stream *s) {
   envoy(http_get_metadata_number)(s, DYNAMIC_METADATA, T("corral"), T("request"), &address);
   return ((request *)(u64)address)->allowed;
 }
+
+// Whether its thread was called, since the last time.
+boolean fake_scheduled(stream *s) {
+  i64 expected = 1;
+  return swap(&s->scheduled, &expected, 0);
+}
+
+boolean fake_continued(stream *s) { return s->continued; }
 
 u32 fake_answer(stream *s, text *to, boolean *rerouted) {
   *to = s->answer;
@@ -348,6 +418,22 @@ void envoy(http_clear_route_cache)(void *s) { ((stream *)s)->rerouted = 1; }
 
 void envoy(http_clear_route_cluster_cache)(void *s) { ((stream *)s)->rerouted = 1; }
 
+void *envoy(http_filter_scheduler_new)(void *s) {
+  void **fresh = allocate(sizeof *fresh);
+  *fresh = s;
+  return fresh;
+}
+
+void envoy(http_filter_scheduler_delete)(void *scheduler) { free(scheduler); }
+
+void envoy(http_filter_scheduler_commit)(void *scheduler, u64 event) {
+  stream *of = *(void **)scheduler;
+  if (event || value_of(&of->scheduled)) abort(); // once is enough
+  set_to(&of->scheduled, 1);
+}
+
+void envoy(http_filter_continue_decoding)(void *s) { ((stream *)s)->continued = 1; }
+
 void *envoy(get_most_specific_route_config)(void *s) { return ((stream *)s)->plan; }
 
 boolean envoy(access_logger_get_dynamic_metadata_number)(void *s, text space, text key, double *to) {
@@ -386,6 +472,10 @@ boolean envoy(bootstrap_extension_get_gauge_value)(void *self, text name, u64 *t
   (void)self, (void)name, (void)to;
   return 0;
 }
+
+void *envoy(bootstrap_extension_config_scheduler_new)(void *config) { return config; }
+
+void envoy(bootstrap_extension_config_scheduler_commit)(void *scheduler, u64 event) { (void)scheduler, (void)event; }
 
 void *envoy(bootstrap_extension_timer_new)(void *config) { return config; }
 

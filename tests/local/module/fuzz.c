@@ -18,6 +18,7 @@ void fake_add_piece(void *s, int kind, text piece);
 void fake_hold(void *s, int held, int piece);
 text fake_take(void *s, int held, int piece);
 boolean fake_selected(void *s, text *cluster, text *override);
+boolean fake_scheduled(void *s);
 void fake_details(void *s, const char *details, size n);
 void fake_unresolved(text cluster);
 void fake_ended(void *s, u32 status, u64 flags, i64 duration);
@@ -35,6 +36,7 @@ HOOK(int, request_body)(void *, void *, boolean);
 HOOK(int, response_headers)(void *, void *, boolean);
 HOOK(int, response_body)(void *, void *, boolean);
 HOOK(void, stream_complete)(void *, void *);
+HOOK(void, scheduled)(void *, void *, u64);
 #define hook(name) envoy_dynamic_module_on_http_filter_##name
 void *envoy_dynamic_module_on_access_logger_new(void *, void *);
 void envoy_dynamic_module_on_access_logger_log(void *, void *, int);
@@ -59,14 +61,16 @@ static const text PLAN = T(
   "claim\tissuer\trealm.team\nvoucher\tissuer\t7\tsearch\nvoucher\tissuer\ta\\tb\\\\\tfree\n"
   "ejection\t2\t1000\t30000\t100\nhost\ta\thost/a@1\t127.0.0.1:9\t/v1\tauthorization\t/proc/version\t2\t9\t900\n"
   "host\tb\thost/b@2\tb\t\nhost\tc\thost/c@3\tc\t/v1/\tapi-key\t/proc/version\n"
-  "hint\ta\tx-session-affinity\nhint\tb\t\tprompt_cache_key\ntrace\tabc\t1\nmodel\tm\t3\t0123\ntarget\ta\t60\t0\t\"an-id-"
+  "overflow\ta\t40\nhint\ta\tx-session-affinity\nhint\tb\t\tprompt_cache_"
+  "key\ntrace\tabc\t1\nmodel\tm\t3\t0123\ntarget\ta\t60\t0\t\"an-id-"
   "of-some-"
   "length\"\t\t1\t2\t100\nprice\t720000\t999999999999\t\t4000\t10\ntarget\tb\t40\t0\t\"\\\\u0041\"\tA\ntarget\tc\t100\t1\t"
   "\"m\"\nprice\t1\t2\t0\t999999999999999\t999999999999999\n"
   "residency\teu\t5\nlack\ttools\t1\ttools\nlack\tvision\t2\tvision\nlack\timageUrls\t2\timages by URL\n"
   "lack\tseed\t4\tseed\noutput\t100\t1\noutput\t4000\t4\naffinity\t\nmirror\tc\t60\t0\t\"a-"
   "candidate\"\t\t3\nunmirrored\teu\nmodel\tn\t1\ntarget\tb\t100\t0\t\"n\"");
-static const text OPEN = T("open\t5\nhost\ta\thost/a@1\ta\t\nmodel\tm\t1\ntarget\ta\t100\t0\t\"m\"");
+static const text OPEN = T("open\t5\nhost\ta\thost/a@1\ta\t\noverflow\ta\t90\nmodel\tm\t1\ntarget\ta\t100\t0\t\"m\""
+                           "\t\t1\t3");
 
 static const text REQUESTS_SENT[] = {
   T("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a \\\\\\\" b {[ "
@@ -183,6 +187,38 @@ static void copied_request(void *s, void *attempts, void *plan, text sent, buffe
   fake_free(own);
 }
 
+// A request that was read.
+typedef struct {
+  void *s, *filter;
+  text sent;
+} open_request;
+
+static open_request waiting[5];
+static u64 waited; // and went on
+
+static void go_on(open_request of, void *attempts, buffer *body);
+
+// Some of those that wait: their host has a place, or their time is up, or their client leaves.
+static void serve_waiting(void *attempts, buffer *body) {
+  serve_queues(0);
+  for (u32 i = 0; i < COUNT(waiting); i++) {
+    open_request of = waiting[i];
+    if (!of.s) continue;
+    boolean goes = fake_scheduled(of.s) && drawn(9);
+    if (!goes && drawn(20)) continue;
+    waiting[i] = (open_request){ 0, 0, NO_TEXT };
+    if (goes) hook(scheduled)(of.s, of.filter, 0);
+    waited += goes;
+    go_on(of, attempts, body);
+  }
+}
+
+static boolean waits(void *s) {
+  double address = 0;
+  envoy(http_get_metadata_number)(s, DYNAMIC_METADATA, T("corral"), T("request"), &address);
+  return address != 0 && is_waiting((request *)(u64)address);
+}
+
 static void one_request(void *gateway, void *attempts, void *plan, buffer *body) {
   void *s = fake_new(plan), *filter = hook(new)(gateway, s);
   fake_time(1795276110747000 + (i64)drawn(100000000));
@@ -198,7 +234,17 @@ static void one_request(void *gateway, void *attempts, void *plan, buffer *body)
   hook(request_headers)(s, filter, !sent.n);
   run_body(s, filter, hook(request_body), REQUEST_PIECE, sent);
   copied_request(s, attempts, plan, sent, body);
-  text cluster, override;
+  open_request fresh = { s, filter, sent }, *at = &waiting[drawn(COUNT(waiting))];
+  if (waits(s) && !at->s) {
+    *at = fresh;
+  } else {
+    go_on(fresh, attempts, body);
+  }
+}
+
+static void go_on(open_request of, void *attempts, buffer *body) {
+  void *s = of.s, *filter = of.filter;
+  text cluster, override, sent = of.sent;
   for (u32 i = drawn(5); i && fake_selected(s, &cluster, &override); i--) {
     void *attempt = hook(new)(attempts, s);
     fake_clear_headers(s, RESPONSE_HEADERS);
@@ -240,8 +286,14 @@ int main(int count, char **arguments) {
     plans++;
     fake_unresolved(drawn(3) ? T("") : T("host/b@2"));
     if (!plan) continue;
-    for (u32 i = 0; i < 100; i++, requests++) one_request(gateway, attempts, plan, &body);
+    for (u32 i = 0; i < 100; i++, requests++) {
+      one_request(gateway, attempts, plan, &body);
+      serve_waiting(attempts, &body);
+    }
     hook(per_route_config_destroy)(plan);
+  }
+  for (u32 i = 0; i < COUNT(waiting); i++) {
+    if (waiting[i].s) go_on(waiting[i], attempts, &body);
   }
   hook(config_destroy)(gateway);
   hook(config_destroy)(attempts);
@@ -250,6 +302,6 @@ int main(int count, char **arguments) {
   free(body.p);
   free(scratch.p);
   fake_unresolved(NO_TEXT);
-  printf("%lu plans, %lu requests\n", plans, requests);
+  printf("%lu plans, %lu requests, %lu waited\n", plans, requests, waited);
   return 0;
 }

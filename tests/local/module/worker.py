@@ -81,16 +81,17 @@ def _library() -> Any:
     hook = "envoy_dynamic_module_on_http_filter_"
     results = {
         "fake_new": c_void_p,
+        "fake_scheduled": c_bool,
+        "fake_continued": c_bool,
         "fake_take": Text,
         "fake_level": POINTER(c_int64),
         "fake_series": Text,
         "envoy_dynamic_module_on_access_logger_new": c_void_p,
     }
     results |= {f"{hook}{name}": c_void_p for name in ("config_new", "per_route_config_new", "new")}
-    results |= {"fake_headers": c_size_t, "fake_answer": c_uint32, "plan_of": c_void_p}
-    for name, result in (
-        results | {"date_of": c_int64, "fake_allowed": c_uint64, "fake_selected": c_bool, "fake_race": c_int64}
-    ).items():
+    results |= {"fake_headers": c_size_t, "fake_answer": c_uint32, "plan_of": c_void_p, "date_of": c_int64}
+    results |= {"fake_allowed": c_uint64, "fake_selected": c_bool, "fake_race": c_int64, "fake_contend": c_int64}
+    for name, result in results.items():
         getattr(library, name).restype = result
     return library
 
@@ -195,6 +196,11 @@ class Worker:
         """Of this cluster no address is known."""
         self.library.fake_unresolved(text(cluster))
 
+    def tick(self, now: float) -> None:
+        """The timer that watches those who wait has fired."""
+        self.library.fake_time(c_int64(int(now * 1000)))
+        self.library.serve_queues(None)
+
     def stream(self, plan: str, now: int = NOW) -> Stream:
         return Stream(self, plan, now)
 
@@ -239,6 +245,14 @@ class Stream:
         self._library.fake_time(c_int64(self.now * 1000))
         found = self._library.fake_selected(self._self, byref(cluster), byref(override))
         return (cluster.bytes.decode(), override.bytes.decode()) if found else None
+
+    def scheduled(self) -> bool:
+        """Whether it was called since the last time, so that it waits no more; it goes on then."""
+        called = self._library.fake_scheduled(self._self)
+        if called:
+            self._worker.hook("scheduled")(self._self, self._gateway, c_uint64(0))
+            assert self._library.fake_continued(self._self)
+        return called
 
     @property
     def allowed(self) -> list[int]:

@@ -26,7 +26,8 @@ PLAN = build(
     {
         LLAMA: {"shares": {"bedrock": 60, "deepinfra": 40, "azure": 0}, "fallback": ["lab"]},
         "llama-4-scout": {"shares": {"bedrock": 100}},
-    }
+    },
+    {"bedrock": {"overflow": "wait 2s"}},
 )
 COUNTED = {
     f"requests.tenant.search.model.{LLAMA}.host.bedrock.code.200.end.-/-": 7,
@@ -67,7 +68,8 @@ BUDGETS = (
 
 def exposed(accept: str = "", entries: list[dict[str, Any]] = ENVOY) -> tuple[bytes, str]:
     left_out = {"name": f"corral.ejected_until.model.{LLAMA}.host.bedrock", "value": 1}
-    readings = parse([*entries, left_out], 0)
+    waiting = {"name": f"corral.waiting.model.{LLAMA}.host.bedrock", "value": 5}
+    readings = parse([*entries, left_out, waiting], 0)
     spending = Spending()
     spending.charge(readings.counters, tariff(PLAN))
     return expose(Exposition(PLAN, readings, spending.cost, spending.unpriced, RELOAD, BUDGETS), accept)
@@ -126,6 +128,8 @@ WANT = {
     f"corral_host_ejected{{model={LLAMA},host=lab}}": 0,
     "corral_host_ejected{model=llama-4-scout,host=bedrock}": 0,
     "corral_active_requests{}": 3,
+    f"corral_waiting_requests{{model={LLAMA},host=bedrock}}": 5,
+    "corral_waiting_requests{model=llama-4-scout,host=bedrock}": 0,
     "corral_budget_limit_dollars{tenant=search,window=day}": 300,
     "corral_budget_limit_dollars{tenant=search,window=month}": 4_000,
     "corral_budget_used_dollars{tenant=search,window=day}": 12.345678,
@@ -174,6 +178,7 @@ FAMILIES = {
     "corral_plan_info": "gauge",
     "corral_host_ejected": "gauge",
     "corral_active_requests": "gauge",
+    "corral_waiting_requests": "gauge",
     "corral_budget_limit_dollars": "gauge",
     "corral_budget_used_dollars": "gauge",
     "corral_config_last_reload_successful": "gauge",

@@ -90,6 +90,7 @@ def test_what_is_wanted_of_envoy_s_statistics():
         {"name": f"corral.requests.tenant.support.model.{M}.host.azure.code.200.end.-/-", "value": 4},
         {"name": "http.gateway.downstream_rq_active", "value": 5},
         {"name": "corral.active.tenant.search", "value": 2},
+        {"name": f"corral.waiting.model.{M}.host.azure", "value": 6},
         {"name": f"corral.ejected_until.model.{M}.host.azure", "value": 1_001},
         {"name": f"corral.ejected_until.model.{M}.host.my-lab", "value": 1_000},
         {"histograms": {"supported_percentiles": [], "details": [detail]}},
@@ -99,6 +100,7 @@ def test_what_is_wanted_of_envoy_s_statistics():
         Counter({Timed("duration", M, "azure", Bin(1, 0.1)): 2, Timed("duration", M, "azure", Bin(50, 1)): 1}),
         active=5,
         active_of_tenants={"search": 2},
+        waiting={(M, "azure"): 6},
         left_out=frozenset({(M, "azure")}),
     )
 

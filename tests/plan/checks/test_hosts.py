@@ -8,7 +8,7 @@ import pytest
 from corral.plan.checks.findings import Finding
 from corral.plan.checks.hosts import hosts
 from corral.plan.plan import Plan
-from tests.plan.world import LLAMA, SCOUT, TODAY, build
+from tests.plan.world import HOSTS, LLAMA, SCOUT, TODAY, build
 
 
 def found_by(plan: Plan, *checks: str) -> tuple[Finding, ...]:
@@ -207,6 +207,28 @@ def test_on_one_machine_a_guardrail_is_said_to_be_missing() -> None:
 )
 def test_nothing_is_said_where_none_is_missing(plan: Plan) -> None:
     assert found_by(plan, "guardrail") == ()
+
+
+def test_a_host_that_is_never_full_has_nobody_wait() -> None:
+    for vllm, want in (
+        ({"overflow": "wait 2s"}, 1),
+        ({}, 0),
+        ({"overflow": "wait 2s", "limits": {"concurrent": 9}}, 0),
+        ({"overflow": "wait 2s", "limits": {"perModel": {LLAMA: {"concurrent": 9}}}}, 0),
+    ):
+        plan = build({LLAMA: {"shares": {"vllm": 100}}}, {"vllm": {**HOSTS["vllm"], **vllm}})
+        assert (
+            found_by(plan, "overflow")
+            == (
+                Finding(
+                    "warning",
+                    f"overflow/{LLAMA}/vllm",
+                    f"no limit of vllm is known for {LLAMA}: it is never full, and no request waits for it",
+                    "give corral:hosts.vllm.limits, or leave its overflow out",
+                ),
+            )
+            * want
+        )
 
 
 def test_an_unknown_price_of_a_live_host_is_a_warning_and_of_ones_own_gpus_a_note() -> None:

@@ -210,6 +210,20 @@ def test_on_a_cluster_no_session_keeps_its_host() -> None:
     ]
 
 
+def test_on_a_cluster_no_request_waits_for_a_host_that_is_full() -> None:
+    hosts = {**HOSTS, "vllm": {**HOSTS["vllm"], "overflow": "wait 2s"}}
+    for engine in ("local", "kubernetes"):
+        found = [*enforcement(build({LLAMA: {"shares": {"vllm": 100}}}, hosts, engine={"kind": engine}))]
+        assert found == [
+            Finding(
+                "warning",
+                "enforced/overflow",
+                "on a cluster no request waits for a host that is full: overflow of vllm is for the local engine",
+                "leave it out, or accept it",
+            )
+        ] * (engine == "kubernetes")
+
+
 def test_on_a_cluster_the_tokens_that_cost_no_more_than_a_budget_are_named() -> None:
     plan = build(
         {LLAMA: {"shares": {"vllm": 100}}, SCOUT: {"shares": {"bedrock": 100}}},

@@ -26,6 +26,9 @@ asked for it; and notes when the first byte came.  A redirect becomes 502 (`answ
 A request of a session goes to the host that its session prefers (`affinity.c`), which is told the session where it
 takes such a hint.
 
+A request for which a full host is drawn waits for it where the stack says so: it is held in its filter, before it is
+routed (`places.c`).
+
 Who fails again and again at a model is left out of it for a while, and who says that it takes no more until it does;
 all workers share that, and it outlives a plan (`choice.c`).
 
@@ -150,6 +153,7 @@ def plan_text(
             _line("trace", plan.commit or UNKNOWN_COMMIT, plan.trace_headers),
             *(_host(upstream, key_files, limits.get(upstream.host, Load())) for upstream in upstreams.values()),
             *(_hint(target) for target in plan.live_hosts.values() if target.session_hint),
+            *(_overflow(target) for target in plan.live_hosts.values() if target.overflow_wait),
             *([_line("budgets", str(budgets.path))] if budgets else []),
             *_callers(plan, keys, budgets),
             *(
@@ -199,6 +203,10 @@ def _host(upstream: Upstream, key_files: Mapping[str, Path], limit: Load) -> str
 def _hint(target: Target) -> str:
     hint = target.session_hint
     return _line("hint", target.host, hint and hint.header, hint and hint.member)
+
+
+def _overflow(target: Target) -> str:
+    return _line("overflow", target.host, target.overflow_wait)
 
 
 def _callers(plan: Plan, keys: Mapping[str, str], budgets: BudgetFile | None) -> Iterator[str]:

@@ -10,10 +10,11 @@
     corral.first_byte        {model, host}                milliseconds until the answer began
     corral.attempts          {model, host, code}          one for each attempt at a host, failed ones included
     corral.active            {tenant}                     requests under way, of a tenant with a limit on them
+    corral.waiting           {model, host}                requests that wait for a host that is full
     corral.ejected_until     {model, host}                until when a host is left out, milliseconds since 1970
 
 They are read from the path `PATH` of Envoy's admin interface, as they are at that moment and in the form of Envoy's own
-statistics; the last two are gauges.
+statistics; the last three are gauges.
 
 `model` is one of the plan's, never what a client wrote: an unknown model cannot make a new series.  What there is
 none of is `-`.  `end` is how the answer ended: Envoy's response flags, a slash, and the failure that the module notes.
@@ -29,7 +30,7 @@ REQUESTS, DURATION, FIRST_BYTE, ATTEMPTS, LIMITED = "requests", "duration", "fir
 INPUT_TOKENS, OUTPUT_TOKENS = "input_tokens", "output_tokens"
 CACHED_TOKENS, REASONING_TOKENS = "cached_tokens", "reasoning_tokens"
 
-ACTIVE, EJECTED_UNTIL = "active", "ejected_until"
+ACTIVE, WAITING, EJECTED_UNTIL = "active", "waiting", "ejected_until"
 
 _PREFIXES = ("cluster_manager.", "listener_manager.", "server.", f"http.{GATEWAY}.")
 _SUFFIXES = (".version_text", ".update_rejected", ".upstream_rq_active", ".downstream_cx_active")

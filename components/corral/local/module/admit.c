@@ -383,6 +383,7 @@ int admit_body(request *r, void *filter, text body) {
   r->session = session_of(r, filter, body, members);
   r->takes_cache_key = r->session && is_chat(r) && !members[PROMPT_CACHE_KEY].to;
   show_shape(r);
+  if (r->model->waits && !find_place(r, filter)) return STOP; // nor is a copy made of it
   copy_request(r, filter, body, members);
   envoy(http_clear_route_cluster_cache)(filter);
   return CONTINUE;

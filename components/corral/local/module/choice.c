@@ -7,6 +7,9 @@
 // A host that is full, by what it takes at once or a minute, is passed over: the next sharing host is asked, then the
 // fallbacks.  Where all are full, they get what is too much by their shares, and queue or refuse it themselves.
 //
+// At a host that has requests wait, a request for which it is drawn before its first attempt waits for a place there
+// (`places.c`), once.  When it has waited in vain, it passes over who is full, as later attempts do.
+//
 // Hosts take turns: of each hundred requests a host has its share within one or two.  A request of a session goes to the
 // one that the session prefers of those that would be drawn from.
 
@@ -20,62 +23,19 @@ u32 count_of(u64 hosts) {
   return count;
 }
 
-static boolean is_left_out(const target *of, i64 at) {
-  return value_of(&of->standing->ejected_until) > at || value_of(&of->standing->throttled_until) > at;
-}
-
-static boolean is_full(const capacity *of, i64 at) {
-  if (of->concurrent >= 0 && value_of(&of->active->value) >= of->concurrent) return 1;
-  for (u32 kind = 0; kind < RATES; kind++) {
-    if (of->rates[kind].limit >= 0 && left_of(&of->rates[kind], at) < 1) return 1;
-  }
-  return 0;
-}
-
-// The hosts that may be asked now; `full` are those of which that was found out.
-static u64 candidates(const request *r, u64 full, i64 at) {
+// The hosts that may be asked now; `full` are those of which that was found out.  Of a request that may wait, those at
+// which it could are among them; 0: none has a place, or has it wait.
+static u64 candidates(const request *r, u64 full, boolean may_wait) {
+  i64 at = now();
   u64 left = r->allowed & ~r->tried, well = 0, with_places = 0;
   for (u32 i = 0; i < r->model->count; i++) {
     const target *of = &r->model->targets[i];
     if (!(left >> i & 1) || is_left_out(of, at)) continue;
     well |= (u64)1 << i;
-    if (!is_full(&of->capacity, at) && !is_full(&of->host->capacity, at)) with_places |= (u64)1 << i;
+    if ((may_wait && of->host->overflow.wait) || has_place(of, at)) with_places |= (u64)1 << i;
   }
   with_places &= ~full;
-  return with_places ? with_places : well ? well : left;
-}
-
-static boolean take_of(const capacity *of) {
-  if (of->concurrent < 0 || add_to(&of->active->value, 1) < of->concurrent) return 1;
-  add_to(&of->active->value, -1); // another worker was faster
-  return 0;
-}
-
-static void leave_of(const capacity *of) {
-  if (of->concurrent >= 0) add_to(&of->active->value, -1);
-}
-
-static void use_request(const capacity *of, i64 at) {
-  if (of->rates[REQUESTS].limit >= 0) use(&of->rates[REQUESTS], 1, at);
-}
-
-// Takes a place at a host, where there is one or it is asked all the same.
-boolean take_place(request *r, const target *of, boolean even_if_full) {
-  boolean own = take_of(&of->capacity), of_host = own && take_of(&of->host->capacity);
-  if (own && !of_host) leave_of(&of->capacity);
-  if (!of_host && !even_if_full) return 0;
-  r->place = of_host ? of : 0;
-  i64 at = now();
-  use_request(&of->capacity, at);
-  use_request(&of->host->capacity, at);
-  return 1;
-}
-
-void leave_place(request *r) {
-  if (!r->place) return;
-  leave_of(&r->place->capacity);
-  leave_of(&r->place->host->capacity);
-  r->place = 0;
+  return with_places || may_wait ? with_places : well ? well : left;
 }
 
 // Of a sequence that fills the range evenly: the fractions of multiples of the golden ratio.
@@ -132,24 +92,37 @@ void count_attempt(const request *r, const target *of, i64 status) {
   free(name.p);
 }
 
+boolean find_place(request *r, void *filter) {
+  u64 full = 0, hosts;
+  while ((hosts = candidates(r, full, 1))) {
+    u32 place = draw(r->model, hosts, r->session);
+    int outcome = take_or_await(r, &r->model->targets[place], filter);
+    if (outcome != NO_PLACE) return outcome == PLACE_TAKEN;
+    full |= (u64)1 << place;
+  }
+  return 1;
+}
+
 boolean choose(request *r, void *context) {
   if (r->target && !r->started) return 1; // it was chosen, and nobody has been asked since
-  leave_place(r);
+  const target *held = r->target ? 0 : r->place; // since it was let through
+  if (!held) leave_place(r);
   u64 full = 0;
   for (u32 tries = 0; tries < 2 * MOST_TARGETS; tries++) {
-    u64 hosts = candidates(r, full, now());
+    u64 hosts = candidates(r, full, 0);
     if (!hosts) { // all were tried: from the first on
       if (!r->tried) return 0;
       r->tried = 0;
       continue;
     }
-    u32 place = draw(r->model, hosts, r->session);
+    u32 place = held ? (u32)(held - r->model->targets) : draw(r->model, hosts, r->session);
     const target *of = &r->model->targets[place];
     u64 bit = (u64)1 << place;
-    if (!take_place(r, of, full >> place & 1)) {
+    if (!held && !take_place(r, of, full >> place & 1)) {
       full |= bit;
       continue;
     }
+    held = 0;
     r->tried |= bit;
     if (!has_address(of, context)) {
       judge(r, of, 0, 1);

@@ -12,6 +12,7 @@
 //   host      how a host is reached, and how a model fares there
 //   affinity  which requests belong together, and which host they prefer
 //   mirror    copies for a candidate, and how it compares
+//   places    what a host takes at once and a minute, and requests that wait until it takes one more
 //   choice    which host is asked next, and which are left out
 //   headers   read all at once, and taken away
 //   caller    who calls
@@ -48,6 +49,7 @@ typedef struct {
 } rate;
 
 #include "budget.h"
+#include "places.h"
 
 typedef struct tenant {
   text name, residency;
@@ -75,14 +77,8 @@ typedef struct standing {
   i64 failures;       // in a row
   i64 ejections, ejected_until, throttled_until, published; // microseconds; the last is what can be read
   i64 times, good_attempts; // addresses of its series, once there are
+  i64 plan; // the newest that has it, by its number
 } standing;
-
-// What may be under way at a host at once, and what it takes a minute.
-typedef struct {
-  i64 concurrent; // -1: as many as come
-  level *active;
-  rate rates[RATES];
-} capacity;
 
 // How a host is reached.
 typedef struct host {
@@ -90,6 +86,7 @@ typedef struct host {
   text name, cluster, authority, path, header;
   text key; // owned: the whole value of that header
   capacity capacity;
+  overflow overflow;
   u64 mark;                       // of its name
   text session_header, session_member; // by which it is told which requests belong together; empty: by none
 } host;
@@ -133,6 +130,7 @@ typedef struct model {
   level *turns; // how often a host was drawn
   boolean takes_messages, takes_rerank; // some host does
   boolean keeps_sessions;               // requests of one go to the same host
+  boolean waits;                        // requests do, at some host of it that is full
   text session_header;                  // that names it; empty: its prompt does
   struct mirror *mirror;  // 0: none
   residency *residencies; // of tenants with one, where not every host lies within it
@@ -218,6 +216,8 @@ void hide_shape(const struct request *r);
 
 boolean add_host(plan *of, const text *fields); // false: its key cannot be read
 host *find_host(const plan *of, text name);
+boolean is_of_older_plan(const target *of); // the newest has not its model there
+void number_targets(const plan *of);        // of the newest
 boolean read_target(const plan *of, const model *model, const text *fields, target *to);
 boolean add_target(plan *of, model *to, const text *fields);
 void release_hosts(plan *of);
@@ -253,6 +253,7 @@ typedef struct request {
   const target *target, *attempted; // that is asked next or now, and that was asked last; 0: none
   struct attempt *running;
   const target *place; // that is held at a host
+  waiter *waiter;      // 0: it has not waited for one
   u32 attempts;
   i64 began, first_byte;
   size length; // of the body
@@ -311,12 +312,11 @@ text hint_of(u64 session, char to[17]);
 
 u32 count_of(u64 hosts);
 u64 next_turn(level *turns, u64 below); // of a sequence that fills the range evenly
-boolean choose(request *r, void *context); // false: there is nobody
+boolean find_place(request *r, void *filter); // where requests wait, before the first attempt; false: it waits
+boolean choose(request *r, void *context);    // false: there is nobody
 void judge(request *r, const target *of, i64 status, boolean failed); // status: 0 where no answer came whole
 void count_attempt(const request *r, const target *of, i64 status);
 void throttle(const target *of, i64 until);
-void leave_place(request *r);
-boolean take_place(request *r, const target *of, boolean even_if_full); // false: it has none
 i64 date_of(text t); // seconds since 1970 of an HTTP date; -1: it is none
 
 // ---- caller

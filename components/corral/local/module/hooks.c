@@ -55,6 +55,7 @@ void release_request(request *r) {
   free((char *)r->id.p);
   release_answer(r->answer);
   release_plan(r->plan);
+  free(r->waiter);
   free(r);
 }
 
@@ -113,6 +114,7 @@ void envoy_dynamic_module_on_http_filter_destroy(void *of) {
   if (ending->request) {
     settle(ending->request, 0);
     end(ending->request);
+    stop_waiting(ending->request);
     leave_place(ending->request);
     withdraw_copy(ending->request);
     hide_shape(ending->request);
@@ -149,7 +151,8 @@ int envoy_dynamic_module_on_http_filter_request_body(void *self, void *of, boole
   request *r = f->request;
   if (!r || !r->waits) return PASS;
   if (!ended) return HOLD;
-  return admit_whole(r, self) == CONTINUE ? PASS : STOP_WITHOUT_HOLDING;
+  if (admit_whole(r, self) == CONTINUE) return PASS;
+  return r->waiter ? HOLD : STOP_WITHOUT_HOLDING;
 }
 
 int envoy_dynamic_module_on_http_filter_request_trailers(void *self, void *of) {
@@ -160,6 +163,15 @@ int envoy_dynamic_module_on_http_filter_request_trailers(void *self, void *of) {
   }
   request *r = f->request;
   return r && r->waits ? admit_whole(r, self) : CONTINUE;
+}
+
+// It has waited long enough: for a place, or in vain.
+void envoy_dynamic_module_on_http_filter_scheduled(void *self, void *of, u64 event) {
+  filter *f = of;
+  (void)event;
+  stop_waiting(f->request);
+  envoy(http_clear_route_cluster_cache)(self);
+  envoy(http_filter_continue_decoding)(self);
 }
 
 int envoy_dynamic_module_on_http_filter_response_headers(void *self, void *of, boolean ended) {
@@ -184,6 +196,7 @@ int envoy_dynamic_module_on_http_filter_response_trailers(void *self, void *of) 
 void envoy_dynamic_module_on_http_filter_stream_complete(void *self, void *of) {
   filter *f = of;
   if (!f->request) return;
+  stop_waiting(f->request);
   settle(f->request, self);
   end(f->request);
   record_served(f->request);
@@ -207,7 +220,7 @@ boolean envoy_dynamic_module_on_cluster_specifier_select(void *of, void *context
   char digits[24];
   if (!envoy(cluster_specifier_get_dynamic_metadata_number)(context, T("corral"), T("request"), &address)) return 0;
   request *r = (request *)(u64)address;
-  if (!r->admitted || !choose(r, context)) return 0;
+  if (!r->admitted || is_waiting(r) || !choose(r, context)) return 0;
   envoy(cluster_specifier_set_cluster_name)(context, r->target->host->cluster);
   text hosts = digits_of(count_of(r->allowed), digits);
   if (!r->copy) {
@@ -281,6 +294,7 @@ void envoy_dynamic_module_on_bootstrap_extension_server_initialized(void *self, 
   (void)self;
   extension *of = module;
   envoy(bootstrap_extension_register_admin_handler)(of->config, T("/corral"), T("what was counted"), 0, 0);
+  prepare_queues(of->config);
   of->timer = envoy(bootstrap_extension_timer_new)(of->config);
   envoy(bootstrap_extension_timer_enable)(of->timer, LOG_MILLISECONDS);
 }
@@ -288,8 +302,17 @@ void envoy_dynamic_module_on_bootstrap_extension_server_initialized(void *self, 
 void envoy_dynamic_module_on_bootstrap_extension_timer_fired(void *config, void *module, void *timer) {
   (void)config;
   (void)module;
+  if (serve_queues(timer)) return;
   write_log();
   envoy(bootstrap_extension_timer_enable)(timer, LOG_MILLISECONDS);
+}
+
+// By a worker of which a request waits.
+void envoy_dynamic_module_on_bootstrap_extension_config_scheduled(void *config, void *module, u64 event) {
+  (void)config;
+  (void)module;
+  (void)event;
+  watch_queues();
 }
 
 // `/corral`, or `/corral?times` for the bins of times as well, in the form of Envoy's own `/stats`.
@@ -339,7 +362,6 @@ int envoy_dynamic_module_on_http_filter_local_reply(void *self, void *of, u32 st
   void envoy_dynamic_module_on_http_filter_##name(void) {}
 #define UNUSED_OF_EXTENSION(name) \
   void envoy_dynamic_module_on_bootstrap_extension_##name(void) {}
-UNUSED(scheduled)
 UNUSED(http_callout_done)
 UNUSED(http_stream_headers)
 UNUSED(http_stream_data)
@@ -357,7 +379,6 @@ UNUSED(downstream_above_write_buffer_high_watermark)
 UNUSED(downstream_below_write_buffer_low_watermark)
 UNUSED_OF_EXTENSION(worker_thread_initialized)
 UNUSED_OF_EXTENSION(drain_started)
-UNUSED_OF_EXTENSION(config_scheduled)
 UNUSED_OF_EXTENSION(http_callout_done)
 UNUSED_OF_EXTENSION(file_changed)
 UNUSED_OF_EXTENSION(cluster_add_or_update)

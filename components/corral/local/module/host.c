@@ -16,6 +16,7 @@ boolean add_host(plan *of, const text *f) {
   *fresh = (host){ .next = of->hosts, .name = f[1], .cluster = f[2], .authority = f[3], .path = f[4], .header = f[5] };
   of->hosts = fresh;
   fresh->capacity = capacity_of(f + 7, f[1], NO_TEXT);
+  fresh->overflow.queue = queue_at(f[1]);
   fresh->mark = mark_of(f[1], 1);
   if (f[6].n) fresh->key = contents_of(f[6]);
   return !f[6].n || fresh->key.p;
@@ -76,5 +77,19 @@ boolean add_target(plan *of, model *to, const text *f) {
   if (to->count == to->capacity || !read_target(of, to, f, &fresh)) return 0;
   if (to->count && to->targets[to->count - 1].priority > fresh.priority) return 0;
   to->targets[to->count++] = fresh;
+  to->waits |= fresh.host->overflow.wait > 0;
   return 1;
 }
+
+static i64 newest; // plan, by its number
+
+void number_targets(const plan *of) {
+  add_to(&newest, 1);
+  for (u32 slot = 0; slot < SLOTS; slot++) {
+    for (const model *each = of->models[slot]; each; each = each->chain) {
+      for (u32 i = 0; i < each->count; i++) set_to(&each->targets[i].standing->plan, newest);
+    }
+  }
+}
+
+boolean is_of_older_plan(const target *of) { return value_of(&of->standing->plan) < value_of(&newest); }

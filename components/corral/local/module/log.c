@@ -239,6 +239,7 @@ static void add_line(logger *to, void *self, const record *of, const request *r)
   add_text(line, T("\",\"plan\":"), of->plan);
   add_text(line, T(",\"commit\":"), of->commit);
   add_text(line, T(",\"limit\":"), of->limit);
+  if (r && r->waiter) add_count(line, T(",\"wait_ms\":"), r->waiter->waited / 1000);
   add(line, T("}\n"));
 }
 

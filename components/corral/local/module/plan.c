@@ -8,6 +8,7 @@
 //                                                  its value; the rest: what it takes of all models at once, and a minute
 //   hint     HOST HEADER MEMBER                     by which it is told the session of a request: a header, or a member of
 //                                                  a chat's body
+//   overflow HOST WAIT                              milliseconds for which a request waits there where it is full
 //   open     TOTAL                                  there are no tenants: everybody may call
 //   tenant   NAME RESIDENCY TOTAL CONCURRENT BODY REQUESTS TOKENS EVERY    EVERY: 1, it may use every model
 //   grant    MODEL ALLOWED REQUESTS TOKENS          of the tenant before it
@@ -272,6 +273,8 @@ static boolean read_line(plan *of, const text f[FIELDS], tenant **last, model **
     if (!at) return 0;
     at->session_header = f[2];
     at->session_member = f[3];
+  } else if (same(f[0], T("overflow"))) {
+    return add_overflow(of, f);
   } else if (same(f[0], T("tenant"))) {
     *last = add_tenant(of, f);
   } else if (same(f[0], T("grant")) && *last) {
@@ -319,6 +322,7 @@ plan *plan_of(text source) {
     }
     at = stop + 1;
   }
+  if (of->hosts) number_targets(of);
   return of;
 }
 

@@ -17,6 +17,7 @@ static const text METRICS[SERIES_KINDS][VALUES] = {
   [OF_LIMITS] = { { "limited", 7 } },
   [OF_ACTIVE] = { { "active", 6 } },
   [OF_EJECTIONS] = { { "ejected_until", 13 } },
+  [OF_WAITING] = { { "waiting", 7 } },
   [OF_TIMES] = { { "duration", 8 }, { "first_byte", 10 } },
 };
 

@@ -125,6 +125,12 @@ class Exposition(Collector):
         ejected = {host: host in out for host in live}
         yield self._gauge("corral_host_ejected", "Whether the host is left out for failing.", _HOST, ejected)
         yield self._gauge("corral_active_requests", "Requests under way.", (), {(): self.readings.active})
+        waiting = {
+            (model.name, target.host): self.readings.waiting.get((model.name, target.host), 0)
+            for model, target in self.plan.live
+            if target.overflow_wait
+        }
+        yield self._gauge("corral_waiting_requests", "Requests that wait for a host that is full.", _HOST, waiting)
         limits = {(each.tenant, each.window): each.limit / MICRO_DOLLAR for each in self.budgets}
         yield self._gauge("corral_budget_limit_dollars", "What a tenant may spend.", _BUDGET, limits)
         used = {(each.tenant, each.window): each.used / MICRO_DOLLAR for each in self.budgets}

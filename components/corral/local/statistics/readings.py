@@ -64,6 +64,8 @@ class Readings:
     """Requests under way."""
     active_of_tenants: Mapping[str, int] = field(default_factory=dict[str, int])
     """Of those tenants that have a limit on them and have called."""
+    waiting: Mapping[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    """Requests that wait for a host that is full, by model and host."""
     left_out: frozenset[tuple[str, str]] = frozenset()
     """Pairs of a model and a host that gets none of its requests, for it has failed."""
 
@@ -114,6 +116,7 @@ _NAME = re.compile(
     r"(?:\.host\.(?P<host>[^.]*)(?:\.code\.(?P<code>\d+)(?:\.end\.(?P<flags>[^./]*)/(?P<failure>[^.]*))?)?|\.limit\.(?P<limit>\w+))"
 )
 _EJECTED_UNTIL = f"{statistics.PREFIX}.{statistics.EJECTED_UNTIL}."
+_WAITING = f"{statistics.PREFIX}.{statistics.WAITING}."
 _ACTIVE = f"http.{GATEWAY}.downstream_rq_active"
 _ACTIVE_OF_TENANT = f"{statistics.PREFIX}.{statistics.ACTIVE}.tenant."
 
@@ -137,6 +140,7 @@ def parse(entries: Iterable[dict[str, Any]], now: int) -> Readings:
     times: Counter[Timed] = Counter()
     active = 0
     active_of_tenants: dict[str, int] = {}
+    waiting: dict[tuple[str, str], int] = {}
     left_out: set[tuple[str, str]] = set()
     for entry in entries:
         name: str = entry.get("name", "")
@@ -144,6 +148,8 @@ def parse(entries: Iterable[dict[str, Any]], now: int) -> Readings:
             active = entry["value"]
         elif name.startswith(_ACTIVE_OF_TENANT):
             active_of_tenants[name.removeprefix(_ACTIVE_OF_TENANT)] = entry["value"]
+        elif name.startswith(_WAITING) and (series := series_of(name)):
+            waiting[series.model, series.host] = entry["value"]
         elif name.startswith(_EJECTED_UNTIL):
             if entry["value"] > now and (series := series_of(name)):
                 left_out.add((series.model, series.host))
@@ -154,7 +160,7 @@ def parse(entries: Iterable[dict[str, Any]], now: int) -> Readings:
                 for each in histogram["totals"]:
                     of = Bin(each["lower_bound"], each["width"])
                     times[Timed(series.counter, series.model, series.host, of)] += each["count"]
-    return Readings(counters, times, active, active_of_tenants, frozenset(left_out))
+    return Readings(counters, times, active, active_of_tenants, waiting, frozenset(left_out))
 
 
 async def read(admin: Admin, *, times: bool) -> Readings:

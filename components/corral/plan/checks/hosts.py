@@ -16,7 +16,7 @@ from corral.plan.capabilities import Engine
 from corral.plan.checks.findings import Finding
 from corral.plan.gpus import Fit, Misfit
 from corral.plan.memory import memoized
-from corral.plan.plan import ModelPlan, Plan, Target, Unserved
+from corral.plan.plan import Load, ModelPlan, Plan, Target, Unserved
 from corral.plan.residency import are_regions
 
 _NOTICE_DAYS = 90
@@ -62,6 +62,8 @@ def _of_target(model: ModelPlan, target: Target, engine: Engine, stack: str, tod
         yield from _lifecycle(model, target, today)
     if target.guarded and engine == "local":
         yield _guardrail(model, target)
+    if target.overflow_wait and engine == "local" and target.limit == target.host_limit == Load():
+        yield _never_full(model, target)
     if not retired(target, today):
         if not target.verified:
             yield _unverified(model, target, stack)
@@ -275,6 +277,15 @@ def _guardrail(model: ModelPlan, target: Target) -> Finding:
         f"the local engine asks {target.host} for {model.name} without a guardrail: that of "
         f"corral:hosts.{target.host}.guardrail is made by the kubernetes engine alone",
         "have AWS enforce one for the account (PutEnforcedGuardrailConfiguration) and take that key out, or accept it",
+    )
+
+
+def _never_full(model: ModelPlan, target: Target) -> Finding:
+    return Finding(
+        "warning",
+        f"overflow/{model.name}/{target.host}",
+        f"no limit of {target.host} is known for {model.name}: it is never full, and no request waits for it",
+        f"give corral:hosts.{target.host}.limits, or leave its overflow out",
     )
 
 

@@ -196,6 +196,13 @@ def enforcement(plan: Plan) -> Iterator[Finding]:
             "full host is asked, and what it refuses goes on; a vLLM refuses nothing, and has requests wait",
             "leave such hosts room in their shares (corral plan says how much), or count on the local engine",
         )
+    if awaited := sorted({target.host for _, target in plan.live if target.overflow_wait}):
+        yield _warning(
+            "overflow",
+            f"on a cluster no request waits for a host that is full: overflow of {listed(awaited, 'and')} is for the "
+            "local engine",
+            "leave it out, or accept it",
+        )
     if budgeted := [tenant for tenant in plan.tenants if tenant.budget]:
         quotas = "; ".join(_same_quota(tenant, plan) for tenant in budgeted)
         yield _warning(
