@@ -30,7 +30,7 @@ PURE_MAY_IMPORT = {
     *("fractions", "functools", "hashlib", "inspect", "ipaddress", "itertools", "json", "math", "operator", "re"),
     *("string", "textwrap", "types", "typing", "typing_extensions", "urllib.parse", "corral"),
     *("pydantic", "pydantic_core", "yaml", "genai_prices"),
-    *("bisect", "copy", "pathlib", "importlib.resources"),
+    *("bisect", "contextlib", "copy", "gc", "pathlib", "importlib.resources"),
 }
 """Nothing that opens a socket, starts a process, waits, or asks for the time.  `pathlib` and `importlib.resources` are
 for the stack file and the catalog's data."""

@@ -18,6 +18,7 @@ from corral.config.read import check_files, read_again, read_stack
 from corral.local.errors import EngineError
 from corral.plan.build import Built, build
 from corral.plan.checks.run import CheckedStack, check
+from corral.plan.memory import held_back
 
 if TYPE_CHECKING:
     from corral.local.state_folder import Running
@@ -102,6 +103,7 @@ class Followed:
         return _checked(self.file, self._built).without_errors()
 
 
+@held_back()
 def _load(file: Path, *, named_files: bool = False) -> CheckedStack:
     catalog = load_catalog()
     stack = read_stack(file, catalog)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -205,7 +205,7 @@ def value_of(node: Node, keys: Keys, report: Report, *, as_text: bool = False) -
                 ]
             case Mapping():
                 return {
-                    key: value_of(value, (*keys, key), report, as_text=as_text)
+                    key: value.text if _is_text(value) else value_of(value, (*keys, key), report, as_text=as_text)
                     for key, _, value in entries_of(node, keys, report)
                 }
             case _:
@@ -220,7 +220,7 @@ def entries_of(node: Mapping, keys: Keys, report: Report) -> Iterator[tuple[str,
     seen: dict[str, Node] = {}
     for at, value in node.entries:
         try:
-            key = _key(at)
+            key = at.text if _is_text(at) and at.text != "<<" else _key(at)
         except _UnreadableError as why:
             report.add(keys, str(why), at.mark)
             continue
@@ -230,6 +230,15 @@ def entries_of(node: Mapping, keys: Keys, report: Report) -> Iterator[tuple[str,
         else:
             seen[key] = at
             yield key, at, value
+
+
+def _is_text(node: Node) -> TypeGuard[Scalar]:
+    """Whether it is evidently a text, as most are."""
+    return (
+        type(node) is Scalar
+        and not node.is_marked
+        and not (node.is_plain and (node.text[:1] in _FIRST_OF_NUMBERS or node.text in _CONSTANTS))
+    )
 
 
 def _scalar(node: Scalar) -> str | int | float | bool | None:

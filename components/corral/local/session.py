@@ -3,20 +3,14 @@
 Policy.  A save that does not validate or whose plan is refused changes nothing, and neither does a file that has gone:
 the reason is reported, the last good plan serves on.  A plan that this machine cannot carry out at the moment (its disk
 is full, Envoy has just died) is tried again until it is in force.
-
-Python's cyclic garbage collector is held back meanwhile.  A plan of a thousand models on ten hosts and its files are
-some million objects, none of them garbage and none of them in a cycle.  The collector would go through all that exist,
-again and again, while they come into being: as long again as the work itself takes.  What is not in a cycle is freed as
-ever; what is waits until the work is done.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +35,7 @@ from corral.local.statistics.request_log import Records
 from corral.local.statistics.status import STATUS, ModelStatus, Reload, StackStatus, status
 from corral.local.statistics.totals import Totals
 from corral.plan.checks.run import RefusedError
+from corral.plan.memory import held_back
 from corral.plan.plan import Plan
 from corral.plan.public_json import content_hash
 
@@ -51,18 +46,6 @@ _RENEWAL_SECONDS = 1.0
 """Between two looks whether a token is due to be renewed."""
 _GONE_SECONDS = 1.0
 """How long a stack file may be missing while an editor replaces it."""
-
-
-@contextmanager
-def held_back() -> Generator[None]:
-    """Until the end of the block, or of the outermost one, no garbage is looked for."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @dataclass(frozen=True)

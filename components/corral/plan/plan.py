@@ -237,7 +237,7 @@ class ModelPlan:
         """The target that copies of requests go to."""
         return next((target for target in self.targets if target.mirrored), None)
 
-    @property
+    @cached_property
     def sharing(self) -> tuple[Target, ...]:
         """The live targets at priority 0."""
         return tuple(target for target in self.live if target.priority == 0)

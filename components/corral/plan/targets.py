@@ -112,8 +112,10 @@ class HostTargets:
         self._limit = load(host.limits)
         self._adapted = _adapted(entry, stack)
         self._unplaced = tuple(each for each in host.regions or () if each not in catalog.places)
-        self._usual: dict[str | None, _Facts] = {}
-        """The facts of models of which the stack states at most an id, by the catalog's id."""
+        self._usual_limit = load(entry.limits) if entry.limits else Load()
+        self._usual: dict[tuple[int, bool], Target] = {}
+        """What is alike of models of which the stack states at most an id, by the catalog's entry and whether that is
+        of this id."""
 
     def serve(self, model: str, *, share: int, weight: int, priority: int) -> Target | Unserved:
         """The host as a target of the model, at this place in its order, or why it is none."""
@@ -124,38 +126,58 @@ class HostTargets:
         model_id = _id(host, entry, model, own_id, listed)
         if model_id is None:
             return _unserved(model, self._name, host, self._catalog, share=share, priority=priority)
-        facts = self._facts(listed, stated)
         of_id = listed if listed and listed.id == model_id else None
         fitted = self._fit(model, stated)
-        return Target(
-            host=self._name,
-            kind=host.kind,
+        usual = (id(listed), of_id is None) if stated is _NOTHING_STATED and fitted is None else None
+        alike = (usual and self._usual.get(usual)) or self._alike(listed, of_id, stated, fitted)
+        if usual:
+            self._usual[usual] = alike
+        return _replaced(
+            alike,
             model_id=model_id,
             share=share,
             weight=weight,
             priority=priority,
+            reaches=reaches(host, entry, stated, of_id, model_id, self._called),
+            price=_price(stated, host, model_id, self._prices),
+            limit=self._limit_of(model, fitted),
+            base_model=_base_model(host, entry, model, model_id, self._by_id),
+        )
+
+    def _alike(
+        self, listed: ModelEntry | None, of_id: ModelEntry | None, stated: ModelAtHost, fitted: Fit | Misfit | None
+    ) -> Target:
+        """A target without what is of one model alone: its id there and what that decides, its place and its limit."""
+        host, entry = self._host, self._entry
+        facts = _merged(entry.takes, listed, host.takes, stated)
+        return Target(
+            host=self._name,
+            kind=host.kind,
+            model_id="",
+            share=0,
+            weight=0,
+            priority=0,
             protocol=entry.protocol,
             url=self._url,
             ca=host.ca,
             credential=self._credential,
-            reaches=reaches(host, entry, stated, of_id, model_id, self._called),
+            reaches=None,
             callable_from=tuple(sorted(of_id.callable_from)) if of_id and of_id.callable_from else None,
             region=self._called,
             context=facts.context,
             output=facts.output,
             takes=facts.takes,
             lifecycle=_lifecycle(stated.lifecycle or (listed and listed.lifecycle)),
-            price=_price(stated, host, model_id, self._prices),
+            price=None,
             verified=of_id.verified if of_id else True,
             as_of=of_id.as_of if of_id else None,
             source=of_id.source if of_id else "stack",
-            limit=_limit(model, host, entry, fitted, self._stack.models[model].peak),
+            limit=self._usual_limit,
             fit=fitted,
             host_limit=self._limit,
             overflow_wait=host.overflow,
             guarded=isinstance(host, BedrockHost) and host.guardrail is not None,
             adapted=self._adapted,
-            base_model=_base_model(host, entry, model, model_id, self._by_id),
             session_hint=entry.session_hint,
             unplaced=() if stated.reaches else self._unplaced,
         )
@@ -164,16 +186,6 @@ class HostTargets:
         """The catalog's entry of the id that the stack gives, else that of our name."""
         ours = self._entry.models.get(model)
         return ours if model_id is None or (ours and ours.id == model_id) else self._by_id.get(model_id, ours)
-
-    def _facts(self, listed: ModelEntry | None, stated: ModelAtHost) -> _Facts:
-        """Field by field what the stack states, of the model before the host, else what the catalog has."""
-        known = (self._entry.takes, listed, self._host.takes, stated)
-        if stated is not _NOTHING_STATED:
-            return _merged(*known)
-        key = listed and listed.id
-        if key not in self._usual:
-            self._usual[key] = _merged(*known)
-        return self._usual[key]
 
     def _fit(self, model: str, stated: ModelAtHost) -> Fit | Misfit | None:
         """On the GPUs that the stack provisions, which weights are loaded onto."""
@@ -201,6 +213,32 @@ class HostTargets:
         scaled = self._stack.cluster.prometheus is not None
         return replace(fitted, scaled=scaled) if isinstance(fitted, Fit) else fitted
 
+    def _limit_of(self, model: str, fitted: Fit | Misfit | None) -> Load:
+        """Number by number what the stack states, else the capacity it declares or what its GPUs hold, else the
+        catalog's.
+
+        A capacity is in thousand tokens; provisioned, Azure counts it in units, of which nobody knows the tokens.
+        """
+        host, usual, peak = self._host, self._usual_limit, self._stack.models[model].peak
+        own = host.limits.per_model.get(model)
+        thousands = host.capacity.get(model) if isinstance(host, AzureHost) and host.sku == "GlobalStandard" else None
+        held = concurrent(fitted, peak and load(peak)) if isinstance(fitted, Fit) else None
+        if not (own or thousands or held):
+            return usual
+        stated = load(own) if own else Load()
+        return Load(
+            concurrent=stated.concurrent or held or usual.concurrent,
+            requests=stated.requests or usual.requests,
+            tokens=stated.tokens or (thousands and thousands * 1_000) or usual.tokens,
+        )
+
+
+def _replaced(target: Target, **fields: object) -> Target:
+    """As `dataclasses.replace`, which checks and sets each of thirty fields by itself: half of the time of a plan."""
+    new = object.__new__(Target)
+    vars(new).update(vars(target), **fields)
+    return new
+
 
 _NOTHING_STATED = ModelAtHost()
 """Of a model that the stack says nothing of at a host but its id, or nothing at all."""
@@ -226,7 +264,7 @@ def _merged(*known: Takes | None) -> _Facts:
     }
     context, output = facts.pop("context", None), facts.pop("output", None)
     takes = {name: value for name, value in facts.items() if name in Takes.model_fields}
-    return _Facts(context, output, _NO_TAKES.model_copy(update=takes))
+    return _Facts(context, output, _NO_TAKES.model_copy(update=takes) if takes else _NO_TAKES)
 
 
 def _weights(host: Host) -> Collection[str]:
@@ -272,23 +310,6 @@ def load(stated: Limit | Peak) -> Load:
     return Load(stated.concurrent, stated.requests_per_minute, stated.tokens_per_minute)
 
 
-def _limit(model: str, host: Host, entry: HostEntry, fitted: Fit | Misfit | None, peak: Peak | None) -> Load:
-    """Number by number what the stack states, else the capacity it declares or what its GPUs hold, else the catalog's.
-
-    A capacity is in thousand tokens; provisioned, Azure counts it in units, of which nobody knows the tokens.
-    """
-    own = host.limits.per_model.get(model)
-    stated = load(own) if own else Load()
-    usual = load(entry.limits) if entry.limits else Load()
-    thousands = host.capacity.get(model) if isinstance(host, AzureHost) and host.sku == "GlobalStandard" else None
-    held = concurrent(fitted, peak and load(peak)) if isinstance(fitted, Fit) else None
-    return Load(
-        concurrent=stated.concurrent or held or usual.concurrent,
-        requests=stated.requests or usual.requests,
-        tokens=stated.tokens or (thousands and thousands * 1_000) or usual.tokens,
-    )
-
-
 _OF_GEOGRAPHY = re.compile(r"[a-z-]+\.(?P<model>[a-z0-9]+\..+)")
 
 
@@ -331,6 +352,9 @@ def _alone(name: str, model: Model, stack: Stack) -> bool:
     return name not in model.fallback and all(may_sleep(stack.hosts[each]) for each in model.fallback)
 
 
+_AVAILABLE = Lifecycle("available")
+
+
 def _lifecycle(state: units.Lifecycle | None) -> Lifecycle:
     match state:
         case Restricted(restricted=why):
@@ -338,7 +362,7 @@ def _lifecycle(state: units.Lifecycle | None) -> Lifecycle:
         case Retired(retired=day):
             return Lifecycle("retired", on=day)
         case _:
-            return Lifecycle("available")
+            return _AVAILABLE
 
 
 def _price(stated: ModelAtHost, host: Host, model_id: str, prices: Prices) -> Price | None:

@@ -155,7 +155,7 @@ def _parity(model: ModelPlan, today: date, *, routed: bool) -> Iterator[Finding]
         )
     sharing = [target for target in model.sharing if not retired(target, today)]
     best = [*_best(sharing, _LIMITS[:1] if routed else _LIMITS)]
-    for target in model.live:
+    for target in model.live if best or not routed else ():
         lacks = [*_limits(target, best)]
         unrouted = [] if routed else [*_capabilities(target, sharing)]
         lacks += unrouted
@@ -183,8 +183,8 @@ class _Best(NamedTuple):
 def _best(sharing: Sequence[Target], limits: Sequence[_Limit]) -> Iterator[_Best]:
     for what, limit in limits:
         known = {target.host: value for target in sharing if (value := limit(target)) is not None}
-        best = max(known.values(), default=0)
-        yield _Best(what, limit, best, [host for host, value in known.items() if value == best])
+        if best := max(known.values(), default=0):
+            yield _Best(what, limit, best, [host for host, value in known.items() if value == best])
 
 
 def _limits(target: Target, best: Sequence[_Best]) -> Iterator[str]:

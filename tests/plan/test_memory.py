@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from corral.local.session import held_back
+from corral.plan.memory import held_back
 
 
 def test_the_collector_is_back_after_the_outermost_block() -> None:
