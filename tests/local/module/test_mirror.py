@@ -179,6 +179,18 @@ def test_a_candidate_gets_no_more_copies_than_it_takes_and_its_places_come_back(
     assert Copied(plan, worker=worker).address
 
 
+def test_no_copy_waits_for_a_full_candidate_and_none_is_made_of_a_request_that_waits(tmp_path: Path) -> None:
+    plan, worker = told(tmp_path / "log", concurrent=2), Worker()
+    waiting = f"{line('overflow', 'a', 9)}\n{line('overflow', 'candidate', 9)}\nmodel"
+    plan = plan.replace("model", waiting, 1).replace('target\ta\t100\t0\t"m"', 'target\ta\t100\t0\t"m"\t\t4')
+    served = [Copied(plan, worker=worker) for _ in range(4)]
+    assert [bool(each.address) for each in served] == [True, True, False, False]
+    assert all(each.of.stream.selected() for each in served)
+    served[0].copy().attempt_answer({":status": "503"})  # the candidate has a place again
+    waits = Copied(plan, worker=worker)
+    assert (waits.of.stream.selected(), waits.address) == (None, None)
+
+
 def test_copies_that_hang_are_a_hundred_at_most(tmp_path: Path) -> None:
     worker, plan = Worker(), told(tmp_path / "log")
     assert sum(bool(each.address) for each in [Copied(plan, worker=worker) for _ in range(120)]) == 100
