@@ -88,6 +88,7 @@ VALUES = st.recursive(
 CONFIG_KEYS = st.sampled_from([f"corral:{part}" for part in (*PARTS, "name", "weather")])
 
 
+@example(config={}, below={"0\x1f": None}, name="0")
 @given(config=st.dictionaries(CONFIG_KEYS, VALUES, max_size=6), below=VALUES, name=NAMES)
 def test_any_values_from_pulumi_are_a_stack_or_refused_in_plain_sentences(
     config: dict[str, Any], below: Any, name: str, catalog: Catalog

@@ -181,8 +181,8 @@ def _report_unknown(place: _Place, values: dict[str, Value], report: Report) -> 
         report.add(place.keys, f"is called {renamed} since 0.2: write that instead")
         return
     parent = str(around[-1]) if around else ""
-    if name[:1].isdigit() and parent[-1:].isdigit():
-        whole = f'{".".join(map(str, around[:-1]))}["{parent}.{name}"]'
+    whole = f'{".".join(map(str, around[:-1]))}["{parent}.{name}"]'
+    if name[:1].isdigit() and parent[-1:].isdigit() and whole.isprintable():
         report.add(
             place.keys, f"no such key: a name with a dot stands in quotes: `pulumi config set --path '{whole}…'`"
         )

@@ -156,25 +156,31 @@ def test_a_model_with_a_limit_of_its_own_holds_back_no_other_model() -> None:
     assert (last.scheduled(), asks(last)) == (True, "a")
 
 
-@pytest.mark.parametrize("why", ["ejected", "throttled", "removed"])
+@pytest.mark.parametrize("why", ["ejected", "throttled", "removed", "drained"])
 def test_a_host_that_is_left_out_or_gone_lets_those_who_wait_go_on(why: str) -> None:
-    worker, plan = Worker(), told(CONSECUTIVE_FAILURES)
-    held = [sent(worker, plan) for _ in range(CONSECUTIVE_FAILURES)]
+    places = CONSECUTIVE_FAILURES + 2
+    worker, plan = Worker(), told(places)
+    held = [sent(worker, plan) for _ in range(places)]
     assert {asks(each) for each in held} == {"a"}
-    of = [sent(worker, plan) for _ in range(3)]
-    assert [waits(each) for each in of] == [True] * 3
-    if why == "removed":
-        sent(worker, "\n".join((line("open", ""), host("b"), model("m", ("b", 100, 0)))))
+    of = [sent(worker, plan) for _ in range(places)]
+    assert [waits(each) for each in of] == [True] * places
+    at_once = 0
+    if why in ("removed", "drained"):
+        left = "b" if why == "removed" else "a"  # for another model
+        hosts = {host(left), host("b")}
+        sent(worker, "\n".join((line("open", ""), *hosts, model("m", ("b", 100, 0)), model("n", (left, 100, 0)))))
     elif why == "throttled":
         held[0].attempt_answer({":status": "429", "retry-after": "9"})
+        at_once = places
     else:
-        for each in held[:-1]:
+        for each in held[:CONSECUTIVE_FAILURES]:
             each.attempt_answer({":status": "503"})
-        assert [each.scheduled() for each in of] == [True] * 3  # to places that were left
-        return
+        at_once = CONSECUTIVE_FAILURES  # to the places that were left
+    assert [each.scheduled() for each in of] == [True] * at_once + [False] * (places - at_once)
     worker.tick(NOW + 10)
-    assert [each.scheduled() for each in of] == [True] * 3
-    assert "b" in {asks(each) for each in of}
+    assert [each.scheduled() for each in of] == [False] * at_once + [True] * (places - at_once)
+    if why in ("ejected", "throttled"):
+        assert {asks(each) for each in of[-2:]} == {"b"}
 
 
 def test_a_request_waits_once_and_no_attempt_after_a_failure_does() -> None:
