@@ -13,6 +13,7 @@
 enum {
   TICK_MILLISECONDS = 10,
   MOST_WAITING = 1000, // for a model at a host
+  ALL = 1 << 30,       // places, however many
 };
 
 struct queue {
@@ -109,13 +110,14 @@ static boolean goes_on(const waiter *of, i64 at) {
   return at >= of->until || is_left_out(of->target, at) || is_of_older_plan(of->target);
 }
 
-// Gives what is free to those who have waited longest, and has those go on who wait no more.
-static void serve(queue *of) {
+// Gives what is free, so many places at most, to those who have waited longest, and has those go on who wait no more.
+static void serve(queue *of, u32 places) {
   i64 at = of->first ? now() : 0;
-  for (waiter **each = &of->first; *each;) {
+  for (waiter **each = &of->first; *each && places;) {
     waiter *first = *each;
     boolean goes = goes_on(first, at);
     if (goes || (has_place(first->target, at) && take(first->request, first->target, 0, at))) {
+      places -= !goes;
       take_out(each, at);
       envoy(http_filter_scheduler_commit)(first->scheduler, 0);
     } else {
@@ -150,7 +152,7 @@ boolean take_place(request *r, const target *of, boolean even_if_full) {
   queue *at_host = of->host->overflow.queue;
   if (!at_host) return take(r, of, even_if_full, now());
   lock(&at_host->locked);
-  serve(at_host);
+  serve(at_host, ALL);
   i64 at = now();
   boolean taken = (even_if_full || has_place(of, at)) && take(r, of, even_if_full, at);
   unlock(&at_host->locked);
@@ -166,7 +168,7 @@ void leave_place(request *r) {
   leave_of(&of->host->capacity);
   r->place = 0;
   if (!at_host) return;
-  serve(at_host);
+  serve(at_host, 1);
   unlock(&at_host->locked);
 }
 
@@ -177,7 +179,7 @@ int take_or_await(request *r, const target *of, void *filter) {
   if (!of->host->overflow.wait) return NO_PLACE;
   lock(&at_host->locked);
   boolean waits = enter(r, of, filter);
-  if (waits) serve(at_host); // a place may have become free since
+  if (waits) serve(at_host, 1); // a place may have become free since
   unlock(&at_host->locked);
   i64 expected = 0;
   if (waits && waker && swap(&watched, &expected, 1)) envoy(bootstrap_extension_config_scheduler_commit)(waker, 0);
@@ -215,7 +217,7 @@ boolean serve_queues(void *fired) {
   set_to(&watched, 0);
   for (queue *each = queues; each; each = each->next) {
     lock(&each->locked);
-    serve(each);
+    serve(each, ALL);
     some_wait |= each->first != 0;
     unlock(&each->locked);
   }
