@@ -101,3 +101,18 @@ def test_another_key_of_a_host_has_a_file_of_its_own_and_the_former_one_goes(fil
     asyncio.run(changed())
     assert [file.read_text() for file in files.secrets.iterdir()] == ["two"]
     assert {file.stat().st_mode & 0o777 for file in files.secrets.iterdir()} == {0o600}
+
+
+def test_another_plan_has_a_file_of_its_own_and_the_former_one_goes(files: Files) -> None:
+    def knowing(text: str) -> Configuration:
+        return replace(OLD, plan_files={files.plan(text): text})
+
+    async def changed() -> list[set[str]]:
+        rollout = Rollout(files, cast("Admin", TakesAll(files)))
+        rollout.write_all(knowing("one"), Secrets({}))
+        await rollout.apply(knowing("two"), Secrets({}), 1)
+        both = {file.read_text() for file in files.plans}
+        await rollout.drained()
+        return [both, {file.read_text() for file in files.plans}]
+
+    assert asyncio.run(changed()) == [{"one", "two"}, {"two"}]

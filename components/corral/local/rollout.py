@@ -38,7 +38,7 @@ class Rollout:
         """Writes a first configuration, for an Envoy that is not running yet; the versions to wait for."""
         return {
             **self._write_secrets(new, secrets),
-            **self._write_routes(new.routes),
+            **self._write_routes(new),
             **self._write_clusters(new.clusters),
             **self._write_listener(new.listener),
         }
@@ -55,7 +55,7 @@ class Rollout:
         added |= self._write_clusters({**self._clusters, **new.clusters})
         added |= self._write_listener(new.listener)
         await self._admin.in_force(added)
-        await self._admin.in_force(self._write_routes(new.routes))
+        await self._admin.in_force(self._write_routes(new))
         self._draining = asyncio.create_task(self._drain(new, drain_timeout))
 
     async def drained(self) -> None:
@@ -78,7 +78,7 @@ class Rollout:
                 break
             await asyncio.sleep(_POLL)
         self._write_clusters(new.clusters)
-        self._remove_keys(new)
+        self._remove_files(new)
 
     async def _busy(self, former: Sequence[str]) -> bool:
         """Whether any of these statistics says that something is not finished, or nobody can tell."""
@@ -98,8 +98,11 @@ class Rollout:
             return {}
         return {names.CERTIFICATE_VERSION: self._write(self._files.certificate, [secrets.certificate])}
 
-    def _write_routes(self, table: Resource) -> dict[str, str]:
-        return {names.ROUTES_VERSION: self._write(self._files.routes, [table])}
+    def _write_routes(self, new: Configuration) -> dict[str, str]:
+        for path, text in new.plan_files.items():
+            if not path.exists():
+                replace_file(path, text)
+        return {names.ROUTES_VERSION: self._write(self._files.routes, [new.routes])}
 
     def _write_clusters(self, clusters: dict[str, Resource]) -> dict[str, str]:
         version = self._write(self._files.clusters, clusters.values())
@@ -116,9 +119,8 @@ class Rollout:
             self._versions[path] = version
         return version
 
-    def _remove_keys(self, new: Configuration) -> None:
-        """Removes the keys of upstreams that are gone, and former ones of those that are not."""
-        kept = {self._files.certificate, *new.key_files.values()}
-        for path in self._files.secrets.iterdir():
-            if path not in kept:
-                path.unlink(missing_ok=True)
+    def _remove_files(self, new: Configuration) -> None:
+        """Removes former plans, the keys of upstreams that are gone, and former ones of those that are not."""
+        kept = {self._files.certificate, *new.key_files.values(), *new.plan_files}
+        for path in {*self._files.secrets.iterdir(), *self._files.plans} - kept:
+            path.unlink(missing_ok=True)

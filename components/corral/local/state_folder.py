@@ -227,7 +227,7 @@ def replace_file(path: Path, text: str) -> None:
     new = path.with_name(path.name + ".new")
     try:
         new.touch(mode=0o600)
-        new.write_text(text)
+        new.write_text(text, encoding="utf-8")
         new.replace(path)
     except OSError as reason:
         new.unlink(missing_ok=True)

@@ -97,7 +97,9 @@ def test_it_tells_what_not_all_hosts_take() -> None:
 
 
 def test_a_request_may_be_tried_once_at_each_host_and_a_lone_one_twice_but_not_where_it_is_busy() -> None:
-    (route,) = [gateway_routes(plan(), "", Files(Path("/run")))["virtual_hosts"][0]["matcher"]["on_no_match"]]
+    (route,) = [
+        gateway_routes(plan(), Path("/run/plan"), Files(Path("/run")))["virtual_hosts"][0]["matcher"]["on_no_match"]
+    ]
     cluster = route["action"]["typed_config"]["route"]["inline_cluster_specifier_plugin"]["extension"]
     policies = {
         hosts: each["retry_policy"] for hosts, each in cluster["typed_config"]["route_action_overrides"].items()

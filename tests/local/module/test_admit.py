@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.local.module.asking import ISSUER, KEY, OPEN, Asked, asked, context, error, line, model, refusal
-from tests.local.module.worker import Worker
+from tests.local.module.worker import Worker, text
 
 WORKER = Worker()
 
@@ -33,6 +34,13 @@ def test_a_request_is_told_apart_by_its_model_and_remembered() -> None:
         "stream": False,
         "plan": "a-hash",
     }
+
+
+def test_what_it_knows_is_read_from_the_file_that_the_table_of_routes_names(tmp_path: Path) -> None:
+    file = tmp_path / "plan"
+    file.write_text(context())
+    assert asked(told=str(file), worker=WORKER).known == asked(worker=WORKER).known
+    assert not WORKER.hook("per_route_config_new")(text("plan"), text(f"{file}.gone"))
 
 
 def test_until_its_body_comes_it_is_known_who_calls_and_where() -> None:

@@ -51,6 +51,8 @@ class Configuration:
     """By upstream, of those that take a key."""
     routes: Resource = field(repr=False)
     """The table of routes."""
+    plan_files: Mapping[Path, str] = field(repr=False, default_factory=dict[Path, str])
+    """What the module knows, by the file that the table names."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def render(
     verifiers = jwt.verifiers(plan.issuers, site.public_keys, site.trusted)
     key_files = {name: site.files.key(name, value) for name, value in secrets.keys.items()}
     text = module.plan_text(plan, keys, upstreams, key_files, budgets, site.mirrored)
+    known = site.files.plan(text)
     candidates = sorted({upstreams[model.candidate.host].name for model in plan.models if model.candidate})
     return Configuration(
         clusters={cluster["name"]: cluster for cluster in shared},
@@ -87,7 +90,8 @@ def render(
             site.address, site.port, plan.request_settings, site.files, site.log, verifiers, tls=site.tls
         ),
         key_files=key_files,
-        routes=routes.gateway_routes(plan, text, site.files, candidates),
+        routes=routes.gateway_routes(plan, known, site.files, candidates),
+        plan_files={known: text},
     )
 
 

@@ -32,7 +32,8 @@ routed (`places.c`).
 Who fails again and again at a model is left out of it for a while, and who says that it takes no more until it does;
 all workers share that, and it outlives a plan (`choice.c`).
 
-The text comes with the table of routes: a change of it drains no listener, and a request keeps the one it began with.
+The table of routes names the file with the text: a change of it drains no listener, and a request keeps the one it
+began with.  As a part of the table Envoy would take several times as long to read it.
 Its form is described in `plan.c`.  Of the hosts' keys it has the files alone.
 """
 
@@ -117,9 +118,9 @@ def bootstrap_extension(files: Files) -> Resource:
     return extension(kind, {"dynamic_module_config": _module(files), "extension_name": "corral"})
 
 
-def per_route(text: str, files: Files) -> Resource:
-    """What the table of routes says to the gateway's filter, and for the request to the others."""
-    fields = {"dynamic_module_config": _module(files), "filter_name": GATEWAY, "filter_config": _text(text)}
+def per_route(plan: Path, files: Files) -> Resource:
+    """Where the gateway's filter, and for the request the others, find what they know of the plan."""
+    fields = {"dynamic_module_config": _module(files), "filter_name": GATEWAY, "filter_config": _text(str(plan))}
     return {FILTER: typed("extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute", fields)}
 
 

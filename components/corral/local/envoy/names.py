@@ -60,6 +60,15 @@ class Files:
     def routes(self) -> Path:
         return self.root / "routes.json"
 
+    def plan(self, text: str) -> Path:
+        """The file with what the module knows of a plan; another text has another file."""
+        return self.root / f"plan.{sha256(text.encode()).hexdigest()[:16]}"
+
+    @property
+    def plans(self) -> set[Path]:
+        """Those that there are."""
+        return {*self.root.glob("plan.*")}
+
     @property
     def module(self) -> Path:
         """The module that Envoy loads, compiled."""

@@ -7,6 +7,7 @@ many attempts there may be.  With the table comes what the module knows of calle
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from corral.local.envoy import module, replies
 from corral.local.envoy.names import GATEWAY, READ_STATE, TENANT_HEADER, Files
@@ -115,9 +116,9 @@ def _cors(origins: Sequence[str]) -> Resource:
     return {"envoy.filters.http.cors": typed("extensions.filters.http.cors.v3.CorsPolicy", policy)}
 
 
-def gateway_routes(plan: Plan, text: str, files: Files, candidates: Sequence[str] = ()) -> Resource:
-    """The table clients meet: paths, methods, models; `text` is what the module knows, `candidates` are the clusters to
-    which requests are copied."""
+def gateway_routes(plan: Plan, known: Path, files: Files, candidates: Sequence[str] = ()) -> Resource:
+    """The table clients meet: paths, methods, models; the file `known` has what the module knows, `candidates` are the
+    clusters to which requests are copied."""
 
     def only(methods: str, then: Resource) -> Resource:
         return _arms([_where(":method", methods, then)], _to(replies.wrong_method(methods.replace("|", ", "))))
@@ -142,7 +143,7 @@ def gateway_routes(plan: Plan, text: str, files: Files, candidates: Sequence[str
         {
             "name": GATEWAY,
             "max_direct_response_body_size_bytes": _MAX_LIST_BYTES,
-            "typed_per_filter_config": module.per_route(text, files),
+            "typed_per_filter_config": module.per_route(known, files),
             "virtual_hosts": [gateway],
         },
     )

@@ -200,7 +200,7 @@ void *of_plan(plan *of, size n); // zeroed memory that is given back with the pl
 
 // ---- files
 
-text contents_of(text path); // without blanks at its end; owned by the caller.  `p` is 0: it cannot be read, or is empty
+text contents_of(text path); // owned by the caller.  `p` is 0: it cannot be read, or is empty
 void *mapped_file(text path, size least, size *n); // 0: it cannot be, or has less bytes
 void append_to(text path, text line,
                i64 largest); // a file of more bytes gets the ending .older, and the one before it goes

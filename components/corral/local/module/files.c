@@ -3,7 +3,7 @@
 #include "corral.h"
 
 enum {
-  LONGEST_KEY_FILE = 65536,
+  LONGEST_FILE = 1 << 26,
   LONGEST_PATH = 1024,
   READ_ONLY = 0,
   READ_WRITE = 2,
@@ -23,14 +23,13 @@ static int opened(text path, int how, char name[LONGEST_PATH]) {
 
 text contents_of(text path) {
   buffer contents = { 0, 0, 0 };
-  char name[LONGEST_PATH], piece[4096];
+  char name[LONGEST_PATH], piece[16384];
   int file = opened(path, READ_ONLY, name);
   if (file < 0) return NO_TEXT;
-  for (i64 n; (n = read(file, piece, sizeof piece)) > 0 && contents.n < LONGEST_KEY_FILE;) {
+  for (i64 n; (n = read(file, piece, sizeof piece)) > 0 && contents.n < LONGEST_FILE;) {
     add(&contents, (text){ piece, (size)n });
   }
   close(file);
-  while (contents.n && is_blank(contents.p[contents.n - 1])) contents.n--;
   return all_of(&contents);
 }
 

@@ -94,9 +94,14 @@ void envoy_dynamic_module_on_http_filter_config_destroy(void *of) {
   free(of);
 }
 
+// The plan's text, or the path of a file with it: Envoy takes several times as long over a long text as `plan_of`.
 void *envoy_dynamic_module_on_http_filter_per_route_config_new(text name, text source) {
   (void)name;
-  return plan_of(source);
+  if (!source.n || source.p[0] != '/') return plan_of(source);
+  text contents = contents_of(source);
+  plan *of = contents.n ? plan_of(contents) : 0;
+  free((char *)contents.p);
+  return of;
 }
 
 void envoy_dynamic_module_on_http_filter_per_route_config_destroy(void *of) { release_plan(of); }

@@ -19,6 +19,7 @@ boolean add_host(plan *of, const text *f) {
   fresh->overflow.queue = queue_at(f[1]);
   fresh->mark = mark_of(f[1], 1);
   if (f[6].n) fresh->key = contents_of(f[6]);
+  while (fresh->key.n && is_blank(fresh->key.p[fresh->key.n - 1])) fresh->key.n--;
   return !f[6].n || fresh->key.p;
 }
 
