@@ -25,8 +25,7 @@ from corral.local.traffic import send_traffic
 from corral.plan.diff import move, shares_moved
 from corral.plan.plan import Plan
 
-_TABLE_SECONDS, _NOTICES_SECONDS = 0.5, 2.0
-"""How often what was counted is read: for the table, and where there is no terminal for what is to be said alone."""
+_REFRESH = 0.5
 
 
 def _address(text: str) -> str:
@@ -75,7 +74,7 @@ async def _serve(source: Source, options: Options, notify: Notify, out: Console,
     async with serving(source, options, notify) as session:
         _introduce(session, out)
         with Live(console=out, auto_refresh=False) as live:
-            tasks = [asyncio.create_task(_show(session, live, out.is_terminal))]
+            tasks = [asyncio.create_task(_show(session, live))] if out.is_terminal else []
             if traffic:
                 tasks.append(asyncio.create_task(send_traffic(session, _own_key(session))))
             try:
@@ -164,18 +163,14 @@ def _moved(before: Plan, after: Plan, out: Console) -> None:
     )
 
 
-async def _show(session: Session, live: Live, terminal: bool) -> None:
-    """Keeps the table fresh; without a terminal there is none, and only what is to be said is said."""
+async def _show(session: Session, live: Live) -> None:
+    """Keeps the table fresh."""
     while True:
         try:
-            if terminal:
-                _update(live, status_table(await session.status()))
-            else:
-                await session.poll()
+            _update(live, status_table(await session.status()))
         except EngineError as reason:
-            if terminal:
-                _update(live, Text(str(reason), style="red"))
-        await asyncio.sleep(_TABLE_SECONDS if terminal else _NOTICES_SECONDS)
+            _update(live, Text(str(reason), style="red"))
+        await asyncio.sleep(_REFRESH)
 
 
 def _update(live: Live, shown: RenderableType) -> None:

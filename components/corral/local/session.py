@@ -86,9 +86,8 @@ class Session:
         self._budgets = Budgets(folder, notify)
         self.records = Records(folder, notify)
         self._sidecars = Sidecars(notify)
-        self.totals = Totals(self._envoy.admin, lambda: self._envoy.pid)
-        """What Envoy has counted."""
-        self._metrics = Metrics(self.totals)
+        self._totals = Totals(self._envoy.admin, lambda: self._envoy.pid)
+        self._metrics = Metrics(self._totals)
         self._notices = Notices(notify)
         self.desired = first
         """What is in force, once `start` has returned."""
@@ -236,7 +235,7 @@ class Session:
 
     async def poll(self) -> Readings:
         """What Envoy has counted; reports what an operator must hear of it at once.  Raises EngineError."""
-        readings = await self.totals.poll()
+        readings = await self._totals.poll()
         self._notices.check(readings, self.plan)
         self._budgets.report(self.plan)
         return readings

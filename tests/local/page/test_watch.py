@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corral.local.page.state import Snapshot
-from corral.local.page.watch import Watch
+from corral.local.page.watch import Watch, pause_seconds
 from corral.local.statistics.readings import Bin, Series, Timed
 from corral.plan.plan import Load, Plan
 from tests.local.page.snapshots import MOVED, PLAN, START, members, requests, snapshot, tokens
@@ -274,3 +274,11 @@ def test_what_a_month_costs_by_the_plan_is_shown_where_the_stack_declares_a_volu
     declared = replace(snapshot(0, Counter()), plan=replace(PLAN, models=(model, *PLAN.models[1:])))
     assert "month" not in watch(snapshot(0, Counter())).state()
     assert watch(declared).state()["month"] == {"tokens": [484_000_000, 592_000_000], "nodes": [0, 0], "unknown": 0}
+
+
+def test_while_nobody_watches_half_as_often_and_never_so_seldom_that_an_ejection_is_missed() -> None:
+    def pauses(ejection_time: int) -> tuple[float, float]:
+        plan = replace(PLAN, request_settings=replace(PLAN.request_settings, ejection_time=ejection_time))
+        return pause_seconds(plan, watched=True), pause_seconds(plan, watched=False)
+
+    assert [pauses(time) for time in (0, 1_000, 3_000, 10_000)] == [(0.5, 0.5), (0.5, 0.5), (1.0, 1.5), (1.0, 2.0)]

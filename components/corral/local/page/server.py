@@ -104,6 +104,8 @@ def numbers_route(path: str, numbers: Callable[[str], Awaitable[tuple[bytes, str
 
 _GRACE_SECONDS = 2
 """For answers under way when the server is told to end."""
+_DATE_SECONDS = 1
+"""How exact the date of an answer is."""
 
 
 @dataclass(frozen=True)
@@ -145,12 +147,26 @@ async def serving_page(listening: Listening, served: Served, url: str, *more: Ro
     finally:
         watching.cancel()
         feed.end()
-        server.should_exit = True
+        server.end()
         await asyncio.gather(watching, answering, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, which leaves signals to `corral serve`."""
+    """Uvicorn's server, which leaves signals to `corral serve`, and wakes up for the date of its answers alone, where
+    Uvicorn's own does so ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _DATE_SECONDS)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -1,6 +1,6 @@
 """A running engine seen over time: sums of the last seconds, marks, and the history of each model.
 
-`Watch` does no I/O and has no clock: it observes one snapshot after the other, which are taken each second.
+`Watch` does no I/O and has no clock: it observes one snapshot after the other.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from corral.local.errors import EngineError
 from corral.local.page.feed import Feed, State
 from corral.local.page.state import Expected, Snapshot, Windows, state_of
 from corral.local.page.timeline import History, Marks
+from corral.local.statistics.readings import Readings
 from corral.local.statistics.status import Reload
-from corral.local.statistics.totals import Totals, tallies
+from corral.local.statistics.totals import tallies
 from corral.plan.capacity import headroom
 from corral.plan.money import sums
 from corral.plan.plan import Plan
@@ -102,7 +103,14 @@ class Watch:
         return {model: rates for model, rates in answered.items() if rates}
 
 
-_POLL_SECONDS = 1.0
+_SHORTEST_SECONDS, _POLL_SECONDS, _UNWATCHED_SECONDS = 0.5, 1.0, 2.0
+"""Between two snapshots; the longest while nobody has the page open, as often as the history has a step."""
+
+
+def pause_seconds(plan: Plan, *, watched: bool) -> float:
+    """Between two snapshots: short enough that no host is left out and back again unnoticed."""
+    pause = min(_POLL_SECONDS if watched else _UNWATCHED_SECONDS, plan.request_settings.ejection_time / 2000)
+    return max(_SHORTEST_SECONDS, pause)
 
 
 class Served(Protocol):
@@ -111,8 +119,6 @@ class Served(Protocol):
     @property
     def plan(self) -> Plan: ...
     @property
-    def totals(self) -> Totals: ...
-    @property
     def control(self) -> tuple[str, str] | None: ...
     @property
     def simulated(self) -> Mapping[str, str | None]: ...
@@ -120,23 +126,28 @@ class Served(Protocol):
     def budgets(self) -> Sequence[BudgetStatus]: ...
     @property
     def last_reload(self) -> Reload: ...
+    async def poll(self) -> Readings: ...
 
 
 async def keep_watching(served: Served, watch: Watch, feed: Feed) -> None:
-    """Takes a snapshot of what is served each second, and lets `feed` tell of it; until it is cancelled."""
+    """Takes snapshots of what is served, and lets `feed` tell of them; until it is cancelled.
+
+    What an operator must hear at once is reported as they are taken, whether there is a terminal or not.
+    """
     faults = _Faults()
     try:
         while True:
             began = time.monotonic()
             try:
-                plan, readings = served.plan, await served.totals.poll()
+                plan, readings = served.plan, await served.poll()
                 at, now = time.monotonic(), _now()
                 kinds, problem = await faults.poll(served.control), served.last_reload.problem or ""
                 watch.observe(Snapshot(at, now, plan, readings, kinds, served.simulated, problem, served.budgets))
             except EngineError as problem:
                 watch.mark_unavailable(str(problem), _now())
             feed.publish()
-            await asyncio.sleep(max(0.0, began + _POLL_SECONDS - time.monotonic()))
+            pause = pause_seconds(served.plan, watched=feed.viewers > 0)
+            await asyncio.sleep(max(0.0, began + pause - time.monotonic()))
     finally:
         faults.close()
 
