@@ -30,10 +30,10 @@ from corral.catalog.load import load_catalog
 from corral.cli.project import load_servable
 from corral.local.state_folder import StateFolder
 
-SIZES = ((1, 2), (10, 2), (100, 2), (1000, 2), (1, 10), (1, 50), (100, 10), (1000, 10))
+SIZES = ((1, 2), (10, 2), (100, 2), (1000, 2), (1, 10), (1, 50), (100, 10), (1000, 10), (1000, 50))
 """Models × hosts."""
 TIMES = 5
-AIM, AIMED_AT = 1.0, (1000, 10)
+AIM, AIMED_AT = 0.05, (1000, 10)
 """Seconds that a reload is to take at most."""
 _NOWHERE = "http://127.0.0.1:9/v1"
 """No request is sent."""
@@ -148,7 +148,7 @@ async def main() -> None:
     for each in measured:
         if (each.models, each.hosts) == AIMED_AT:
             took = statistics.median(each.reloads)
-            print(f"{took:.2f} s until a share is in force at {each.models:,} × {each.hosts} (aim: below {AIM:g} s)")
+            print(f"{took:.3f} s until a share is in force at {each.models:,} × {each.hosts} (aim: {AIM:g} s)")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from corral.cli.project import load_servable
 from corral.config.prices import FILE as PRICES
+from corral.local.placement import Address
 from corral.local.source import Source
 from corral.repository import NoRevisionError
 
@@ -52,6 +53,17 @@ def test_public_keys_that_change_are_asked_for_anew(source: Source):
     assert source.text() != source.last_read
     after = source.read(None)
     assert (after.public_keys, after == before) == ({"https://id": '{"keys": [{}]}'}, False)
+
+
+def test_another_authority_of_a_host_gives_it_another_cluster(source: Source):
+    url = '"http://127.0.0.1:9/v1"'
+    source.file.write_text(STACK.replace(url, '"https://127.0.0.1:9/v1", ca: lab.pem'))
+    adapter, names = Address(9, "a token"), list[str]()
+    for content in ("one", "another", "another"):
+        (source.file.parent / "lab.pem").write_text(content)
+        assert (source.text() == source.last_read) == (content in names)
+        names += [source.read(None).upstreams(9, adapter)["lab"].name, content]
+    assert names[0] != names[2] == names[4]
 
 
 def test_a_stack_file_that_is_about_to_be_replaced_has_no_text(source: Source):

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -201,6 +202,8 @@ class Desired:
     certificate: Certificate | None
     public_keys: Mapping[str, str]
     """Per issuer whose keys lie in a file what is in it."""
+    ca_digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Per host with a file of certificates to trust the SHA-256 of what is in it."""
 
     @property
     def plan(self) -> Plan:
@@ -220,7 +223,8 @@ class Desired:
             elif stand_in:
                 upstreams[host] = Upstream(host, stand_in.base_url(simulated_port), stand_in.header, None)
             else:
-                upstreams[host] = Upstream(host, target.url or "", target.credential.header, self._trusted(target))
+                ca, digest = self._trusted(target), self.ca_digests.get(host, "")
+                upstreams[host] = Upstream(host, target.url or "", target.credential.header, ca, digest)
         return upstreams
 
     def secrets(self, upstreams: Mapping[str, Upstream], adapter: Address) -> dict[str, str]:
@@ -308,4 +312,9 @@ def desire(
     except InvalidCredentialError as reason:
         raise EngineError(f"{reason}.") from None
     stand_ins = simulated_hosts(plan, simulated, simulated)
-    return Desired(stack, placements, stand_ins, admitted, certificate, vouching)
+    return Desired(stack, placements, stand_ins, admitted, certificate, vouching, _ca_digests(plan, stack.file.parent))
+
+
+def _ca_digests(plan: Plan, folder: Path) -> dict[str, str]:
+    named = {host: folder / target.ca for host, target in plan.live_hosts.items() if target.ca}
+    return {host: sha256(path.read_bytes()).hexdigest() for host, path in named.items() if path.is_file()}

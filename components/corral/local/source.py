@@ -68,7 +68,7 @@ class Source:
     """The file into which git writes when another commit is checked out, when the stack was read last; None: there was
     none."""
     named: tuple[Path, ...] = ()
-    """The files of the certificate and of keys that the stack named when it was read last."""
+    """The files of certificates and of keys that the stack named when it was read last."""
     last_read: bytes | None = None
     """What the file held when it was read last, with all that it names."""
 
@@ -100,7 +100,8 @@ class Source:
         files, folder = stack.settings.certificate, stack.file.parent
         names = [files.cert_file, files.key_file] if files else []
         names += [issuer.jwks_file for issuer in stack.plan.issuers if issuer.jwks_file]
-        names += [target.credential.key_file for target in stack.plan.live_hosts.values() if target.credential.key_file]
+        for target in stack.plan.live_hosts.values():
+            names += filter(None, (target.credential.key_file, target.ca))
         self.named = tuple((folder / name).expanduser() for name in names)
         mode = simulate or stack.settings.simulate
         desired = desire(stack, mode, self.environment, self.host_keys, self.tenant_keys, self.tokens.get)

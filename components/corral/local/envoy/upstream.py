@@ -20,6 +20,8 @@ class Upstream:
     header: Literal["authorization", "api-key"] | None
     ca: str | None
     """The PEM file to verify the host's certificate with; None for plain HTTP."""
+    ca_digest: str = ""
+    """Of what is in it, where it is the stack's: Envoy reads it once."""
 
     @cached_property
     def name(self) -> str:
@@ -27,7 +29,7 @@ class Upstream:
 
         The former one serves on until the requests that are on their way are finished.
         """
-        how = "\n".join((self.url, self.header or "", self.ca or ""))
+        how = "\n".join((self.url, self.header or "", (self.ca or "") + self.ca_digest))
         return f"host/{self.host}@{sha256(how.encode()).hexdigest()[:8]}"
 
     @cached_property
