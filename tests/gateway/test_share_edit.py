@@ -93,7 +93,7 @@ def recorded(config: Mapping[str, Any]) -> World:
         return deploy("edited", Path(folder), config, keys)
 
 
-@settings(max_examples=12)
+@settings(max_examples=5)  # a second for each of their two programs
 @given(edits())
 def test_an_edit_of_shares_updates_the_routes_of_the_models_that_move_and_nothing_else(
     edit: tuple[dict[str, Any], dict[str, Any], list[str]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,15 +13,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import openai
 import psutil
+import pytest
 import yaml
 
+from corral.cli.main import main
 from corral.local.state_folder import Running, StateFolder
 from corral.simulated.control import SimulatedControl
 
@@ -42,6 +45,14 @@ def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -
             return found
         assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
         time.sleep(0.02)
+
+
+class Ended(NamedTuple):
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Gateway:
@@ -119,16 +130,15 @@ class Gateway:
         entries = (entry for path in paths for entry in json.loads(self.admin(path))["stats"] if "name" in entry)
         return {entry["name"]: entry["value"] for entry in entries if re.search(pattern, entry["name"])}
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Another `corral` command, beside the running one."""
-        return subprocess.run(
-            [sys.executable, "-m", "corral.cli", *arguments, "--stack", self.stack],
-            cwd=self.project,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "components")},
-            check=False,
-        )
+    def run(self, *arguments: str) -> Ended:
+        """Another `corral` command, beside the running one; in this process, for a start of Python takes a second."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.project)
+            patch.setattr("sys.argv", ["corral", *arguments, "--stack", self.stack])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
     def move(self, config: dict[str, Any]) -> None:
         """Saves the stack file and waits until it is in force."""

@@ -161,7 +161,8 @@ def test_a_key_that_stands_anew_in_its_file_is_taken_at_once(lab: RealHost, proj
     file.write_text(f"{OTHER_KEY}\n")
     with serving(project, stack(lab, ("groq",), keyFile="../../lab.key")) as gateway:
         assert chat(gateway.url).headers["x-corral-host"] == "groq"
-        assert "is the one in the file ../../lab.key right?" in gateway.run("verify").stdout + gateway.said()
+        until(lambda: "is the one in the file ../../lab.key right?" in gateway.said(), "where to look is said")
+        assert "give it a valid one" in gateway.run("verify").stdout
         with Load(gateway.url) as load:
             file.write_text(f"{KEY}\n")
             until(lambda: load.answered["lab"] > 100 or load.failures, "the lab answers")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -141,15 +143,15 @@ class Project:
 
     def up(self, *replace: str) -> Outcome:
         """`pulumi up`, with the URNs of what it is to replace.  Raises FailedError."""
-        return self._run(lambda stack, say: stack.up(on_output=say, replace=[*replace]).summary.resource_changes)
+        return self._change("up", *(f"--replace={urn}" for urn in replace))
 
     def refresh(self) -> Outcome:
         """`pulumi refresh`.  Raises FailedError."""
-        return self._run(lambda stack, say: stack.refresh(on_output=say).summary.resource_changes)
+        return self._change("refresh")
 
     def destroy(self) -> Outcome:
         """`pulumi destroy --skip-preview`.  Raises FailedError."""
-        return self._run(lambda stack, say: stack.destroy(on_output=say).summary.resource_changes)
+        return self._change("destroy")
 
     def preview_destroy(self) -> Outcome:
         """What `pulumi destroy` does before it asks whether to go on.  Raises FailedError."""
@@ -175,6 +177,17 @@ class Project:
         """What the providers were asked to do until now."""
         return History.read(self.store.history)
 
+    def _change(self, verb: str, *arguments: str) -> Outcome:
+        """What changed is read from the state: that saves the three commands by which automation asks for it."""
+
+        def changed(stack: automation.Stack, say: Callable[[str], None]) -> Mapping[str, int]:
+            command = [verb, "--yes", "--skip-preview", "--stack", self.stack, *arguments]
+            stack.workspace.pulumi_command.run(command, str(self.folder), self.environment, on_output=say)
+            newest = max((self.state / ".pulumi" / "history").glob(f"*/{self.stack}/*.history.json"))
+            return json.loads(newest.read_text(encoding="utf-8"))["resourceChanges"]
+
+        return self._run(changed)
+
     def _run(self, operation: Callable[[automation.Stack, Callable[[str], None]], Mapping[Any, int] | None]) -> Outcome:
         before, output = self.history(), io.StringIO()
         try:
@@ -191,7 +204,7 @@ class Project:
                 work_dir=str(self.folder),
                 pulumi_home=str(self._home),
                 env_vars=self.environment,
-                pulumi_command=automation.PulumiCommand(str(self._home)),
+                pulumi_command=_command(self._home),
             )
             self._opened = automation.Stack.create_or_select(self.stack, workspace)
         return self._opened
@@ -212,6 +225,12 @@ class Project:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             FOLDER: str(self.folder / "providers"),
         }
+
+
+@cache
+def _command(home: Path) -> automation.PulumiCommand:
+    """It asks the program for its version, once."""
+    return automation.PulumiCommand(str(home))
 
 
 def without_secrets(content: Mapping[str, Any]) -> dict[str, Any]:
