@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from corral.local.drill.record import Arrival, Moved, Record, Refused, Request, Result, Span
-from corral.local.drill.script import Break, Move, Script
+from corral.local.drill.record import Arrival, Moved, Record, Request, Result, Span
+from corral.local.drill.script import Move, Script
 from corral.local.drill.steps import POLL_SECONDS, Rehearsal
 from corral.plan.plan import Plan
 from corral.simulated.control import SimulatedControl
@@ -105,9 +105,6 @@ class PodLoad(Rehearsal):
         in_force = self._clock() if await self._await_move() else None
         await asyncio.sleep(step.seconds)
         return Moved(saved, in_force)
-
-    async def _break(self, step: Break) -> Refused:
-        raise NotImplementedError("no file is saved on a cluster")
 
 
 def grown(record: Record, line: Line) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from corral.config.stack_file import with_shares
-from corral.local.drill.record import Moved, Record, Refused
-from corral.local.drill.script import Break, Fail, Move, Script, declared
+from corral.local.drill.record import Moved, Record, Refused, Result
+from corral.local.drill.script import Break, Fail, Move, Script, Step, declared
 from corral.local.drill.stack_copy import StackCopy, TcpProxy, TenantKeys, copy_stack, rehearsal
 from corral.local.drill.steps import POLL_SECONDS, Rehearsal
 from corral.local.errors import EngineError
@@ -66,7 +66,11 @@ class Drill(Rehearsal):
         await asyncio.sleep(step.seconds)
         return Moved(saved, in_force)
 
+    async def _step(self, step: Step) -> Result:
+        return await self._break(step) if isinstance(step, Break) else await super()._step(step)
+
     async def _break(self, step: Break) -> Refused:
+        """Saves a file that must be refused."""
         before, notices = self._session.desired.plan, len(self.record.notices)
         self._copy.save(_broken(self._text, step, self.record.plan))
         deadline = self._clock() + _IN_FORCE_SECONDS

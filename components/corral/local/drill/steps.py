@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 import openai
 
 from corral.local.drill.load import Load, Route, exceed
-from corral.local.drill.record import Arrival, Failed, Moved, Record, Refused, Result, Span
+from corral.local.drill.record import Arrival, Failed, Moved, Record, Result, Span
 from corral.local.drill.script import Break, Exhaust, Fail, Move, Step, Watch, steady_tenant
 from corral.plan.plan import Plan
 from corral.simulated.control import SimulatedControl
@@ -63,10 +63,6 @@ class Rehearsal(ABC):
     @abstractmethod
     async def _move(self, step: Move) -> Moved:
         """Brings shares into force."""
-
-    @abstractmethod
-    async def _break(self, step: Break) -> Refused:
-        """Saves a file that must be refused."""
 
     async def _ejected(self) -> list[tuple[str, str]]:
         """Models and their hosts that the engine leaves out, as far as it tells."""
@@ -123,7 +119,7 @@ class Rehearsal(ABC):
             case Move():
                 return await self._move(step)
             case Break():
-                return await self._break(step)
+                raise ValueError(f"only an engine that follows its file can {step.title}")
             case Fail():
                 return await self._fail(step)
             case Exhaust():
