@@ -311,7 +311,9 @@ def test_the_prefix_of_a_rule_is_one_that_ecr_takes(stack: str):
 
     model: Any = botocore.session.Session().get_service_model("ecr").operation_model("CreatePullThroughCacheRule")
     shape = model.input_shape.members["ecrRepositoryPrefix"].metadata
-    for rule in run(program).of_type("PullThroughCacheRule"):
+    rules = run(program).of_type("PullThroughCacheRule")
+    assert rules
+    for rule in rules:
         prefix = rule.inputs["ecrRepositoryPrefix"]
         assert (re.fullmatch(shape["pattern"], prefix) is not None, len(prefix) <= shape["max"]) == (True, True)
 

@@ -251,8 +251,9 @@ def image_names(objects: list[dict[str, Any]]) -> set[str]:
 @pytest.mark.process
 @pytest.mark.parametrize("stack", STACKS)
 def test_charts_rendered_for_a_mirror_name_no_other_registry(worlds: Mapping[str, World], stack: str):
-    folder, world = archives(), worlds[stack]
-    for release in world.of_type(RELEASE):
+    folder, releases = archives(), worlds[stack].of_type(RELEASE)
+    assert releases
+    for release in releases:
         objects = rendered(release, folder)
         assert [text for _, text, _ in walk({"": objects}) if isinstance(text, str) and OTHERS.search(text)] == []
         assert [name for name in image_names(objects) if not name.startswith(MIRROR)] == []
