@@ -318,7 +318,7 @@ def test_what_both_engines_log_has_one_name():
     local = re.findall(r'[{,]\\"(\w+)\\":', source)
     assert len(local) == len(set(local))
     for setting in access_log()["settings"]:
-        alone = {"stream", "failure", "estimated", "limit", "commit"}
+        alone = {"stream", "failure", "estimated", "limit", "commit", "wait_ms"}
         assert sorted(setting["format"]["json"]) == sorted({*local} - alone)
 
 
