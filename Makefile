@@ -39,7 +39,7 @@ bench: .venv/ready  ## the gateway beside others, how it grows, and program star
 	@# does not read pip's settings, with which a machine may get its packages from elsewhere: then pip goes on.
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r .venv/uv.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock || \
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock 2>/dev/null || \
 	 $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@# Pulumi looks for a dynamic provider's environment beside the program, not beside Pulumi.yaml.
