@@ -113,7 +113,7 @@ def without_fonts_of_others(svg: str) -> str:
 
 def main() -> None:
     picture = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else PICTURE
-    out = Console(record=True, width=100, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    out = Console(record=True, width=150, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     with tempfile.TemporaryDirectory(prefix="corral-picture-") as folder:
         project = Path(folder).resolve()
         shutil.copytree(ROOT / "tests" / "stacks" / "examples", project / "stacks")

@@ -260,10 +260,12 @@ def test_an_answer_is_the_model_s_that_was_asked_for_and_says_whose_it_was(gatew
     line = line_of(gateway, answer)
     tokens = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
     assert [line[name] for name in tokens] == [12, 10, 34, 30]
-    _, came, whole = streamed(gateway, "good")
+    answer, came, whole = streamed(gateway, "good")
     assert (whole, came) == (True, (SAYS + ENDS + DONE).replace(b"its-own", b"good"))
-    _, came, _ = streamed(gateway, "good", stream_options={"include_usage": True})
+    assert line_of(gateway, answer)["status"] == 200
+    answer, came, _ = streamed(gateway, "good", stream_options={"include_usage": True})
     assert came == (SAYS + ENDS + USAGE + DONE).replace(b"its-own", b"good")
+    assert line_of(gateway, answer)["status"] == 200
     usage = said(gateway, "rows", "usage", "--by", "model")["good"]
     cost = 3 * (12 + 2 * 34) - 10 * 0.5
     assert (usage["cachedTokens"], usage["reasoningTokens"], usage["costMicroDollars"]) == (10, 30, round(cost))
