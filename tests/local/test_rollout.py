@@ -13,7 +13,7 @@ import pytest
 
 from corral.local.admin import Admin
 from corral.local.envoy.configuration import Configuration, Secrets
-from corral.local.envoy.names import CLUSTERS_VERSION, Files
+from corral.local.envoy.names import CLUSTERS_VERSION, Files, active_requests
 from corral.local.envoy.upstream import Upstream
 from corral.local.rollout import Rollout
 
@@ -70,6 +70,33 @@ def test_what_is_new_is_there_before_anything_moves_and_what_is_gone_goes_last(f
         {"gone", "moved after", "come"},
         {"moved after", "come"},
     ]
+
+
+class ComesLate(TakesAll):
+    """A request that began with the former plan comes to its host when that was idle for a moment."""
+
+    readings = 0
+
+    async def gauges(self, pattern: str) -> dict[str, Any]:
+        assert pattern
+        self.readings += 1
+        if self.readings != 2:
+            return {}
+        self.found.append(self.look())
+        return {active_requests("gone"): 1}
+
+
+def test_a_host_that_is_idle_for_a_moment_is_still_there_for_who_comes_late(files: Files) -> None:
+    async def changed() -> list[set[str]]:
+        envoy = ComesLate(files)
+        rollout = Rollout(files, cast("Admin", envoy))
+        rollout.write_all(OLD, Secrets({}))
+        await rollout.apply(NEW, Secrets({}), 60)
+        await rollout.drained()
+        return [*envoy.found, envoy.look()]
+
+    with_both = {"gone", "moved after", "come"}
+    assert asyncio.run(changed()) == [with_both, with_both, {"moved after", "come"}]
 
 
 def test_a_configuration_that_has_not_changed_gives_envoy_nothing_to_read(files: Files) -> None:

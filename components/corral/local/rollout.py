@@ -22,6 +22,10 @@ from corral.local.state_folder import replace_file
 
 _POLL = 0.1
 
+_QUIET_SECONDS = 1.0
+"""For which nothing must be under way at a former host.  A request that has begun with the former plan, and has not
+come to its host yet, is under way nowhere: its body is still to come, its next attempt, or a place for it."""
+
 
 class Rollout:
     """The files of one Envoy, and what is in force."""
@@ -72,18 +76,17 @@ class Rollout:
 
     async def _drain(self, new: Configuration, patience: float) -> None:
         former = [names.active_requests(name) for name in self._clusters if name not in new.clusters]
-        deadline = asyncio.get_running_loop().time() + patience
-        while asyncio.get_running_loop().time() < deadline:
-            if not await self._busy(former):
-                break
+        clock = asyncio.get_running_loop().time
+        deadline, quiet_since = clock() + patience, clock()
+        while former and clock() < min(deadline, quiet_since + _QUIET_SECONDS):
             await asyncio.sleep(_POLL)
+            if await self._busy(former):
+                quiet_since = clock()
         self._write_clusters(new.clusters)
         self._remove_files(new)
 
     async def _busy(self, former: Sequence[str]) -> bool:
         """Whether any of these statistics says that something is not finished, or nobody can tell."""
-        if not former:
-            return False
         try:
             active = await self._admin.gauges(r"\.upstream_rq_active$")
         except EngineError:
