@@ -82,7 +82,7 @@ def render(
     verifiers = jwt.verifiers(plan.issuers, site.public_keys, site.trusted)
     key_files = {name: site.files.key(name, value) for name, value in secrets.keys.items()}
     text = module.plan_text(plan, keys, upstreams, key_files, budgets, site.mirrored)
-    known = site.files.plan(text)
+    plan_file = site.files.plan(text)
     candidates = sorted({upstreams[model.candidate.host].name for model in plan.models if model.candidate})
     return Configuration(
         clusters={cluster["name"]: cluster for cluster in shared},
@@ -90,8 +90,8 @@ def render(
             site.address, site.port, plan.request_settings, site.files, site.log, verifiers, tls=site.tls
         ),
         key_files=key_files,
-        routes=routes.gateway_routes(plan, known, site.files, candidates),
-        plan_files={known: text},
+        routes=routes.gateway_routes(plan, plan_file, site.files, candidates),
+        plan_files={plan_file: text},
     )
 
 

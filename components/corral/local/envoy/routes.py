@@ -116,8 +116,8 @@ def _cors(origins: Sequence[str]) -> Resource:
     return {"envoy.filters.http.cors": typed("extensions.filters.http.cors.v3.CorsPolicy", policy)}
 
 
-def gateway_routes(plan: Plan, known: Path, files: Files, candidates: Sequence[str] = ()) -> Resource:
-    """The table clients meet: paths, methods, models; the file `known` has what the module knows, `candidates` are the
+def gateway_routes(plan: Plan, plan_file: Path, files: Files, candidates: Sequence[str] = ()) -> Resource:
+    """The table clients meet: paths, methods, models; `plan_file` has what the module knows, `candidates` are the
     clusters to which requests are copied."""
 
     def only(methods: str, then: Resource) -> Resource:
@@ -143,7 +143,7 @@ def gateway_routes(plan: Plan, known: Path, files: Files, candidates: Sequence[s
         {
             "name": GATEWAY,
             "max_direct_response_body_size_bytes": _MAX_LIST_BYTES,
-            "typed_per_filter_config": module.per_route(known, files),
+            "typed_per_filter_config": module.per_route(plan_file, files),
             "virtual_hosts": [gateway],
         },
     )

@@ -69,7 +69,7 @@ static boolean has_address(const target *of, void *context) {
   return envoy(cluster_specifier_get_cluster_host_count)(context, of->host->cluster, 0, &total, 0, 0) && total;
 }
 
-static void add_names(buffer *to, const request *r, const target *of) {
+void add_names(buffer *to, const request *r, const target *of) {
   add(to, T("model."));
   add(to, r->model->name);
   add(to, T(".host."));

@@ -315,6 +315,7 @@ u64 next_turn(level *turns, u64 below); // of a sequence that fills the range ev
 boolean find_place(request *r, void *filter); // where requests wait, before the first attempt; false: it waits
 boolean choose(request *r, void *context);    // false: there is nobody
 void judge(request *r, const target *of, i64 status, boolean failed); // status: 0 where no answer came whole
+void add_names(buffer *to, const request *r, const target *of); // of a series: the model's and the host's
 void count_attempt(const request *r, const target *of, i64 status);
 void throttle(const target *of, i64 until);
 i64 date_of(text t); // seconds since 1970 of an HTTP date; -1: it is none

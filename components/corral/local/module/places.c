@@ -91,10 +91,7 @@ static boolean take(request *r, const target *of, boolean even_if_full, i64 at) 
 
 static void count_waiting(const waiter *of, i64 by) {
   buffer name = { 0, 0, 0 };
-  add(&name, T("model."));
-  add(&name, of->request->model->name);
-  add(&name, T(".host."));
-  add(&name, of->target->host->name);
+  add_names(&name, of->request, of->target);
   count(series_of(OF_WAITING, all_of(&name), 0), 0, by);
   free(name.p);
 }

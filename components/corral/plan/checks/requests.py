@@ -49,10 +49,11 @@ _LIMITS: tuple[_Limit, ...] = (
 def residency(plan: Plan) -> Iterator[Finding]:
     """Errors: a target that may process a request outside of the allowed regions, or nobody knows where."""
     for model in plan.models:
-        allowed = model.allowed_regions
-        for target in () if allowed is None else model.targets:
+        if (allowed := model.allowed_regions) is None:
+            continue
+        for target in model.targets:
             if target.called and not stays_within(target, allowed):
-                where, way_out = _refusal(model, target, allowed or frozenset())
+                where, way_out = _refusal(model, target, allowed)
                 yield Finding(
                     "error",
                     f"residency/{model.name}/{target.host}",
